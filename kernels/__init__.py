@@ -1,0 +1,1 @@
+"""CUDA C++ sources of fieldrx, shipped as package data (``fieldrx.kernels``)."""
