@@ -263,7 +263,9 @@ class Grid:
         if not len(shape) == len(spacing) == len(origin) == 3:
             raise InputError("a grid needs three numbers each (z, y, x) for shape, spacing and origin")
         if min(shape) < 1 or not min(spacing) > 0:
-            raise InputError(f"grid of shape {shape} and spacing {spacing} um is empty; both must be positive")
+            raise InputError(
+                f"grid of shape {shape} and spacing {spacing} um is empty; both must be positive"
+            )
         object.__setattr__(self, "shape", tuple(int(n) for n in shape))
         object.__setattr__(self, "spacing_um", tuple(float(d) for d in spacing))
         object.__setattr__(self, "origin_um", tuple(float(o) for o in origin))
@@ -338,7 +340,7 @@ def slice_positions(depth) -> np.ndarray:
         raise InputError(
             f"depth range {z0:g}:{z1:g}:{dz:g} is empty; expected Z0:Z1:DZ in um with Z0 < Z1 and DZ > 0"
         )
-    return np.linspace(z0, z1, max(int(round((z1 - z0) / dz)), 1) + 1)
+    return np.linspace(z0, z1, max(round((z1 - z0) / dz), 1) + 1)
 
 
 def parse_depth(text: str) -> tuple[float, float, float]:
