@@ -1,0 +1,61 @@
+"""What every image-formation model offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from fieldrx.errors import InputError
+from fieldrx.optics import Grid, Illumination, Microscope
+
+
+class ForwardModel(Protocol):
+    """Images of a refractive index contrast, and the way back for gradients.
+
+    Contrasts are complex arrays of shape ``grid.shape``; intensities are real arrays of shape
+    (n, ny, nx), normalised so that an empty sample gives 1.  `images` chooses rows of
+    ``illumination.pattern``; None means all.  Gradients follow the convention d/dRe + i d/dIm.
+    """
+
+    name: str
+    grid: Grid
+    microscope: Microscope
+    illumination: Illumination
+    image_shape: tuple[int, int]
+
+    def forward(self, contrast, images=None) -> np.ndarray:
+        """Predicted intensities."""
+
+    def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
+        """Gradient of ``sum(d_intensity * forward(contrast))`` with respect to the contrast."""
+
+    def forward_and_pullback(self, contrast, images=None) -> tuple[np.ndarray, Callable]:
+        """Predicted intensities, and the function that maps their gradient to that of the contrast."""
+
+
+def image_window(grid: Grid, image_shape) -> tuple[slice, slice]:
+    """Where the images lie in the lateral plane of the grid.
+
+    Raises
+    ------
+    InputError
+        If pixel (0, 0) is not at a voxel centre or the images reach beyond the grid.
+    """
+    window = []
+    for k in (1, 2):
+        start = -grid.origin_um[k] / grid.spacing_um[k]
+        first, n = round(start), int(image_shape[k - 1])
+        if abs(start - first) > 1e-3:
+            raise InputError(
+                f"the grid's origin {grid.origin_um[k]:g} um is not a whole number of its voxels "
+                f"({grid.spacing_um[k]:g} um) from the first pixel; shift it by a fraction of a voxel"
+            )
+        if first < 0 or first + n > grid.shape[k]:
+            raise InputError(
+                f"images of {tuple(image_shape)} pixels do not fit in a grid of {grid.shape[1:]} voxels that "
+                f"starts {first} voxels before them; use Grid.for_images"
+            )
+        window.append(slice(first, first + n))
+    return window[0], window[1]

@@ -1,0 +1,135 @@
+"""Closed-form inversion of the linear model: the fast first answer, and the starting point of a fit.
+
+At every lateral frequency the images' spectra b (one number an image) depend linearly on the spectra x
+of index contrast and absorption (one number each a slice), ``b = H x``, and
+
+    x = argmin |H x - b|^2 + tau |x|^2 = H^H (H H^H + tau)^-1 b = (H^H H + tau)^-1 H^H b,
+
+whichever matrix is smaller (Tikhonov; for intensity diffraction tomography Ling et al., Biomed. Opt.
+Express 9, 2130 (2018), here with all slices coupled).  H is built from the model's transfer functions
+for a block of frequencies at a time, so memory is that of the images plus the volume.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.fft
+
+from fieldrx.errors import InputError
+
+_BLOCK = 128  # frequencies solved at once
+_TRIALS = 10.0 ** np.arange(-4.0, 0.6, 0.5)  # regularisations tried, relative to the strongest frequency
+_SAMPLE = 384  # frequencies on which they are tried
+_FOLDS = 4
+
+
+def tikhonov(model, signal, images=None, regularisation=None, progress=None):
+    """Invert the linear model in closed form.
+
+    Parameters
+    ----------
+    model : Born or Rytov
+    signal : array, shape (n, ny, nx)
+        I - 1 for Born, log I for Rytov, on the measured window.
+    images : array of int, optional
+        Rows of the illumination's pattern the images belong to; all when not given.
+    regularisation : float, optional
+        tau over the largest mean squared row norm of H.  By default chosen by cross-validation: images
+        are predicted from the others on a sample of frequencies.
+    progress : callable, optional
+        Called with the share done, 0 to 1.
+
+    Returns
+    -------
+    contrast : complex64 array, shape ``model.grid.shape``
+    regularisation : float
+        The one used.
+
+    Raises
+    ------
+    InputError
+        If the number of images does not fit.
+    """
+    images = np.arange(model.illumination.n_images) if images is None else np.asarray(images)
+    if len(signal) != len(images):
+        raise InputError(f"signal has {len(signal)} images; expected {len(images)}, one per chosen image")
+    spectrum = scipy.fft.rfft2(_extend(signal, model), workers=-1)
+    rows, columns = _supported(model, images)
+    peak, best = _choose(model, spectrum, images, rows, columns, regularisation)
+    nz = model.grid.shape[0]
+    index = np.zeros((nz, *spectrum.shape[1:]), np.complex64)
+    absorption = np.zeros_like(index)
+    for first in range(0, len(rows), _BLOCK):
+        r, c = rows[first : first + _BLOCK], columns[first : first + _BLOCK]
+        h = _matrix(model, r, c, images)
+        x = _solve(h, spectrum[:, r, c].T[..., None], best * peak)[..., 0].T
+        index[:, r, c], absorption[:, r, c] = x[:nz], x[nz:]
+        if progress:
+            progress(min(first + _BLOCK, len(rows)) / len(rows))
+    shape = model.grid.shape[1:]
+    contrast = np.empty(model.grid.shape, np.complex64)
+    contrast.real = scipy.fft.irfft2(index, s=shape, workers=-1, overwrite_x=True)
+    contrast.imag = scipy.fft.irfft2(absorption, s=shape, workers=-1, overwrite_x=True)
+    return contrast, best
+
+
+def _extend(signal, model):
+    """The images on the model's grid, continued by reflection that fades to 0 at the border."""
+    (y, x), (ny, nx) = model.window, model.grid.shape[1:]
+    before, after = (y.start, x.start), (ny - y.stop, nx - x.stop)
+    n, m = signal.shape[1:]
+    pads = [(min(b, size - 1), min(a, size - 1)) for b, a, size in zip(before, after, (n, m), strict=True)]
+    out = np.zeros((len(signal), ny, nx), np.float32)
+    inner = tuple(slice(w.start - p[0], w.stop + p[1]) for w, p in zip((y, x), pads, strict=True))
+    out[(slice(None), *inner)] = np.pad(signal, ((0, 0), *pads), mode="reflect")
+    for k, (pad, size) in enumerate(zip(pads, (n, m), strict=True)):
+        rise = [0.5 - 0.5 * np.cos(np.pi * (np.arange(p) + 0.5) / max(p, 1)) for p in pad]
+        window = np.concatenate([rise[0], np.ones(size), rise[1][::-1]]).astype(np.float32)
+        shape = (-1, 1) if k == 0 else (1, -1)
+        out[(slice(None), *inner)] *= window.reshape(shape)
+    return out
+
+
+def _supported(model, images):
+    """Row and column numbers, in rfft2 layout, of the frequencies that the optics transfer."""
+    nu_y, nu_x = model.grid.frequencies()
+    half = np.abs(nu_x[: len(nu_x) // 2 + 1])
+    used = model.illumination.pattern[images].any(axis=0) & model.illumination.bright(model.microscope)
+    steepest = np.linalg.norm(model.illumination.sources_na[used], axis=1).max()
+    reach = model.microscope.cutoff + steepest / model.microscope.wavelength_um
+    return np.nonzero(nu_y[:, None] ** 2 + half[None, :] ** 2 <= reach**2)
+
+
+def _matrix(model, rows, columns, images):
+    """H at the given frequencies, shape (n, n_images, 2 nz)."""
+    nu_y, nu_x = model.grid.frequencies()
+    return np.concatenate(model.transfer(nu_y[rows], nu_x[columns], images), axis=2)
+
+
+def _solve(h, b, tau):
+    """Minimiser of |h x - b|^2 + tau |x|^2 for a stack of systems."""
+    hh = h.conj().swapaxes(1, 2)
+    wide = h.shape[1] <= h.shape[2]
+    gram = h @ hh if wide else hh @ h
+    diagonal = np.arange(gram.shape[1])
+    gram[:, diagonal, diagonal] += np.float32(tau)
+    return hh @ np.linalg.solve(gram, b) if wide else np.linalg.solve(gram, hh @ b)
+
+
+def _choose(model, spectrum, images, rows, columns, regularisation):
+    """Scale of tau, and the regularisation that predicts left-out images best."""
+    pick = np.random.default_rng(0).permutation(len(rows))[:_SAMPLE]
+    h = _matrix(model, rows[pick], columns[pick], images)
+    peak = float((np.abs(h) ** 2).sum(axis=2).mean(axis=1).max())
+    if regularisation is not None or len(images) < 2:
+        return peak, _TRIALS[4] if regularisation is None else float(regularisation)
+    b = spectrum[:, rows[pick], columns[pick]].T[..., None]
+    fold = np.arange(len(images)) % min(_FOLDS, len(images))
+    errors = []
+    for trial in _TRIALS:
+        error = 0.0
+        for k in range(fold.max() + 1):
+            x = _solve(h[:, fold != k], b[:, fold != k], trial * peak)
+            error += float((np.abs(h[:, fold == k] @ x - b[:, fold == k]) ** 2).sum())
+        errors.append(error)
+    return peak, float(_TRIALS[int(np.argmin(errors))])
