@@ -1,0 +1,251 @@
+"""From camera counts to normalised intensities: 1 where there is no sample.
+
+    normalised = (image - dark) / (background - dark)
+
+`background` may be given or estimated:
+
+=====================  =====================================================================
+background             meaning
+=====================  =====================================================================
+number, (n,)           counts of the empty field, one for all images or one per image
+(y, x), (n, y, x)      an image of the empty field, one for all images or one per image
+"mean"                 the mean of each image's valid pixels
+"smooth"               a robust surface of second order per image, `smooth_background`
+None                   "smooth", except for floating-point images that are normalised already:
+                       every image's median lies within 10 % of 1
+=====================  =====================================================================
+
+Pixels that are saturated, missing or not finite take no part in any estimate; they are masked and
+set to 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fieldrx.errors import InputError
+
+_SAMPLES = 64  # pixels per axis that an estimate looks at: six coefficients need no more
+_TUKEY = 4.685  # in standard deviations; the usual constant, 95 % efficient for Gaussian noise
+_HUBER = 1.345
+_PLATEAU_PIXELS = 64
+_PLATEAU_RATIO = 10
+_FEW_COUNTS = 16
+
+
+def normalise(images, background=None, dark=0.0, saturation=None, missing=None, mask=None):
+    """Normalise a stack and mask its bad pixels.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, y, x)
+        Any real type; not changed.
+    background : optional
+        See the table above [the images' unit].
+    dark : number or ndarray, shape (n,), (y, x) or (n, y, x)
+        What the camera shows without light; taken off the images and off a given background.
+    saturation : number, optional
+        Pixels at or above it are masked; `saturation_level` when not given.
+    missing : number, optional
+        Pixels of exactly this value are masked.
+    mask : ndarray of bool, shape (n, y, x), optional
+        Pixels known to be valid.
+
+    Returns
+    -------
+    normalised : float32 ndarray, shape (n, y, x)
+    mask : ndarray of bool, shape (n, y, x), or None when every pixel is valid
+    notes : list of str
+        What was estimated or masked.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, a background is not positive, or an image has no valid pixel.
+    """
+    images = np.asarray(images)
+    level = saturation_level(images) if saturation is None else float(saturation)
+    estimate, background = _choose(images, background)
+    given = None if background is None else _frames(background, "background", images.shape)
+    dark = _frames(dark, "dark", images.shape)
+    out = np.empty(images.shape, np.float32)
+    valid = np.ones(images.shape, bool) if mask is None else np.array(mask, bool)
+    for k, raw in enumerate(images):
+        valid[k] &= raw < level
+        if missing is not None:
+            valid[k] &= raw != missing
+        offset = dark[k].astype(np.float64)  # unsigned counts would wrap round below zero
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.subtract(raw, offset, out=out[k], casting="unsafe")
+        valid[k] &= np.isfinite(out[k])
+        if not valid[k].any():
+            raise InputError(
+                f"image {k} has no valid pixel: all are saturated (at or above {level:g}), missing or not "
+                "finite; leave it out, or set saturation"
+            )
+        field = estimate(out[k], valid[k]) if given is None else given[k] - offset
+        _check_positive(field, valid[k], k, given is None)
+        with np.errstate(all="ignore"):
+            out[k] /= field
+        out[k][~valid[k]] = 1.0
+    notes = _notes(estimate if given is None else None, valid, level)
+    return out, (None if valid.all() else valid), notes
+
+
+def _choose(images, background):
+    """The way to estimate, and the background if it needs no estimate."""
+    ways = {"smooth": smooth_background, "mean": mean_background}
+    if isinstance(background, str):
+        if background not in ways:
+            raise InputError(f'background is "{background}"; expected "smooth", "mean", numbers or an image')
+        return ways[background], None
+    if background is None and images.dtype.kind == "f" and _normalised_already(images):
+        return None, 1.0
+    return smooth_background, background
+
+
+def _sample(image) -> tuple[slice, slice]:
+    """Every so many pixels, at most `_SAMPLES` or so along each axis."""
+    return tuple(slice(None, None, -(-n // _SAMPLES)) for n in image.shape[-2:])
+
+
+def _normalised_already(images) -> bool:
+    for image in images:
+        values = image[_sample(image)]
+        values = values[np.isfinite(values)]
+        if values.size and abs(np.median(values) - 1) >= 0.1:
+            return False
+    return True
+
+
+def _frames(value, name, shape) -> np.ndarray:
+    """Numbers or images as a view of shape (n, y, x)."""
+    value = np.asarray(value)
+    if value.dtype.kind not in "iuf":
+        raise InputError(f"{name} has type {value.dtype}; expected real numbers")
+    n, ny, nx = shape
+    if value.ndim == 1 and len(value) == n:
+        value = value[:, None, None]
+    if (
+        value.ndim != 1
+        and value.shape[-2:] in ((), (1, 1), (ny, nx))
+        and value.shape[:-2] in ((), (1,), (n,))
+    ):
+        return np.broadcast_to(value, shape)
+    raise InputError(
+        f"{name} has shape {value.shape} for images of shape {shape}; expected a number, ({n},), "
+        f"({ny}, {nx}) or {shape}: it is cut to the region together with the images"
+    )
+
+
+def _check_positive(field, valid, k, estimated) -> None:
+    bad = np.count_nonzero(valid & ~((field > 0) & np.isfinite(field)))
+    if not bad:
+        return
+    if estimated:
+        raise InputError(
+            f"the background of image {k} cannot be estimated: its surface is not positive in {bad} pixels; "
+            'give an empty-field image as background, or "mean", or leave the image out if it is dark field'
+        )
+    raise InputError(
+        f"background of image {k} is zero, negative or not finite in {bad} pixels (after dark); expected "
+        "positive counts of the empty field: mark dead pixels with missing, or check dark"
+    )
+
+
+def _notes(estimate, valid, level) -> list[str]:
+    notes = []
+    if estimate is smooth_background:
+        notes.append("background estimated from the images (robust surface of second order)")
+    elif estimate is mean_background:
+        notes.append("background estimated from the images (mean)")
+    bad = valid.size - np.count_nonzero(valid)
+    if bad:
+        saturated = f"saturated (at or above {level:g}), " if np.isfinite(level) else ""
+        notes.append(f"{bad} pixels ({bad / valid.size:.2%}) masked: {saturated}missing or not finite")
+    return notes
+
+
+def mean_background(image, valid=None) -> np.float64:
+    """Mean of the valid pixels of one image (y, x)."""
+    return np.mean(image, dtype=np.float64, where=True if valid is None else valid)
+
+
+def smooth_background(image, valid=None) -> np.ndarray:
+    """Estimate the empty field of one image, ignoring the sample.
+
+    A surface ``c0 + c1 y + c2 x + c3 y^2 + c4 x y + c5 x^2`` is fitted by iteratively reweighted
+    least squares: Huber's weights first, which converge from anywhere, then Tukey's, which give the
+    sample no weight at all.  The scale of the residuals is 1.4826 times their median absolute value.
+
+    Parameters
+    ----------
+    image : ndarray, shape (y, x)
+    valid : ndarray of bool, shape (y, x), optional
+        Pixels to look at.
+
+    Returns
+    -------
+    float32 ndarray, shape (y, x)
+        In the unit of the image.
+    """
+    image = np.asarray(image)
+    y, x = (np.linspace(-1.0, 1.0, n) for n in image.shape)
+    rows, cols = _sample(image)
+    looked_at = np.ones(image.shape, bool) if valid is None else np.asarray(valid, bool)
+    use = looked_at[rows, cols]
+    if np.count_nonzero(use) < 36:  # six points a coefficient; masks may fall together with the samples
+        rows = cols = slice(None)
+        use = looked_at
+    values = image[rows, cols][use].astype(np.float64)
+    yy, xx = (a[use] for a in np.meshgrid(y[rows], x[cols], indexing="ij"))
+    c = _robust_fit(np.stack([np.ones_like(yy), yy, xx, yy**2, yy * xx, xx**2], axis=1), values)
+    y = y[:, None]
+    return (c[0] + y * (c[1] + c[3] * y) + x * (c[2] + c[5] * x) + c[4] * y * x).astype(np.float32)
+
+
+def _robust_fit(basis, values) -> np.ndarray:
+    """Coefficients of the reweighted least-squares fit."""
+    coefficients = np.zeros(basis.shape[1])
+    coefficients[0] = np.median(values)
+    for weigh in [_huber_weights] * 10 + [_tukey_weights] * 20:
+        residual = values - basis @ coefficients
+        scale = 1.4826 * np.median(np.abs(residual))
+        weighted = basis.T * weigh(residual / max(scale, 1e-9 * np.abs(values).max(), 1e-30))
+        # least squares even of the 6 x 6 normal equations: a narrow image has fewer directions than that
+        coefficients += np.linalg.lstsq(weighted @ basis, weighted @ residual, rcond=1e-10)[0]
+    return coefficients
+
+
+def _huber_weights(t) -> np.ndarray:
+    return 1 / np.maximum(np.abs(t) / _HUBER, 1.0)
+
+
+def _tukey_weights(t) -> np.ndarray:
+    return np.maximum(1 - (t / _TUKEY) ** 2, 0.0) ** 2
+
+
+def saturation_level(images) -> float:
+    """The value from which pixels count as saturated; infinity when none do.
+
+    An integer type saturates at its own maximum.  A camera of fewer bits (12 bits stored in 16, or
+    counts in a floating-point file) shows as a plateau: the data's maximum is a whole number that
+    occurs far more often than any of the 16 values below it.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, y, x)
+    """
+    limit = float(np.iinfo(images.dtype).max) if images.dtype.kind in "iu" else np.inf
+    tops = [image.max(where=np.isfinite(image), initial=0) for image in images]
+    top = max(tops)
+    if not _FEW_COUNTS <= top < limit or top != np.rint(top):
+        return limit
+    count = sum(int(np.count_nonzero(image == top)) for image in images)
+    if not _PLATEAU_PIXELS <= count <= images.size / 2:
+        return limit
+    step = max(1, int(np.sqrt(images.size / 1e6)))
+    values, counts = np.unique(images[:, ::step, ::step], return_counts=True)
+    below = counts[values < top][-16:]
+    plateau = below.size and count >= _PLATEAU_RATIO * below.max() * step**2
+    return float(top) if plateau else limit
