@@ -1,0 +1,119 @@
+"""Total variation and non-negativity of a volume, each value and gradient in one pass.
+
+Every slice's share of the value is summed on its own and the shares are added in order, so results do
+not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+_JIT = {"nogil": True, "error_model": "numpy", "cache": True}
+
+
+@nb.njit(fastmath={"contract", "reassoc"}, **_JIT)
+def _row(here, next_y, next_z, wz, wy, wx, eps2, inverse, total):
+    """1 / |grad| along one row; adds the row's |grad| to total[0]."""
+    n = here.size
+    value = 0.0
+    for k in range(n):
+        dx = wx * (here[k + 1] - here[k]) if k + 1 < n else np.float32(0)
+        dy = wy * (next_y[k] - here[k])
+        dz = wz * (next_z[k] - here[k])
+        length = np.sqrt(dx * dx + dy * dy + dz * dz + eps2)
+        inverse[k] = np.float32(1) / length
+        value += length
+    total[0] += value
+
+
+@nb.njit(**_JIT)
+def _inverse_lengths(u, z, wz, wy, wx, eps2, inverse):
+    """1 / |grad| of slice z (differences beyond the last voxel are 0); returns the sum of |grad|."""
+    nz, ny, _ = u.shape
+    total = np.zeros(1)
+    for y in range(ny):
+        _row(u[z, y], u[z, min(y + 1, ny - 1)], u[min(z + 1, nz - 1), y],
+             wz, wy, wx, eps2, inverse[y], total)  # fmt: skip
+    return total[0]
+
+
+@nb.njit(parallel=True, **_JIT)
+def _total_variation(u, wz, wy, wx, eps, scale, grad, values):
+    nz, ny, nx = u.shape
+    zero = np.float32(0)
+    for z in nb.prange(nz):
+        here, below = np.empty((ny, nx), np.float32), np.zeros((ny, nx), np.float32)
+        values[z] = _inverse_lengths(u, z, wz, wy, wx, eps * eps, here) - ny * nx * eps
+        if z > 0:
+            _inverse_lengths(u, z - 1, wz, wy, wx, eps * eps, below)
+        for y in range(ny):
+            for x in range(nx):
+                v = u[z, y, x]
+                g = zero
+                if x + 1 < nx:
+                    g -= wx * wx * (u[z, y, x + 1] - v) * here[y, x]
+                if y + 1 < ny:
+                    g -= wy * wy * (u[z, y + 1, x] - v) * here[y, x]
+                if z + 1 < nz:
+                    g -= wz * wz * (u[z + 1, y, x] - v) * here[y, x]
+                if x > 0:
+                    g += wx * wx * (v - u[z, y, x - 1]) * here[y, x - 1]
+                if y > 0:
+                    g += wy * wy * (v - u[z, y - 1, x]) * here[y - 1, x]
+                if z > 0:
+                    g += wz * wz * (v - u[z - 1, y, x]) * below[y, x]
+                grad[z, y, x] += scale * g
+
+
+@nb.njit(parallel=True, **_JIT)
+def _negativity(u, scale, grad, values):
+    nz, ny, nx = u.shape
+    for z in nb.prange(nz):
+        total = 0.0
+        for y in range(ny):
+            for x in range(nx):
+                v = min(u[z, y, x], np.float32(0))
+                total += v * v
+                grad[z, y, x] += scale * 2 * v
+        values[z] = total
+
+
+def total_variation(u, weights_zyx, eps, scale, grad):
+    """Smoothed isotropic total variation ``sum_i (sqrt(|D u|_i^2 + eps^2) - eps)``.
+
+    D are forward differences times `weights_zyx`, 0 at the far border.
+
+    Parameters
+    ----------
+    u : float32 array, shape (nz, ny, nx)
+    weights_zyx : (float, float, float)
+    eps : float
+        Differences well below it are penalised quadratically.
+    scale : float
+        Factor of the gradient.
+    grad : float32 array, shape (nz, ny, nx)
+        ``scale * d TV / d u`` is added to it.
+
+    Returns
+    -------
+    float
+        The value, without `scale`.
+    """
+    values = np.empty(len(u))
+    weights = [np.float32(w) for w in weights_zyx]
+    _total_variation(u, *weights, np.float32(eps), np.float32(scale), grad, values)
+    return float(values.sum())
+
+
+def negativity(u, scale, grad):
+    """``sum_i min(u_i, 0)^2``; adds ``scale`` times its gradient to `grad` and returns the value.
+
+    Parameters
+    ----------
+    u, grad : float32 arrays, shape (nz, ny, nx)
+    scale : float
+    """
+    values = np.empty(len(u))
+    _negativity(u, np.float32(scale), grad, values)
+    return float(values.sum())

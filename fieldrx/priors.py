@@ -1,0 +1,69 @@
+"""What is known of a sample beyond its images: regularisers with their gradients.
+
+Values are means over voxels of the contrast in units of the field's output scale, so that a weight
+means the same for any sample, grid and unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fieldrx.backends import cpu
+from fieldrx.errors import InputError
+
+_EDGE = 0.02  # differences below this share of the output scale are smoothed, above it kept as edges
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Weights of the regularisers, each relative to the data term (squared relative error).
+
+    Parameters
+    ----------
+    tv : float
+        Total variation of the index contrast: prefers smooth regions with sharp borders.
+    tv_absorption : float
+        The same of the absorption.
+    nonnegative : float
+        Squared negative part of the index contrast (a sample denser than its medium).
+    nonnegative_absorption : float
+        Squared negative part of the absorption (no sample amplifies light).
+    """
+
+    tv: float = 1e-2
+    tv_absorption: float = 1e-2
+    nonnegative: float = 1.0
+    nonnegative_absorption: float = 1.0
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if not (np.isfinite(value) and value >= 0):
+                raise InputError(f"prior weight {name} is {value}; expected a number >= 0")
+
+    def value_and_gradient(self, outputs, spacing_um):
+        """Value of all regularisers and gradient with respect to the field's outputs.
+
+        Parameters
+        ----------
+        outputs : float32 array, shape (1 or 2, nz, ny, nx)
+            Index contrast and, where the field has it, absorption, over the output scale.
+        spacing_um : (float, float, float)
+            Voxel spacing; differences are per the finest of the three.
+
+        Returns
+        -------
+        float, float32 array of the outputs' shape
+        """
+        grad = np.zeros_like(outputs)
+        voxels = outputs[0].size
+        weights = min(spacing_um) / np.asarray(spacing_um)
+        value = 0.0
+        pairs = ((self.tv, self.nonnegative), (self.tv_absorption, self.nonnegative_absorption))
+        for u, g, (tv, negative) in zip(outputs, grad, pairs, strict=False):
+            if tv:
+                value += tv / voxels * cpu.total_variation(u, weights, _EDGE, tv / voxels, g)
+            if negative:
+                value += negative / voxels * cpu.negativity(u, negative / voxels, g)
+        return value, grad
