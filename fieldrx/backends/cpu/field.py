@@ -1,0 +1,270 @@
+"""The operators of a neural field: values and weight gradients, at points and on grids.
+
+Parameters are one flat float32 vector, those of the encoding first, then those of the network.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from fieldrx.backends.cpu import hashgrid
+from fieldrx.backends.cpu.encodings import ENCODED, GIVEN, WAVES, fill_waves
+from fieldrx.backends.cpu.memory import aligned_zeros, pitch_of, round_up
+from fieldrx.backends.cpu.network import STEP, Batch, TiledNetwork
+from fieldrx.errors import InputError
+from fieldrx.field.encodings import Hash, Identity
+
+# The features of a hash grid are computed for blocks of this many points; rows of a grid come in
+# slabs, so that the lattice planes of a slab stay in the cache.
+_BLOCK, _SLAB = 2**16, 2**12
+
+_NOTHING = np.zeros(0, np.float32)
+
+
+def field_forward(encoding, network, params, zyx_points, gain=None, out=None):
+    """Value of the field at scattered points.
+
+    Parameters
+    ----------
+    encoding : an encoding of `fieldrx.field.encodings`
+    network : fieldrx.field.network.Network
+    params : (encoding.n_params + network.n_params,) float32
+    zyx_points : (n, 3)
+        Normalised (z, y, x); for `Identity`, the features, (n, n_features).
+    gain : (n_features,), optional
+        Factor of every feature.
+    out : (n, n_outputs) float32, C-contiguous, optional
+        Filled and returned.
+
+    Returns
+    -------
+    (n, n_outputs) float32
+    """
+    params, gain = _checked_field(encoding, network, params, gain)
+    points = _checked_points(encoding, zyx_points)
+    out = _checked_out(out, (len(points), network.n_outputs))
+    _forward(encoding, network, params, gain, _point_batches(encoding, points, network), out)
+    return out
+
+
+def field_backward(encoding, network, params, zyx_points, d_out, gain=None, out=None):
+    """Gradient of sum(d_out * field) with respect to all parameters.
+
+    Parameters
+    ----------
+    encoding, network, params, zyx_points, gain
+        As in `field_forward`.
+    d_out : (n, n_outputs)
+    out : (n, n_outputs) float32, C-contiguous, optional
+        Filled with the value of the field, at no extra cost.
+
+    Returns
+    -------
+    (encoding.n_params + network.n_params,) float32
+    """
+    params, gain = _checked_field(encoding, network, params, gain)
+    points = _checked_points(encoding, zyx_points)
+    shape = (len(points), network.n_outputs)
+    d_out = _checked_array("d_out", d_out, shape)
+    out = _NOTHING if out is None else _checked_out(out, shape)
+    batches = _point_batches(encoding, points, network)
+    return _backward(encoding, network, params, gain, batches, d_out, out)
+
+
+def grid_forward(encoding, network, params, z, y, x, gain=None):
+    """Value of the field on the grid of three axes.
+
+    Parameters
+    ----------
+    encoding, network, params, gain
+        As in `field_forward`; not for `Identity`.
+    z, y, x : (nz,), (ny,), (nx,)
+        Normalised coordinates, evenly spaced or not.
+
+    Returns
+    -------
+    (n_outputs, nz, ny, nx) float32
+    """
+    params, gain = _checked_field(encoding, network, params, gain)
+    axes = _checked_axes(encoding, z, y, x)
+    out = np.zeros((network.n_outputs, *map(len, axes)), np.float32)
+    _forward(encoding, network, params, gain, _grid_batches(encoding, axes, network), out)
+    return out
+
+
+def grid_backward(encoding, network, params, z, y, x, d_out, gain=None, out=None):
+    """Gradient of sum(d_out * field on the grid) with respect to all parameters.
+
+    Parameters
+    ----------
+    encoding, network, params, z, y, x, gain
+        As in `grid_forward`.
+    d_out : (n_outputs, nz, ny, nx)
+    out : (n_outputs, nz, ny, nx) float32, C-contiguous, optional
+        Filled with the value of the field, at no extra cost.
+
+    Returns
+    -------
+    (encoding.n_params + network.n_params,) float32
+    """
+    params, gain = _checked_field(encoding, network, params, gain)
+    axes = _checked_axes(encoding, z, y, x)
+    shape = (network.n_outputs, *map(len, axes))
+    d_out = _checked_array("d_out", d_out, shape)
+    out = _NOTHING if out is None else _checked_out(out, shape)
+    batches = _grid_batches(encoding, axes, network)
+    return _backward(encoding, network, params, gain, batches, d_out, out)
+
+
+def encode(encoding, params, zyx_points):
+    """Features of scattered points, for tests and inspection.
+
+    Parameters
+    ----------
+    encoding : an encoding of `fieldrx.field.encodings`
+    params : (encoding.n_params,) float32
+    zyx_points : (n, 3)
+
+    Returns
+    -------
+    (n, encoding.n_features) float32
+    """
+    params = _checked_array("params", params, (encoding.n_params,))
+    points = _checked_points(encoding, zyx_points)
+    n = len(points)
+    if isinstance(encoding, Identity):
+        return points.copy()
+    features = np.zeros((encoding.n_features, n), np.float32)
+    if isinstance(encoding, Hash):
+        hashgrid.visit_points(hashgrid.levels_of(encoding), points, features.reshape(-1), n,
+                              params, False)
+    else:
+        fill_waves(*encoding.waves(), points.T.astype(float), n, features.reshape(-1), n)
+    return np.ascontiguousarray(features.T)
+
+
+# --- from operators to batches --------------------------------------------------------------------
+
+
+def _forward(encoding, network, params, gain, batches, out):
+    table, weights = np.split(params, [encoding.n_params])
+    tiled = TiledNetwork(network, weights, gain)
+    for batch, visit_table in batches:
+        visit_table(table, False)
+        tiled.forward(batch, out.reshape(-1)[batch.start:])
+
+
+def _backward(encoding, network, params, gain, batches, d_out, out):
+    table, weights = np.split(params, [encoding.n_params])
+    gradient = np.zeros(params.size, np.float32)
+    table_gradient, weight_gradient = np.split(gradient, [encoding.n_params])
+    tiled = TiledNetwork(network, weights, gain)
+    for batch, visit_table in batches:
+        visit_table(table, False)
+        tiled.backward(batch, d_out.reshape(-1)[batch.start:], out.reshape(-1)[batch.start:])
+        visit_table(table_gradient, True)
+    tiled.write_gradient(weight_gradient)
+    return gradient
+
+
+def _no_table(table, scatter):
+    """What `visit_table` does for an encoding without parameters."""
+
+
+def _point_batches(encoding, points, network):
+    """Pairs (Batch, visit_table) that cover scattered points.
+
+    visit_table(table, False) computes the features of the batch from the encoding's parameters,
+    visit_table(gradient, True) adds the gradient that the network left in their place.
+    """
+    n, strides = len(points), np.array([1, 0, network.n_outputs])
+    if isinstance(encoding, Identity):
+        yield Batch(GIVEN, n, strides, given=points), _no_table
+    elif isinstance(encoding, Hash):
+        levels = hashgrid.levels_of(encoding)
+        features, pitch = _feature_buffer(encoding, 1, min(n, _BLOCK))
+        for start in range(0, n, _BLOCK):
+            block = points[start:start + _BLOCK]
+            visit = partial(hashgrid.visit_points, levels, block, features, pitch)
+            yield Batch(ENCODED, len(block), strides, encoded=features, encoded_pitch=pitch,
+                        start=start * network.n_outputs), visit
+    else:
+        yield Batch(WAVES, n, strides, points=points, waves=encoding.waves()), _no_table
+
+
+def _grid_batches(encoding, axes, network):
+    """Pairs (Batch, visit_table) that cover a grid, see `_point_batches`."""
+    nz, ny, nx = map(len, axes)
+    strides = np.array([nz * ny * nx, ny * nx, 1])
+    if isinstance(encoding, Hash):
+        levels = hashgrid.levels_of(encoding)
+        places = [hashgrid.axis_nodes(levels, axis, axes[axis]) for axis in range(3)]
+        n_rows = max(1, min(ny, _SLAB // max(nx, 1)))
+        n_planes = max(1, min(nz, _BLOCK // max(n_rows * nx, 1)))
+        features, pitch = _feature_buffer(encoding, n_planes, n_rows * nx)
+        for y in range(0, ny, n_rows):
+            for z in range(0, nz, n_planes):
+                block = (slice(z, min(z + n_planes, nz)), slice(y, min(y + n_rows, ny)))
+                visit = partial(hashgrid.visit_grid, levels, places, block, features, pitch)
+                n = (block[1].stop - y) * nx
+                yield Batch(ENCODED, n, strides, z_offsets=axes[0][block[0]], encoded=features,
+                            encoded_pitch=pitch, start=(z * ny + y) * nx), visit
+    else:
+        plane = np.zeros((ny, nx, 3), np.float32)
+        plane[..., 1], plane[..., 2] = axes[1][:, None], axes[2]
+        yield Batch(WAVES, ny * nx, strides, points=plane.reshape(-1, 3), z_offsets=axes[0],
+                    waves=encoding.waves()), _no_table
+
+
+def _feature_buffer(encoding, n_planes, n_points):
+    pitch = pitch_of(round_up(n_points, STEP))
+    return aligned_zeros(n_planes * round_up(encoding.n_features, 8) * pitch), pitch
+
+
+# --- checks ---------------------------------------------------------------------------------------
+
+
+def _checked_array(name, values, shape):
+    values = np.ascontiguousarray(values, dtype=np.float32)
+    if values.shape != shape:
+        raise InputError(f"expected {name} of shape {shape}; got {values.shape}")
+    return values
+
+
+def _checked_points(encoding, points):
+    given = isinstance(encoding, Identity)
+    columns = encoding.n_features if given else 3
+    points = np.ascontiguousarray(points, dtype=np.float32)
+    if points.ndim != 2 or points.shape[1] != columns:
+        raise InputError(f"expected {'features' if given else 'zyx_points'} of shape "
+                         f"(n, {columns}); got {points.shape}")
+    return points
+
+
+def _checked_field(encoding, network, params, gain):
+    if network.n_inputs != encoding.n_features:
+        raise InputError(f"expected a network of {encoding.n_features} inputs, one per feature; "
+                         f"got n_inputs = {network.n_inputs}")
+    params = _checked_array("params", params, (encoding.n_params + network.n_params,))
+    gain = np.ones(encoding.n_features) if gain is None else gain
+    return params, _checked_array("gain", gain, (encoding.n_features,))
+
+
+def _checked_axes(encoding, z, y, x):
+    if isinstance(encoding, Identity):
+        raise InputError("expected an encoding of coordinates for a grid; got Identity, whose "
+                         "features are given: use the functions for points")
+    axes = [np.ascontiguousarray(axis, dtype=np.float32) for axis in (z, y, x)]
+    if any(axis.ndim != 1 for axis in axes):
+        raise InputError("expected the axes z, y, x as 1D arrays; got shapes "
+                         f"{[axis.shape for axis in axes]}")
+    return axes
+
+
+def _checked_out(out, shape):
+    if out is None:
+        return np.zeros(shape, np.float32)
+    if out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+        raise InputError(f"expected out as a C-contiguous float32 array of shape {shape}; "
+                         f"got {out.dtype} of shape {out.shape}")
+    return out
