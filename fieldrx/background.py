@@ -31,6 +31,7 @@ _HUBER = 1.345
 _PLATEAU_PIXELS = 64
 _PLATEAU_RATIO = 10
 _FEW_COUNTS = 16
+_DIM = 0.2
 
 
 def normalise(images, background=None, dark=0.0, saturation=None, missing=None, mask=None):
@@ -56,7 +57,7 @@ def normalise(images, background=None, dark=0.0, saturation=None, missing=None, 
     normalised : float32 ndarray, shape (n, y, x)
     mask : ndarray of bool, shape (n, y, x), or None when every pixel is valid
     notes : list of str
-        What was estimated or masked.
+        What was estimated or masked, and which images have hardly any background.
 
     Raises
     ------
@@ -70,6 +71,7 @@ def normalise(images, background=None, dark=0.0, saturation=None, missing=None, 
     dark = _frames(dark, "dark", images.shape)
     out = np.empty(images.shape, np.float32)
     valid = np.ones(images.shape, bool) if mask is None else np.array(mask, bool)
+    levels = np.empty(len(images))
     for k, raw in enumerate(images):
         valid[k] &= raw < level
         if missing is not None:
@@ -85,10 +87,11 @@ def normalise(images, background=None, dark=0.0, saturation=None, missing=None, 
             )
         field = estimate(out[k], valid[k]) if given is None else given[k] - offset
         _check_positive(field, valid[k], k, given is None)
+        levels[k] = np.mean(field, where=valid[k])
         with np.errstate(all="ignore"):
             out[k] /= field
         out[k][~valid[k]] = 1.0
-    notes = _notes(estimate if given is None else None, valid, level)
+    notes = _notes(estimate if given is None else None, valid, level) + _dim_images(levels)
     return out, (None if valid.all() else valid), notes
 
 
@@ -164,6 +167,18 @@ def _notes(estimate, valid, level) -> list[str]:
         saturated = f"saturated (at or above {level:g}), " if np.isfinite(level) else ""
         notes.append(f"{bad} pixels ({bad / valid.size:.2%}) masked: {saturated}missing or not finite")
     return notes
+
+
+def _dim_images(levels) -> list[str]:
+    """A note on images with hardly any background, which tells light that misses the pupil."""
+    dim = np.flatnonzero(levels < _DIM * np.median(levels))
+    if not dim.size:
+        return []
+    return [
+        f"{dim.size} of {len(levels)} images have a background below {_DIM:.0%} of the median image's: "
+        f"{', '.join(map(str, dim))}; their light may miss the pupil (dark field), so hold them out or check "
+        "the directions"
+    ]
 
 
 def mean_background(image, valid=None) -> np.float64:

@@ -262,7 +262,7 @@ class Grid:
         shape, spacing, origin = tuple(self.shape), tuple(self.spacing_um), tuple(self.origin_um)
         if not len(shape) == len(spacing) == len(origin) == 3:
             raise InputError("a grid needs three numbers each (z, y, x) for shape, spacing and origin")
-        if min(shape) < 1 or not min(spacing) > 0:
+        if min(shape) < 1 or not all(0 < d < np.inf for d in spacing):
             raise InputError(
                 f"grid of shape {shape} and spacing {spacing} um is empty; both must be positive"
             )
