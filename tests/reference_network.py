@@ -126,3 +126,20 @@ def forward_and_gradient(encoding, network, params, points, d_out=None, gain=Non
     if taps is not None:
         _hash_gradient(encoding, taps, d_features * gain, gradient)
     return out, gradient
+
+
+def away_from_kinks(encoding, network, params, points, gain, margin=2e-5):
+    """Which points, (n,) bool, have no ReLU so near its kink that float32 may take either slope."""
+    if network.activation == "sine":
+        return np.ones(len(points), bool)
+    params = np.asarray(params, np.float64)
+    features, _ = features_and_taps(encoding, params[:encoding.n_params], points)
+    features, named = features * gain, network.unpack(params[encoding.n_params:])
+    clear, h = np.ones(len(points), bool), features[:, :0]
+    for layer in range(network.depth):
+        if layer == 0 or layer in network.skips:
+            h = np.concatenate([h, features], 1)
+        h = h @ named[f"weight_{layer}"] + named[f"bias_{layer}"]
+        clear &= (np.abs(h) > margin * np.abs(h).max()).all(1)
+        h = _activate(network, h)[0]
+    return clear
