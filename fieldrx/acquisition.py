@@ -325,7 +325,8 @@ def _from_arrays(arrays, path, optional) -> Acquisition:
     with in_file(path):
         microscope = Microscope(**{name: _scalar(arrays, name) for name in _SCALARS})
         images = arrays.get("images")
-        illumination = _illumination_of(arrays, None if images is None else len(np.atleast_1d(images)))
+        n = len(images) if images is not None and images.ndim == 3 else None
+        illumination = _illumination_of(arrays, n)
         notes = [str(note) for note in np.atleast_1d(arrays.get("notes", []))]
         common = {
             "holdout": arrays.get("holdout", ()),

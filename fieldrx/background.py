@@ -50,7 +50,7 @@ def normalise(images, background=None, dark=0.0, saturation=None, missing=None, 
     missing : number, optional
         Pixels of exactly this value are masked.
     mask : ndarray of bool, shape (n, y, x), optional
-        Pixels known to be valid.
+        Pixels known to be valid; an image without any is left out of everything.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def normalise(images, background=None, dark=0.0, saturation=None, missing=None, 
     Raises
     ------
     InputError
-        If shapes disagree, a background is not positive, or an image has no valid pixel.
+        If shapes disagree, a background is not positive, or no pixel of an image is any good.
     """
     images = np.asarray(images)
     level = saturation_level(images) if saturation is None else float(saturation)
@@ -71,28 +71,37 @@ def normalise(images, background=None, dark=0.0, saturation=None, missing=None, 
     dark = _frames(dark, "dark", images.shape)
     out = np.empty(images.shape, np.float32)
     valid = np.ones(images.shape, bool) if mask is None else np.array(mask, bool)
-    levels = np.empty(len(images))
+    if not valid.any():
+        raise InputError(
+            "mask leaves no valid pixel in any image; expected true (or 1) where a pixel is valid"
+        )
+    levels = np.full(len(images), np.nan)
     for k, raw in enumerate(images):
-        valid[k] &= raw < level
-        if missing is not None:
-            valid[k] &= raw != missing
-        offset = dark[k].astype(np.float64)  # unsigned counts would wrap round below zero
-        with np.errstate(over="ignore", invalid="ignore"):
-            np.subtract(raw, offset, out=out[k], casting="unsafe")
-        valid[k] &= np.isfinite(out[k])
-        if not valid[k].any():
-            raise InputError(
-                f"image {k} has no valid pixel: all are saturated (at or above {level:g}), missing or not "
-                "finite; leave it out, or set saturation"
-            )
-        field = estimate(out[k], valid[k]) if given is None else given[k] - offset
-        _check_positive(field, valid[k], k, given is None)
-        levels[k] = np.mean(field, where=valid[k])
-        with np.errstate(all="ignore"):
-            out[k] /= field
+        if valid[k].any():  # an image that is masked as a whole needs no background
+            offset = dark[k].astype(np.float64)  # unsigned counts would wrap round below zero
+            with np.errstate(over="ignore", invalid="ignore"):
+                np.subtract(raw, offset, out=out[k], casting="unsafe")
+            _mask_bad(raw, out[k], valid[k], level, missing, k)
+            field = estimate(out[k], valid[k]) if given is None else given[k] - offset
+            _check_positive(field, valid[k], k, given is None)
+            levels[k] = mean_background(np.broadcast_to(field, raw.shape), valid[k])
+            with np.errstate(all="ignore"):
+                out[k] /= field
         out[k][~valid[k]] = 1.0
     notes = _notes(estimate if given is None else None, valid, level) + _dim_images(levels)
     return out, (None if valid.all() else valid), notes
+
+
+def _mask_bad(raw, image, valid, level, missing, k) -> None:
+    """Clear `valid` where image `k` is saturated, missing or not finite."""
+    valid &= (raw < level) & np.isfinite(image)
+    if missing is not None:
+        valid &= raw != missing
+    if not valid.any():
+        raise InputError(
+            f"image {k} has no valid pixel: all are saturated (at or above {level:g}), missing or not "
+            "finite; leave it out, or set saturation"
+        )
 
 
 def _choose(images, background):
@@ -171,7 +180,7 @@ def _notes(estimate, valid, level) -> list[str]:
 
 def _dim_images(levels) -> list[str]:
     """A note on images with hardly any background, which tells light that misses the pupil."""
-    dim = np.flatnonzero(levels < _DIM * np.median(levels))
+    dim = np.flatnonzero(levels < _DIM * np.nanmedian(levels))
     if not dim.size:
         return []
     return [

@@ -179,7 +179,8 @@ def load_npz(path, what: str, required=()) -> dict[str, np.ndarray]:
             f"{path}: not a .npz archive, or cut short; expected a fieldrx {what}: write or copy it again"
         )
     arrays = {}
-    with _broken_archive(path, what), np.load(path, allow_pickle=False) as archive:
+    # opened here, because numpy leaves the file open when the archive's directory is damaged
+    with _broken_archive(path, what), open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
         for name in archive.files:
             arrays[name] = _load_array(archive, name, path)
     check_keys(arrays, required, path, what)
@@ -439,7 +440,8 @@ def _read_tiff(path, region) -> np.ndarray:
 def _tiff_pages(tif, path):
     """The pages to read one by one; None when the images are not stored as one page each."""
     series = tif.series
-    if any("S" in s.axes and s.shape[s.axes.index("S")] > 1 for s in series):
+    # stacks of 3 or 4 images are often stored as if they were colour planes (axes SYX): these are grey
+    if any(s.axes.endswith("S") and s.shape[-1] > 1 for s in series):
         raise InputError(f"{path}: colour images (axes {series[0].axes}); expected grey ones: convert them")
     if len(series) > 1:
         pages = list(tif.pages)

@@ -222,6 +222,12 @@ def test_read_tiff_written_frame_by_frame(tmp_path):
     np.testing.assert_array_equal(io.read_images("s.tif", tmp_path), STACK)
 
 
+@pytest.mark.parametrize("n", [3, 4])
+def test_read_tiff_of_images_stored_as_colour_planes(tmp_path, n):
+    tifffile.imwrite(tmp_path / "s.tif", STACK[:n], photometric="rgb", planarconfig="separate")
+    np.testing.assert_array_equal(io.read_images("s.tif", tmp_path), STACK[:n])
+
+
 def test_read_tiff_of_one_image(tmp_path):
     tifffile.imwrite(tmp_path / "s.tif", STACK[0])
     np.testing.assert_array_equal(io.read_images("s.tif", tmp_path), STACK[:1])
