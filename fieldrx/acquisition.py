@@ -115,6 +115,9 @@ _ILLUMINATION = {
     },
 }
 
+_DIM = 0.35  # share of the median brightness below which an image at the pupil's edge is dark field
+_NEAR_EDGE = 0.8  # share of the objective's aperture that counts as near the edge
+
 
 @dataclass(frozen=True, eq=False)
 class Acquisition:
@@ -193,7 +196,15 @@ class Acquisition:
         """
         images = _as_stack(images, illumination.n_images)
         mask = _check_mask(mask, images)
+        dim = _dim_images(images, illumination, microscope)
         images, mask, remarks = normalise(images, background, dark, saturation, missing, mask)
+        if dim.size:
+            mask = np.ones(images.shape, bool) if mask is None else mask
+            mask[dim], images[dim] = False, 1
+            remarks.append(
+                f"images {', '.join(map(str, dim))} are masked: below {_DIM:.0%} of the others' brightness and lit "
+                "from near the pupil's edge, so the unscattered light missed the pupil (dark field)"
+            )
         return cls(images, illumination, microscope, mask, holdout, name, (*notes, *remarks))
 
     @property
@@ -210,6 +221,12 @@ class Acquisition:
     def training(self) -> np.ndarray:
         """Numbers of the images that are not held out."""
         return np.setdiff1d(np.arange(self.n_images), self.holdout)
+
+    @property
+    def usable(self) -> np.ndarray:
+        """Which images have a valid pixel and a source inside the pupil, bool of shape (n,)."""
+        lit = self.illumination.pattern[:, self.illumination.bright(self.microscope)].any(axis=1)
+        return lit if self.mask is None else lit & self.mask.any(axis=(1, 2))
 
     def save(self, path) -> None:
         """Write an acquisition .npz that reads back as the same acquisition.
@@ -251,6 +268,20 @@ def _as_stack(images, n) -> np.ndarray:
             f"images: give one row of the illumination per image{turn}"
         )
     return images
+
+
+def _dim_images(images, illumination: Illumination, microscope: Microscope) -> np.ndarray:
+    """Images whose unscattered light must have missed the pupil although their table says otherwise.
+
+    LEDs at the pupil's edge fall outside it when the board sits slightly off; what is left is scattered
+    light alone.  Asked only of images of one source each, where brightness can be compared.
+    """
+    pattern, na = illumination.pattern, np.linalg.norm(illumination.sources_na, axis=1)
+    if len(images) < 4 or (np.count_nonzero(pattern, axis=1) != 1).any():
+        return np.empty(0, int)
+    level = np.array([np.median(image[::4, ::4]) for image in images], np.float64) / pattern.sum(axis=1)
+    near_edge = na[pattern.argmax(axis=1)] > _NEAR_EDGE * microscope.objective_na
+    return np.flatnonzero(near_edge & (level < _DIM * np.median(level)))
 
 
 def _check_mask(mask, images) -> np.ndarray | None:

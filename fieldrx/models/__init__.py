@@ -1,0 +1,22 @@
+"""Image formation: from a refractive index contrast to intensity images, and back."""
+
+from fieldrx.errors import InputError
+from fieldrx.models.base import ForwardModel
+from fieldrx.models.born import Born, Rytov
+
+MODELS = {"born": Born, "rytov": Rytov}
+
+__all__ = ["MODELS", "Born", "ForwardModel", "Rytov", "make_model"]
+
+
+def make_model(name, grid, microscope, illumination, image_shape=None) -> ForwardModel:
+    """The model called `name`; other parameters as of :class:`Born`.
+
+    Raises
+    ------
+    InputError
+        If no model has that name.
+    """
+    if name not in MODELS:
+        raise InputError(f'there is no model "{name}"; expected one of {", ".join(MODELS)}')
+    return MODELS[name](grid, microscope, illumination, image_shape)

@@ -45,7 +45,7 @@ class Born:
     Raises
     ------
     InputError
-        If an image has dark-field sources only, or the images do not lie on the grid.
+        If the images do not lie on the grid, or, when an image is asked for, it has dark-field sources only.
     """
 
     name = "born"
@@ -55,8 +55,7 @@ class Born:
         self.grid, self.microscope, self.illumination = grid, microscope, illumination
         self.image_shape = tuple(image_shape or grid.shape[1:])
         self.window = image_window(grid, self.image_shape)
-        bright = illumination.bright(microscope)
-        self._weights = illumination.weights(microscope) * bright
+        self._bright = illumination.bright(microscope)
         self._sources = illumination.sources_na / microscope.wavelength_um
         self._scale = 2 * microscope.medium_index * microscope.wavenumber**2 * grid.spacing_um[0]
 
@@ -117,7 +116,7 @@ class Born:
     def _factor(self, nu_y, nu_x, images):
         """``scale * sum_s w_s A_s(nu, z)`` at a list of frequencies, shape (n, n_images, nz)."""
         microscope, z = self.microscope, self.grid.axis(0)
-        weights = self._weights if images is None else self._weights[np.asarray(images)]
+        weights = self._weights(images)
         out = np.zeros((len(nu_y), len(weights), len(z)), np.complex64)
         for s in np.flatnonzero(weights.any(axis=0)):
             source = self._sources[s]
@@ -130,8 +129,12 @@ class Born:
                 out[inside, m] += weights[m, s] * a
         return out
 
+    def _weights(self, images):
+        chosen = self.illumination if images is None else self.illumination.select(images)
+        return chosen.weights(self.microscope) * self._bright
+
     def _rows(self, images):
-        weights = self._weights if images is None else self._weights[np.asarray(images)]
+        weights = self._weights(images)
         m, s = np.nonzero(weights)
         starts = np.zeros(len(weights) + 1, np.int64)
         np.cumsum(np.bincount(m, minlength=len(weights)), out=starts[1:])

@@ -1,0 +1,246 @@
+"""The trained field: a continuous complex refractive index n(z, y, x), and its file format.
+
+A field file is one .npz without pickles:
+
+==================  ==============================================================================
+key                 meaning
+==================  ==============================================================================
+format, version     "fieldrx-field" and the version of this table, now 1
+encoding, network   JSON text: descriptions of `fieldrx.field.encodings` and `fieldrx.field.network`
+table               float32: parameters of the encoding (empty unless it is a hash grid)
+weight_0, bias_0 …  float32: layers, (fan_in, fan_out) and (fan_out,)
+output_scale        contrast per unit of the network's output
+medium_index        n0
+bounds_um           (3, 2): domain, mapped to [-1, 1] per axis; outside it the contrast is 0
+region_um           (3, 2): first and last voxel centre of what the images show
+provenance          JSON text: versions, arguments, optics, final errors
+history_*           float arrays: the course of the fit
+==================  ==============================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fieldrx.backends import cpu
+from fieldrx.errors import InputError
+from fieldrx.field.encodings import encoding_from_dict
+from fieldrx.field.network import Network
+from fieldrx.io import Volume, load_npz, save_npz
+from fieldrx.optics import Grid
+
+FORMAT, VERSION = "fieldrx-field", 1
+_KEYS = ("format", "version", "encoding", "network", "table", "output_scale", "medium_index",
+         "bounds_um", "region_um", "provenance")  # fmt: skip
+_BLOCK = 1 << 20  # points evaluated at once
+
+
+@dataclass(frozen=True, eq=False)
+class NeuralField:
+    """Refractive index as a function of position.
+
+    Parameters
+    ----------
+    encoding : an encoding of `fieldrx.field.encodings`
+    network : Network
+        With one output (index contrast) or two (index contrast and absorption).
+    params : float32 array, shape (encoding.n_params + network.n_params,)
+    bounds_um : array, shape (3, 2)
+        Domain along z, y and x [um].
+    region_um : array, shape (3, 2)
+        First and last voxel centre of the measured region, the default of :meth:`volume` [um].
+    output_scale : float
+        Index contrast per unit of the network's output.
+    medium_index : float
+        n0.
+    provenance : dict
+        JSON values: how the field came to be.
+    history : dict of arrays
+        The course of the fit.
+    """
+
+    encoding: object
+    network: Network
+    params: np.ndarray
+    bounds_um: np.ndarray
+    region_um: np.ndarray
+    output_scale: float
+    medium_index: float
+    provenance: dict = field(default_factory=dict)
+    history: dict = field(default_factory=dict)
+
+    def __call__(self, points) -> np.ndarray:
+        """Complex refractive index at any points.
+
+        Parameters
+        ----------
+        points : array, shape (..., 3)
+            (z, y, x) [um].
+
+        Returns
+        -------
+        complex128 array, shape (...)
+        """
+        return self.medium_index + self.contrast(points)
+
+    def contrast(self, points) -> np.ndarray:
+        """Complex index contrast n - n0 at any points (..., 3) [um]; 0 outside the domain."""
+        points = np.asarray(points, np.float64)
+        if points.ndim == 0 or points.shape[-1] != 3:
+            raise InputError(f"points have shape {points.shape}; expected (..., 3) as (z, y, x) in um")
+        if not np.isfinite(points).all():
+            raise InputError("points must be finite numbers in um")
+        flat = points.reshape(-1, 3)
+        out = np.zeros(len(flat), np.complex128)
+        inside = np.flatnonzero(((flat >= self.bounds_um[:, 0]) & (flat <= self.bounds_um[:, 1])).all(1))
+        for first in range(0, len(inside), _BLOCK):
+            block = inside[first : first + _BLOCK]
+            values = cpu.field_forward(self.encoding, self.network, self.params,
+                                       np.stack(normalised(flat[block].T, self.bounds_um), axis=1))  # fmt: skip
+            out[block] = to_contrast(values.T, self.output_scale)
+        return out.reshape(points.shape[:-1])
+
+    def on_axes(self, z, y, x) -> np.ndarray:
+        """Index contrast on the grid of three axes [um], complex64 of shape (len(z), len(y), len(x))."""
+        axes = [np.atleast_1d(np.asarray(a, np.float64)) for a in (z, y, x)]
+        out = np.zeros([len(a) for a in axes], np.complex64)
+        keep = [np.flatnonzero((a >= lo) & (a <= hi)) for a, (lo, hi) in zip(axes, self.bounds_um, strict=True)]
+        if any(k.size == 0 for k in keep):
+            return out
+        z, y, x = normalised([a[k] for a, k in zip(axes, keep, strict=True)], self.bounds_um)
+        slab = max(1, _BLOCK // (len(y) * len(x)))
+        for first in range(0, len(z), slab):
+            part = slice(first, first + slab)
+            values = cpu.grid_forward(self.encoding, self.network, self.params, z[part], y, x)
+            out[np.ix_(keep[0][part], keep[1], keep[2])] = to_contrast(values, self.output_scale)
+        return out
+
+    def volume(self, spacing=None, shape=None, region=None) -> Volume:
+        """Sample the field on a regular grid.
+
+        Parameters
+        ----------
+        spacing : float or (float, float, float), optional
+            Distance of voxel centres (dz, dy, dx) [um]; that of the fit when not given.
+        shape : (int, int, int), optional
+            Number of voxels instead of a spacing; both ends of the region are voxel centres.
+        region : array, shape (3, 2), optional
+            First and last voxel centre along z, y and x [um]; what the images show when not given.
+
+        Returns
+        -------
+        Volume
+
+        Raises
+        ------
+        InputError
+            If both spacing and shape are given, or the grid is empty.
+        """
+        grid = self.grid(spacing, shape, region)
+        return Volume(self.on_axes(*grid.axes), grid.spacing_um, grid.origin_um, self.medium_index)
+
+    def grid(self, spacing=None, shape=None, region=None) -> Grid:
+        """The grid that :meth:`volume` samples; parameters as there."""
+        if spacing is not None and shape is not None:
+            raise InputError("give a spacing or a shape, not both")
+        region = np.asarray(self.region_um if region is None else region, np.float64)
+        if region.shape != (3, 2) or not (region[:, 1] >= region[:, 0]).all():
+            raise InputError(
+                f"region {region.tolist()} is not three ranges first <= last, along z, y and x in um"
+            )
+        length = region[:, 1] - region[:, 0]
+        if shape is not None:
+            shape = np.asarray(shape, int)
+            if shape.shape != (3,) or shape.min() < 1:
+                raise InputError(f"shape {shape.tolist()} is not three positive numbers (nz, ny, nx)")
+            step = np.where(shape > 1, length / np.maximum(shape - 1, 1), 1.0)
+            return Grid(tuple(shape), tuple(np.where(step > 0, step, 1.0)), tuple(region[:, 0]))
+        step = np.broadcast_to(np.asarray(self.fit_spacing_um if spacing is None else spacing, float), 3)
+        if not (np.isfinite(step).all() and step.min() > 0):
+            raise InputError(f"spacing {step.tolist()} um must be positive")
+        count = np.floor(length / step * (1 + 1e-9) + 1e-6).astype(int) + 1
+        return Grid(tuple(count), tuple(step), tuple(region[:, 0]))
+
+    @property
+    def fit_spacing_um(self) -> tuple[float, float, float]:
+        """Voxel spacing (dz, dy, dx) at which the field was fitted [um]."""
+        return tuple(self.provenance["grid"]["spacing_um"])
+
+    def save(self, path) -> None:
+        """Write the field file; an interruption leaves the old one."""
+        save_npz(path, **self.to_arrays())
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The contents of the field file."""
+        table, weights = np.split(self.params, [self.encoding.n_params])
+        return {
+            "format": np.array(FORMAT),
+            "version": np.array(VERSION),
+            "encoding": np.array(json.dumps(self.encoding.to_dict())),
+            "network": np.array(json.dumps(self.network.to_dict())),
+            "table": table,
+            **self.network.unpack(weights),
+            "output_scale": np.array(self.output_scale),
+            "medium_index": np.array(self.medium_index),
+            "bounds_um": np.asarray(self.bounds_um),
+            "region_um": np.asarray(self.region_um),
+            "provenance": np.array(json.dumps(self.provenance)),
+            **{f"history_{name}": np.asarray(values) for name, values in self.history.items()},
+        }
+
+
+def load_field(path) -> NeuralField:
+    """Read a field file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, no field, or of another version.
+    """
+    arrays = load_npz(path, "field", _KEYS)
+    if str(arrays["format"]) != FORMAT:
+        raise InputError(f'{path} has format "{arrays["format"]}"; expected "{FORMAT}"')
+    if int(arrays["version"]) != VERSION:
+        raise InputError(
+            f"{path} is a field file of version {int(arrays['version'])}; this fieldrx reads version "
+            f"{VERSION}: update fieldrx, or fit again"
+        )
+    try:
+        encoding = encoding_from_dict(json.loads(str(arrays["encoding"])))
+        network = Network.from_dict(json.loads(str(arrays["network"])))
+        table = np.asarray(arrays["table"], np.float32)
+        if table.shape != (encoding.n_params,):
+            raise InputError(f"table has shape {table.shape}; expected ({encoding.n_params},)")
+        return NeuralField(
+            encoding,
+            network,
+            np.concatenate([table, network.pack(arrays)]),
+            np.asarray(arrays["bounds_um"], np.float64),
+            np.asarray(arrays["region_um"], np.float64),
+            float(arrays["output_scale"]),
+            float(arrays["medium_index"]),
+            json.loads(str(arrays["provenance"])),
+            {k.removeprefix("history_"): v for k, v in arrays.items() if k.startswith("history_")},
+        )
+    except (InputError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged: {error}; fit again or restore the file") from None
+
+
+def normalised(axes, bounds_um):
+    """Coordinates in um to [-1, 1] over the domain: one float32 array per axis."""
+    return [
+        (2 * (np.asarray(a) - lo) / (hi - lo) - 1).astype(np.float32)
+        for a, (lo, hi) in zip(axes, bounds_um, strict=True)
+    ]
+
+
+def to_contrast(outputs, scale):
+    """Network outputs (1 or 2, ...) to complex64 contrast (...)."""
+    contrast = np.zeros(outputs.shape[1:], np.complex64)
+    contrast.real = scale * outputs[0]
+    if len(outputs) > 1:
+        contrast.imag = scale * outputs[1]
+    return contrast

@@ -1,0 +1,516 @@
+"""Fitting a neural field to images: objective, schedule, optimiser, checkpoints, history.
+
+The fit minimises, over the weights of the field,
+
+    |I_predicted - I_measured|^2 / |I_measured - 1|^2  +  priors
+
+(for Rytov with log I in both norms), norms over the valid pixels of the training images.  One step
+evaluates the field on the model's grid, predicts a batch of images, and takes the gradient back through
+the model and the network to the weights, where Adam uses it (Kingma & Ba, 2015).
+
+Coarse to fine: for a first share of the steps the field is evaluated on every second pixel (a quarter of
+the cost; Fourier interpolation brings it to the model's grid) while its finer features fade in.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import scipy.fft
+
+from fieldrx._version import __version__
+from fieldrx.backends import cpu
+from fieldrx.errors import InputError
+from fieldrx.field import Hash, NeuralField, Network, Radial
+from fieldrx.field.neural_field import normalised, to_contrast
+from fieldrx.io import load_npz, save_npz
+from fieldrx.metrics import image_errors
+from fieldrx.models import make_model
+from fieldrx.optics import Grid
+from fieldrx.priors import Priors
+from fieldrx.tikhonov import tikhonov
+
+_LOG_FLOOR = 1e-2  # darkest normalised intensity whose logarithm is fitted
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to fit.
+
+    Parameters
+    ----------
+    steps : int
+        Steps of the optimiser after the warm start.
+    budget_s : float, optional
+        Seconds for the whole fit instead of `steps`: their number follows from the first steps' pace.
+    batch : int
+        Images per step; 0 for all.  Batches walk through a shuffled order, every image once a round.
+    learning_rate, table_learning_rate : float
+        Adam's first step size for the network and for a hash table; a cosine lowers both to 2 %.
+    coarse : float
+        Share of the steps on every second pixel.
+    warm_steps : int
+        Steps that teach the field the closed-form solution before the images; 0 starts from nothing.
+    evaluate_every : int
+        Steps between two looks at the held-out images.
+    patience : int
+        Looks without improvement after which a fit past its coarse steps stops; 0 never stops.
+    seed : int
+        Of initial weights, held-out choice and image order.
+    """
+
+    steps: int = 300
+    budget_s: float | None = None
+    batch: int = 0
+    learning_rate: float = 5e-3
+    table_learning_rate: float = 2e-2
+    coarse: float = 0.6
+    warm_steps: int = 60
+    evaluate_every: int = 10
+    patience: int = 8
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("steps", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected at least 1")
+        for name in ("batch", "warm_steps", "patience", "seed"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        if not 0 <= self.coarse <= 1:
+            raise InputError(f"coarse is {self.coarse}; expected a share from 0 to 1")
+        if self.budget_s is not None and not self.budget_s > 0:
+            raise InputError(f"budget is {self.budget_s} s; expected a positive time")
+
+    def rate(self, step: int) -> float:
+        """Step size over the first one: a short rise, then a cosine down to 2 %."""
+        rise = min(1.0, (step + 1) / 10)
+        return rise * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * min(step / self.steps, 1.0))))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback is told after every piece of work."""
+
+    stage: str  # "tikhonov", "warm start" or "fit"
+    done: int
+    total: int
+    loss: float = float("nan")
+    holdout: float = float("nan")
+    seconds: float = 0.0
+
+
+@dataclass
+class _State:
+    """All that changes during a fit; what a checkpoint holds."""
+
+    params: np.ndarray
+    output_scale: float
+    step: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    best_error: float = np.inf
+    best_step: int = 0
+    best_params: np.ndarray | None = None
+    m: np.ndarray | None = None
+    v: np.ndarray | None = None
+    history: dict = field(default_factory=lambda: {k: [] for k in ("step", "loss", "prior", "holdout", "seconds")})
+
+
+class Fit:
+    """One reconstruction under way.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    depth : (float, float, float)
+        Slice centres z0, z1 and their distance dz [um].
+    model : str
+        "born" or "rytov".
+    encoding, network : optional
+        Of `fieldrx.field`; chosen for the grid and the optics when not given.
+    preset : str, optional
+        "decaf" (10 x 208, skip at 5) or "decaf-small" (6 x 208, skip at 3) instead.
+    priors : Priors, optional
+    schedule : Schedule, optional
+    holdout : float, optional
+        Share of the images to hold out when the acquisition does not name its own; default 0.1.
+    absorption : bool
+        Whether the field has an imaginary part.
+    callback : callable, optional
+        Called with a `Progress` after every piece of work.
+    """
+
+    def __init__(self, acquisition, depth, model="born", *, encoding=None, network=None, preset=None,
+                 priors=None, schedule=None, holdout=None, absorption=True, callback=None):  # fmt: skip
+        self.acquisition, self.callback = acquisition, callback or (lambda progress: None)
+        self.priors, self.schedule = priors or Priors(), schedule or Schedule()
+        shape = acquisition.images.shape[1:]
+        self.grid = Grid.for_images(shape, acquisition.microscope, depth)
+        self.train, self.held = split_images(acquisition, holdout, self.schedule.seed)
+        self.model = make_model(model, self.grid, acquisition.microscope, acquisition.illumination, shape)
+        if preset is not None:
+            encoding, network = make_preset(preset, absorption)
+        self.encoding = encoding or default_encoding(self.grid, acquisition)
+        self.network = network or Network(self.encoding.n_features, width=64, depth=2,
+                                          n_outputs=2 if absorption else 1)  # fmt: skip
+        self.arguments = {
+            "model": model, "depth": [float(d) for d in depth], "encoding": self.encoding.to_dict(),
+            "network": self.network.to_dict(), "priors": asdict(self.priors),
+            "schedule": asdict(self.schedule), "holdout": self.held.tolist(),
+        }  # fmt: skip
+        self._norm = self._signal_norm(self.train)
+        self.state = None
+
+    # ---- the run -------------------------------------------------------------------------------
+
+    def run(self, checkpoint=None, resume=False) -> NeuralField:
+        """Fit to the end and return the best field.
+
+        Parameters
+        ----------
+        checkpoint : path, optional
+            Where the state is saved now and then; removed when the fit has ended.
+        resume : bool
+            Continue from `checkpoint`; the result is that of an uninterrupted fit.
+
+        Returns
+        -------
+        NeuralField
+            The one with the lowest held-out error, or the last one when nothing is held out.  After
+            Ctrl-C the best so far, with ``provenance["interrupted"]`` true, and the checkpoint stays.
+        """
+        interrupted = False
+        try:
+            if resume:
+                self.state = self._load(checkpoint)
+            else:
+                self.start()
+            self._iterate(checkpoint)
+        except KeyboardInterrupt:
+            if self.state is None or self.state.best_params is None:
+                raise
+            interrupted = True
+            if checkpoint:
+                self._save(checkpoint)
+        if checkpoint and not interrupted:
+            Path(checkpoint).unlink(missing_ok=True)
+        return self.field(interrupted=interrupted)
+
+    def start(self) -> None:
+        """Initial weights, taught the closed-form solution if the schedule says so."""
+        rng = np.random.default_rng(self.schedule.seed)
+        params = np.concatenate([self.encoding.initial_params(rng), self.network.initial_params(rng)])
+        begun = time.perf_counter()
+        target, _ = tikhonov(
+            self.model, self._signal(self.train), self.train,
+            progress=lambda share: self.callback(Progress("tikhonov", round(100 * share), 100)),
+        )  # fmt: skip
+        scale = float(np.quantile(np.abs(target.real[:, *self.model.window]), 0.99)) or 1e-3
+        state = _State(params.astype(np.float32), scale, steps=self.schedule.steps)
+        self._reset_moments(state)
+        self._teach(state, target)
+        self._reset_moments(state)
+        state.seconds = time.perf_counter() - begun
+        self.state = state
+
+    def step(self) -> tuple[float, float, float]:
+        """One step of the optimiser; returns data term, prior, and the time it took [s]."""
+        begun, state = time.perf_counter(), self.state
+        stride, gain = self._coarseness(state.step)
+        outputs, contrast = self._contrast(state.params, stride, gain)
+        batch = self._batch(state.step)
+        predicted, pullback = self.model.forward_and_pullback(contrast, batch)
+        data, residual = self._data_term(predicted, batch)
+        self._look(state, contrast, predicted, batch, gain)
+        gradient = _coarsen(pullback(residual), stride)
+        d_outputs = np.stack([gradient.real, gradient.imag][: self.network.n_outputs]) * np.float32(state.output_scale)
+        spacing = np.array(self.grid.spacing_um) * (1, stride, stride)
+        prior, d_prior = self.priors.value_and_gradient(outputs, tuple(spacing))
+        d_outputs += d_prior
+        grad = cpu.grid_backward(self.encoding, self.network, state.params, *self._axes(stride), d_outputs, gain)
+        self._update(state, grad, self.schedule.rate(state.step), state.step + 1)
+        state.step += 1
+        return data, prior, time.perf_counter() - begun
+
+    def field(self, interrupted=False) -> NeuralField:
+        """The best field so far."""
+        state, grid, acq = self.state, self.grid, self.acquisition
+        params = state.params if state.best_params is None or not len(self.held) else state.best_params
+        (y, x), axes = self.model.window, grid.axes
+        region = [(axes[0][0], axes[0][-1])] + [(a[w][0], a[w][-1]) for a, w in ((axes[1], y), (axes[2], x))]
+        provenance = {
+            "fieldrx": __version__, "numpy": np.__version__, "acquisition": acq.name,
+            "microscope": acq.microscope.to_dict(), "grid": grid.to_dict(), **self.arguments,
+            "steps_done": state.step, "best_step": state.best_step, "seconds": round(state.seconds, 1),
+            "nrmse_holdout": None if not np.isfinite(state.best_error) else state.best_error,
+            "interrupted": interrupted,
+        }  # fmt: skip
+        history = {name: np.array(values, np.float64) for name, values in state.history.items()}
+        return NeuralField(self.encoding, self.network, params, grid.bounds_um, np.array(region),
+                           state.output_scale, acq.microscope.medium_index, provenance, history)  # fmt: skip
+
+    # ---- parts of a step -----------------------------------------------------------------------
+
+    def _iterate(self, checkpoint):
+        state, schedule = self.state, self.schedule
+        saved = time.perf_counter()
+        while state.step < state.steps:
+            data, prior, seconds = self.step()
+            state.seconds += seconds
+            for name, value in (("step", state.step - 1), ("loss", data), ("prior", prior), ("seconds", state.seconds)):
+                state.history[name].append(value)
+            self.callback(Progress("fit", state.step, state.steps, data, state.best_error, state.seconds))
+            if checkpoint and time.perf_counter() - saved > 60:
+                self._save(checkpoint)
+                saved = time.perf_counter()
+            looks = (state.step - 1 - max(state.best_step, schedule.coarse * state.steps)) / schedule.evaluate_every
+            if schedule.patience and len(self.held) and looks >= schedule.patience:
+                break
+
+    def _look(self, state, contrast, predicted, batch, gain):
+        """Held-out error of the present field; keeps the field if it is the best."""
+        error = np.nan
+        if state.step % self.schedule.evaluate_every == 0 or state.step + 1 == state.steps:
+            if len(self.held):
+                error = self.errors(self.model.forward(contrast, self.held), self.held)[0]
+            if not error >= state.best_error:
+                state.best_error, state.best_step = error, state.step
+                state.best_params = self._fold(state.params, gain)
+        state.history["holdout"].append(error)
+
+    def errors(self, predicted, images):
+        """Overall and per-image relative error of predicted intensities of some images."""
+        mask = self.acquisition.mask
+        return image_errors(predicted, self.acquisition.images[images], None if mask is None else mask[images])
+
+    def _coarseness(self, step):
+        """Stride of the field's grid and gain of its features (None: all on) at a step."""
+        total = self.schedule.coarse * self.state.steps
+        if step >= total:
+            return 1, None
+        octaves = np.asarray(self.encoding.octave_of_feature(), float)
+        open_octaves = 1 + (octaves.max() + 1) * min(1.0, step / (0.7 * total))
+        return 2, np.clip(open_octaves - octaves, 0, 1).astype(np.float32)
+
+    def _axes(self, stride):
+        """Normalised coordinates of every voxel, or of every `stride`-th laterally."""
+        axes = (self.grid.axis(0), self.grid.axis(1)[::stride], self.grid.axis(2)[::stride])
+        return normalised(axes, self.grid.bounds_um)
+
+    def _contrast(self, params, stride, gain):
+        """The field's outputs, and the contrast they make on the model's grid."""
+        outputs = cpu.grid_forward(self.encoding, self.network, params, *self._axes(stride), gain)
+        return outputs, _refine(to_contrast(outputs, self.state.output_scale), stride)
+
+    def _batch(self, step):
+        """Images of a step: consecutive parts of a shuffled order, shuffled anew every round."""
+        size = min(self.schedule.batch or len(self.train), len(self.train))
+        if size == len(self.train):
+            return self.train
+        per_round = -(-len(self.train) // size)
+        rng = np.random.default_rng((self.schedule.seed, step // per_round))
+        order = rng.permutation(self.train)
+        first = (step % per_round) * size
+        return np.sort(order[first : first + size])
+
+    def _signal(self, images):
+        """What the model is linear in: I - 1, or log I for Rytov; 0 where a pixel is invalid."""
+        intensity = self.acquisition.images[images]
+        log = self.model.fits == "log intensity"
+        signal = np.log(np.maximum(intensity, _LOG_FLOOR)) if log else intensity - 1
+        return signal if self.acquisition.mask is None else signal * self.acquisition.mask[images]
+
+    def _data_term(self, predicted, images):
+        """Squared relative error of a batch, and its gradient with respect to the intensities."""
+        residual = -self._signal(images)
+        if self.model.fits == "log intensity":
+            residual += np.log(predicted)
+        else:
+            residual += predicted - 1
+        if self.acquisition.mask is not None:
+            residual *= self.acquisition.mask[images]
+        share = len(self.train) / len(images) / self._norm
+        value = share * float(np.vdot(residual, residual))
+        residual *= np.float32(2 * share)
+        return value, residual / predicted if self.model.fits == "log intensity" else residual
+
+    def _update(self, state, grad, rate, count):
+        """One step of Adam, with a rate of its own for the encoding's table."""
+        n, schedule = self.encoding.n_params, self.schedule
+        for part, first in ((slice(0, n), schedule.table_learning_rate), (slice(n, None), schedule.learning_rate)):
+            if state.params[part].size:
+                cpu.adam_step(state.params[part], grad[part], state.m[part], state.v[part], count, rate * first,
+                              eps=1e-15)
+
+    def _teach(self, state, target):
+        """Fit the field to the closed-form contrast, on every second pixel and with all features."""
+        target = target[:, ::2, ::2] / np.float32(state.output_scale)
+        target = np.stack([target.real, target.imag][: self.network.n_outputs])
+        scale, axes = np.float32(2 / np.vdot(target, target)), self._axes(2)
+        for k in range(self.schedule.warm_steps):
+            outputs = cpu.grid_forward(self.encoding, self.network, state.params, *axes)
+            outputs -= target
+            loss = 0.5 * float(scale) * float(np.vdot(outputs, outputs))
+            grad = cpu.grid_backward(self.encoding, self.network, state.params, *axes, scale * outputs)
+            rate = min(1.0, (k + 1) / 5, 2 * (self.schedule.warm_steps - k) / self.schedule.warm_steps)
+            self._update(state, grad, rate, k + 1)
+            self.callback(Progress("warm start", k + 1, self.schedule.warm_steps, loss))
+
+    def _fold(self, params, gain):
+        """Parameters whose network does without the gain."""
+        params = params.copy()
+        if gain is not None:
+            named = self.network.unpack(params[self.encoding.n_params :])
+            for layer in (0, *self.network.skips):
+                named[f"weight_{layer}"][-len(gain) :] *= gain[:, None]
+        return params
+
+    # ---- checkpoints -----------------------------------------------------------------------------
+
+    def _save(self, path):
+        state = self.state
+        save_npz(path, arguments=np.array(json.dumps(self.arguments)), params=state.params, m=state.m, v=state.v,
+                 best_params=state.best_params, best_error=state.best_error, best_step=state.best_step,
+                 output_scale=state.output_scale, step=state.step, steps=state.steps, seconds=state.seconds,
+                 **{f"history_{k}": np.array(v, np.float64) for k, v in state.history.items()})  # fmt: skip
+
+    def _load(self, path):
+        names = ("arguments", "params", "m", "v", "best_params", "best_error", "best_step", "output_scale",
+                 "step", "steps", "seconds")  # fmt: skip
+        arrays = load_npz(path, "checkpoint", names)
+        theirs = json.loads(str(arrays["arguments"]))
+        mine = json.loads(json.dumps(self.arguments))
+        other = [k for k in mine if mine[k] != theirs.get(k)]
+        if other:
+            raise InputError(
+                f"{path} belongs to a fit with other {' and '.join(other)}: resume with the same arguments, or "
+                "start anew without --resume"
+            )
+        numbers = {k: arrays[k].item() for k in names[5:]}
+        history = {k.removeprefix("history_"): list(v) for k, v in arrays.items() if k.startswith("history_")}
+        state = _State(arrays["params"], numbers.pop("output_scale"), **numbers, history=history)
+        state.m, state.v, state.best_params = arrays["m"], arrays["v"], arrays["best_params"]
+        return state
+
+    def _reset_moments(self, state):
+        state.m, state.v = np.zeros_like(state.params), np.zeros_like(state.params)
+
+    def _signal_norm(self, images):
+        norm = float(np.sum(self._signal(images).astype(np.float64) ** 2))
+        if norm == 0:
+            raise InputError("the images hold no signal: every valid pixel is exactly 1, the empty field")
+        return norm
+
+
+def reconstruct(acquisition, depth, model="born", *, checkpoint=None, resume=False, **options) -> NeuralField:
+    """Fit a neural field to an acquisition.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    depth : (float, float, float)
+        Slice centres z0, z1 and their distance dz [um], both ends included.
+    model : str
+        "born" or "rytov".
+    checkpoint, resume
+        As of :meth:`Fit.run`.
+    **options
+        Keyword arguments of :class:`Fit`.
+
+    Returns
+    -------
+    NeuralField
+
+    Raises
+    ------
+    InputError
+        If the acquisition or an argument does not make sense.
+    """
+    return Fit(acquisition, depth, model, **options).run(checkpoint, resume)
+
+
+def split_images(acquisition, share=None, seed=0):
+    """Numbers of the images to train on and of those to hold out.
+
+    The acquisition's own ``holdout`` wins; otherwise a `share` (default 0.1) is drawn with `seed`.
+    Images without a valid pixel, or lit only from outside the pupil, are in neither.
+    """
+    usable = np.flatnonzero(acquisition.usable)
+    if len(usable) == 0:
+        raise InputError("no image can be used: every one is masked or dark field")
+    if len(acquisition.holdout):
+        held = np.intersect1d(usable, acquisition.holdout)
+    else:
+        share = 0.1 if share is None else float(share)
+        if not 0 <= share < 1:
+            raise InputError(f"holdout is {share:g}; expected a share from 0 to below 1")
+        shuffled = np.random.default_rng(seed).permutation(usable)
+        held = np.sort(shuffled[: round(share * len(usable))])
+    train = np.setdiff1d(usable, held)
+    if len(train) == 0:
+        raise InputError("all usable images are held out: nothing is left to fit; lower --holdout")
+    return train, held
+
+
+def default_encoding(grid: Grid, acquisition) -> Hash:
+    """Multiresolution grid whose finest nodes lie as close as the optics resolve."""
+    scope, light = acquisition.microscope, acquisition.illumination
+    na = np.linalg.norm(light.sources_na[light.bright(scope)], axis=1).max()
+    band = (scope.objective_na + na) / scope.wavelength_um
+    ball = scope.medium_index / scope.wavelength_um
+    axial = 2 * (ball - scope.axial_frequency(scope.cutoff**2))
+    extent = np.diff(grid.bounds_um, axis=1)[:, 0]
+    step = np.maximum([0.5 / axial, 0.5 / band, 0.5 / band], grid.spacing_um)
+    finest = np.maximum(np.ceil(extent / step).astype(int) + 1, 4)
+    coarsest = np.maximum(np.round(finest / 16).astype(int), 3)
+    return Hash.geometric(tuple(map(int, coarsest)), tuple(map(int, finest)), levels=8, log2_table_size=19)
+
+
+def make_preset(name: str, absorption=True):
+    """Published architectures: encoding and network.
+
+    "decaf" is 10 x 208 with a skip at 5, "decaf-small" 6 x 208 with a skip at 3; leaky ReLU of slope
+    0.2, radial encoding (Liu et al., Nature Machine Intelligence 4, 781 (2022)).
+    """
+    shapes = {"decaf": (10, 5), "decaf-small": (6, 3)}
+    if name not in shapes:
+        raise InputError(f'there is no preset "{name}"; expected one of {", ".join(shapes)}')
+    (depth, skip), encoding = shapes[name], Radial(angle_step_deg=9.0, xy_octaves=7, z_octaves=5)
+    return encoding, Network(encoding.n_features, width=208, depth=depth, skips=(skip,), slope=0.2,
+                             n_outputs=2 if absorption else 1)  # fmt: skip
+
+
+def _refine(contrast, stride):
+    """Fourier interpolation of every `stride`-th pixel to all of them."""
+    if stride == 1:
+        return contrast
+    nz, ny, nx = contrast.shape
+    spectrum = scipy.fft.fft2(contrast, workers=-1)
+    padded = np.zeros((nz, stride * ny, stride * nx), spectrum.dtype)
+    for y, x in _quadrants(ny, nx):
+        padded[:, y, x] = spectrum[:, y, x]
+    padded *= stride * stride
+    return scipy.fft.ifft2(padded, workers=-1, overwrite_x=True)
+
+
+def _coarsen(gradient, stride):
+    """Adjoint of :func:`_refine`."""
+    if stride == 1:
+        return gradient
+    nz, ny, nx = gradient.shape[0], gradient.shape[1] // stride, gradient.shape[2] // stride
+    spectrum = scipy.fft.fft2(gradient, workers=-1)
+    cropped = np.zeros((nz, ny, nx), spectrum.dtype)
+    for y, x in _quadrants(ny, nx):
+        cropped[:, y, x] = spectrum[:, y, x]
+    return scipy.fft.ifft2(cropped, workers=-1, overwrite_x=True)
+
+
+def _quadrants(ny, nx):
+    """The four corners of an FFT that hold frequencies below the coarse grid's Nyquist."""
+    y, x = (ny - 1) // 2, (nx - 1) // 2
+    return [(a, b) for a in (slice(0, y + 1), slice(-y, None)) for b in (slice(0, x + 1), slice(-x, None))]
