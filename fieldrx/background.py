@@ -265,11 +265,12 @@ def saturation_level(images) -> float:
     top = max(tops)
     if not _FEW_COUNTS <= top < limit or top != np.rint(top):
         return limit
-    count = sum(int(np.count_nonzero(image == top)) for image in images)
-    if not _PLATEAU_PIXELS <= count <= images.size / 2:
+    counts = [int(np.count_nonzero(image == top)) for image in images]
+    count = sum(counts)
+    if count < _PLATEAU_PIXELS or max(counts) > images[0].size / 2:  # a flat image is no plateau
         return limit
     step = max(1, int(np.sqrt(images.size / 1e6)))
-    values, counts = np.unique(images[:, ::step, ::step], return_counts=True)
-    below = counts[values < top][-16:]
+    values, times = np.unique(images[:, ::step, ::step], return_counts=True)
+    below = times[values < top][-16:]
     plateau = below.size and count >= _PLATEAU_RATIO * below.max() * step**2
     return float(top) if plateau else limit

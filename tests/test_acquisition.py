@@ -667,6 +667,7 @@ def test_plateau_of_a_camera_of_fewer_bits(dtype):
     [
         np.ones((2, 30, 30)),
         np.full((2, 30, 30), 900.0),
+        np.concatenate([RAW, np.full((1, NY, NX), 900)]).astype(float),
         np.where(RAW > 500, 900.0, 100.0),
         np.minimum(RAW / 500, 1.0),
         np.full((1, 2, 2), np.nan),
