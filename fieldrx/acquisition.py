@@ -66,7 +66,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldrx.background import normalise
+from fieldrx.background import normalise, typical_level
 from fieldrx.errors import InputError
 from fieldrx.io import (
     NoSuchFile,
@@ -197,14 +197,15 @@ class Acquisition:
         images = _as_stack(images, illumination.n_images)
         mask = _check_mask(mask, images)
         dim = _dim_images(images, illumination, microscope)
-        images, mask, remarks = normalise(images, background, dark, saturation, missing, mask)
         if dim.size:
-            mask = np.ones(images.shape, bool) if mask is None else mask
-            mask[dim], images[dim] = False, 1
-            remarks.append(
-                f"images {', '.join(map(str, dim))} are masked: below {_DIM:.0%} of the others' brightness and lit "
-                "from near the pupil's edge, so the unscattered light missed the pupil (dark field)"
+            mask = np.ones(images.shape, bool) if mask is None else mask.copy()
+            mask[dim] = False
+            notes = (
+                *notes,
+                f"images {', '.join(map(str, dim))} are masked: below {_DIM:.0%} of the others' brightness "
+                "and lit from near the pupil's edge, so the unscattered light missed the pupil (dark field)",
             )
+        images, mask, remarks = normalise(images, background, dark, saturation, missing, mask)
         return cls(images, illumination, microscope, mask, holdout, name, (*notes, *remarks))
 
     @property
@@ -279,7 +280,7 @@ def _dim_images(images, illumination: Illumination, microscope: Microscope) -> n
     pattern, na = illumination.pattern, np.linalg.norm(illumination.sources_na, axis=1)
     if len(images) < 4 or (np.count_nonzero(pattern, axis=1) != 1).any():
         return np.empty(0, int)
-    level = np.array([np.median(image[::4, ::4]) for image in images], np.float64) / pattern.sum(axis=1)
+    level = np.array([typical_level(image) for image in images]) / pattern.sum(axis=1)
     near_edge = na[pattern.argmax(axis=1)] > _NEAR_EDGE * microscope.objective_na
     return np.flatnonzero(near_edge & (level < _DIM * np.median(level)))
 

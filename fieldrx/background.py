@@ -31,7 +31,6 @@ _HUBER = 1.345
 _PLATEAU_PIXELS = 64
 _PLATEAU_RATIO = 10
 _FEW_COUNTS = 16
-_DIM = 0.2
 
 
 def normalise(images, background=None, dark=0.0, saturation=None, missing=None, mask=None):
@@ -57,7 +56,7 @@ def normalise(images, background=None, dark=0.0, saturation=None, missing=None, 
     normalised : float32 ndarray, shape (n, y, x)
     mask : ndarray of bool, shape (n, y, x), or None when every pixel is valid
     notes : list of str
-        What was estimated or masked, and which images have hardly any background.
+        What was estimated, and how much was masked.
 
     Raises
     ------
@@ -75,7 +74,7 @@ def normalise(images, background=None, dark=0.0, saturation=None, missing=None, 
         raise InputError(
             "mask leaves no valid pixel in any image; expected true (or 1) where a pixel is valid"
         )
-    levels = np.full(len(images), np.nan)
+    known = np.count_nonzero(valid)
     for k, raw in enumerate(images):
         if valid[k].any():  # an image that is masked as a whole needs no background
             offset = dark[k].astype(np.float64)  # unsigned counts would wrap round below zero
@@ -84,11 +83,11 @@ def normalise(images, background=None, dark=0.0, saturation=None, missing=None, 
             _mask_bad(raw, out[k], valid[k], level, missing, k)
             field = estimate(out[k], valid[k]) if given is None else given[k] - offset
             _check_positive(field, valid[k], k, given is None)
-            levels[k] = mean_background(np.broadcast_to(field, raw.shape), valid[k])
             with np.errstate(all="ignore"):
                 out[k] /= field
         out[k][~valid[k]] = 1.0
-    notes = _notes(estimate if given is None else None, valid, level) + _dim_images(levels)
+    bad = known - np.count_nonzero(valid)
+    notes = _notes(estimate if given is None else None, bad, bad / valid.size, level)
     return out, (None if valid.all() else valid), notes
 
 
@@ -121,13 +120,15 @@ def _sample(image) -> tuple[slice, slice]:
     return tuple(slice(None, None, -(-n // _SAMPLES)) for n in image.shape[-2:])
 
 
+def typical_level(image) -> float:
+    """Median of an image (y, x), from every few of its finite pixels; 0 when there is none."""
+    values = image[_sample(image)]
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if values.size else 0.0
+
+
 def _normalised_already(images) -> bool:
-    for image in images:
-        values = image[_sample(image)]
-        values = values[np.isfinite(values)]
-        if values.size and abs(np.median(values) - 1) >= 0.1:
-            return False
-    return True
+    return all(abs(typical_level(image) - 1) < 0.1 for image in images)
 
 
 def _frames(value, name, shape) -> np.ndarray:
@@ -165,29 +166,16 @@ def _check_positive(field, valid, k, estimated) -> None:
     )
 
 
-def _notes(estimate, valid, level) -> list[str]:
+def _notes(estimate, bad, share, level) -> list[str]:
     notes = []
     if estimate is smooth_background:
         notes.append("background estimated from the images (robust surface of second order)")
     elif estimate is mean_background:
         notes.append("background estimated from the images (mean)")
-    bad = valid.size - np.count_nonzero(valid)
     if bad:
         saturated = f"saturated (at or above {level:g}), " if np.isfinite(level) else ""
-        notes.append(f"{bad} pixels ({bad / valid.size:.2%}) masked: {saturated}missing or not finite")
+        notes.append(f"{bad} pixels ({share:.2%}) masked: {saturated}missing or not finite")
     return notes
-
-
-def _dim_images(levels) -> list[str]:
-    """A note on images with hardly any background, which tells light that misses the pupil."""
-    dim = np.flatnonzero(levels < _DIM * np.nanmedian(levels))
-    if not dim.size:
-        return []
-    return [
-        f"{dim.size} of {len(levels)} images have a background below {_DIM:.0%} of the median image's: "
-        f"{', '.join(map(str, dim))}; their light may miss the pupil (dark field), so hold them out or check "
-        "the directions"
-    ]
 
 
 def mean_background(image, valid=None) -> np.float64:

@@ -439,7 +439,7 @@ def test_save_reads_back_the_same(tmp_path):
     assert after.holdout.tolist() == [3]
     assert after.name == "x"
     assert "hello" in after.notes
-    assert after.notes[: len(before.notes)] == before.notes
+    assert after.notes == before.notes
     assert_says(error_line(before.save, tmp_path / "a.tif"), "a.tif", "saved as .npz", "choose")
 
 
@@ -677,10 +677,23 @@ def test_no_plateau_where_none_is(images):
     assert saturation_level(images) == np.inf
 
 
-def test_images_without_background_are_noted():
-    raw = (RAW.T * [1, 1, 0.05, 1]).T
-    _, _, notes = normalise(raw, "mean")
-    assert_says(notes[-1], "1 of 4 images", ": 2;", "dark field", "check the directions")
+def test_dim_images_at_the_edge_of_the_pupil_are_masked():
+    raw = np.tile(RAW, (2, 1, 1)).astype(float)
+    raw[[2, 3]] *= 0.1
+    raw[6] *= 0.5
+    raw[0, 0, 0] = np.nan
+    light = Illumination(
+        [[0.39, 0], [0, 0.39], [0.38, 0], [0.1, 0], [0, 0.1], [0, 0], [0.39, 0.01], [0.5, 0]]
+    )
+    acquisition = Acquisition.from_raw(raw, light, MICROSCOPE, "mean")
+    assert not acquisition.mask[2].any()
+    assert (acquisition.images[2] == 1).all()
+    assert acquisition.mask[3].all()  # dim, but its light comes from the middle of the pupil
+    assert np.flatnonzero(~acquisition.usable).tolist() == [2, 7]  # image 7 is dark field by its table
+    assert_says(acquisition.notes[0], "images 2 are masked", "dark field")
+    assert "1 pixels" in acquisition.notes[-1]
+    both = light.multiplexed([(k, (k + 1) % 8) for k in range(8)])
+    assert Acquisition.from_raw(raw, both, MICROSCOPE, "mean").mask[2].all()
 
 
 # --- measured and simulated data -------------------------------------------------------------
@@ -700,6 +713,7 @@ def test_algae():
     assert acquisition.microscope.pixel_size_um == pytest.approx(6.5 / 10.07)
     np.testing.assert_array_equal(acquisition.illumination.pattern, np.eye(89))
     np.testing.assert_allclose(acquisition.illumination.sources_na[0], [-0.245127, 0.049025])
+    assert np.flatnonzero(~acquisition.usable).tolist() == [38, 49, 60, 78, 79, 85, 86, 87, 88]
     assert np.median(np.median(acquisition.images, axis=(1, 2))) == pytest.approx(1, abs=0.03)
 
 
