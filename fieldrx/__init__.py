@@ -1,5 +1,38 @@
 """Continuous 3D refractive index from plain intensity images."""
 
 from fieldrx._version import __version__
+from fieldrx.acquisition import Acquisition, read_acquisition
+from fieldrx.errors import InputError
+from fieldrx.evaluation import evaluate
+from fieldrx.field import NeuralField, load_field
+from fieldrx.fit import Fit, Schedule, reconstruct
+from fieldrx.io import Volume, read_volume, write_volume
+from fieldrx.optics import Grid, Illumination, Microscope
+from fieldrx.priors import Priors
+from fieldrx.render import render
+from fieldrx.simulation import cell_phantom, simulate
+from fieldrx.tikhonov import tikhonov
 
-__all__ = ["__version__"]
+__all__ = [
+    "Acquisition",
+    "Fit",
+    "Grid",
+    "Illumination",
+    "InputError",
+    "Microscope",
+    "NeuralField",
+    "Priors",
+    "Schedule",
+    "Volume",
+    "__version__",
+    "cell_phantom",
+    "evaluate",
+    "load_field",
+    "read_acquisition",
+    "read_volume",
+    "reconstruct",
+    "render",
+    "simulate",
+    "tikhonov",
+    "write_volume",
+]

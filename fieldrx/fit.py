@@ -15,8 +15,10 @@ the cost; Fourier interpolation brings it to the model's grid) while its finer f
 from __future__ import annotations
 
 import json
+import signal
+import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,7 @@ import scipy.fft
 from fieldrx._version import __version__
 from fieldrx.backends import cpu
 from fieldrx.errors import InputError
-from fieldrx.field import Hash, NeuralField, Network, Radial
+from fieldrx.field import Hash, Network, NeuralField, Radial
 from fieldrx.field.neural_field import normalised, to_contrast
 from fieldrx.io import load_npz, save_npz
 from fieldrx.metrics import image_errors
@@ -34,6 +36,8 @@ from fieldrx.optics import Grid
 from fieldrx.priors import Priors
 from fieldrx.tikhonov import tikhonov
 
+_HISTORY = ("loss", "prior", "holdout", "seconds")
+_SAVE_EVERY_S = 60.0
 _LOG_FLOOR = 1e-2  # darkest normalised intensity whose logarithm is fitted
 
 
@@ -46,7 +50,8 @@ class Schedule:
     steps : int
         Steps of the optimiser after the warm start.
     budget_s : float, optional
-        Seconds for the whole fit instead of `steps`: their number follows from the first steps' pace.
+        Seconds for the whole fit, instead of `steps`.  How many steps that makes depends on the machine,
+        so two such fits differ.
     batch : int
         Images per step; 0 for all.  Batches walk through a shuffled order, every image once a round.
     learning_rate, table_learning_rate : float
@@ -86,22 +91,24 @@ class Schedule:
         if self.budget_s is not None and not self.budget_s > 0:
             raise InputError(f"budget is {self.budget_s} s; expected a positive time")
 
-    def rate(self, step: int) -> float:
+    def share(self, step: int, seconds: float) -> float:
+        """Share of the fit that is over after so many steps and seconds."""
+        return step / self.steps if self.budget_s is None else seconds / self.budget_s
+
+    def rate(self, step: int, share: float) -> float:
         """Step size over the first one: a short rise, then a cosine down to 2 %."""
-        rise = min(1.0, (step + 1) / 10)
-        return rise * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * min(step / self.steps, 1.0))))
+        return min(1.0, (step + 1) / 10) * (0.51 + 0.49 * np.cos(np.pi * min(share, 1.0)))
 
 
 @dataclass(frozen=True)
 class Progress:
     """What a callback is told after every piece of work."""
 
-    stage: str  # "tikhonov", "warm start" or "fit"
-    done: int
-    total: int
-    loss: float = float("nan")
-    holdout: float = float("nan")
-    seconds: float = 0.0
+    stage: str  # "closed form", "warm start" or "fit"
+    done: float
+    total: float
+    error: float = float("nan")  # relative error of the training images (of the contrast: warm start)
+    holdout: float = float("nan")  # lowest relative error of the held-out images so far
 
 
 @dataclass
@@ -109,16 +116,15 @@ class _State:
     """All that changes during a fit; what a checkpoint holds."""
 
     params: np.ndarray
+    m: np.ndarray
+    v: np.ndarray
+    best_params: np.ndarray
     output_scale: float
-    step: int = 0
-    steps: int = 0
-    seconds: float = 0.0
     best_error: float = np.inf
     best_step: int = 0
-    best_params: np.ndarray | None = None
-    m: np.ndarray | None = None
-    v: np.ndarray | None = None
-    history: dict = field(default_factory=lambda: {k: [] for k in ("step", "loss", "prior", "holdout", "seconds")})
+    step: int = 0
+    seconds: float = 0.0
+    history: dict = field(default_factory=lambda: {name: [] for name in _HISTORY})
 
 
 class Fit:
@@ -164,7 +170,7 @@ class Fit:
             "schedule": asdict(self.schedule), "holdout": self.held.tolist(),
         }  # fmt: skip
         self._norm = self._signal_norm(self.train)
-        self.state = None
+        self.state, self._stop = None, _StopOnSignal()
 
     # ---- the run -------------------------------------------------------------------------------
 
@@ -182,65 +188,74 @@ class Fit:
         -------
         NeuralField
             The one with the lowest held-out error, or the last one when nothing is held out.  After
-            Ctrl-C the best so far, with ``provenance["interrupted"]`` true, and the checkpoint stays.
+            Ctrl-C (or SIGTERM) the best so far, with ``provenance["interrupted"]`` true, and the
+            checkpoint stays.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the fit was stopped before its first step.
         """
-        interrupted = False
-        try:
+        with _StopOnSignal() as stop:
+            self._stop = stop
             if resume:
                 self.state = self._load(checkpoint)
             else:
                 self.start()
             self._iterate(checkpoint)
-        except KeyboardInterrupt:
-            if self.state is None or self.state.best_params is None:
-                raise
-            interrupted = True
-            if checkpoint:
-                self._save(checkpoint)
-        if checkpoint and not interrupted:
+        if checkpoint and not stop.asked:
             Path(checkpoint).unlink(missing_ok=True)
-        return self.field(interrupted=interrupted)
+        return self.field(interrupted=stop.asked)
 
     def start(self) -> None:
         """Initial weights, taught the closed-form solution if the schedule says so."""
-        rng = np.random.default_rng(self.schedule.seed)
+        rng, begun = np.random.default_rng(self.schedule.seed), time.perf_counter()
         params = np.concatenate([self.encoding.initial_params(rng), self.network.initial_params(rng)])
-        begun = time.perf_counter()
         target, _ = tikhonov(
             self.model, self._signal(self.train), self.train,
-            progress=lambda share: self.callback(Progress("tikhonov", round(100 * share), 100)),
+            progress=lambda share: self._tell(Progress("closed form", round(100 * share), 100)),
         )  # fmt: skip
         scale = float(np.quantile(np.abs(target.real[:, *self.model.window]), 0.99)) or 1e-3
-        state = _State(params.astype(np.float32), scale, steps=self.schedule.steps)
-        self._reset_moments(state)
+        zeros = np.zeros(params.size, np.float32)
+        state = _State(params.astype(np.float32), zeros.copy(), zeros.copy(), params, scale)
         self._teach(state, target)
-        self._reset_moments(state)
+        state.m[:], state.v[:] = 0, 0
         state.seconds = time.perf_counter() - begun
         self.state = state
 
-    def step(self) -> tuple[float, float, float]:
-        """One step of the optimiser; returns data term, prior, and the time it took [s]."""
-        begun, state = time.perf_counter(), self.state
-        stride, gain = self._coarseness(state.step)
+    def step(self) -> tuple[float, float]:
+        """One step of the optimiser; returns the data term and the prior."""
+        state = self.state
+        share = self.schedule.share(state.step, state.seconds)
+        stride, gain = self._coarseness(share)
         outputs, contrast = self._contrast(state.params, stride, gain)
         batch = self._batch(state.step)
         predicted, pullback = self.model.forward_and_pullback(contrast, batch)
         data, residual = self._data_term(predicted, batch)
-        self._look(state, contrast, predicted, batch, gain)
+        if not np.isfinite(data):
+            raise FloatingPointError(
+                f"the fit diverged at step {state.step} (data term {data}); lower the learning rate"
+            )
+        if state.step % self.schedule.evaluate_every == 0:
+            self._look(contrast, gain)
+        else:
+            state.history["holdout"].append(np.nan)
         gradient = _coarsen(pullback(residual), stride)
-        d_outputs = np.stack([gradient.real, gradient.imag][: self.network.n_outputs]) * np.float32(state.output_scale)
-        spacing = np.array(self.grid.spacing_um) * (1, stride, stride)
-        prior, d_prior = self.priors.value_and_gradient(outputs, tuple(spacing))
+        del predicted, pullback, residual, contrast
+        d_outputs = np.stack([gradient.real, gradient.imag][: self.network.n_outputs])
+        d_outputs *= np.float32(state.output_scale)
+        dz, dy, dx = self.grid.spacing_um
+        prior, d_prior = self.priors.value_and_gradient(outputs, (dz, stride * dy, stride * dx))
         d_outputs += d_prior
-        grad = cpu.grid_backward(self.encoding, self.network, state.params, *self._axes(stride), d_outputs, gain)
-        self._update(state, grad, self.schedule.rate(state.step), state.step + 1)
+        axes = self._axes(stride)
+        grad = cpu.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs, gain)
+        self._update(state, grad, self.schedule.rate(state.step, share), state.step + 1)
         state.step += 1
-        return data, prior, time.perf_counter() - begun
+        return data, prior
 
     def field(self, interrupted=False) -> NeuralField:
         """The best field so far."""
         state, grid, acq = self.state, self.grid, self.acquisition
-        params = state.params if state.best_params is None or not len(self.held) else state.best_params
         (y, x), axes = self.model.window, grid.axes
         region = [(axes[0][0], axes[0][-1])] + [(a[w][0], a[w][-1]) for a, w in ((axes[1], y), (axes[2], x))]
         provenance = {
@@ -248,10 +263,10 @@ class Fit:
             "microscope": acq.microscope.to_dict(), "grid": grid.to_dict(), **self.arguments,
             "steps_done": state.step, "best_step": state.best_step, "seconds": round(state.seconds, 1),
             "nrmse_holdout": None if not np.isfinite(state.best_error) else state.best_error,
-            "interrupted": interrupted,
+            "interrupted": interrupted, "n_images": len(acq.images),
         }  # fmt: skip
         history = {name: np.array(values, np.float64) for name, values in state.history.items()}
-        return NeuralField(self.encoding, self.network, params, grid.bounds_um, np.array(region),
+        return NeuralField(self.encoding, self.network, state.best_params, grid.bounds_um, np.array(region),
                            state.output_scale, acq.microscope.medium_index, provenance, history)  # fmt: skip
 
     # ---- parts of a step -----------------------------------------------------------------------
@@ -259,42 +274,74 @@ class Fit:
     def _iterate(self, checkpoint):
         state, schedule = self.state, self.schedule
         saved = time.perf_counter()
-        while state.step < state.steps:
-            data, prior, seconds = self.step()
-            state.seconds += seconds
-            for name, value in (("step", state.step - 1), ("loss", data), ("prior", prior), ("seconds", state.seconds)):
+        while not self._stop.asked and schedule.share(state.step, state.seconds) < 1 and not self._settled():
+            begun = time.perf_counter()
+            data, prior = self.step()
+            state.seconds += time.perf_counter() - begun
+            for name, value in (("loss", data), ("prior", prior), ("seconds", state.seconds)):
                 state.history[name].append(value)
-            self.callback(Progress("fit", state.step, state.steps, data, state.best_error, state.seconds))
-            if checkpoint and time.perf_counter() - saved > 60:
+            done, total = (
+                (state.step, schedule.steps)
+                if schedule.budget_s is None
+                else (state.seconds, schedule.budget_s)
+            )
+            self.callback(Progress("fit", done, total, np.sqrt(data), state.best_error))
+            if checkpoint and time.perf_counter() - saved > _SAVE_EVERY_S:
                 self._save(checkpoint)
                 saved = time.perf_counter()
-            looks = (state.step - 1 - max(state.best_step, schedule.coarse * state.steps)) / schedule.evaluate_every
-            if schedule.patience and len(self.held) and looks >= schedule.patience:
-                break
+        if checkpoint:
+            self._save(checkpoint)
+        if not self._stop.asked:
+            self._look(self._contrast(state.params, 1, None)[1], None)
 
-    def _look(self, state, contrast, predicted, batch, gain):
-        """Held-out error of the present field; keeps the field if it is the best."""
-        error = np.nan
-        if state.step % self.schedule.evaluate_every == 0 or state.step + 1 == state.steps:
-            if len(self.held):
-                error = self.errors(self.model.forward(contrast, self.held), self.held)[0]
-            if not error >= state.best_error:
-                state.best_error, state.best_step = error, state.step
-                state.best_params = self._fold(state.params, gain)
+    def _settled(self):
+        """Whether the held-out error has stopped falling."""
+        state, schedule = self.state, self.schedule
+        if (
+            not schedule.patience
+            or not len(self.held)
+            or schedule.share(state.step, state.seconds) < schedule.coarse
+        ):
+            return False
+        first_fine = next(
+            (k for k, s in enumerate(state.history["seconds"]) if schedule.share(k, s) >= schedule.coarse),
+            state.step,
+        )
+        return state.step - max(state.best_step, first_fine) > schedule.patience * schedule.evaluate_every
+
+    def _look(self, contrast, gain):
+        """Held-out error of the present field; keeps the field if it is the best, or nothing is held out."""
+        state, error = self.state, np.nan
+        if len(self.held):
+            error = self.errors(self.model.forward(contrast, self.held), self.held)[0]
+        if not error >= state.best_error:
+            state.best_error = error if len(self.held) else np.inf
+            state.best_step, state.best_params = state.step, self._fold(state.params, gain)
         state.history["holdout"].append(error)
+
+    def _tell(self, progress):
+        self.callback(progress)
+        if self._stop.asked:
+            raise KeyboardInterrupt
 
     def errors(self, predicted, images):
         """Overall and per-image relative error of predicted intensities of some images."""
         mask = self.acquisition.mask
-        return image_errors(predicted, self.acquisition.images[images], None if mask is None else mask[images])
+        return image_errors(
+            predicted, self.acquisition.images[images], None if mask is None else mask[images]
+        )
 
-    def _coarseness(self, step):
-        """Stride of the field's grid and gain of its features (None: all on) at a step."""
-        total = self.schedule.coarse * self.state.steps
-        if step >= total:
+    def _coarseness(self, share):
+        """Stride of the field's grid and gain of its features (None: all on) at a share of the fit.
+
+        A warm start has taught all features already: only a fit from nothing fades them in.
+        """
+        if share >= self.schedule.coarse:
             return 1, None
+        if self.schedule.warm_steps:
+            return 2, None
         octaves = np.asarray(self.encoding.octave_of_feature(), float)
-        open_octaves = 1 + (octaves.max() + 1) * min(1.0, step / (0.7 * total))
+        open_octaves = 1 + (octaves.max() + 1) * min(1.0, share / (0.7 * self.schedule.coarse))
         return 2, np.clip(open_octaves - octaves, 0, 1).astype(np.float32)
 
     def _axes(self, stride):
@@ -342,10 +389,20 @@ class Fit:
     def _update(self, state, grad, rate, count):
         """One step of Adam, with a rate of its own for the encoding's table."""
         n, schedule = self.encoding.n_params, self.schedule
-        for part, first in ((slice(0, n), schedule.table_learning_rate), (slice(n, None), schedule.learning_rate)):
+        for part, first in (
+            (slice(0, n), schedule.table_learning_rate),
+            (slice(n, None), schedule.learning_rate),
+        ):
             if state.params[part].size:
-                cpu.adam_step(state.params[part], grad[part], state.m[part], state.v[part], count, rate * first,
-                              eps=1e-15)
+                cpu.adam_step(
+                    state.params[part],
+                    grad[part],
+                    state.m[part],
+                    state.v[part],
+                    count,
+                    rate * first,
+                    eps=1e-15,
+                )
 
     def _teach(self, state, target):
         """Fit the field to the closed-form contrast, on every second pixel and with all features."""
@@ -359,7 +416,7 @@ class Fit:
             grad = cpu.grid_backward(self.encoding, self.network, state.params, *axes, scale * outputs)
             rate = min(1.0, (k + 1) / 5, 2 * (self.schedule.warm_steps - k) / self.schedule.warm_steps)
             self._update(state, grad, rate, k + 1)
-            self.callback(Progress("warm start", k + 1, self.schedule.warm_steps, loss))
+            self._tell(Progress("warm start", k + 1, self.schedule.warm_steps, np.sqrt(loss)))
 
     def _fold(self, params, gain):
         """Parameters whose network does without the gain."""
@@ -373,38 +430,51 @@ class Fit:
     # ---- checkpoints -----------------------------------------------------------------------------
 
     def _save(self, path):
-        state = self.state
-        save_npz(path, arguments=np.array(json.dumps(self.arguments)), params=state.params, m=state.m, v=state.v,
-                 best_params=state.best_params, best_error=state.best_error, best_step=state.best_step,
-                 output_scale=state.output_scale, step=state.step, steps=state.steps, seconds=state.seconds,
-                 **{f"history_{k}": np.array(v, np.float64) for k, v in state.history.items()})  # fmt: skip
+        arrays = {name: value for name, value in vars(self.state).items() if name != "history"}
+        history = {f"history_{name}": np.array(v, np.float64) for name, v in self.state.history.items()}
+        save_npz(path, arguments=np.array(json.dumps(self.arguments)), **arrays, **history)
 
     def _load(self, path):
-        names = ("arguments", "params", "m", "v", "best_params", "best_error", "best_step", "output_scale",
-                 "step", "steps", "seconds")  # fmt: skip
-        arrays = load_npz(path, "checkpoint", names)
-        theirs = json.loads(str(arrays["arguments"]))
-        mine = json.loads(json.dumps(self.arguments))
-        other = [k for k in mine if mine[k] != theirs.get(k)]
+        names = [f.name for f in fields(_State) if f.name != "history"]
+        arrays = load_npz(path, "checkpoint", ["arguments", *names, *(f"history_{n}" for n in _HISTORY)])
+        theirs, mine = json.loads(str(arrays["arguments"])), json.loads(json.dumps(self.arguments))
+        other = [name for name in mine if mine[name] != theirs.get(name)]
         if other:
             raise InputError(
                 f"{path} belongs to a fit with other {' and '.join(other)}: resume with the same arguments, or "
                 "start anew without --resume"
             )
-        numbers = {k: arrays[k].item() for k in names[5:]}
-        history = {k.removeprefix("history_"): list(v) for k, v in arrays.items() if k.startswith("history_")}
-        state = _State(arrays["params"], numbers.pop("output_scale"), **numbers, history=history)
-        state.m, state.v, state.best_params = arrays["m"], arrays["v"], arrays["best_params"]
-        return state
-
-    def _reset_moments(self, state):
-        state.m, state.v = np.zeros_like(state.params), np.zeros_like(state.params)
+        values = {name: arrays[name] if arrays[name].ndim else arrays[name].item() for name in names}
+        return _State(**values, history={name: list(arrays[f"history_{name}"]) for name in _HISTORY})
 
     def _signal_norm(self, images):
         norm = float(np.sum(self._signal(images).astype(np.float64) ** 2))
         if norm == 0:
             raise InputError("the images hold no signal: every valid pixel is exactly 1, the empty field")
         return norm
+
+
+class _StopOnSignal:
+    """Turns Ctrl-C and SIGTERM into a wish to stop, obeyed between two steps; a second one kills."""
+
+    def __init__(self):
+        self.asked = False
+        self._before = {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number, frame):
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
 
 
 def reconstruct(acquisition, depth, model="born", *, checkpoint=None, resume=False, **options) -> NeuralField:
@@ -469,6 +539,24 @@ def default_encoding(grid: Grid, acquisition) -> Hash:
     finest = np.maximum(np.ceil(extent / step).astype(int) + 1, 4)
     coarsest = np.maximum(np.round(finest / 16).astype(int), 3)
     return Hash.geometric(tuple(map(int, coarsest)), tuple(map(int, finest)), levels=8, log2_table_size=19)
+
+
+def memory_need(shape, n_images, n_params=4_000_000) -> float:
+    """Bytes that a fit needs at its peak, roughly.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Voxels of the model's grid.
+    n_images : int
+        Images of a step, as large as the grid.
+    n_params : int
+        Parameters of the field.
+    """
+    voxels, pixels = float(np.prod(shape)), float(shape[1] * shape[2] * n_images)
+    volumes = 8 * 5  # complex contrast, spectrum, gradient, outputs and their gradient
+    images = 4 * 2 + 8 * 2  # images and residual; complex spectra of one direction at a time
+    return volumes * voxels + images * pixels + 4 * 8 * n_params + 3e8
 
 
 def make_preset(name: str, absorption=True):

@@ -31,7 +31,9 @@ def image_errors(predicted, measured, mask=None):
         valid = 1.0 if mask is None else mask[k]
         error[k] = (valid * (predicted[k] - measured[k]).astype(np.float64) ** 2).sum()
         signal[k] = (valid * (measured[k] - 1).astype(np.float64) ** 2).sum()
-    return _ratio(error.sum(), signal.sum()), np.array([_ratio(e, s) for e, s in zip(error, signal, strict=True)])
+    return _ratio(error.sum(), signal.sum()), np.array(
+        [_ratio(e, s) for e, s in zip(error, signal, strict=True)]
+    )
 
 
 def index_error(contrast, true_contrast) -> float:

@@ -107,7 +107,9 @@ class NeuralField:
         """Index contrast on the grid of three axes [um], complex64 of shape (len(z), len(y), len(x))."""
         axes = [np.atleast_1d(np.asarray(a, np.float64)) for a in (z, y, x)]
         out = np.zeros([len(a) for a in axes], np.complex64)
-        keep = [np.flatnonzero((a >= lo) & (a <= hi)) for a, (lo, hi) in zip(axes, self.bounds_um, strict=True)]
+        keep = [
+            np.flatnonzero((a >= lo) & (a <= hi)) for a, (lo, hi) in zip(axes, self.bounds_um, strict=True)
+        ]
         if any(k.size == 0 for k in keep):
             return out
         z, y, x = normalised([a[k] for a, k in zip(axes, keep, strict=True)], self.bounds_um)

@@ -1,0 +1,470 @@
+"""The command line: parse, call the library, print."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import numpy as np
+
+import fieldrx
+from fieldrx.errors import InputError
+
+
+class _Commands(click.Group):
+    """Commands in the order of use, and one line for every mistake."""
+
+    def list_commands(self, ctx):
+        return list(self.commands)
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            _leave(str(error), 2)
+        except KeyboardInterrupt:
+            _leave("stopped before there was anything to save", 1)
+        except (OSError, MemoryError, FloatingPointError) as error:
+            _leave(f"{type(error).__name__}: {' '.join(str(error).split())}", 1)
+
+
+def _leave(message, status):
+    click.echo(f"fieldrx: error: {message}", err=True)
+    sys.exit(status)
+
+
+class _Reporter:
+    """Progress of a fit: a bar on a terminal, plain lines otherwise, nothing when quiet."""
+
+    def __init__(self, quiet):
+        self.quiet = quiet
+        self.bar, self.stage, self.last = None, None, 0.0
+        self.tty = sys.stderr.isatty()
+
+    def __call__(self, progress):
+        if self.quiet:
+            return
+        if progress.stage != self.stage:
+            self.close()
+            self.stage, self.done = progress.stage, 0
+            if self.tty:
+                self.bar = click.progressbar(
+                    length=math.ceil(progress.total), label=f"{self.stage:<12}", file=sys.stderr,
+                    item_show_func=lambda text: text, show_pos=True,
+                )  # fmt: skip
+                self.bar.__enter__()
+        text = self._errors(progress)
+        if self.bar:
+            step = min(int(progress.done), self.bar.length) - self.done
+            self.done += step
+            self.bar.update(step, text)
+        elif time.monotonic() - self.last > 5 or progress.done >= progress.total:
+            self.last = time.monotonic()
+            click.echo(f"{self.stage}: {progress.done:.0f}/{progress.total:.0f}  {text}".rstrip(), err=True)
+
+    def close(self):
+        """End the bar of a stage."""
+        if self.bar:
+            self.bar.__exit__(None, None, None)
+            self.bar = None
+
+    @staticmethod
+    def _errors(progress):
+        text = "" if math.isnan(progress.error) else f"error {progress.error:.4f}"
+        return text if not math.isfinite(progress.holdout) else f"{text}  held out {progress.holdout:.4f}"
+
+
+@contextmanager
+def _reporting(quiet):
+    reporter = _Reporter(quiet)
+    try:
+        yield reporter
+    finally:
+        reporter.close()
+
+
+class _Depth(click.ParamType):
+    name = "Z0:Z1:DZ"
+
+    def convert(self, value, param, ctx):
+        from fieldrx.optics import parse_depth
+
+        return parse_depth(value) if isinstance(value, str) else value
+
+
+class _Duration(click.ParamType):
+    name = "TIME"
+
+    def convert(self, value, param, ctx):
+        units = {"s": 1, "m": 60, "h": 3600}
+        text = str(value).strip().lower()
+        try:
+            seconds = float(text[:-1]) * units[text[-1]] if text[-1:] in units else float(text)
+        except ValueError:
+            seconds = math.nan
+        if not (seconds > 0 and math.isfinite(seconds)):
+            raise InputError(f'budget "{value}" is not a time such as 90s, 5m or 1h')
+        return seconds
+
+
+class _Numbers(click.ParamType):
+    """Comma-separated numbers."""
+
+    name = "NUMBERS"
+
+    def __init__(self, counts, what):
+        self.counts, self.what = counts, what
+
+    def convert(self, value, param, ctx):
+        try:
+            numbers = [float(part) for part in str(value).replace(":", ",").split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in self.counts or not np.isfinite(numbers).all():
+            raise InputError(f'--{param.name} "{value}" is not {self.what}')
+        return numbers
+
+
+_file = click.Path(path_type=Path)
+_quiet = click.option("--quiet", "-q", is_flag=True, help="Print results and errors only.")
+_spacing = click.option("--spacing", type=_Numbers((1, 3), "one number or DZ,DY,DX in um"),
+                        help="Voxel spacing in um: one number, or DZ,DY,DX. Default: that of the fit.")  # fmt: skip
+_region = click.option("--region", type=_Numbers((6,), "Z0:Z1,Y0:Y1,X0:X1 in um"),
+                       help="First and last voxel centre along each axis, Z0:Z1,Y0:Y1,X0:X1 in um.")  # fmt: skip
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(fieldrx.__version__, prog_name="fieldrx")
+def main():
+    """Continuous 3D refractive index from plain microscope images.
+
+    A sample is lit from many directions, one intensity image each. fieldrx trains a small neural network
+    n(z, y, x) on these images through a physical model of the light, until it holds the sample's refractive
+    index at every point. Start with `fieldrx demo`.
+    """
+
+
+@main.command()
+@click.option(
+    "--out", type=_file, default=Path("fieldrx-demo"), show_default=True, help="Folder of the results."
+)
+@click.option(
+    "--steps", type=click.IntRange(min=1), default=None, help="Steps of the fit (fewer is quicker)."
+)
+@_quiet
+def demo(out, steps, quiet):
+    """Simulate an invented cell, reconstruct it, and report: about two minutes on two cores."""
+    from fieldrx.demo import run_demo
+
+    with _reporting(quiet) as reporter:
+        say = (lambda text: None) if quiet else lambda text: click.echo(text, err=True)
+        rows, pictures = run_demo(out, steps=steps, callback=reporter, say=say)
+    click.echo()
+    click.echo(f"{'':<26}{'held-out images':>18}{'refractive index':>18}")
+    for name, holdout, index in rows:
+        click.echo(f"{name:<26}{holdout:>18.3f}{index:>18.3f}")
+    click.echo("relative errors: |predicted - measured| / |measured - 1|  and  |n - n_true| / |n_true - n0|")
+    click.echo()
+    for path, what in pictures:
+        click.echo(f"{path}  {what}")
+
+
+@main.command()
+@click.argument("acquisition", metavar="ACQ", type=_file)
+@click.option(
+    "-o", "--output", metavar="FIELD.npz", type=_file, required=True, help="Where the field is saved."
+)
+@click.option("--depth", type=_Depth(), required=True, help="Slice centres in um, both ends included.")
+@click.option("--model", default="born", show_default=True, help="Image formation: born or rytov.")
+@click.option("--steps", type=click.IntRange(min=1), default=None, help="Steps of the fit.")
+@click.option(
+    "--budget", type=_Duration(), default=None, help="Time for the fit instead of steps: 90s, 5m, 1h."
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=None,
+    help="Share of the images held out, unless ACQ names its own. Default: 0.1.",
+)
+@click.option("--preset", default=None, help="A published architecture: decaf or decaf-small.")
+@click.option("--tv", type=click.FloatRange(min=0), default=None, help="Weight of the total variation.")
+@click.option("--no-absorption", is_flag=True, help="Fit a transparent sample: the index is real.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--resume", is_flag=True, help="Continue an interrupted fit from its checkpoint.")
+@_quiet
+def reconstruct(
+    acquisition,
+    output,
+    depth,
+    model,
+    steps,
+    budget,
+    device,
+    holdout,
+    preset,
+    tv,
+    no_absorption,
+    seed,
+    resume,
+    quiet,
+):
+    """Fit a neural field to the images of ACQ (.toml, .npz or .h5).
+
+    \b
+    fieldrx reconstruct cell/acquisition.toml --depth -10:10:0.5 -o cell.npz
+
+    Ctrl-C stops at the next step and saves the best field; --resume goes on from there.
+    """
+    from fieldrx.fit import Fit, Schedule
+    from fieldrx.models import MODELS
+    from fieldrx.optics import sampling_notes
+    from fieldrx.priors import Priors
+
+    if model not in MODELS:
+        raise InputError(f'there is no model "{model}"; expected one of {", ".join(MODELS)}')
+    if steps and budget:
+        raise InputError("give --steps or --budget, not both")
+    _device(device, quiet)
+    _writable(output)
+    checkpoint = output.with_suffix(".checkpoint.npz")
+    if resume and not checkpoint.exists():
+        raise InputError(f"there is no checkpoint {checkpoint} to resume from: start without --resume")
+    acq = _read(acquisition, quiet)
+    schedule = {"seed": seed}
+    schedule |= {"steps": steps} if steps else {}
+    schedule |= {"budget_s": budget, "patience": 0} if budget else {}
+    priors = {} if tv is None else {"tv": tv, "tv_absorption": tv}
+    with _reporting(quiet) as reporter:
+        fit = Fit(
+            acq,
+            depth,
+            model,
+            preset=preset,
+            priors=Priors(**priors),
+            schedule=Schedule(**schedule),
+            holdout=holdout,
+            absorption=not no_absorption,
+            callback=reporter,
+        )
+        if not quiet:
+            for note in sampling_notes(acq.microscope, acq.illumination, fit.grid.spacing_um[0]):
+                click.echo(f"note: {note}", err=True)
+            if len(acq.holdout) and holdout is not None:
+                click.echo(
+                    f"note: {acquisition} names its own held-out images; --holdout is not used", err=True
+                )
+        field = fit.run(checkpoint, resume)
+    field.save(output)
+    if quiet:
+        return
+    done = field.provenance
+    if done["interrupted"]:
+        click.echo(f"stopped after {done['steps_done']} steps; --resume continues", err=True)
+    error = done["nrmse_holdout"]
+    click.echo(
+        f"{output}: {field.network.n_params + field.encoding.n_params} parameters, "
+        f"{output.stat().st_size / 1e6:.1f} MB, {done['steps_done']} steps in {done['seconds']:.0f} s"
+        + ("" if error is None else f", held-out error {error:.4f}")
+    )
+
+
+@main.command()
+@click.argument("field", metavar="FIELD", type=_file)
+@click.argument("acquisition", metavar="ACQ", type=_file)
+@click.option("--truth", metavar="TRUTH.npz", type=_file, default=None, help="Known volume to compare with.")
+@click.option("--model", default=None, help="Image formation. Default: the one of the fit.")
+def evaluate(field, acquisition, truth, model):
+    """Predicted against measured images, as JSON."""
+    from fieldrx.acquisition import read_acquisition
+    from fieldrx.evaluation import evaluate as evaluate_field
+    from fieldrx.field import load_field
+    from fieldrx.io import read_volume
+
+    loaded, acq = load_field(field), read_acquisition(acquisition)
+    known = None if truth is None else read_volume(truth)
+    result = evaluate_field(loaded, acq, known, model)
+    clean = {k: v if not (isinstance(v, float) and math.isnan(v)) else None for k, v in result.items()}
+    clean["nrmse_per_image"] = [None if v is None or math.isnan(v) else v for v in clean["nrmse_per_image"]]
+    click.echo(
+        json.dumps({"field": str(field), "acquisition": str(acquisition), **clean}, indent=1, allow_nan=False)
+    )
+
+
+@main.command()
+@click.argument("field", metavar="FIELD", type=_file)
+@click.argument("output", metavar="OUT", type=_file)
+@_spacing
+@_region
+def render(field, output, spacing, region):
+    """Write the field as OUT: .npy, .tif or .npz volumes, .png pictures."""
+    from fieldrx.field import load_field
+    from fieldrx.render import render as render_field
+
+    loaded = load_field(field)
+    _writable(output)
+    if spacing is not None:
+        spacing = spacing[0] if len(spacing) == 1 else spacing
+    if region is not None:
+        region = _inside(np.reshape(region, (3, 2)), loaded)
+    render_field(loaded, output, spacing=spacing, region=region)
+    click.echo(str(output))
+
+
+@main.command()
+@click.argument("field", metavar="FIELD", type=_file)
+@click.argument("points", metavar="POINTS.csv", type=_file)
+def query(field, points):
+    """Refractive index at the points of a table: z_um,y_um,x_um in, with n_real,n_imag added out."""
+    from fieldrx.field import load_field
+
+    loaded = load_field(field)
+    zyx = _read_points(points)
+    index = loaded(zyx)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["z_um", "y_um", "x_um", "n_real", "n_imag"])
+    for place, n in zip(zyx.tolist(), index, strict=True):
+        writer.writerow([*map(repr, place), f"{n.real:.9f}", f"{n.imag:.9f}"])
+
+
+@main.command()
+@click.argument("volume", metavar="VOLUME", type=_file)
+@click.argument("acquisition", metavar="ACQ", type=_file)
+@click.option("-o", "--output", metavar="OUT.npz", type=_file, required=True)
+@click.option("--model", default="born", show_default=True, help="Image formation: born or rytov.")
+@click.option(
+    "--image-shape",
+    nargs=2,
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="NY NX",
+    help="Pixels of the images. Default: those of ACQ.",
+)
+@click.option(
+    "--photons", type=float, default=None, help="Photons per pixel of the empty field: Poisson noise."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+def simulate(volume, acquisition, output, model, image_shape, photons, seed):
+    """Images of a known VOLUME with the optics of ACQ."""
+    from fieldrx.acquisition import read_acquisition
+    from fieldrx.io import read_volume
+    from fieldrx.simulation import simulate as simulate_images
+
+    _writable(output)
+    if output.suffix.lower() != ".npz":
+        raise InputError(f"{output}: an acquisition is saved as .npz; choose a name with that ending")
+    acq = read_acquisition(acquisition, images="optional" if image_shape else "required")
+    result = simulate_images(read_volume(volume), acq, model, image_shape, photons, seed)
+    result.save(output)
+    click.echo(
+        f"{output}: {result.n_images} images of {result.image_shape[0]} x {result.image_shape[1]} pixels"
+    )
+
+
+@main.command()
+@click.argument("path", metavar="PATH", type=_file)
+def info(path):
+    """What a file holds, in words and units."""
+    from fieldrx.report import describe
+
+    for name, text in describe(path):
+        click.echo(f"{name:<18}{text}")
+
+
+@main.command()
+@click.option("--images", type=click.IntRange(min=1), default=100, show_default=True, help="Images of a job.")
+@click.option(
+    "--shape",
+    nargs=3,
+    type=click.IntRange(min=1),
+    default=(64, 512, 512),
+    show_default=True,
+    metavar="NZ NY NX",
+    help="Voxels of its grid.",
+)
+def doctor(images, shape):
+    """Versions, devices, threads, kernels that compile, memory that a job needs."""
+    from fieldrx.report import examine
+
+    healthy = True
+    for name, text, good in examine(images, shape):
+        click.echo(f"{'ok  ' if good else 'FAIL'} {name:<16}{text}")
+        healthy &= good
+    sys.exit(0 if healthy else 1)
+
+
+def _device(device, quiet):
+    from fieldrx.backends import cuda_unavailable
+
+    missing = cuda_unavailable()
+    if device == "cuda":
+        raise InputError(f"--device cuda: {missing}; use --device cpu")
+    if not quiet:
+        click.echo(f"device: cpu, {os.cpu_count()} cores", err=True)
+
+
+def _read(path, quiet):
+    from fieldrx.acquisition import read_acquisition
+
+    acq = read_acquisition(path)
+    if not quiet:
+        for note in acq.notes:
+            click.echo(f"note: {note}", err=True)
+    return acq
+
+
+def _writable(path):
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: there is no folder {folder}; make it first")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{path}: the folder {folder} cannot be written to")
+
+
+def _inside(region, field):
+    low, high = field.bounds_um.T
+    if (region[:, 0] < low - 1e-9).any() or (region[:, 1] > high + 1e-9).any():
+        domain = ",".join(f"{a:.6g}:{b:.6g}" for a, b in field.bounds_um)
+        raise InputError(f"--region {region.tolist()} reaches outside the field's domain {domain} um")
+    return region
+
+
+def _read_points(path):
+    from fieldrx.io import check_file
+
+    check_file(path, "table of points")
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            wanted = ("z_um", "y_um", "x_um")
+            missing = [name for name in wanted if name not in (rows.fieldnames or ())]
+            if missing:
+                raise InputError(
+                    f"{path} has columns {rows.fieldnames}; expected z_um,y_um,x_um in its first line"
+                )
+            points = []
+            for row in rows:
+                try:
+                    points.append([float(row[name]) for name in wanted])
+                except (TypeError, ValueError):
+                    raise InputError(
+                        f"{path}, line {rows.line_num}: expected three numbers, got {list(row.values())}"
+                    ) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is no csv table: {error}") from None
+    zyx = np.array(points, float).reshape(-1, 3)
+    if not np.isfinite(zyx).all():
+        bad = int(np.flatnonzero(~np.isfinite(zyx).all(axis=1))[0])
+        raise InputError(f"{path}, point {bad}: coordinates must be finite numbers in um")
+    return zyx

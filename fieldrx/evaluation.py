@@ -1,0 +1,92 @@
+"""Predicted against measured images, and a field against a known truth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fieldrx.errors import InputError
+from fieldrx.metrics import image_errors, index_error
+from fieldrx.models import make_model
+from fieldrx.optics import Grid
+
+_BATCH = 16  # images predicted at once
+
+
+def predict(contrast, model, images):
+    """Predicted intensities of the images numbered `images`, a few at a time: yields (numbers, array)."""
+    for first in range(0, len(images), _BATCH):
+        batch = images[first : first + _BATCH]
+        yield batch, model.forward(contrast, batch)
+
+
+def evaluate(field, acquisition, truth=None, model=None) -> dict:
+    """Errors of a field as JSON-ready numbers.
+
+    Parameters
+    ----------
+    field : NeuralField
+    acquisition : Acquisition
+        With images.
+    truth : Volume, optional
+    model : str, optional
+        Image formation; the one the field was fitted with when not given.
+
+    Returns
+    -------
+    dict
+        ``nrmse`` over all usable images and ``nrmse_per_image``; ``nrmse_holdout`` over the images that the
+        fit did not see, where there are any, and ``nrmse_train`` over the rest; ``excluded`` images, which
+        are masked or dark field and count nowhere (null per image); ``index_nrmse`` with a truth.
+
+    Raises
+    ------
+    InputError
+        If the acquisition has no images, or its medium is not the field's.
+    """
+    if acquisition.images is None:
+        raise InputError("the acquisition has no images to compare with")
+    if abs(acquisition.microscope.medium_index - field.medium_index) > 1e-6:
+        raise InputError(
+            f"the field lies in a medium of index {field.medium_index:g}, the acquisition's is "
+            f"{acquisition.microscope.medium_index:g}: this field belongs to another acquisition"
+        )
+    name = model or field.provenance["model"]
+    depth = (*field.region_um[0], field.fit_spacing_um[0])
+    grid = Grid.for_images(acquisition.image_shape, acquisition.microscope, depth)
+    forward = make_model(
+        name, grid, acquisition.microscope, acquisition.illumination, acquisition.image_shape
+    )
+    contrast = field.on_axes(*grid.axes)
+    usable = np.flatnonzero(acquisition.usable)
+    predicted = np.ones_like(acquisition.images)
+    for batch, images in predict(contrast, forward, usable):
+        predicted[batch] = images
+
+    def error(images):
+        mask = None if acquisition.mask is None else acquisition.mask[images]
+        return image_errors(predicted[images], acquisition.images[images], mask)
+
+    overall, each = error(usable)
+    per_image = dict(zip(usable.tolist(), each.tolist(), strict=True))
+    result = {
+        "model": name,
+        "nrmse": overall,
+        "nrmse_per_image": [per_image.get(k) for k in range(acquisition.n_images)],
+        "excluded": np.setdiff1d(np.arange(acquisition.n_images), usable).tolist(),
+    }
+    held = np.intersect1d(held_out(field, acquisition), usable)
+    if len(held):
+        rest = np.setdiff1d(usable, held)
+        result |= {"holdout": held.tolist(), "nrmse_holdout": error(held)[0]}
+        result["nrmse_train"] = error(rest)[0] if len(rest) else None
+    if truth is not None:
+        result["index_nrmse"] = index_error(field.on_axes(*truth.grid.axes), truth.contrast)
+    return result
+
+
+def held_out(field, acquisition) -> np.ndarray:
+    """Images the fit did not see: those it recorded, if it saw this acquisition, else the acquisition's."""
+    seen = (field.provenance.get("acquisition"), field.provenance.get("n_images"))
+    if seen == (acquisition.name, acquisition.n_images):
+        return np.asarray(field.provenance["holdout"], int)
+    return np.asarray(acquisition.holdout, int)

@@ -1,0 +1,160 @@
+"""Images of a known volume: phantoms, resampling, noise."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import affine_transform, gaussian_filter, uniform_filter1d
+
+from fieldrx.acquisition import Acquisition
+from fieldrx.errors import InputError
+from fieldrx.io import Volume
+from fieldrx.models import make_model
+from fieldrx.optics import Grid
+
+_BATCH = 16  # images predicted at once
+
+
+def simulate(volume: Volume, optics: Acquisition, model="born", image_shape=None, photons=None, seed=0):
+    """Normalised images of a volume, taken with the optics of an acquisition.
+
+    Parameters
+    ----------
+    volume : Volume
+        Outside it the contrast is 0.
+    optics : Acquisition
+        Its images may be absent when `image_shape` is given.
+    model : str
+        Image formation, a name in ``fieldrx.models.MODELS``.
+    image_shape : (int, int), optional
+        Pixels (ny, nx); those of the acquisition's images when not given.
+    photons : float, optional
+        Mean count of photons per pixel of the empty field: adds Poisson noise.
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    Acquisition
+
+    Raises
+    ------
+    InputError
+        If the medium differs, no image shape is known, or no image can be predicted.
+    """
+    scope = optics.microscope
+    if abs(volume.medium_index - scope.medium_index) > 1e-6:
+        raise InputError(
+            f"the volume lies in a medium of index {volume.medium_index:g}, the acquisition's is "
+            f"{scope.medium_index:g}: make them agree"
+        )
+    shape = image_shape or optics.image_shape
+    if shape is None:
+        raise InputError("the acquisition has no images: say how large they shall be, --image-shape NY NX")
+    if photons is not None and not photons > 0:
+        raise InputError(f"photons is {photons:g}; expected a positive number")
+    contrast, grid = on_image_grid(volume, shape, scope)
+    forward = make_model(model, grid, scope, optics.illumination, shape).forward
+    batches = np.array_split(np.arange(optics.n_images), -(-optics.n_images // _BATCH))
+    images = np.concatenate([forward(contrast, batch) for batch in batches])
+    if photons is not None:
+        counts = np.random.default_rng(seed).poisson(photons * np.maximum(images, 0))
+        images = (counts / photons).astype(np.float32)
+    return Acquisition(images, optics.illumination, scope, holdout=optics.holdout, name=optics.name)
+
+
+def on_image_grid(volume: Volume, image_shape, microscope) -> tuple[np.ndarray, Grid]:
+    """A volume on the grid on which images are modelled.
+
+    The volume's own slices are kept; laterally voxels finer than the pixels are averaged over a pixel,
+    then interpolated linearly.
+
+    Returns
+    -------
+    complex64 array, shape ``grid.shape``
+    Grid
+    """
+    z = volume.grid.axis(0)
+    depth = (z[0], z[-1], volume.spacing_um[0])
+    if len(z) == 1:  # a range needs two ends; the second slice stays empty
+        depth = (z[0], z[0] + volume.spacing_um[0], volume.spacing_um[0])
+    grid = Grid.for_images(image_shape, microscope, depth)
+    contrast = np.asarray(volume.contrast, np.complex64)
+    for axis in (1, 2):
+        width = round(grid.spacing_um[axis] / volume.spacing_um[axis])
+        if width > 1:
+            parts = [
+                uniform_filter1d(p, width, axis=axis, mode="constant") for p in (contrast.real, contrast.imag)
+            ]
+            contrast = (parts[0] + 1j * parts[1]).astype(np.complex64)
+    out = np.zeros(grid.shape, np.complex64)
+    step = np.array(grid.spacing_um[1:]) / volume.spacing_um[1:]
+    offset = (np.array(grid.origin_um[1:]) - volume.origin_um[1:]) / volume.spacing_um[1:]
+    for k, plane in enumerate(contrast):
+        for part, target in ((plane.real, out[k].real), (plane.imag, out[k].imag)):
+            if part.any():
+                target[...] = affine_transform(
+                    part, step, offset, grid.shape[1:], order=1, mode="grid-constant"
+                )
+    return out, grid
+
+
+def cell_phantom(spacing_um=0.2, diameter_um=11.0, medium_index=1.335, peak_contrast=0.02, seed=0) -> Volume:
+    """An invented cell: cytoplasm, nucleus with nucleoli, vesicles, and a weakly absorbing granule.
+
+    Parameters
+    ----------
+    spacing_um : float
+        Voxel size [um].
+    diameter_um : float
+        Across the cell [um]; the volume is 1.25 times as wide.
+    medium_index : float
+    peak_contrast : float
+        Roughly the largest index contrast.
+    seed : int
+        Of the places of vesicles and nucleoli.
+
+    Returns
+    -------
+    Volume
+        Centred on the origin.
+    """
+    rng = np.random.default_rng(seed)
+    n = int(np.ceil(1.25 * diameter_um / spacing_um)) | 1
+    axis = (np.arange(n) - n // 2) * spacing_um
+    radius = diameter_um / 2
+    contrast = np.zeros((n, n, n), np.float32)
+    absorption = np.zeros_like(contrast)
+
+    def fill(target, centre, radii, value):
+        z, y, x = ((axis - c) / r for c, r in zip(centre, radii, strict=True))
+        inside = z[:, None, None] ** 2 + y[:, None] ** 2 + x**2 <= 1
+        target[inside] = value
+
+    fill(contrast, (0, 0, 0), (0.8 * radius, radius, 0.92 * radius), 0.45 * peak_contrast)
+    nucleus = np.array([0.06, -0.18, 0.12]) * radius
+    fill(contrast, nucleus, (0.42 * radius, 0.5 * radius, 0.55 * radius), 0.65 * peak_contrast)
+    for _ in range(3):
+        fill(
+            contrast,
+            nucleus + rng.uniform(-0.22, 0.22, 3) * radius,
+            rng.uniform(0.09, 0.14, 3) * radius,
+            peak_contrast,
+        )
+    for _ in range(14):
+        direction = rng.standard_normal(3)
+        place = direction / np.linalg.norm(direction) * radius * rng.uniform(0.62, 0.8) * (0.75, 1, 0.9)
+        fill(
+            contrast,
+            place,
+            np.full(3, rng.uniform(0.05, 0.09) * radius),
+            rng.uniform(0.8, 1.1) * peak_contrast,
+        )
+    fill(
+        absorption,
+        (0.1 * radius, 0.55 * radius, -0.4 * radius),
+        np.full(3, 0.12 * radius),
+        0.3 * peak_contrast,
+    )
+    blur = 0.12 / spacing_um
+    total = gaussian_filter(contrast, blur) + 1j * gaussian_filter(absorption, blur)
+    return Volume(total.astype(np.complex64), spacing_um, (axis[0],) * 3, medium_index)
