@@ -40,5 +40,4 @@ def adam_step(params, grad, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
     """
     rate = np.float32(lr / (1 - beta1**step))
     scale = np.float32(1 / math.sqrt(1 - beta2**step))
-    _update_all(params, grad, m, v, rate, np.float32(beta1), np.float32(beta2), scale,
-                np.float32(eps))
+    _update_all(params, grad, m, v, rate, np.float32(beta1), np.float32(beta2), scale, np.float32(eps))

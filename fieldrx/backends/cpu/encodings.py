@@ -1,4 +1,6 @@
 """Features of a tile of points, stored (feature, point), for encodings without parameters."""
+# Kernels take many arguments, which read best in rows.
+# fmt: off
 
 import math
 
@@ -55,7 +57,7 @@ def fill_waves(frequencies, sin_feature, cos_feature, zyx, n_points, features, p
     for wave in range(frequencies.shape[0]):
         s, c = sin_feature[wave] * pitch, cos_feature[wave] * pitch
         _wave(frequencies[wave, 0], frequencies[wave, 1], frequencies[wave, 2], z, y, x,
-              features[s:s + n_points], features[c:c + n_points])
+              features[s : s + n_points], features[c : c + n_points])
 
 
 @njit(cache=True, nogil=True)
@@ -66,8 +68,7 @@ def fill_given(given, start, count, features, pitch):
     whole_features, whole_points = n_features - n_features % LANES, count - count % LANES
     for i in range(0, whole_points, LANES):
         for f in range(0, whole_features, LANES):
-            transpose_block(flat, (start + i) * n_features + f, n_features,
-                            features, f * pitch + i, pitch)
+            transpose_block(flat, (start + i) * n_features + f, n_features, features, f * pitch + i, pitch)
     for i in range(whole_points):
         for f in range(whole_features, n_features):
             features[f * pitch + i] = given[start + i, f]

@@ -9,7 +9,7 @@ import numpy as np
 
 from fieldrx.backends.cpu import hashgrid
 from fieldrx.backends.cpu.encodings import ENCODED, GIVEN, WAVES, fill_waves
-from fieldrx.backends.cpu.memory import aligned_zeros, pitch_of, round_up
+from fieldrx.backends.cpu.memory import LINE, aligned_zeros, pitch_of, round_up
 from fieldrx.backends.cpu.network import STEP, Batch, TiledNetwork
 from fieldrx.errors import InputError
 from fieldrx.field.encodings import Hash, Identity
@@ -136,8 +136,7 @@ def encode(encoding, params, zyx_points):
         return points.copy()
     features = np.zeros((encoding.n_features, n), np.float32)
     if isinstance(encoding, Hash):
-        hashgrid.visit_points(hashgrid.levels_of(encoding), points, features.reshape(-1), n,
-                              params, False)
+        hashgrid.visit_points(hashgrid.levels_of(encoding), points, features.reshape(-1), n, params, False)
     else:
         fill_waves(*encoding.waves(), points.T.astype(float), n, features.reshape(-1), n)
     return np.ascontiguousarray(features.T)
@@ -151,7 +150,7 @@ def _forward(encoding, network, params, gain, batches, out):
     tiled = TiledNetwork(network, weights, gain)
     for batch, visit_table in batches:
         visit_table(table, False)
-        tiled.forward(batch, out.reshape(-1)[batch.start:])
+        tiled.forward(batch, out.reshape(-1)[batch.start :])
 
 
 def _backward(encoding, network, params, gain, batches, d_out, out):
@@ -161,7 +160,7 @@ def _backward(encoding, network, params, gain, batches, d_out, out):
     tiled = TiledNetwork(network, weights, gain)
     for batch, visit_table in batches:
         visit_table(table, False)
-        tiled.backward(batch, d_out.reshape(-1)[batch.start:], out.reshape(-1)[batch.start:])
+        tiled.backward(batch, d_out.reshape(-1)[batch.start :], out.reshape(-1)[batch.start :])
         visit_table(table_gradient, True)
     tiled.write_gradient(weight_gradient)
     return gradient
@@ -184,10 +183,10 @@ def _point_batches(encoding, points, network):
         levels = hashgrid.levels_of(encoding)
         features, pitch = _feature_buffer(encoding, 1, min(n, _BLOCK))
         for start in range(0, n, _BLOCK):
-            block = points[start:start + _BLOCK]
+            block = points[start : start + _BLOCK]
             visit = partial(hashgrid.visit_points, levels, block, features, pitch)
-            yield Batch(ENCODED, len(block), strides, encoded=features, encoded_pitch=pitch,
-                        start=start * network.n_outputs), visit
+            place = dict(encoded=features, encoded_pitch=pitch, start=start * network.n_outputs)
+            yield Batch(ENCODED, len(block), strides, **place), visit
     else:
         yield Batch(WAVES, n, strides, points=points, waves=encoding.waves()), _no_table
 
@@ -207,18 +206,18 @@ def _grid_batches(encoding, axes, network):
                 block = (slice(z, min(z + n_planes, nz)), slice(y, min(y + n_rows, ny)))
                 visit = partial(hashgrid.visit_grid, levels, places, block, features, pitch)
                 n = (block[1].stop - y) * nx
-                yield Batch(ENCODED, n, strides, z_offsets=axes[0][block[0]], encoded=features,
-                            encoded_pitch=pitch, start=(z * ny + y) * nx), visit
+                place = dict(encoded=features, encoded_pitch=pitch, start=(z * ny + y) * nx)
+                yield Batch(ENCODED, n, strides, z_offsets=axes[0][block[0]], **place), visit
     else:
         plane = np.zeros((ny, nx, 3), np.float32)
         plane[..., 1], plane[..., 2] = axes[1][:, None], axes[2]
-        yield Batch(WAVES, ny * nx, strides, points=plane.reshape(-1, 3), z_offsets=axes[0],
-                    waves=encoding.waves()), _no_table
+        place = dict(points=plane.reshape(-1, 3), z_offsets=axes[0])
+        yield Batch(WAVES, ny * nx, strides, waves=encoding.waves(), **place), _no_table
 
 
 def _feature_buffer(encoding, n_planes, n_points):
     pitch = pitch_of(round_up(n_points, STEP))
-    return aligned_zeros(n_planes * round_up(encoding.n_features, 8) * pitch), pitch
+    return aligned_zeros(n_planes * round_up(encoding.n_features, LINE) * pitch), pitch
 
 
 # --- checks ---------------------------------------------------------------------------------------
@@ -236,15 +235,18 @@ def _checked_points(encoding, points):
     columns = encoding.n_features if given else 3
     points = np.ascontiguousarray(points, dtype=np.float32)
     if points.ndim != 2 or points.shape[1] != columns:
-        raise InputError(f"expected {'features' if given else 'zyx_points'} of shape "
-                         f"(n, {columns}); got {points.shape}")
+        raise InputError(
+            f"expected {'features' if given else 'zyx_points'} of shape (n, {columns}); got {points.shape}"
+        )
     return points
 
 
 def _checked_field(encoding, network, params, gain):
     if network.n_inputs != encoding.n_features:
-        raise InputError(f"expected a network of {encoding.n_features} inputs, one per feature; "
-                         f"got n_inputs = {network.n_inputs}")
+        raise InputError(
+            f"expected a network of {encoding.n_features} inputs, one per feature; "
+            f"got n_inputs = {network.n_inputs}"
+        )
     params = _checked_array("params", params, (encoding.n_params + network.n_params,))
     gain = np.ones(encoding.n_features) if gain is None else gain
     return params, _checked_array("gain", gain, (encoding.n_features,))
@@ -252,12 +254,15 @@ def _checked_field(encoding, network, params, gain):
 
 def _checked_axes(encoding, z, y, x):
     if isinstance(encoding, Identity):
-        raise InputError("expected an encoding of coordinates for a grid; got Identity, whose "
-                         "features are given: use the functions for points")
+        raise InputError(
+            "expected an encoding of coordinates for a grid; got Identity, whose "
+            "features are given: use the functions for points"
+        )
     axes = [np.ascontiguousarray(axis, dtype=np.float32) for axis in (z, y, x)]
     if any(axis.ndim != 1 for axis in axes):
-        raise InputError("expected the axes z, y, x as 1D arrays; got shapes "
-                         f"{[axis.shape for axis in axes]}")
+        raise InputError(
+            f"expected the axes z, y, x as 1D arrays; got shapes {[axis.shape for axis in axes]}"
+        )
     return axes
 
 
@@ -265,6 +270,8 @@ def _checked_out(out, shape):
     if out is None:
         return np.zeros(shape, np.float32)
     if out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
-        raise InputError(f"expected out as a C-contiguous float32 array of shape {shape}; "
-                         f"got {out.dtype} of shape {out.shape}")
+        raise InputError(
+            f"expected out as a C-contiguous float32 array of shape {shape}; "
+            f"got {out.dtype} of shape {out.shape}"
+        )
     return out

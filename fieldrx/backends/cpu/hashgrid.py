@@ -8,6 +8,8 @@ On a grid the lookup is separable.  Each lattice row is read once and interpolat
 each lattice plane; these rows are then blended along y and z.  The gradient is the exact adjoint
 of that, lattice planes being scattered into the table when the sweep along z leaves them.
 """
+# Kernels take many arguments, which read best in rows.
+# fmt: off
 
 from typing import NamedTuple
 
@@ -15,9 +17,10 @@ import numba
 import numpy as np
 from numba import njit, prange
 
-from fieldrx.backends.cpu.memory import round_up
+from fieldrx.backends.cpu.memory import LINE, round_up
 
 _PRIME_Y, _PRIME_Z = np.uint32(2654435761), np.uint32(805459861)
+_GROUP = 64  # scattered points that are looked up together
 
 
 class Levels(NamedTuple):
@@ -43,13 +46,9 @@ def levels_of(encoding):
     """The arrays that the kernels take for a `Hash`."""
     sizes = encoding.n_features_per_level * np.array(encoding.nodes_per_level)
     mask = 2**encoding.log2_table_size - 1
-    return Levels(
-        np.array(encoding.resolutions, np.int64),
-        np.cumsum(sizes) - sizes,
-        np.where(encoding.dense, -1, mask).astype(np.int64),
-        encoding.n_features_per_level,
-        encoding.smooth,
-    )
+    return Levels(np.array(encoding.resolutions, np.int64), np.cumsum(sizes) - sizes,
+                  np.where(encoding.dense, -1, mask).astype(np.int64),
+                  encoding.n_features_per_level, encoding.smooth)
 
 
 def axis_nodes(levels, axis, coordinates):
@@ -62,7 +61,7 @@ def axis_nodes(levels, axis, coordinates):
         cell = np.minimum(place.astype(np.int64), resolution - 2)
         weight = place - cell
         used = np.unique(np.concatenate([cell, cell + 1]))
-        table.nodes[level, :used.size] = used
+        table.nodes[level, : used.size] = used
         table.counts[level] = used.size
         table.lower[level] = np.searchsorted(used, cell)
         table.weights[level] = weight**2 * (3 - 2 * weight) if levels.smooth else weight
@@ -84,45 +83,69 @@ def _place(coordinate, resolution, smooth):
     return cell, np.float32(weight)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _entry(z, y, x, resolution, mask):
-    """Index of a lattice node among the stored nodes of its level."""
-    if mask < 0:
-        return (z * resolution[1] + y) * resolution[2] + x
-    mixed = np.uint32(x) ^ (np.uint32(y) * _PRIME_Y) ^ (np.uint32(z) * _PRIME_Z)
-    return np.int64(mixed) & mask
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
-def _visit_points(table, start, mask, resolution, n_features, smooth, points, buffer, row, pitch,
-                  scatter):
-    """Read the 8 nodes around every point into the buffer, or add the buffer's gradient to them."""
+def _corners(points, resolution, mask, smooth, entries, weights):
+    """Stored index and weight, both (8, n), of the lattice nodes around n points."""
     for i in range(points.shape[0]):
         z, wz = _place(points[i, 0], resolution[0], smooth)
         y, wy = _place(points[i, 1], resolution[1], smooth)
         x, wx = _place(points[i, 2], resolution[2], smooth)
-        if not scatter:
-            for f in range(n_features):
-                buffer[(row + f) * pitch + i] = 0
         for corner in range(8):
             cz, cy, cx = corner >> 2, (corner >> 1) & 1, corner & 1
-            weight = ((wz if cz else 1 - wz) * (wy if cy else 1 - wy) * (wx if cx else 1 - wx))
-            at = start + n_features * _entry(z + cz, y + cy, x + cx, resolution, mask)
-            for f in range(n_features):
-                if scatter:
-                    table[at + f] += weight * buffer[(row + f) * pitch + i]
-                else:
-                    buffer[(row + f) * pitch + i] += weight * table[at + f]
+            weights[corner, i] = ((wz if cz else 1 - wz) * (wy if cy else 1 - wy)
+                                  * (wx if cx else 1 - wx))
+            if mask < 0:
+                entries[corner, i] = (((z + cz) * resolution[1] + y + cy) * resolution[2] + x + cx)
+            else:
+                mixed = (np.uint32(x + cx) ^ (np.uint32(y + cy) * _PRIME_Y)
+                         ^ (np.uint32(z + cz) * _PRIME_Z))
+                entries[corner, i] = mixed & np.uint32(mask)
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _gather_points(table, n_features, entries, weights, row):
+    for i in range(row.size):
+        total = np.float32(0)
+        for corner in range(8):
+            total += weights[corner, i] * table[entries[corner, i] * n_features]
+        row[i] = total
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _scatter_points(table, n_features, entries, weights, row):
+    for i in range(row.size):
+        for corner in range(8):
+            table[entries[corner, i] * n_features] += weights[corner, i] * row[i]
+
+
+@njit(cache=True, nogil=True)
+def _visit_level_at_points(table, mask, resolution, n_features, smooth, points, buffer, row, pitch,
+                           scatter):
+    """Read the 8 nodes around every point into the buffer, or add the buffer's gradient to them."""
+    entries = np.empty((8, _GROUP), np.int64)
+    weights = np.empty((8, _GROUP), np.float32)
+    for start in range(0, points.shape[0], _GROUP):
+        group = points[start:start + _GROUP]
+        _corners(group, resolution, mask, smooth, entries, weights)
+        for f in range(n_features):
+            at = (row + f) * pitch + start
+            values = buffer[at:at + group.shape[0]]
+            if scatter:
+                _scatter_points(table[f:], n_features, entries, weights, values)
+            else:
+                _gather_points(table[f:], n_features, entries, weights, values)
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _visit_levels_at_points(table, starts, masks, resolutions, n_features, smooth, points, buffer,
-                            pitch, scatter, n_threads):
+def _visit_levels_at_points(
+    table, starts, masks, resolutions, n_features, smooth, points, buffer, pitch, scatter, n_threads
+):
     n_levels = starts.size
     for thread in prange(n_threads):
         for level in range(thread, n_levels, n_threads):
-            _visit_points(table, starts[level], masks[level], resolutions[level], n_features,
-                          smooth, points, buffer, level * n_features, pitch, scatter)
+            _visit_level_at_points(table[starts[level] :], masks[level], resolutions[level],
+                                   n_features, smooth, points, buffer, level * n_features, pitch,
+                                   scatter)
 
 
 def visit_points(levels, points, buffer, pitch, table, scatter):
@@ -200,8 +223,9 @@ def _add(row, weight, out):
 
 
 @njit(cache=True, nogil=True)
-def _load_plane(table, n_features, mask, resolution, z, y_nodes, x_nodes, lower, weights,
-                entries, nodes, plane):
+def _load_plane(
+    table, n_features, mask, resolution, z, y_nodes, x_nodes, lower, weights, entries, nodes, plane
+):
     """Interpolate the rows of a lattice plane along x: plane is (y_nodes, n_features, nx)."""
     for y in range(y_nodes.size):
         _row_entries(z, y_nodes[y], x_nodes, resolution, mask, entries)
@@ -211,8 +235,9 @@ def _load_plane(table, n_features, mask, resolution, z, y_nodes, x_nodes, lower,
 
 
 @njit(cache=True, nogil=True)
-def _retire_plane(table, n_features, mask, resolution, z, y_nodes, x_nodes, lower, weights,
-                  entries, nodes, plane):
+def _retire_plane(
+    table, n_features, mask, resolution, z, y_nodes, x_nodes, lower, weights, entries, nodes, plane
+):
     """Adjoint of `_load_plane`: add the plane to the table, and clear it."""
     for y in range(y_nodes.size):
         _row_entries(z, y_nodes[y], x_nodes, resolution, mask, entries)
@@ -223,9 +248,9 @@ def _retire_plane(table, n_features, mask, resolution, z, y_nodes, x_nodes, lowe
 
 
 @njit(cache=True, nogil=True)
-def _encode_level(table, n_features, mask, resolution, z_nodes, z_lower, z_weights,
-                  y_nodes, y_lower, y_weights, x_nodes, x_lower, x_weights,
-                  buffer, row, feature_rows, pitch):
+def _encode_level(table, n_features, mask, resolution, z_nodes, z_lower, z_weights, y_nodes,
+                  y_lower, y_weights, x_nodes, x_lower, x_weights, buffer, row, feature_rows,
+                  pitch):
     nx = x_lower.size
     planes = np.empty((2, y_nodes.size, n_features, nx), np.float32)
     entries, nodes = np.empty(x_nodes.size, np.uint32), np.empty(x_nodes.size, np.float32)
@@ -242,14 +267,14 @@ def _encode_level(table, n_features, mask, resolution, z_nodes, z_lower, z_weigh
             j = y_lower[y]
             for f in range(n_features):
                 at = (k * feature_rows + row + f) * pitch + y * nx
-                _blend(below[j, f], below[j + 1, f], above[j, f], above[j + 1, f],
-                       z_weights[k], y_weights[y], buffer[at:at + nx])
+                _blend(below[j, f], below[j + 1, f], above[j, f], above[j + 1, f], z_weights[k],
+                       y_weights[y], buffer[at : at + nx])
 
 
 @njit(cache=True, nogil=True)
-def _encode_level_adjoint(table, n_features, mask, resolution, z_nodes, z_lower, z_weights,
-                          y_nodes, y_lower, y_weights, x_nodes, x_lower, x_weights,
-                          buffer, row, feature_rows, pitch):
+def _encode_level_adjoint(table, n_features, mask, resolution, z_nodes, z_lower, z_weights, y_nodes,
+                          y_lower, y_weights, x_nodes, x_lower, x_weights, buffer, row,
+                          feature_rows, pitch):
     nx = x_lower.size
     planes = np.zeros((2, y_nodes.size, n_features, nx), np.float32)
     slab = np.empty((y_nodes.size, n_features, nx), np.float32)
@@ -261,16 +286,15 @@ def _encode_level_adjoint(table, n_features, mask, resolution, z_nodes, z_lower,
             j, weight = y_lower[y], y_weights[y]
             for f in range(n_features):
                 at = (k * feature_rows + row + f) * pitch + y * nx
-                _add(buffer[at:at + nx], 1 - weight, slab[j, f])
-                _add(buffer[at:at + nx], weight, slab[j + 1, f])
+                _add(buffer[at : at + nx], 1 - weight, slab[j, f])
+                _add(buffer[at : at + nx], weight, slab[j + 1, f])
         for upper in range(2):
             wanted = z_lower[k] + upper
             side = wanted % 2
             if held[side] != wanted:
                 if held[side] >= 0:
-                    _retire_plane(table, n_features, mask, resolution, z_nodes[held[side]],
-                                  y_nodes, x_nodes, x_lower, x_weights, entries, nodes,
-                                  planes[side])
+                    _retire_plane(table, n_features, mask, resolution, z_nodes[held[side]], y_nodes,
+                                  x_nodes, x_lower, x_weights, entries, nodes, planes[side])
                 held[side] = wanted
             weight = z_weights[k] if upper else 1 - z_weights[k]
             _add(slab.reshape(-1), weight, planes[side].reshape(-1))
@@ -281,33 +305,28 @@ def _encode_level_adjoint(table, n_features, mask, resolution, z_nodes, z_lower,
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _visit_levels_on_grid(table, starts, masks, resolutions, n_features,
-                          z_nodes, z_lower, z_weights, y_nodes, y_lower, y_weights,
-                          x_nodes, x_counts, x_lower, x_weights,
-                          buffer, feature_rows, pitch, scatter, n_threads):
+def _visit_levels_on_grid(table, starts, masks, resolutions, n_features, z_nodes, z_lower,
+                          z_weights, y_nodes, y_lower, y_weights, x_nodes, x_counts, x_lower,
+                          x_weights, buffer, feature_rows, pitch, scatter, n_threads):
     n_levels = starts.size
     for thread in prange(n_threads):
         for level in range(thread, n_levels, n_threads):
             # Only the lattice rows that the block touches.
             first, last = y_lower[level].min(), y_lower[level].max() + 2
-            own = table[starts[level]:]
+            own = table[starts[level] :]
             own_y_nodes, own_y_lower = y_nodes[level, first:last], y_lower[level] - first
-            own_x_nodes = x_nodes[level, :x_counts[level]]
+            own_x_nodes = x_nodes[level, : x_counts[level]]
             at = level * n_features
             if scatter:
-                _encode_level_adjoint(
-                    own, n_features, masks[level], resolutions[level],
-                    z_nodes[level], z_lower[level], z_weights[level],
-                    own_y_nodes, own_y_lower, y_weights[level],
-                    own_x_nodes, x_lower[level], x_weights[level],
-                    buffer, at, feature_rows, pitch)
+                _encode_level_adjoint(own, n_features, masks[level], resolutions[level],
+                                      z_nodes[level], z_lower[level], z_weights[level], own_y_nodes,
+                                      own_y_lower, y_weights[level], own_x_nodes, x_lower[level],
+                                      x_weights[level], buffer, at, feature_rows, pitch)
             else:
-                _encode_level(
-                    own, n_features, masks[level], resolutions[level],
-                    z_nodes[level], z_lower[level], z_weights[level],
-                    own_y_nodes, own_y_lower, y_weights[level],
-                    own_x_nodes, x_lower[level], x_weights[level],
-                    buffer, at, feature_rows, pitch)
+                _encode_level(own, n_features, masks[level], resolutions[level], z_nodes[level],
+                              z_lower[level], z_weights[level], own_y_nodes, own_y_lower,
+                              y_weights[level], own_x_nodes, x_lower[level], x_weights[level],
+                              buffer, at, feature_rows, pitch)
 
 
 def visit_grid(levels, places, block, buffer, pitch, table, scatter):
@@ -321,15 +340,14 @@ def visit_grid(levels, places, block, buffer, pitch, table, scatter):
         Planes and rows of the grid that make up the block.
     buffer : flat float32
         Feature f of sample (k, j, i) of the block at (k * feature_rows + f) * pitch + j * nx + i,
-        with feature_rows the number of features rounded up to 8; written or read.
+        with feature_rows the number of features rounded up to 16; written or read.
     table : (n_params,) float32, read or added to
     """
     z, y, x = places
     planes, rows = block
-    _visit_levels_on_grid(
-        table, levels.starts, levels.masks, levels.resolutions, levels.n_features,
-        z.nodes, z.lower[:, planes].copy(), z.weights[:, planes].copy(),
-        y.nodes, y.lower[:, rows].copy(), y.weights[:, rows].copy(),
-        x.nodes, x.counts, x.lower, x.weights,
-        buffer, round_up(len(levels.starts) * levels.n_features, 8), pitch, scatter,
-        numba.get_num_threads())
+    _visit_levels_on_grid(table, levels.starts, levels.masks, levels.resolutions, levels.n_features,
+                          z.nodes, z.lower[:, planes].copy(), z.weights[:, planes].copy(), y.nodes,
+                          y.lower[:, rows].copy(), y.weights[:, rows].copy(), x.nodes, x.counts,
+                          x.lower, x.weights, buffer,
+                          round_up(len(levels.starts) * levels.n_features, LINE), pitch, scatter,
+                          numba.get_num_threads())

@@ -24,4 +24,4 @@ def aligned_zeros(*shape):
     size = int(np.prod(shape))
     buffer = np.zeros(size + LINE, np.float32)
     start = -(buffer.ctypes.data // 4) % LINE
-    return buffer[start:start + size].reshape(shape)
+    return buffer[start : start + size].reshape(shape)

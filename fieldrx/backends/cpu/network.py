@@ -7,6 +7,8 @@ backward pass computes the tile's forward pass again instead of reading it back 
 Tiles are dealt to the threads in contiguous ranges, each thread sums its own weight gradient, and
 these are added in the order of the threads: the result depends on their number, never on timing.
 """
+# Kernels take many arguments, which read best in rows.
+# fmt: off
 
 import math
 from typing import NamedTuple
@@ -15,25 +17,20 @@ import numba
 import numpy as np
 from numba import njit, prange
 
-from fieldrx.backends.cpu.encodings import (
-    ENCODED,
-    GIVEN,
-    WAVES,
-    fill_given,
-    fill_waves,
-    sincos_turns,
-)
+from fieldrx.backends.cpu.encodings import ENCODED, GIVEN, WAVES, fill_given, fill_waves, sincos_turns
 from fieldrx.backends.cpu.memory import aligned_zeros, pitch_of, round_up
 from fieldrx.backends.cpu.simd import (
     LANES,
     backward_block,
     dense_block,
+    dot_block,
     product_block,
-    transpose_block,
+    transpose_sum_block,
 )
 
 TILE = 192
 STEP = 64  # a tile is filled up with points of value zero to a multiple of this
+FEW = 4  # neurons of an output layer for which vectors of neurons would be nearly empty
 
 # Columns of the table that describes a layer: where its weights and biases start, neurons that it
 # reads, the row where the weights of the features start, features that it reads, its neurons, and
@@ -43,7 +40,8 @@ _WEIGHT, _BIAS, _HIDDEN, _FEATURE_ROW, _FEATURES, _NEURONS, _PITCH = range(7)
 # Rows x vectors held in registers.
 _dense_8x2, _dense_2x4 = dense_block(8, 2), dense_block(2, 4)
 _backward_8x2 = backward_block(8, 2)
-_product_8x2, _product_8x1 = product_block(8, 2), product_block(8, 1)
+_product_8x2, _product_16x1 = product_block(8, 2), product_block(16, 1)
+_dot_8x2 = dot_block(8, 2)
 
 
 def _layer_table(network):
@@ -51,8 +49,8 @@ def _layer_table(network):
     end = 0
     for layer, (fan_in, fan_out) in enumerate(network.layer_shapes()):
         hidden = network.width if layer > 0 else 0
-        feature_row, pitch = round_up(hidden, 8), pitch_of(fan_out)
-        bias = end + (feature_row + round_up(fan_in - hidden, 8)) * pitch
+        feature_row, pitch = round_up(hidden, LANES), pitch_of(fan_out)
+        bias = end + (feature_row + round_up(fan_in - hidden, LANES)) * pitch
         table[layer] = end, bias, hidden, feature_row, fan_in - hidden, fan_out, pitch
         end = bias + pitch
     return table, end
@@ -65,8 +63,8 @@ def _matrices(network, named, packed, table):
         weight = named[f"weight_{layer}"]
         padded = packed[start:bias].reshape(-1, pitch)[:, :neurons]
         yield weight[:hidden], padded[:hidden], False
-        yield weight[hidden:], padded[feature_row:feature_row + features], features > 0
-        yield named[f"bias_{layer}"], packed[bias:bias + neurons], False
+        yield weight[hidden:], padded[feature_row : feature_row + features], features > 0
+        yield named[f"bias_{layer}"], packed[bias : bias + neurons], False
 
 
 # --- one tile -------------------------------------------------------------------------------------
@@ -80,13 +78,13 @@ def _dense(params, layer, h, ho, pitch, x, xo, x_pitch, slope, y, yo, n_points):
     for i in range(0, n_points, 32):
         for j in range(0, eights, 8):
             _dense_8x2(params, w + j, pw, params, b + j, layer[_HIDDEN], h, ho + i, pitch,
-                       layer[_FEATURE_ROW], layer[_FEATURES], x, xo + i, x_pitch,
-                       slope, y, yo + j * pitch + i, pitch)
+                       layer[_FEATURE_ROW], layer[_FEATURES], x, xo + i, x_pitch, slope, y,
+                       yo + j * pitch + i, pitch)
     for i in range(0, n_points, 64):
         for j in range(eights, layer[_NEURONS], 2):
             _dense_2x4(params, w + j, pw, params, b + j, layer[_HIDDEN], h, ho + i, pitch,
-                       layer[_FEATURE_ROW], layer[_FEATURES], x, xo + i, x_pitch,
-                       slope, y, yo + j * pitch + i, pitch)
+                       layer[_FEATURE_ROW], layer[_FEATURES], x, xo + i, x_pitch, slope, y,
+                       yo + j * pitch + i, pitch)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
@@ -103,12 +101,13 @@ def _sine(values, derivatives, start, n_rows, n_points, pitch, omega):
     """values = sin(omega values), derivatives = omega cos(omega values), in place."""
     for r in range(n_rows):
         row = start + r * pitch
-        _sine_row(values[row:row + n_points], derivatives[row:row + n_points], omega)
+        _sine_row(values[row : row + n_points], derivatives[row : row + n_points], omega)
 
 
 @njit(cache=True, nogil=True)
-def _forward_tile(params, layers, slope, omega, x, xo, x_pitch, h, derivatives, n_kept, plane,
-                  out, n_points, pitch):
+def _forward_tile(
+    params, layers, slope, omega, x, xo, x_pitch, h, derivatives, n_kept, plane, out, n_points, pitch
+):
     """All layers; hidden layer l stays in h at (l % n_kept) * plane, the outputs in `out`."""
     last = layers.shape[0] - 1
     for depth in range(last):
@@ -121,17 +120,24 @@ def _forward_tile(params, layers, slope, omega, x, xo, x_pitch, h, derivatives, 
 
 
 @njit(cache=True, nogil=True)
-def _weight_gradient(a, ao, a_pitch, n_rows, dt, dt_pitch, n_neurons, grad, start, pitch, n_points):
-    """grad[r, j] += sum_i a[r, i] dt[i, j]."""
-    wide = n_neurons // 32 * 32 + (32 if n_neurons % 32 > 16 else 0)
+def _weight_gradient(a, ao, a_pitch, n_rows, d, do, pitch, dt, dt_pitch, n_neurons,
+                     grad, start, w_pitch, n_points):
+    """grad[r, j] += sum_i a[r, i] d[j, i], where dt is d transposed unless neurons are FEW."""
+    if n_neurons <= FEW:
+        for j in range(0, n_neurons, 2):
+            for r in range(0, n_rows, 8):
+                _dot_8x2(n_points, a, ao + r * a_pitch, a_pitch, d, do + j * pitch, pitch,
+                         grad, start + r * w_pitch + j, w_pitch)
+        return
+    wide = (n_neurons + 15) // 32 * 32
     for j in range(0, wide, 32):
         for r in range(0, n_rows, 8):
             _product_8x2(n_points, a, ao + r * a_pitch, a_pitch, dt, j, dt_pitch,
-                         grad, start + r * pitch + j, pitch)
+                         grad, start + r * w_pitch + j, w_pitch)
     if wide < n_neurons:
-        for r in range(0, n_rows, 8):
-            _product_8x1(n_points, a, ao + r * a_pitch, a_pitch, dt, wide, dt_pitch,
-                         grad, start + r * pitch + wide, pitch)
+        for r in range(0, n_rows, 16):
+            _product_16x1(n_points, a, ao + r * a_pitch, a_pitch, dt, wide, dt_pitch,
+                          grad, start + r * w_pitch + wide, w_pitch)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -154,8 +160,8 @@ def _backward_layer(params, layer, slope, h, ho, d, d_here, d_next, n_points, pi
     w, pw = layer[_WEIGHT], layer[_PITCH]
     for i in range(0, n_points, 32):
         for r in range(0, layer[_HIDDEN], 8):
-            _backward_8x2(params, w + r * pw, pw, layer[_NEURONS], d, d_here + i,
-                          h, ho + r * pitch + i, slope, d, d_next + r * pitch + i, pitch)
+            _backward_8x2(params, w + r * pw, pw, layer[_NEURONS], d, d_here + i, h,
+                          ho + r * pitch + i, slope, d, d_next + r * pitch + i, pitch)
 
 
 @njit(cache=True, nogil=True)
@@ -164,13 +170,14 @@ def _feature_gradient(params, layer, d, d_here, dx, n_points, pitch):
     w, pw = layer[_WEIGHT] + layer[_FEATURE_ROW] * layer[_PITCH], layer[_PITCH]
     for i in range(0, n_points, 32):
         for r in range(0, layer[_FEATURES], 8):
-            _product_8x2(layer[_NEURONS], params, w + r * pw, pw, d, d_here + i, pitch,
-                         dx, r * pitch + i, pitch)
+            _product_8x2(
+                layer[_NEURONS], params, w + r * pw, pw, d, d_here + i, pitch, dx, r * pitch + i, pitch
+            )
 
 
 @njit(cache=True, nogil=True)
-def _backward_tile(params, layers, slope, omega, x, xo, x_pitch, h, derivatives, plane,
-                   d, dt, dt_pitch, dx, grad, n_points, pitch):
+def _backward_tile(params, layers, slope, omega, x, xo, x_pitch, h, derivatives, plane, d, dt,
+                   dt_pitch, dx, grad, n_points, pitch):
     """Add the weight gradient of a tile to `grad`, and to `dx` (unless empty) the features'.
 
     d holds two matrices that the layers use in turn; the gradient of the outputs is in the one of
@@ -180,25 +187,27 @@ def _backward_tile(params, layers, slope, omega, x, xo, x_pitch, h, derivatives,
         layer = layers[depth]
         w, pw, neurons = layer[_WEIGHT], layer[_PITCH], layer[_NEURONS]
         here, before = depth % 2 * plane, (depth - 1) * plane
-        for j in range(neurons):
-            row = here + j * pitch
-            grad[layer[_BIAS] + j] += _sum(d[row:row + n_points])
-        for j in range(0, neurons, LANES):
-            for i in range(0, n_points, LANES):
-                transpose_block(d, here + j * pitch + i, pitch, dt, i * dt_pitch + j, dt_pitch)
-        _weight_gradient(h, before, pitch, layer[_HIDDEN], dt, dt_pitch, neurons,
+        if neurons <= FEW:
+            for j in range(neurons):
+                row = here + j * pitch
+                grad[layer[_BIAS] + j] += _sum(d[row:row + n_points])
+        else:
+            for j in range(0, neurons, LANES):
+                for i in range(0, n_points, LANES):
+                    transpose_sum_block(d, here + j * pitch + i, pitch,
+                                        dt, i * dt_pitch + j, dt_pitch, grad, layer[_BIAS] + j)
+        _weight_gradient(h, before, pitch, layer[_HIDDEN], d, here, pitch, dt, dt_pitch, neurons,
                          grad, w, pw, n_points)
-        _weight_gradient(x, xo, x_pitch, layer[_FEATURES], dt, dt_pitch, neurons,
+        _weight_gradient(x, xo, x_pitch, layer[_FEATURES], d, here, pitch, dt, dt_pitch, neurons,
                          grad, w + layer[_FEATURE_ROW] * pw, pw, n_points)
         if dx.size > 0:
             _feature_gradient(params, layer, d, here, dx, n_points, pitch)
         if depth > 0:
-            _backward_layer(params, layer, slope, h, before, d, here, plane - here,
-                            n_points, pitch)
+            _backward_layer(params, layer, slope, h, before, d, here, plane - here, n_points, pitch)
             if omega > 0:
                 for r in range(layer[_HIDDEN]):
                     row, factor = plane - here + r * pitch, before + r * pitch
-                    _multiply(d[row:row + n_points], derivatives[factor:factor + n_points])
+                    _multiply(d[row : row + n_points], derivatives[factor : factor + n_points])
 
 
 # --- tiles of a batch -----------------------------------------------------------------------------
@@ -218,7 +227,7 @@ def _load_tile(kind, points, z_offset, given, frequencies, sin_feature, cos_feat
         fill_given(given, start, count, features, pitch)
         if count < n_points:
             for f in range(given.shape[1]):
-                features[f * pitch + count:f * pitch + n_points] = 0
+                features[f * pitch + count : f * pitch + n_points] = 0
     elif kind == WAVES:
         for i in range(n_points):
             p = start + min(i, count - 1)
@@ -226,8 +235,9 @@ def _load_tile(kind, points, z_offset, given, frequencies, sin_feature, cos_feat
             zyx[1, i] = points[p, 1]
             zyx[2, i] = points[p, 2]
         first = n_planar if same_points else 0
-        fill_waves(frequencies[first:], sin_feature[first:], cos_feature[first:], zyx, n_points,
-                   features, pitch)
+        fill_waves(
+            frequencies[first:], sin_feature[first:], cos_feature[first:], zyx, n_points, features, pitch
+        )
 
 
 @njit(cache=True, nogil=True)
@@ -245,22 +255,21 @@ def _read_tile(tile, offset, pitch, start, count, n_points, d_out, layer, stride
         row = offset + o * pitch
         for i in range(count):
             tile[row + i] = d_out[base + i * strides[2]]
-        tile[row + count:row + n_points] = 0
+        tile[row + count : row + n_points] = 0
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _forward(params, layers, slope, omega, rows, feature_rows,
-             kind, points, z_offsets, given, encoded, encoded_pitch,
-             frequencies, sin_feature, cos_feature, n_planar,
-             n, tile, pitch, out, strides, workspace):
+def _forward(params, layers, slope, omega, rows, feature_rows, kind, points, z_offsets, given,
+             encoded, encoded_pitch, frequencies, sin_feature, cos_feature, n_planar, n, tile,
+             pitch, out, strides, workspace):
     n_outputs, n_layers = layers[-1, _NEURONS], z_offsets.size
     n_threads, plane = workspace.shape[0], rows * pitch
     work = -(-n // tile) * n_layers
     for thread in prange(n_threads):
         space = workspace[thread]
-        own_features = space[:feature_rows * pitch]
-        space = space[feature_rows * pitch:]
-        h, tile_out, derivatives = space[:2 * plane], space[2 * plane:3 * plane], space[3 * plane:]
+        own_features = space[: feature_rows * pitch]
+        space = space[feature_rows * pitch :]
+        h, tile_out, derivatives = space[: 2 * plane], space[2 * plane : 3 * plane], space[3 * plane :]
         zyx = np.empty((3, tile), np.float64)
         loaded = np.int64(-1)
         for item in range(thread * work // n_threads, (thread + 1) * work // n_threads):
@@ -281,24 +290,24 @@ def _forward(params, layers, slope, omega, rows, feature_rows,
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _backward(params, layers, slope, omega, rows, feature_rows,
-              kind, points, z_offsets, given, encoded, encoded_pitch,
-              frequencies, sin_feature, cos_feature, n_planar,
-              n, tile, pitch, d_out, out, strides, workspace, gradients):
+def _backward(params, layers, slope, omega, rows, feature_rows, kind, points, z_offsets, given,
+              encoded, encoded_pitch, frequencies, sin_feature, cos_feature, n_planar, n, tile,
+              pitch, d_out, out, strides, workspace, gradients):
     n_outputs, n_layers, depth = layers[-1, _NEURONS], z_offsets.size, layers.shape[0] - 1
     n_threads, plane = workspace.shape[0], rows * pitch
     dt_pitch = rows + LANES * (1 - rows // LANES % 2)
     work = -(-n // tile) * n_layers
     for thread in prange(n_threads):
         space = workspace[thread]
-        own_features = space[:feature_rows * pitch]
-        dx = space[feature_rows * pitch:2 * feature_rows * pitch if kind == ENCODED
-                   else feature_rows * pitch]
-        space = space[feature_rows * pitch + dx.size:]
-        h, tile_out, d = space[:depth * plane], space[depth * plane:(depth + 1) * plane], \
-            space[(depth + 1) * plane:(depth + 3) * plane]
-        space = space[(depth + 3) * plane:]
-        dt, derivatives = space[:tile * dt_pitch], space[tile * dt_pitch:]
+        own_features = space[: feature_rows * pitch]
+        dx = space[
+            feature_rows * pitch : 2 * feature_rows * pitch if kind == ENCODED else feature_rows * pitch
+        ]
+        space = space[feature_rows * pitch + dx.size :]
+        h, tile_out, d = (space[: depth * plane], space[depth * plane : (depth + 1) * plane],
+                          space[(depth + 1) * plane : (depth + 3) * plane])
+        space = space[(depth + 3) * plane :]
+        dt, derivatives = space[: tile * dt_pitch], space[tile * dt_pitch :]
         zyx = np.empty((3, tile), np.float64)
         loaded = np.int64(-1)
         for item in range(thread * work // n_threads, (thread + 1) * work // n_threads):
@@ -317,15 +326,14 @@ def _backward(params, layers, slope, omega, rows, feature_rows,
                           plane, tile_out, n_points, pitch)
             if out.size > 0:
                 _write_tile(tile_out, pitch, start, count, out, k, strides, n_outputs)
-            _read_tile(d, depth % 2 * plane, pitch, start, count, n_points, d_out, k, strides,
-                       n_outputs)
+            _read_tile(d, depth % 2 * plane, pitch, start, count, n_points, d_out, k, strides, n_outputs)
             dx[:] = 0
-            _backward_tile(params, layers, slope, omega, x, xo, x_pitch, h, derivatives, plane,
-                           d, dt, dt_pitch, dx, gradients[thread], n_points, pitch)
+            _backward_tile(params, layers, slope, omega, x, xo, x_pitch, h, derivatives, plane, d,
+                           dt, dt_pitch, dx, gradients[thread], n_points, pitch)
             if kind == ENCODED:
                 for f in range(feature_rows):
                     row = xo + f * x_pitch
-                    x[row:row + count] = dx[f * pitch:f * pitch + count]
+                    x[row : row + count] = dx[f * pitch : f * pitch + count]
 
 
 class Batch(NamedTuple):
@@ -344,7 +352,7 @@ class Batch(NamedTuple):
     given : (n, n_features) float32
     encoded : flat float32
         Feature f of point i of layer k at (k * feature_rows + f) * encoded_pitch + i, with
-        feature_rows the number of features rounded up to 8; the backward pass leaves the features'
+        feature_rows the number of features rounded up to 16; the backward pass leaves the features'
         gradient in their place.
     waves : fieldrx.field.encodings.Waves
     start : int
@@ -410,9 +418,9 @@ class TiledNetwork:
         omega = network.omega if network.activation == "sine" else 0.0
         waves, n_planar = _planar_first(*batch.waves)
         return (self.params, self.layers, np.float32(slope), omega, self._rows,
-                round_up(network.n_inputs, 8), batch.kind, batch.points, batch.z_offsets,
-                batch.given, batch.encoded, batch.encoded_pitch, *waves, n_planar, batch.n,
-                TILE, pitch_of(TILE))
+                round_up(network.n_inputs, LANES), batch.kind, batch.points, batch.z_offsets,
+                batch.given, batch.encoded, batch.encoded_pitch, *waves, n_planar, batch.n, TILE,
+                pitch_of(TILE))
 
     @property
     def _rows(self):
@@ -421,10 +429,11 @@ class TiledNetwork:
     def _workspace(self, kind, n_kept, n_more):
         """Zeroed memory of every thread: n_kept activations and n_more matrices like them."""
         n_planes = n_kept + n_more + (n_kept if self.network.activation == "sine" else 0)
-        n_features = round_up(self.network.n_inputs, 8) * (2 if kind == ENCODED else 1)
+        n_features = round_up(self.network.n_inputs, LANES) * (2 if kind == ENCODED else 1)
         transposed = TILE * pitch_of(self._rows)
-        return aligned_zeros(self.n_threads, (n_features + n_planes * self._rows) * pitch_of(TILE)
-                             + transposed)
+        return aligned_zeros(
+            self.n_threads, (n_features + n_planes * self._rows) * pitch_of(TILE) + transposed
+        )
 
 
 def _planar_first(frequencies, sin_feature, cos_feature):

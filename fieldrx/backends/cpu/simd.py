@@ -7,6 +7,8 @@ processors without AVX-512; the same code runs everywhere.
 Numba's disk cache of a function does not notice an edit in this file: after one, remove
 ``__pycache__``.
 """
+# Kernels take many arguments, which read best in rows.
+# fmt: off
 
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -53,15 +55,21 @@ def _broadcast(builder, scalar):
     return _shuffle(builder, vector, undefined, [0] * LANES)
 
 
-def _multiply_accumulate(builder, block, count, a, a_row, a_column, b, b_row):
-    """Add sum_k a[r, k] b[k, lanes] to `block`, a list of rows of vectors; emits the loop over k.
+def _intrinsic(builder, name, result, arguments):
+    """An LLVM intrinsic for vectors, such as llvm.fma.v16f32."""
+    kind = ir.FunctionType(result, arguments)
+    return cgutils.get_or_insert_function(builder.module, kind, f"{name}.v{LANES}f32")
 
-    a[r, k] is at a + r * a_row + k * a_column, the vectors of b[k] are at b + k * b_row.
+
+def _fma(builder):
+    return _intrinsic(builder, "llvm.fma", _VECTOR, [_VECTOR] * 3)
+
+
+def _loop(builder, block, count, step, update):
+    """Emit ``for k in range(0, count, step): block = update(k, block)``; returns the last block.
+
+    `block` is a list of rows of vectors, kept in registers.
     """
-    kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-    fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
-    rows = [builder.mul(_int(r), a_row) for r in range(len(block))]
-    vectors = range(len(block[0]))
     before = builder.block
     body = builder.append_basic_block("multiply")
     after = builder.append_basic_block("multiplied")
@@ -69,30 +77,59 @@ def _multiply_accumulate(builder, block, count, a, a_row, a_column, b, b_row):
 
     builder.position_at_end(body)
     k = builder.phi(_INT)
-    sums = [[builder.phi(_VECTOR) for _ in vectors] for _ in block]
-    b_k = [_load(builder, builder.gep(b, [builder.mul(k, b_row)]), _int(v * LANES)) for v in vectors]
-    a_k = builder.gep(a, [builder.mul(k, a_column)])
-    new = []
-    for r, row in enumerate(sums):
-        scalar = _broadcast(builder, builder.load(builder.gep(a_k, [rows[r]])))
-        new.append([builder.call(fma, [scalar, b_k[v], row[v]]) for v in vectors])
-    k_next = builder.add(k, _int(1))
+    running = [[builder.phi(_VECTOR) for _ in row] for row in block]
+    updated = update(k, running)
+    k_next = builder.add(k, _int(step))
     builder.cbranch(builder.icmp_signed("<", k_next, count), body, after)
-
-    builder.position_at_end(after)
     k.add_incoming(_int(0), before)
     k.add_incoming(k_next, body)
-    result = []
-    for old_row, sum_row, new_row in zip(block, sums, new, strict=True):
-        result.append([])
-        for old, running, updated in zip(old_row, sum_row, new_row, strict=True):
-            running.add_incoming(old, before)
-            running.add_incoming(updated, body)
-            final = builder.phi(_VECTOR)
+
+    builder.position_at_end(after)
+    result = [[builder.phi(_VECTOR) for _ in row] for row in block]
+    for olds, phis, news, finals in zip(block, running, updated, result, strict=True):
+        for old, phi, new, final in zip(olds, phis, news, finals, strict=True):
+            phi.add_incoming(old, before)
+            phi.add_incoming(new, body)
             final.add_incoming(old, before)
-            final.add_incoming(updated, body)
-            result[-1].append(final)
+            final.add_incoming(new, body)
     return result
+
+
+def _multiply_accumulate(builder, block, count, a, a_row, a_column, b, b_row):
+    """block[r] + sum_k a[r, k] b[k, lanes], with a[r, k] at a + r * a_row + k * a_column."""
+    fma = _fma(builder)
+    rows = [builder.mul(_int(r), a_row) for r in range(len(block))]
+
+    def update(k, sums):
+        b_k = builder.gep(b, [builder.mul(k, b_row)])
+        vectors = [_load(builder, b_k, _int(v * LANES)) for v in range(len(block[0]))]
+        a_k = builder.gep(a, [builder.mul(k, a_column)])
+        new = []
+        for row, at in zip(sums, rows, strict=True):
+            scalar = _broadcast(builder, builder.load(builder.gep(a_k, [at])))
+            new.append([builder.call(fma, [scalar, vector, total])
+                        for vector, total in zip(vectors, row, strict=True)])
+        return new
+
+    return _loop(builder, block, count, 1, update)
+
+
+def _accumulate_lanes(builder, block, count, a, a_row, b, b_row):
+    """block[r][c] + sum_k a[r, k + lanes] b[c, k + lanes], k in steps of a vector."""
+    fma = _fma(builder)
+    rows = [builder.mul(_int(r), a_row) for r in range(len(block))]
+    columns = [builder.mul(_int(c), b_row) for c in range(len(block[0]))]
+
+    def update(k, sums):
+        b_k = [_load(builder, b, builder.add(column, k)) for column in columns]
+        new = []
+        for row, at in zip(sums, rows, strict=True):
+            a_k = _load(builder, a, builder.add(at, k))
+            new.append([builder.call(fma, [a_k, vector, total])
+                        for vector, total in zip(b_k, row, strict=True)])
+        return new
+
+    return _loop(builder, block, count, LANES, update)
 
 
 def _leaky(builder, sign, value, slope):
@@ -208,6 +245,39 @@ def product_block(n_rows, n_vectors):
     return block
 
 
+def dot_block(n_rows, n_columns):
+    """Make ``f(k, a, ao, a_row, b, bo, b_row, y, yo, y_row)``.
+
+    y[r, c] += sum_i<k a[r, i] b[c, i], with row pitches a_row, b_row, y_row and k a multiple of 16:
+    a product along the lanes, for so few columns that they would not fill a vector.
+    """
+
+    @intrinsic
+    def block(typing, k, a, ao, a_row, b, bo, b_row, y, yo, y_row):
+        i = types.int64
+        signature = types.void(i, a, i, i, b, i, i, y, i, i)
+
+        def generate(context, builder, signature, args):
+            k, a, ao, a_row, b, bo, b_row, y, yo, y_row = args
+            kinds = signature.args
+            a = _pointer(context, builder, kinds[1], a, ao)
+            b = _pointer(context, builder, kinds[4], b, bo)
+            y = _pointer(context, builder, kinds[7], y, yo)
+            zeros = [[_constant(0.0)] * n_columns for _ in range(n_rows)]
+            sums = _accumulate_lanes(builder, zeros, k, a, a_row, b, b_row)
+            add = _intrinsic(builder, "llvm.vector.reduce.fadd", _FLOAT, [_FLOAT, _VECTOR])
+            for r, row in enumerate(sums):
+                for c, value in enumerate(row):
+                    place = builder.gep(y, [builder.add(builder.mul(_int(r), y_row), _int(c))])
+                    old = builder.load(place)
+                    builder.store(builder.call(add, [old, value], fastmath=("reassoc",)), place)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return block
+
+
 @intrinsic
 def transpose_block(typing, x, xo, x_row, y, yo, y_row):
     """y[c, r] = x[r, c] for a block of 16 x 16 numbers with row pitches x_row and y_row."""
@@ -218,20 +288,46 @@ def transpose_block(typing, x, xo, x_row, y, yo, y_row):
         x, xo, x_row, y, yo, y_row = args
         x = _pointer(context, builder, signature.args[0], x, xo)
         y = _pointer(context, builder, signature.args[3], y, yo)
-        rows = [_load(builder, x, builder.mul(_int(r), x_row)) for r in range(LANES)]
-        # Exchange the off-diagonal halves of ever smaller squares: 8, 4, 2, 1.
-        half = LANES // 2
-        while half:
-            low = [c if not c & half else c - half + LANES for c in range(LANES)]
-            high = [c + half if not c & half else c + LANES for c in range(LANES)]
-            for r in range(LANES):
-                if not r & half:
-                    a, b = rows[r], rows[r + half]
-                    rows[r] = _shuffle(builder, a, b, low)
-                    rows[r + half] = _shuffle(builder, a, b, high)
-            half //= 2
-        for r in range(LANES):
-            _store(builder, rows[r], y, builder.mul(_int(r), y_row))
+        _transpose(builder, x, x_row, y, y_row)
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@intrinsic
+def transpose_sum_block(typing, x, xo, x_row, y, yo, y_row, sums, so):
+    """`transpose_block`, and sums[r] += sum_c x[r, c]."""
+    i = types.int64
+    signature = types.void(x, i, i, y, i, i, sums, i)
+
+    def generate(context, builder, signature, args):
+        x, xo, x_row, y, yo, y_row, sums, so = args
+        x = _pointer(context, builder, signature.args[0], x, xo)
+        y = _pointer(context, builder, signature.args[3], y, yo)
+        sums = _pointer(context, builder, signature.args[6], sums, so)
+        total = _load(builder, sums, _int(0))
+        for column in _transpose(builder, x, x_row, y, y_row):
+            total = builder.fadd(total, column)
+        _store(builder, total, sums, _int(0))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _transpose(builder, x, x_row, y, y_row):
+    """Transpose 16 x 16 numbers; returns the vectors written."""
+    rows = [_load(builder, x, builder.mul(_int(r), x_row)) for r in range(LANES)]
+    # Exchange the off-diagonal quarters of ever smaller squares.
+    half = LANES // 2
+    while half:
+        low = [c if not c & half else c - half + LANES for c in range(LANES)]
+        high = [c + half if not c & half else c + LANES for c in range(LANES)]
+        for r in range(LANES):
+            if not r & half:
+                a, b = rows[r], rows[r + half]
+                rows[r] = _shuffle(builder, a, b, low)
+                rows[r + half] = _shuffle(builder, a, b, high)
+        half //= 2
+    for r in range(LANES):
+        _store(builder, rows[r], y, builder.mul(_int(r), y_row))
+    return rows
