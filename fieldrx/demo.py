@@ -19,11 +19,11 @@ from fieldrx.tikhonov import tikhonov
 _SCOPE = Microscope(wavelength_um=0.532, objective_na=0.8, medium_index=1.335, pixel_size_um=0.16)
 _PIXELS = 112
 _DEPTH = (-7.0, 7.0, 0.5)
-_PHOTONS = 8000
+_PHOTONS = 20000
 
 
 def demo_acquisition():
-    """An invented cell and its images: one LED on the axis, 8 at NA 0.4, 24 at NA 0.75.
+    """An invented cell and its images: one LED on the axis, 8 at NA 0.4, 24 at NA 0.79.
 
     The images come from slices half as thick as those of the reconstruction, voxels finer than the
     pixels and the Rytov model, with photon noise, so that the reconstruction does not invert its own
@@ -33,7 +33,7 @@ def demo_acquisition():
     -------
     Acquisition, Volume
     """
-    rings = [Illumination.led_ring(n, na, start_deg=7).sources_na for n, na in ((8, 0.4), (24, 0.75))]
+    rings = [Illumination.led_ring(n, na, start_deg=7).sources_na for n, na in ((8, 0.4), (24, 0.79))]
     light = Illumination(np.concatenate([[[0.0, 0.0]], *rings]))
     centre = 0.5 * (_PIXELS - 1) * _SCOPE.pixel_size_um
     cell = cell_phantom(spacing_um=0.1, peak_contrast=0.006)
@@ -106,8 +106,7 @@ def _draw(folder, acq, cell, closed, field):
 
     def panel(sample):
         xy, xz = sample(mid[0], y, x).real[0], sample(z, mid[1], x).real[:, 0]
-        keep = slice(None) if len(z) == len(x) else slice(None)
-        return np.concatenate([xy, np.full((6, xy.shape[1]), top), xz[keep]])
+        return np.concatenate([xy, np.full((6, xy.shape[1]), top), xz])
 
     panels = [panel(s) for s in (truth, closed, field.on_axes)]
     gap = np.full((len(panels[0]), 6), top)

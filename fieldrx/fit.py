@@ -8,8 +8,10 @@ The fit minimises, over the weights of the field,
 evaluates the field on the model's grid, predicts a batch of images, and takes the gradient back through
 the model and the network to the weights, where Adam uses it (Kingma & Ba, 2015).
 
-Coarse to fine: for a first share of the steps the field is evaluated on every second pixel (a quarter of
-the cost; Fourier interpolation brings it to the model's grid) while its finer features fade in.
+Coarse to fine: for a first share of the steps the field is evaluated on every second pixel, a quarter of
+the cost; Fourier interpolation brings it to the model's grid.  Every step shifts the points at which the
+field is evaluated by a random part of a pixel, and Fourier interpolation shifts the result back, so that
+the images teach the field everywhere and not at the pixels' centres alone: zooming in shows no lattice.
 """
 
 from __future__ import annotations
@@ -228,7 +230,8 @@ class Fit:
         state = self.state
         share = self.schedule.share(state.step, state.seconds)
         stride, gain = self._coarseness(share)
-        outputs, contrast = self._contrast(state.params, stride, gain)
+        shift = np.random.default_rng((self.schedule.seed, state.step)).uniform(-0.5, 0.5, 2)
+        outputs, contrast = self._contrast(state.params, stride, gain, shift)
         batch = self._batch(state.step)
         predicted, pullback = self.model.forward_and_pullback(contrast, batch)
         data, residual = self._data_term(predicted, batch)
@@ -240,14 +243,14 @@ class Fit:
             self._look(contrast, gain)
         else:
             state.history["holdout"].append(np.nan)
-        gradient = _coarsen(pullback(residual), stride)
+        gradient = _coarsen(pullback(residual), stride, shift)
         del predicted, pullback, residual, contrast
         d_outputs = np.stack([gradient.real, gradient.imag][: self.network.n_outputs])
         d_outputs *= np.float32(state.output_scale)
         dz, dy, dx = self.grid.spacing_um
         prior, d_prior = self.priors.value_and_gradient(outputs, (dz, stride * dy, stride * dx))
         d_outputs += d_prior
-        axes = self._axes(stride)
+        axes = self._axes(stride, shift)
         grad = cpu.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs, gain)
         self._update(state, grad, self.schedule.rate(state.step, share), state.step + 1)
         state.step += 1
@@ -292,7 +295,7 @@ class Fit:
         if checkpoint:
             self._save(checkpoint)
         if not self._stop.asked:
-            self._look(self._contrast(state.params, 1, None)[1], None)
+            self._look(self._contrast(state.params)[1], None)
 
     def _settled(self):
         """Whether the held-out error has stopped falling."""
@@ -344,15 +347,16 @@ class Fit:
         open_octaves = 1 + (octaves.max() + 1) * min(1.0, share / (0.7 * self.schedule.coarse))
         return 2, np.clip(open_octaves - octaves, 0, 1).astype(np.float32)
 
-    def _axes(self, stride):
-        """Normalised coordinates of every voxel, or of every `stride`-th laterally."""
-        axes = (self.grid.axis(0), self.grid.axis(1)[::stride], self.grid.axis(2)[::stride])
-        return normalised(axes, self.grid.bounds_um)
+    def _axes(self, stride, shift=(0.0, 0.0)):
+        """Normalised coordinates of every `stride`-th voxel, shifted by parts of that distance (y, x)."""
+        z, y, x = self.grid.axes
+        dy, dx = (stride * d * s for d, s in zip(self.grid.spacing_um[1:], shift, strict=True))
+        return normalised((z, y[::stride] + dy, x[::stride] + dx), self.grid.bounds_um)
 
-    def _contrast(self, params, stride, gain):
-        """The field's outputs, and the contrast they make on the model's grid."""
-        outputs = cpu.grid_forward(self.encoding, self.network, params, *self._axes(stride), gain)
-        return outputs, _refine(to_contrast(outputs, self.state.output_scale), stride)
+    def _contrast(self, params, stride=1, gain=None, shift=(0.0, 0.0)):
+        """The field's outputs at shifted points, and the contrast they make on the model's grid."""
+        outputs = cpu.grid_forward(self.encoding, self.network, params, *self._axes(stride, shift), gain)
+        return outputs, _refine(to_contrast(outputs, self.state.output_scale), stride, shift)
 
     def _batch(self, step):
         """Images of a step: consecutive parts of a shuffled order, shuffled anew every round."""
@@ -573,32 +577,37 @@ def make_preset(name: str, absorption=True):
                              n_outputs=2 if absorption else 1)  # fmt: skip
 
 
-def _refine(contrast, stride):
-    """Fourier interpolation of every `stride`-th pixel to all of them."""
-    if stride == 1:
+def _refine(contrast, stride, shift):
+    """Fourier interpolation from every `stride`-th pixel, shifted, to all pixels of the model's grid."""
+    if stride == 1 and not np.any(shift):
         return contrast
     nz, ny, nx = contrast.shape
     spectrum = scipy.fft.fft2(contrast, workers=-1)
     padded = np.zeros((nz, stride * ny, stride * nx), spectrum.dtype)
-    for y, x in _quadrants(ny, nx):
-        padded[:, y, x] = spectrum[:, y, x]
+    for y, x, ramp in _quadrants(ny, nx, shift):
+        padded[:, y, x] = spectrum[:, y, x] * ramp
     padded *= stride * stride
     return scipy.fft.ifft2(padded, workers=-1, overwrite_x=True)
 
 
-def _coarsen(gradient, stride):
+def _coarsen(gradient, stride, shift):
     """Adjoint of :func:`_refine`."""
-    if stride == 1:
+    if stride == 1 and not np.any(shift):
         return gradient
     nz, ny, nx = gradient.shape[0], gradient.shape[1] // stride, gradient.shape[2] // stride
     spectrum = scipy.fft.fft2(gradient, workers=-1)
     cropped = np.zeros((nz, ny, nx), spectrum.dtype)
-    for y, x in _quadrants(ny, nx):
-        cropped[:, y, x] = spectrum[:, y, x]
+    for y, x, ramp in _quadrants(ny, nx, shift):
+        cropped[:, y, x] = spectrum[:, y, x] * ramp.conj()
     return scipy.fft.ifft2(cropped, workers=-1, overwrite_x=True)
 
 
-def _quadrants(ny, nx):
-    """The four corners of an FFT that hold frequencies below the coarse grid's Nyquist."""
+def _quadrants(ny, nx, shift):
+    """Corners of an FFT below the Nyquist frequency, with the phase that takes a shift (in samples) back."""
+    phases = []
+    for n, s in ((ny, shift[0]), (nx, shift[1])):
+        phases.append(np.exp(-2j * np.pi * np.fft.fftfreq(n) * s).astype(np.complex64))
     y, x = (ny - 1) // 2, (nx - 1) // 2
-    return [(a, b) for a in (slice(0, y + 1), slice(-y, None)) for b in (slice(0, x + 1), slice(-x, None))]
+    for a in (slice(0, y + 1), slice(-y, None)):
+        for b in (slice(0, x + 1), slice(-x, None)):
+            yield a, b, phases[0][a, None] * phases[1][None, b]
