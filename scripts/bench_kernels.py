@@ -3,8 +3,8 @@
     python scripts/bench_kernels.py [--quick] [--record] [--threads 2]
 
 Every rival runs in a process of its own, so that thread pools never fight, and the rivals of a case
-take turns, so that a busy moment of the machine hits all of them.  The best and the median time of
-each are printed, and our speed-up over the best time of PyTorch given the whole batch ("torch")
+take turns, each when the machine is otherwise idle, as far as it ever is.  The best and the median
+time of each are printed, and our speed-up over the best time of PyTorch given the whole batch ("torch")
 and of PyTorch fed in chunks, the best of a few chunk sizes ("chunked").
 """
 
@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 RECORD = Path(__file__).parent / "records" / "bench_kernels.txt"
-CHUNKS = (1024, 2048, 4096, 8192)
+CHUNKS = (2048, 4096, 8192)
+PATIENCE = 8  # seconds to wait for an idle machine, before every turn
 
 # Networks: features, width, depth, skips, points.
 NETWORKS = {
@@ -97,13 +98,13 @@ def torch_network(case, chunk=None):
         out = torch.empty_like(d_out)
         with torch.no_grad():
             for start in range(0, len(features), chunk):
-                out[start:start + chunk] = field(features[start:start + chunk])
+                out[start : start + chunk] = field(features[start : start + chunk])
 
     def gradient():
         for value in named.values():
             value.requires_grad_().grad = None
         for start in range(0, len(features), chunk):
-            field(features[start:start + chunk]).backward(d_out[start:start + chunk])
+            field(features[start : start + chunk]).backward(d_out[start : start + chunk])
 
     return forward if what == "forward" else gradient
 
@@ -111,8 +112,7 @@ def torch_network(case, chunk=None):
 def hash_encoding():
     from fieldrx.field.encodings import Hash
 
-    return Hash.geometric((COARSEST,) * 3, (FINEST,) * 3, LEVELS, log2_table_size=LOG2_TABLE,
-                          smooth=False)
+    return Hash.geometric((COARSEST,) * 3, (FINEST,) * 3, LEVELS, log2_table_size=LOG2_TABLE, smooth=False)
 
 
 def ours_hash(case):
@@ -189,7 +189,7 @@ def torch_adam(case):
     return torch.optim.Adam([parameter], fused=True).step
 
 
-def ours_peak(case):
+def ours_peak():
     """Fused multiply-adds of operands that never leave the first-level cache."""
     import numba
     from numba import njit, prange
@@ -209,20 +209,20 @@ def ours_peak(case):
     return lambda: work(operands, PEAK_FLOPS // (threads * 4096 * 8 * 2 * 16 * 2), threads)
 
 
-def ours_sgemm(case):
+def ours_sgemm():
     a = np.random.default_rng(0).random((1024, 1024)).astype("f4")
     out = np.empty_like(a)
     return lambda: np.matmul(a, a, out=out)
 
 
-PEAK_FLOPS = 2**32
+PEAK_FLOPS, SGEMM_FLOPS = 2**32, 2 * 1024**3
 
 
 def rival(case, name):
     """The function to time for a rival's name such as "fieldrx", "torch", "torch/2048"."""
     kind, _, option = name.partition("/")
-    if case in ("peak", "sgemm"):
-        return {"peak": ours_peak, "sgemm": ours_sgemm}[case](case)
+    if kind in ("peak", "sgemm"):
+        return {"peak": ours_peak, "sgemm": ours_sgemm}[kind]()
     if kind == "fieldrx" and option:
         return ours_network(case, int(option))
     if kind == "torch" and option:
@@ -264,12 +264,12 @@ class Rival:
     """A worker process and the times it has reported."""
 
     def __init__(self, case, name, threads):
-        limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
-                  "NUMBA_NUM_THREADS")
+        limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
         environment = os.environ | {variable: str(threads) for variable in limits}
         command = [sys.executable, __file__, "--worker", case, name]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, env=environment)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
         self.extra_mb = json.loads(self.process.stdout.readline())["extra_mb"]
         self.times = []
         self.repeats = max(1, int(0.1 / min(self.turn(2))))
@@ -287,11 +287,29 @@ class Rival:
         self.best, self.median = min(self.times), statistics.median(self.times)
 
 
+def busy_seconds():
+    """Processor time that all programs have used since the machine started (Linux)."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    user, nice, system, _idle, _wait, irq, softirq, steal = map(int, fields[:8])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until_idle():
+    """Wait until other programs use less than a tenth of a processor, or patience ends."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        before = busy_seconds()
+        time.sleep(0.3)
+        if busy_seconds() - before < 0.03:
+            return
+
+
 def race(case, names, threads, rounds):
     """Let the rivals take turns; a dict of finished `Rival`."""
     rivals = {name: Rival(case, name, threads) for name in names}
     for _ in range(rounds):
         for contestant in rivals.values():
+            wait_until_idle()
             contestant.turn()
     for contestant in rivals.values():
         contestant.close()
@@ -300,13 +318,15 @@ def race(case, names, threads, rounds):
 
 def start_times(threads):
     """Seconds from the start of Python to the first results, with an empty and a filled cache."""
-    code = ("import numpy as np; from fieldrx.backends.cpu import *;"
-            "from fieldrx.field.encodings import *; from fieldrx.field.network import Network\n"
-            "for e in (Hash(((2, 2, 2),)), Radial()):\n"
-            "    n = Network(e.n_features); p = np.zeros(e.n_params + n.n_params, 'f4')\n"
-            "    grid_backward(e, n, p, [0], [0], [0], np.zeros((2, 1, 1, 1)))\n"
-            "    grid_forward(e, n, p, [0], [0], [0]); field_forward(e, n, p, np.zeros((1, 3)))\n"
-            "adam_step(p, p, p, p, 1, 0.1)\n")
+    code = (
+        "import numpy as np; from fieldrx.backends.cpu import *;"
+        "from fieldrx.field.encodings import *; from fieldrx.field.network import Network\n"
+        "for e in (Hash(((2, 2, 2),)), Radial()):\n"
+        "    n = Network(e.n_features); p = np.zeros(e.n_params + n.n_params, 'f4')\n"
+        "    grid_backward(e, n, p, [0], [0], [0], np.zeros((2, 1, 1, 1)))\n"
+        "    grid_forward(e, n, p, [0], [0], [0]); field_forward(e, n, p, np.zeros((1, 3)))\n"
+        "adam_step(p, p, p, p, 1, 0.1)\n"
+    )
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"NUMBA_CACHE_DIR": folder, "NUMBA_NUM_THREADS": str(threads)}
@@ -327,40 +347,51 @@ def processor():
 
 
 def report(threads, rounds, say):
-    say(f"{processor()}, {threads} threads, Python {platform.python_version()}, "
-        f"NumPy {np.__version__}; best (median) of interleaved runs")
-    rates = {}
-    machine = {name: race(name, ["fieldrx"], threads, rounds)["fieldrx"]
-               for name in ("peak", "sgemm")}
-    for name, flops in (("peak", PEAK_FLOPS), ("sgemm", 2 * 1024**3)):
-        rates[name] = flops / machine[name].best * 1e-9
-    say(f"fused multiply-add peak {rates['peak']:.0f} GF/s, sgemm {rates['sgemm']:.0f} GF/s")
-
+    say(
+        f"{processor()}, {threads} threads, Python {platform.python_version()}, "
+        f"NumPy {np.__version__}; best (median) of interleaved runs"
+    )
     for case, title in TITLES.items():
         networks = case.split("-")[0] in NETWORKS
         chunks = [f"torch/{chunk}" for chunk in CHUNKS] if networks else []
-        rivals = race(case, ["fieldrx", "torch", *chunks], threads, rounds)
+        machine = ["peak", "sgemm"] if networks else []
+        rivals = race(case, ["fieldrx", "torch", *chunks, *machine], threads, rounds)
         ours = rivals["fieldrx"]
         say(f"\n{title}")
-        for name, contestant in rivals.items():
+        for name in ["fieldrx", "torch", *chunks]:
+            contestant = rivals[name]
             ratio = "" if contestant is ours else f"  {contestant.best / ours.best:5.2f}x"
-            say(f"  {name:12s} {contestant.best * 1e3:9.2f} ms ({contestant.median * 1e3:9.2f})"
-                f"  {contestant.extra_mb:6.0f} MB{ratio}")
+            say(
+                f"  {name:12s} {contestant.best * 1e3:9.2f} ms ({contestant.median * 1e3:9.2f})"
+                f"  {contestant.extra_mb:6.0f} MB{ratio}"
+            )
         if networks:
             rate = network_flops(case) / ours.best * 1e-9
+            peak, sgemm = PEAK_FLOPS / rivals["peak"].best, SGEMM_FLOPS / rivals["sgemm"].best
             best = min((rivals[name] for name in chunks), key=lambda contestant: contestant.best)
-            say(f"  fieldrx: {rate:.0f} GF/s, {rate / rates['peak']:.0%} of the peak, "
-                f"{rate / rates['sgemm']:.0%} of sgemm; {rivals['torch'].best / ours.best:.2f}x "
-                f"torch, {best.best / ours.best:.2f}x chunked")
+            say(
+                f"  fieldrx: {rate:.0f} GF/s, {rate / peak * 1e9:.0%} of the fused multiply-add peak "
+                f"of {peak * 1e-9:.0f} GF/s, {rate / sgemm * 1e9:.0%} of sgemm; "
+                f"{rivals['torch'].best / ours.best:.2f}x torch, {best.best / ours.best:.2f}x chunked"
+            )
 
     say("\nTime against the number of points, 1x, 2x, 4x")
     for case in ("small-forward", "small-gradient"):
         scales = race(case, ["fieldrx/1", "fieldrx/2", "fieldrx/4"], threads, rounds)
-        say(f"  {case:15s} " + ", ".join(
-            f"{contestant.best * 1e3:.1f} ms, {contestant.extra_mb:.1f} MB beyond inputs, outputs"
-            for contestant in scales.values()))
+        say(
+            f"  {case:15s} "
+            + ", ".join(
+                f"{contestant.best * 1e3:.1f} ms, {contestant.extra_mb:.1f} MB beyond inputs, outputs"
+                for contestant in scales.values()
+            )
+        )
     cold, warm = start_times(threads)
     say(f"\nPython start to first results: {cold:.1f} s compiling, {warm:.1f} s from the cache")
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    say(
+        f"{rounds} rounds; load average over the last 1, 5, 15 minutes: {load} "
+        f"(of which {threads} can be this benchmark)"
+    )
 
 
 def main():
