@@ -18,6 +18,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from fieldrx.backends.cpu.encodings import sincos_turns
+
 _RESTART = 16
 _JIT = {"nogil": True, "error_model": "numpy", "cache": True}
 
@@ -35,12 +37,16 @@ def _support(nu_y, nu_x, source, cutoff, first, last):
     return lo, hi
 
 
+# The loops below run over whole views from 0: with bounds as arguments Numba must allow for negative
+# indices, and LLVM does not vectorise them.
+
+
 @nb.njit(**_JIT)
-def _axial(nu_y, nu_x, source, ball, lo, hi, rate, obliquity):
-    """Turns per um of the exponential, and 1 / (2 kz), for nu_x[lo:hi]."""
+def _axial(nu_y, nu_x, source, ball, rate, obliquity):
+    """Turns per um of the exponential, and 1 / (2 kz)."""
     source2 = source[0] ** 2 + source[1] ** 2
     f_s = np.sqrt(ball * ball - source2)
-    for k in range(lo, hi):
+    for k in range(nu_x.size):
         nu2 = (nu_y + source[0]) ** 2 + (nu_x[k] + source[1]) ** 2
         f = np.sqrt(max(ball * ball - nu2, 1e-12 * ball * ball))
         rate[k] = -(nu2 - source2) / (f + f_s)  # f - f_s without cancellation
@@ -48,37 +54,51 @@ def _axial(nu_y, nu_x, source, ball, lo, hi, rate, obliquity):
 
 
 @nb.njit(**_JIT)
-def _angles(rate, z, lo, hi, re, im):
-    """exp(-2 pi i rate z) for the support."""
-    for k in range(lo, hi):
+def _angles_double(rate, z, re, im):
+    for k in range(rate.size):
         turns = rate[k] * z
         angle = -2.0 * np.pi * (turns - np.floor(turns))
         re[k] = np.cos(angle)
         im[k] = np.sin(angle)
 
 
+@nb.njit(fastmath={"contract"}, **_JIT)
+def _angles_single(rate, z, re, im):
+    for k in range(rate.size):
+        sine, cosine = sincos_turns(rate[k] * z)
+        re[k] = cosine
+        im[k] = -sine
+
+
 @nb.njit(**_JIT)
-def _turn(re, im, step_re, step_im, lo, hi):
-    for k in range(lo, hi):
-        a = re[k] * step_re[k] - im[k] * step_im[k]
-        im[k] = re[k] * step_im[k] + im[k] * step_re[k]
-        re[k] = a
+def _angles(rate, z, re, im):
+    """exp(-2 pi i rate z), in the precision of the result."""
+    if re.itemsize == 4:
+        _angles_single(rate, z, re, im)
+    else:
+        _angles_double(rate, z, re, im)
 
 
 @nb.njit(fastmath={"contract"}, **_JIT)
-def _gather(re, im, v_re, v_im, lo, hi, sum_re, sum_im):
-    """sum += phase * v."""
-    for k in range(lo, hi):
-        sum_re[k] += re[k] * v_re[k] - im[k] * v_im[k]
-        sum_im[k] += re[k] * v_im[k] + im[k] * v_re[k]
+def _gather(re, im, step_re, step_im, v_re, v_im, sum_re, sum_im):
+    """sum += phase * v; phase *= step."""
+    for k in range(re.size):
+        a, b = re[k], im[k]
+        sum_re[k] += a * v_re[k] - b * v_im[k]
+        sum_im[k] += a * v_im[k] + b * v_re[k]
+        re[k] = a * step_re[k] - b * step_im[k]
+        im[k] = a * step_im[k] + b * step_re[k]
 
 
 @nb.njit(fastmath={"contract"}, **_JIT)
-def _spread(re, im, r_re, r_im, lo, hi, g_re, g_im):
-    """g += conj(phase) * r."""
-    for k in range(lo, hi):
-        g_re[k] += re[k] * r_re[k] + im[k] * r_im[k]
-        g_im[k] += re[k] * r_im[k] - im[k] * r_re[k]
+def _spread(re, im, step_re, step_im, r_re, r_im, g_re, g_im):
+    """g += conj(phase) * r; phase *= step."""
+    for k in range(re.size):
+        a, b = re[k], im[k]
+        g_re[k] += a * r_re[k] + b * r_im[k]
+        g_im[k] += a * r_im[k] - b * r_re[k]
+        re[k] = a * step_re[k] - b * step_im[k]
+        im[k] = a * step_im[k] + b * step_re[k]
 
 
 @nb.njit(parallel=True, **_JIT)
@@ -107,7 +127,8 @@ def born_forward(spectrum, nu_y, nu_x, sources, starts, index, weight, ball, cut
     middle = (nx + 1) // 2
     for y in nb.prange(ny):
         v_re, v_im = spectrum[:, y].real.copy(), spectrum[:, y].imag.copy()
-        phase, step = np.empty((2, nx), real), np.empty((2, nx), real)
+        phase = np.empty((4, nx), real)
+        re, im, step_re, step_im = phase[0], phase[1], phase[2], phase[3]
         rate, obliquity, total = np.empty(nx), np.empty(nx), np.empty((2, nx), real)
         for m in range(out.shape[0]):
             out[m, y] = 0
@@ -118,17 +139,18 @@ def born_forward(spectrum, nu_y, nu_x, sources, starts, index, weight, ball, cut
                     lo, hi = _support(nu_y[y], nu_x, s, cutoff, first, last)
                     if lo == hi:
                         continue
-                    _axial(nu_y[y], nu_x, s, ball, lo, hi, rate, obliquity)
-                    _angles(rate, dz, lo, hi, step[0], step[1])
-                    total[:, lo:hi] = 0
+                    n = hi - lo
+                    _axial(nu_y[y], nu_x[lo:hi], s, ball, rate[:n], obliquity[:n])
+                    _angles(rate[:n], dz, step_re[:n], step_im[:n])
+                    total[:, :n] = 0
                     for z in range(nz):
                         if z % _RESTART == 0:
-                            _angles(rate, z_first + z * dz, lo, hi, phase[0], phase[1])
-                        _gather(phase[0], phase[1], v_re[z], v_im[z], lo, hi, total[0], total[1])
-                        _turn(phase[0], phase[1], step[0], step[1], lo, hi)
-                    for k in range(lo, hi):
+                            _angles(rate[:n], z_first + z * dz, re[:n], im[:n])
+                        _gather(re[:n], im[:n], step_re[:n], step_im[:n],
+                                v_re[z, lo:hi], v_im[z, lo:hi], total[0, :n], total[1, :n])
+                    for k in range(n):
                         scale = weight[e] * obliquity[k]
-                        out[m, y, k] += complex(-scale * total[1, k], scale * total[0, k])
+                        out[m, y, lo + k] += complex(-scale * total[1, k], scale * total[0, k])
 
 
 @nb.njit(parallel=True, **_JIT)
@@ -143,7 +165,8 @@ def born_adjoint(residual, nu_y, nu_x, sources, starts, index, weight, ball, cut
     middle = (nx + 1) // 2
     for y in nb.prange(ny):
         g = np.zeros((nz, 2, nx), real)
-        phase, step = np.empty((2, nx), real), np.empty((2, nx), real)
+        phase = np.empty((4, nx), real)
+        re, im, step_re, step_im = phase[0], phase[1], phase[2], phase[3]
         rate, obliquity, r = np.empty(nx), np.empty(nx), np.empty((2, nx), real)
         for m in range(residual.shape[0]):
             for e in range(starts[m], starts[m + 1]):
@@ -153,17 +176,18 @@ def born_adjoint(residual, nu_y, nu_x, sources, starts, index, weight, ball, cut
                     lo, hi = _support(nu_y[y], nu_x, s, cutoff, first, last)
                     if lo == hi:
                         continue
-                    _axial(nu_y[y], nu_x, s, ball, lo, hi, rate, obliquity)
-                    _angles(rate, dz, lo, hi, step[0], step[1])
-                    for k in range(lo, hi):  # conj(i scale) r = -i scale r
+                    n = hi - lo
+                    _axial(nu_y[y], nu_x[lo:hi], s, ball, rate[:n], obliquity[:n])
+                    _angles(rate[:n], dz, step_re[:n], step_im[:n])
+                    for k in range(n):  # conj(i scale) r = -i scale r
                         scale = weight[e] * obliquity[k]
-                        r[0, k] = scale * residual[m, y, k].imag
-                        r[1, k] = -scale * residual[m, y, k].real
+                        r[0, k] = scale * residual[m, y, lo + k].imag
+                        r[1, k] = -scale * residual[m, y, lo + k].real
                     for z in range(nz):
                         if z % _RESTART == 0:
-                            _angles(rate, z_first + z * dz, lo, hi, phase[0], phase[1])
-                        _spread(phase[0], phase[1], r[0], r[1], lo, hi, g[z, 0], g[z, 1])
-                        _turn(phase[0], phase[1], step[0], step[1], lo, hi)
+                            _angles(rate[:n], z_first + z * dz, re[:n], im[:n])
+                        _spread(re[:n], im[:n], step_re[:n], step_im[:n],
+                                r[0, :n], r[1, :n], g[z, 0, lo:hi], g[z, 1, lo:hi])
         for z in range(nz):
             for k in range(nx):
                 out[z, y, k] = complex(g[z, 0, k], g[z, 1, k])
