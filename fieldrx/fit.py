@@ -70,12 +70,12 @@ class Schedule:
         Of initial weights, held-out choice and image order.
     """
 
-    steps: int = 300
+    steps: int = 220
     budget_s: float | None = None
-    batch: int = 0
+    batch: int = 16
     learning_rate: float = 5e-3
     table_learning_rate: float = 2e-2
-    coarse: float = 0.6
+    coarse: float = 0.7
     warm_steps: int = 60
     evaluate_every: int = 10
     patience: int = 8
@@ -164,7 +164,7 @@ class Fit:
         if preset is not None:
             encoding, network = make_preset(preset, absorption)
         self.encoding = encoding or default_encoding(self.grid, acquisition)
-        self.network = network or Network(self.encoding.n_features, width=64, depth=2,
+        self.network = network or Network(self.encoding.n_features, width=32, depth=2,
                                           n_outputs=2 if absorption else 1)  # fmt: skip
         self.arguments = {
             "model": model, "depth": [float(d) for d in depth], "encoding": self.encoding.to_dict(),
