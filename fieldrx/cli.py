@@ -134,10 +134,16 @@ class _Numbers(click.ParamType):
 
 _file = click.Path(path_type=Path)
 _quiet = click.option("--quiet", "-q", is_flag=True, help="Print results and errors only.")
-_spacing = click.option("--spacing", type=_Numbers((1, 3), "one number or DZ,DY,DX in um"),
-                        help="Voxel spacing in um: one number, or DZ,DY,DX. Default: that of the fit.")  # fmt: skip
-_region = click.option("--region", type=_Numbers((6,), "Z0:Z1,Y0:Y1,X0:X1 in um"),
-                       help="First and last voxel centre along each axis, Z0:Z1,Y0:Y1,X0:X1 in um.")  # fmt: skip
+_spacing = click.option(
+    "--spacing",
+    type=_Numbers((1, 3), "one number or DZ,DY,DX in um"),
+    help="Voxel spacing in um: one number, or DZ,DY,DX. Default: that of the fit.",
+)
+_region = click.option(
+    "--region",
+    type=_Numbers((6,), "Z0:Z1,Y0:Y1,X0:X1 in um"),
+    help="First and last voxel centre along each axis, Z0:Z1,Y0:Y1,X0:X1 in um.",
+)
 
 
 @click.group(
@@ -225,6 +231,7 @@ def reconstruct(
 
     Ctrl-C stops at the next step and saves the best field; --resume goes on from there.
     """
+    from fieldrx.acquisition import read_acquisition
     from fieldrx.fit import Fit, Schedule
     from fieldrx.models import MODELS
     from fieldrx.optics import sampling_notes
@@ -234,15 +241,15 @@ def reconstruct(
         raise InputError(f'there is no model "{model}"; expected one of {", ".join(MODELS)}')
     if steps and budget:
         raise InputError("give --steps or --budget, not both")
-    _device(device, quiet)
+    _device(device)
     _writable(output)
     checkpoint = output.with_suffix(".checkpoint.npz")
     if resume and not checkpoint.exists():
         raise InputError(f"there is no checkpoint {checkpoint} to resume from: start without --resume")
-    acq = _read(acquisition, quiet)
+    acq = read_acquisition(acquisition)
     schedule = {"seed": seed}
     schedule |= {"steps": steps} if steps else {}
-    schedule |= {"budget_s": budget, "patience": 0} if budget else {}
+    schedule |= {"budget_s": budget} if budget else {}
     priors = {} if tv is None else {"tv": tv, "tv_absorption": tv}
     with _reporting(quiet) as reporter:
         fit = Fit(
@@ -257,7 +264,9 @@ def reconstruct(
             callback=reporter,
         )
         if not quiet:
-            for note in sampling_notes(acq.microscope, acq.illumination, fit.grid.spacing_um[0]):
+            click.echo(f"device: cpu, {os.cpu_count()} cores", err=True)
+            notes = sampling_notes(acq.microscope, acq.illumination, fit.grid.spacing_um[0])
+            for note in (*acq.notes, *notes):
                 click.echo(f"note: {note}", err=True)
             if len(acq.holdout) and holdout is not None:
                 click.echo(
@@ -402,24 +411,12 @@ def doctor(images, shape):
     sys.exit(0 if healthy else 1)
 
 
-def _device(device, quiet):
+def _device(device):
     from fieldrx.backends import cuda_unavailable
 
     missing = cuda_unavailable()
     if device == "cuda":
         raise InputError(f"--device cuda: {missing}; use --device cpu")
-    if not quiet:
-        click.echo(f"device: cpu, {os.cpu_count()} cores", err=True)
-
-
-def _read(path, quiet):
-    from fieldrx.acquisition import read_acquisition
-
-    acq = read_acquisition(path)
-    if not quiet:
-        for note in acq.notes:
-            click.echo(f"note: {note}", err=True)
-    return acq
 
 
 def _writable(path):

@@ -50,8 +50,8 @@ def simulate(volume: Volume, optics: Acquisition, model="born", image_shape=None
     shape = image_shape or optics.image_shape
     if shape is None:
         raise InputError("the acquisition has no images: say how large they shall be, --image-shape NY NX")
-    if photons is not None and not photons > 0:
-        raise InputError(f"photons is {photons:g}; expected a positive number")
+    if photons is not None and not 0 < photons <= 1e15:
+        raise InputError(f"photons is {photons:g}; expected a positive number up to 1e15")
     contrast, grid = on_image_grid(volume, shape, scope)
     forward = make_model(model, grid, scope, optics.illumination, shape).forward
     batches = np.array_split(np.arange(optics.n_images), -(-optics.n_images // _BATCH))

@@ -1,0 +1,497 @@
+"""The command line: every command, and one line for every mistake."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+import tifffile
+import tiny
+from click.testing import CliRunner
+
+import fieldrx
+from fieldrx import load_field, read_acquisition, read_volume, write_volume
+from fieldrx.cli import main
+
+DEPTH = "-1:1:0.5"
+TOML = """
+[microscope]
+wavelength_um = 0.6
+objective_na = 0.6
+medium_index = 1.33
+pixel_size_um = 0.25
+
+[images]
+files = "stack.tif"
+background = 1.0
+
+[illumination]
+kind = "table"
+table = "leds.csv"
+"""
+LEDS = "image,na_y,na_x\n" + "".join(f"{k},{y},{x}\n" for k, (y, x) in enumerate(tiny.LIGHT.sources_na))
+
+
+def run(*args):
+    return CliRunner().invoke(main, [str(a) for a in args])
+
+
+def good(*args):
+    result = run(*args)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files that commands read: images, their truth, a fitted field, points."""
+    path = tmp_path_factory.mktemp("cli")
+    acq = tiny.acquisition(holdout=(), absorbing=True)
+    acq.save(path / "acq.npz")
+    tifffile.imwrite(path / "stack.tif", acq.images, photometric="minisblack")
+    (path / "leds.csv").write_text(LEDS)
+    (path / "acquisition.toml").write_text(TOML)
+    write_volume(path / "truth.npz", tiny.phantom(absorbing=True))
+    (path / "points.csv").write_text("name,z_um,y_um,x_um\nin,0,2.7,2.1\nout,50,0,0\n")
+    good("reconstruct", path / "acq.npz", "-o", path / "field.npz", "--depth", DEPTH, "--steps", 3,
+         "--holdout", 0.2, "-q")  # fmt: skip
+    return path
+
+
+# ---- commands ------------------------------------------------------------------------------------
+
+
+def test_help_and_version():
+    text = good("--help").output
+    commands = ("demo", "reconstruct", "evaluate", "render", "query", "simulate", "info", "doctor")
+    places = [text.index(f"\n  {name} ") for name in commands]
+    assert places == sorted(places)
+    for name in commands:
+        assert "Usage" in good(name, "-h").output
+    assert fieldrx.__version__ in good("--version").output
+
+
+@pytest.mark.parametrize("name", ["acq.npz", "acquisition.toml"])
+def test_reconstruct_says_what_it_does(folder, tmp_path, name):
+    out = tmp_path / "f.npz"
+    result = good("reconstruct", folder / name, "-o", out, "--depth", DEPTH, "--steps", 2)
+    field = load_field(out)
+    assert result.stdout.startswith(f"{out}: {field.params.size} parameters")
+    assert "2 steps" in result.stdout
+    assert f"held-out error {field.provenance['nrmse_holdout']:.4f}" in result.stdout
+    for words in ("device: cpu", "closed form: 100/100", "warm start: 60/60", "fit: 2/2"):
+        assert words in result.stderr
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_options_reach_the_fit(folder, tmp_path):
+    options = [
+        "--model",
+        "rytov",
+        "--steps",
+        1,
+        "--holdout",
+        0.4,
+        "--tv",
+        0.3,
+        "--no-absorption",
+        "--seed",
+        7,
+    ]
+    good("reconstruct", folder / "acq.npz", "-o", tmp_path / "f.npz", "--depth", DEPTH, *options)
+    field = load_field(tmp_path / "f.npz")
+    done = field.provenance
+    assert (done["model"], done["depth"], len(done["holdout"])) == ("rytov", [-1, 1, 0.5], 2)
+    assert (done["schedule"]["steps"], done["schedule"]["seed"]) == (1, 7)
+    assert (done["priors"]["tv"], done["priors"]["tv_absorption"]) == (0.3, 0.3)
+    assert field.network.n_outputs == 1
+
+
+def test_budget_and_quiet(folder, tmp_path):
+    result = good("reconstruct", folder / "acq.npz", "-o", tmp_path / "f.npz", "--depth", DEPTH,
+                  "--budget", "0.02m", "--quiet")  # fmt: skip
+    assert (result.stdout, result.stderr) == ("", "")
+    schedule = load_field(tmp_path / "f.npz").provenance["schedule"]
+    assert schedule["budget_s"] == pytest.approx(1.2)
+
+
+def test_own_held_out_images_are_told(folder, tmp_path):
+    tiny.acquisition().save(tmp_path / "own.npz")
+    result = good("reconstruct", tmp_path / "own.npz", "-o", tmp_path / "f.npz", "--depth", DEPTH,
+                  "--steps", 1, "--holdout", 0.5)  # fmt: skip
+    assert "names its own held-out images; --holdout is not used" in result.stderr
+    assert load_field(tmp_path / "f.npz").provenance["holdout"] == [4]
+
+
+def test_evaluate_prints_json(folder):
+    result = json.loads(good("evaluate", folder / "field.npz", folder / "acq.npz",
+                             "--truth", folder / "truth.npz").stdout)  # fmt: skip
+    field = load_field(folder / "field.npz")
+    expected = fieldrx.evaluate(
+        field, read_acquisition(folder / "acq.npz"), read_volume(folder / "truth.npz")
+    )
+    for name in ("nrmse", "nrmse_per_image", "nrmse_holdout", "index_nrmse"):
+        assert result[name] == pytest.approx(expected[name])
+    assert len(result["nrmse_per_image"]) == 6
+    assert result["holdout"] == field.provenance["holdout"]
+    assert result["field"] == str(folder / "field.npz")
+    without = json.loads(
+        good("evaluate", folder / "field.npz", folder / "acq.npz", "--model", "rytov").stdout
+    )
+    assert without["model"] == "rytov"
+    assert "index_nrmse" not in without
+
+
+@pytest.mark.parametrize("ending", [".npy", ".npz", ".tif", ".png"])
+def test_render(folder, tmp_path, ending):
+    out = tmp_path / f"r{ending}"
+    options = ["--spacing", "1,0.5,0.25", "--region=-1:1,0:4,1:3"]
+    assert good("render", folder / "field.npz", out, *options).stdout == f"{out}\n"
+    if ending == ".npz":
+        volume = read_volume(out)
+        assert volume.contrast.shape == (3, 9, 9)
+        assert (volume.spacing_um, volume.origin_um) == ((1, 0.5, 0.25), (-1, 0, 1))
+    good("render", folder / "field.npz", out, "--spacing", 0.5)
+    if ending == ".npy":
+        assert np.load(out).shape == (5, 12, 10)
+
+
+def test_query_adds_columns(folder):
+    lines = good("query", folder / "field.npz", folder / "points.csv").stdout.splitlines()
+    assert lines[0] == "z_um,y_um,x_um,n_real,n_imag"
+    inside, outside = ([float(v) for v in line.split(",")] for line in lines[1:])
+    n = load_field(folder / "field.npz")([0, 2.7, 2.1])
+    assert inside == pytest.approx([0, 2.7, 2.1, n.real, n.imag], abs=1e-9)
+    assert abs(n - 1.33) > 1e-3
+    assert outside == [50, 0, 0, 1.33, 0]
+
+
+def test_query_reads_what_a_spreadsheet_writes(folder, tmp_path):
+    (tmp_path / "p.csv").write_bytes("\ufeffx_um,y_um,z_um\r\n2.1,2.7,0\r\n".encode())
+    line = good("query", folder / "field.npz", tmp_path / "p.csv").stdout.splitlines()[1]
+    assert line.startswith("0.0,2.7,2.1,")
+    (tmp_path / "none.csv").write_text("z_um,y_um,x_um\n")
+    assert len(good("query", folder / "field.npz", tmp_path / "none.csv").stdout.splitlines()) == 1
+
+
+def test_simulate(folder, tmp_path):
+    out = tmp_path / "s.npz"
+    args = folder / "truth.npz", folder / "acquisition.toml", "-o", out
+    assert "6 images of 24 x 20 pixels" in good("simulate", *args).stdout
+    again = read_acquisition(out)
+    assert np.abs(again.images - read_acquisition(folder / "acq.npz").images).max() < 1e-6
+    good("simulate", *args, "--image-shape", 10, 12, "--photons", 50, "--seed", 2, "--model", "rytov")
+    noisy = read_acquisition(out).images
+    assert noisy.shape == (6, 10, 12)
+    assert np.abs(noisy * 50 - np.rint(noisy * 50)).max() < 1e-4
+
+
+def test_simulate_needs_no_images_when_told_their_shape(folder, tmp_path):
+    (tmp_path / "leds.csv").write_text(LEDS)
+    (tmp_path / "a.toml").write_text(TOML)
+    args = folder / "truth.npz", tmp_path / "a.toml", "-o", tmp_path / "s.npz"
+    assert run("simulate", *args).exit_code == 2
+    assert "8 x 9 pixels" in good("simulate", *args, "--image-shape", 8, 9).stdout
+
+
+def test_info(folder):
+    words = {
+        "field.npz": ("refractive index n(z, y, x)", "born, 3 steps", "region"),
+        "truth.npz": ("index contrast, 5 x 19 x 14 voxels", "0.5, 0.25, 0.3 um", "absorption"),
+        "acq.npz": ("6 of 24 x 20 pixels, 6 x 5 um", "NA 0.6", "6 sources"),
+        "acquisition.toml": ("6 of 24 x 20 pixels", "wavelength 0.6 um"),
+    }
+    for name, expected in words.items():
+        text = good("info", folder / name).stdout
+        for part in expected:
+            assert part in text
+
+
+def test_doctor():
+    result = good("doctor", "--images", 3, "--shape", 4, 32, 32)
+    assert "kernels" in result.stdout
+    assert "FAIL" not in result.stdout
+    result = run("doctor", "--shape", 10000, 10000, 10000)
+    assert result.exit_code == 1
+    assert "FAIL memory" in result.stdout
+
+
+def test_demo(tmp_path, monkeypatch):
+    """The whole demonstration, on a smaller cell."""
+    monkeypatch.setattr("fieldrx.demo._PIXELS", 32)
+    monkeypatch.setattr("fieldrx.demo._DEPTH", (-2.0, 2.0, 1.0))
+    smaller = partial(fieldrx.cell_phantom, diameter_um=3.5)
+    monkeypatch.setattr("fieldrx.demo.cell_phantom", lambda spacing_um, **options: smaller(0.25, **options))
+    result = good("demo", "--out", tmp_path / "new" / "demo", "--steps", 2, "--quiet")
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    rows = [line.split() for line in lines if line.startswith(("closed form", "neural field"))]
+    assert [0 < float(v) < 2 for row in rows for v in row[-2:]] == [True] * 4
+    files = {p.name for p in (tmp_path / "new" / "demo").iterdir()}
+    assert files == {"acquisition.npz", "truth.npz", "cell.npz", "comparison.png", "cell.png", "images.png"}
+
+
+# ---- mistakes ------------------------------------------------------------------------------------
+
+
+def refused(*args):
+    """The one line that a bad input gives."""
+    result = run(*args)
+    assert result.exit_code == 2, (result.output, result.exception)
+    assert result.stdout == ""
+    assert result.stderr.startswith("fieldrx: error: ")
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.endswith("\n")
+    return result.stderr
+
+
+@pytest.fixture
+def broken(folder, tmp_path):
+    """A folder with an acquisition to break; returns the line that `reconstruct` then gives."""
+    (tmp_path / "stack.tif").write_bytes((folder / "stack.tif").read_bytes())
+    (tmp_path / "leds.csv").write_text(LEDS)
+    (tmp_path / "acquisition.toml").write_text(TOML)
+
+    def attempt(*options, depth=DEPTH):
+        line = refused("reconstruct", tmp_path / "acquisition.toml", "-o", tmp_path / "f.npz",
+                       "--depth", depth, "--steps", 1, *options)  # fmt: skip
+        assert not (tmp_path / "f.npz").exists()
+        return line
+
+    attempt.folder = tmp_path
+    return attempt
+
+
+def test_missing_files(broken):
+    (broken.folder / "stack.tif").rename(broken.folder / "stak.tif")
+    line = broken()
+    assert "stack.tif: no such file" in line
+    assert 'did you mean "stak.tif"?' in line
+    (broken.folder / "acquisition.toml").unlink()
+    assert "acquisition.toml: no such file" in broken()
+
+
+def test_truncated_tiff(broken):
+    path = broken.folder / "stack.tif"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert "stack.tif" in broken()
+
+
+def test_wrong_count_of_leds(broken):
+    (broken.folder / "leds.csv").write_text("".join(LEDS.splitlines(keepends=True)[:-1]))
+    assert "no row for 1 of 6 images (first: image 5)" in broken()
+    (broken.folder / "leds.csv").write_text(LEDS + "6,0,0\n")
+    assert "there are 6 images" in broken()
+
+
+def test_nan_in_the_table(broken):
+    (broken.folder / "leds.csv").write_text(LEDS.replace(LEDS.splitlines()[3], "2,nan,0.1"))
+    assert 'leds.csv, row 3 (line 4), column na_y: "nan" is not a finite number' in broken()
+
+
+def test_images_of_mixed_shapes(broken):
+    for k in range(6):
+        tifffile.imwrite(broken.folder / f"i{k}.tif", np.ones((24, 20 + (k == 4)), np.uint16))
+    files = ", ".join(f'"i{k}.tif"' for k in range(6))
+    (broken.folder / "acquisition.toml").write_text(TOML.replace('"stack.tif"', f"[{files}]"))
+    line = broken()
+    assert "i4.tif: image of 24 x 21 pixels" in line
+    assert "i0.tif has 24 x 20" in line
+
+
+@pytest.mark.parametrize(
+    ("depth", "words"),
+    [("1:-1:0.5", "is empty"), ("0:0:1", "is empty"), ("-1:1:0", "is empty"), ("1:2", "is not Z0:Z1:DZ"),
+     ("a:b:c", "is not Z0:Z1:DZ"), ("0:nan:1", "finite")],
+)  # fmt: skip
+def test_depths(broken, depth, words):
+    assert words in broken(depth=depth)
+
+
+def test_light_outside_the_pupil_in_every_image(broken):
+    (broken.folder / "acquisition.toml").write_text(TOML.replace("objective_na = 0.6", "objective_na = 0.2"))
+    assert "dark field" in broken()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "nearest"),
+    [("medium_index", "medium_indx", "medium_index"), ("files", "fils", "files"),
+     ("[illumination]", "[ilumination]", "illumination")],
+)  # fmt: skip
+def test_unknown_toml_keys(broken, before, after, nearest):
+    (broken.folder / "acquisition.toml").write_text(TOML.replace(before, after))
+    line = broken()
+    assert "unknown" in line
+    assert f'did you mean "{nearest}"?' in line
+
+
+def test_empty_field_of_view(broken):
+    tifffile.imwrite(broken.folder / "stack.tif", np.ones((6, 24, 20), np.float32), photometric="minisblack")
+    assert "no signal" in broken()
+
+
+def test_bad_options(broken, folder):
+    assert 'no model "brn"' in broken("--model", "brn")
+    assert 'no preset "decalf"' in broken("--preset", "decalf")
+    assert "not both" in broken("--budget", "5m")
+    assert "--device cuda:" in broken("--device", "cuda")
+    assert "to resume from: start without --resume" in broken("--resume")
+    assert "nothing is left to fit" in broken("--holdout", 0.99)
+    assert "budget" in broken("--budget", "5 parsecs")
+    args = "reconstruct", folder / "acq.npz", "--depth", DEPTH, "-o"
+    assert "no folder" in refused(*args, broken.folder / "none" / "f.npz")
+    assert "is a folder" in refused(*args, broken.folder)
+
+
+def test_resume_of_another_fit(broken, folder):
+    fit = fieldrx.Fit(read_acquisition(folder / "acq.npz"), (-1, 1, 0.5), schedule=tiny.schedule())
+    fit.start()
+    fit._save(broken.folder / "f.checkpoint.npz")
+    assert "belongs to a fit with other schedule" in broken("--resume", "--quiet")
+
+
+def test_damaged_fields(folder, tmp_path):
+    arrays = dict(np.load(folder / "field.npz"))
+    path = tmp_path / "f.npz"
+    changes = {
+        "version 9; this fieldrx reads version 1": {"version": 9},
+        "Python objects": {"provenance": np.array([{}], object)},
+        'has format "fieldrx-checkpoint"': {"format": "fieldrx-checkpoint"},
+        "is damaged": {"table": arrays["table"][:-1]},
+    }
+    commands = [
+        ("evaluate", path, folder / "acq.npz"), ("render", path, tmp_path / "r.npy"),
+        ("query", path, folder / "points.csv"), ("info", path),
+    ]  # fmt: skip
+    for words, change in changes.items():
+        np.savez(path, **(arrays | change))
+        for command in commands:
+            if command[0] == "info" and words.startswith(("has format", "Python")):
+                refused(*command)
+            else:
+                assert words in refused(*command)
+    path.write_bytes((folder / "field.npz").read_bytes()[:-50])
+    for command in commands:
+        assert "cut short" in refused(*command)
+
+
+def test_wrong_kind_of_file(folder, tmp_path):
+    assert "lacks" in refused("evaluate", folder / "acq.npz", folder / "acq.npz")
+    assert "lacks" in refused("simulate", folder / "acq.npz", folder / "acq.npz", "-o", tmp_path / "s.npz")
+    assert "lacks" in refused("evaluate", folder / "field.npz", folder / "truth.npz")
+    assert "unknown ending" in refused("info", folder / "points.csv")
+    np.savez(tmp_path / "x.npz", a=1)
+    assert "holds a: no field" in refused("info", tmp_path / "x.npz")
+    np.savez(tmp_path / "acq.npz", **(dict(np.load(folder / "acq.npz")) | {"images": np.array([None])}))
+    assert "never unpickles" in refused("evaluate", folder / "field.npz", tmp_path / "acq.npz")
+
+
+def test_evaluate_of_another_medium(folder, tmp_path):
+    np.savez(tmp_path / "oil.npz", **(dict(np.load(folder / "acq.npz")) | {"medium_index": 1.5}))
+    assert "belongs to another acquisition" in refused("evaluate", folder / "field.npz", tmp_path / "oil.npz")
+    assert "no model" in refused("evaluate", folder / "field.npz", folder / "acq.npz", "--model", "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("r.jpg", [], 'cannot write ".jpg"; expected one of .npy'),
+        ("r", [], "cannot write"),
+        ("none/r.npy", [], "no folder"),
+        ("r.npy", ["--region=-1:1,0:4,1:30"], "outside the field's domain"),
+        ("r.npy", ["--region=1:-1,0:4,1:3"], "first <= last"),
+        ("r.npy", ["--region=1:2,0:4"], "--region"),
+        ("r.npy", ["--spacing", "0"], "must be positive"),
+        ("r.npy", ["--spacing", "1,2"], "--spacing"),
+        ("r.npy", ["--spacing", "small"], "--spacing"),
+        ("r.npy", ["--spacing", "nan"], "--spacing"),
+    ],
+)
+def test_render_mistakes(folder, tmp_path, name, options, words):
+    assert words in refused("render", folder / "field.npz", tmp_path / name, *options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"z_um,y_um,x_um\n0,0,0\n0,one,0\n", "line 3: expected three numbers"),
+        (b"z_um,y_um,x_um\n0,0\n", "line 2: expected three numbers"),
+        (b"z_um,y_um,x_um\n0,inf,0\n", "point 0: coordinates must be finite"),
+        (b"z,y,x\n0,0,0\n", "expected z_um,y_um,x_um in its first line"),
+        (b"", "expected z_um,y_um,x_um in its first line"),
+        (b"\xff\xfe\x00z\x80", "is no csv table"),
+    ],
+)
+def test_points_that_are_none(folder, tmp_path, content, words):
+    (tmp_path / "p.csv").write_bytes(content)
+    assert words in refused("query", folder / "field.npz", tmp_path / "p.csv")
+
+
+def test_simulate_mistakes(folder, tmp_path):
+    args = "simulate", folder / "truth.npz", folder / "acq.npz", "-o"
+    assert "saved as .npz" in refused(*args, tmp_path / "s.tif")
+    assert "photons is" in refused(*args, tmp_path / "s.npz", "--photons", "inf")
+    assert 'no model "bpn"' in refused(*args, tmp_path / "s.npz", "--model", "bpn")
+
+
+@pytest.mark.parametrize("args", [[], ["reconstruct"], ["no-such-command"], ["demo", "--steps", "0"]])
+def test_wrong_usage_has_status_2(args):
+    assert run(*args).exit_code == 2
+
+
+# ---- in a process of its own ---------------------------------------------------------------------
+
+
+def process(*args):
+    command = [sys.executable, "-W", "error", "-c", "from fieldrx.cli import main; main()"]
+    return subprocess.Popen([*command, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})  # fmt: skip
+
+
+def test_process_of_a_mistake(tmp_path):
+    child = process("info", tmp_path / "none.npz")
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, out, err.count("\n")) == (2, "", 1)
+
+
+def test_ctrl_c_saves_the_field_and_resume_goes_on(folder, tmp_path):
+    out, checkpoint = tmp_path / "f.npz", tmp_path / "f.checkpoint.npz"
+    args = "reconstruct", folder / "acq.npz", "-o", out, "--depth", DEPTH, "--budget", "6s"
+    child = process(*args)
+    for line in child.stderr:
+        if line.startswith("warm start: 60/60"):
+            break
+    time.sleep(1.5)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert "Traceback" not in err
+    assert "--resume continues" in err
+    first = load_field(out).provenance
+    assert first["interrupted"] is True
+    assert first["steps_done"] > 0
+    assert "after" in good("info", checkpoint).stdout
+    result = good(*args, "--resume")
+    assert "stopped" not in result.stderr
+    second = load_field(out).provenance
+    assert second["interrupted"] is False
+    assert second["steps_done"] > first["steps_done"]
+    assert second["seconds"] >= 6
+    assert not checkpoint.exists()
+
+
+def test_ctrl_c_before_the_first_step(folder, tmp_path):
+    child = process("reconstruct", folder / "acq.npz", "-o", tmp_path / "f.npz", "--depth", DEPTH)
+    child.stderr.readline()
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 1
+    assert "Traceback" not in err
+    assert "stopped before there was anything to save" in err
+    assert list(tmp_path.iterdir()) == []
