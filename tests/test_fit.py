@@ -1,0 +1,501 @@
+"""The fit: its gradient, its schedule, and that an interruption changes nothing."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+from fieldrx import Acquisition, Fit, Illumination, InputError, Priors, Schedule, load_field
+from fieldrx.backends import cpu
+from fieldrx.field import Hash, Network, NeuralField, Radial
+from fieldrx.field.neural_field import normalised, to_contrast
+from fieldrx.fit import _coarsen, _refine, make_preset, memory_need, reconstruct, split_images
+from fieldrx.io import load_npz
+from fieldrx.metrics import image_errors
+
+SINE = Network(tiny.ENCODING.n_features, width=8, depth=1, activation="sine", omega=2.0)
+
+
+def masked(acq):
+    mask = np.random.default_rng(9).random(acq.images.shape) > 0.1
+    return Acquisition(acq.images, acq.illumination, acq.microscope, mask, acq.holdout, acq.name)
+
+
+# ---- the gradient --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["born", "rytov"])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+@pytest.mark.parametrize(("stride", "warm_steps"), [(1, 1), (2, 1), (2, 0)])
+def test_gradient_of_the_whole_objective(monkeypatch, model, n_outputs, stride, warm_steps):
+    """What a step hands to Adam against central differences, with shift, gain, mask, batch and priors."""
+    network = Network(tiny.ENCODING.n_features, 8, 1, activation="sine", omega=2.0, n_outputs=n_outputs)
+    schedule = tiny.schedule(steps=20, warm_steps=warm_steps, batch=3, coarse=0.9 if stride == 2 else 0.0)
+    fit = tiny.fit(masked(tiny.acquisition(model)), model, network=network, schedule=schedule,
+                   priors=Priors(0.1, 0.2, 5.0, 3.0))  # fmt: skip
+    fit.start()
+    rng = np.random.default_rng(4)
+    fit.state.params[:] = rng.normal(0, 0.3, fit.state.params.size)
+    fit.state.step = 3
+    stride_, gain = fit._coarseness(3 / 20)
+    assert stride_ == stride
+    assert (gain is None) == (warm_steps > 0)
+    shift = np.random.default_rng((0, 3)).uniform(-0.5, 0.5, 2)
+    batch = fit._batch(3)
+    assert len(batch) in (2, 3)
+    dz, dy, dx = fit.grid.spacing_um
+
+    def objective(params):
+        outputs, contrast = fit._contrast(params, stride, gain, shift)
+        value, _ = fit._data_term(fit.model.forward(contrast, batch), batch)
+        return value, fit.priors.value_and_gradient(outputs, (dz, stride * dy, stride * dx))[0]
+
+    given = []
+    monkeypatch.setattr(fit, "_update", lambda state, grad, rate, count: given.append(grad.copy()))
+    params = fit.state.params.copy()
+    data, prior = fit.step()
+    assert (data, prior) == pytest.approx(objective(params), rel=1e-5)
+    assert data > 0.1
+    assert prior > 0.01
+    (grad,) = given
+    for _ in range(3):
+        direction = rng.standard_normal(params.size).astype(np.float32)
+        direction += grad * (np.linalg.norm(direction) / np.linalg.norm(grad))
+        h = 5e-4
+        up, down = (sum(objective(params + s * direction)) for s in (np.float32(h), -np.float32(h)))
+        assert np.vdot(grad, direction) == pytest.approx((up - down) / (2 * h), rel=5e-4)
+
+
+@pytest.mark.parametrize("model", ["born", "rytov"])
+def test_data_term_by_hand(model):
+    acq = masked(tiny.acquisition(model))
+    fit = tiny.fit(acq, model)
+    batch = fit.train[:2]
+    predicted = np.random.default_rng(5).uniform(0.9, 1.1, (2, *tiny.SHAPE)).astype(np.float32)
+    value, gradient = fit._data_term(predicted, batch)
+
+    def signal(intensity):
+        return np.log(intensity.astype(float)) if model == "rytov" else intensity.astype(float) - 1
+
+    error = (signal(predicted) - signal(acq.images[batch])) * acq.mask[batch]
+    whole = (signal(acq.images[fit.train])[acq.mask[fit.train]] ** 2).sum()
+    assert value == pytest.approx(5 / 2 * (error**2).sum() / whole, rel=1e-5)
+    expected = 5 * error / whole / (predicted if model == "rytov" else 1)
+    assert np.abs(gradient - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (0.31, -0.47)])
+@pytest.mark.parametrize("shape", [(2, 6, 9), (2, 5, 8)])
+def test_coarsen_is_the_adjoint_of_refine(stride, shift, shape):
+    rng = np.random.default_rng(0)
+    fine = shape[0], stride * shape[1], stride * shape[2]
+    a, b = (
+        (rng.standard_normal(s) + 1j * rng.standard_normal(s)).astype(np.complex64) for s in (shape, fine)
+    )
+    up, down = _refine(a, stride, shift), _coarsen(b, stride, shift)
+    assert (up.shape, down.shape) == (fine, shape)
+    assert np.vdot(up, b) == pytest.approx(np.vdot(a, down), rel=1e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (0.31, -0.47), (-0.5, 0.2)])
+def test_refine_interpolates_shifted_samples(stride, shift):
+    """A smooth periodic contrast sampled at shifted points comes back on the grid's own points."""
+    fit = tiny.fit()
+    _, ny, nx = fit.grid.shape
+    _, y, x = fit._axes(stride, shift)
+
+    # normalised coordinates run from -1 to 1 over one period
+    def wave(y, x):
+        return (0.3 + np.sin(3 * np.pi * y)[:, None] * np.exp(4j * np.pi * x + 0.7j)).astype(np.complex64)[
+            None
+        ]
+
+    _, y1, x1 = fit._axes(1)
+    assert (len(y), len(x)) == (ny // stride, nx // stride)
+    assert np.abs(_refine(wave(y, x), stride, shift) - wave(y1, x1)).max() < 2e-5
+
+
+def test_fold_makes_the_gain_part_of_the_weights():
+    network = Network(tiny.ENCODING.n_features, width=8, depth=3, skips=(2,))
+    fit = tiny.fit(network=network)
+    params = np.random.default_rng(1).standard_normal(fit.encoding.n_params + network.n_params).astype("f4")
+    gain, axes = np.array([1, 0.4, 0.2, 0], np.float32), fit._axes(2)
+    before = params.copy()
+    one = cpu.grid_forward(fit.encoding, network, params, *axes, gain)
+    other = cpu.grid_forward(fit.encoding, network, fit._fold(params, gain), *axes)
+    assert np.abs(one - other).max() < 1e-5 * np.abs(one).max()
+    assert np.array_equal(params, before)
+
+
+# ---- runs ----------------------------------------------------------------------------------------
+
+
+def same_fields(one, other):
+    for name in ("params", "bounds_um", "region_um", "output_scale", "medium_index"):
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
+    for name in ("loss", "prior", "holdout"):
+        assert np.array_equal(one.history[name], other.history[name], equal_nan=True), name
+    left_out = {"seconds"}
+    for name in one.provenance.keys() - left_out:
+        assert one.provenance[name] == other.provenance[name], name
+
+
+def stop_after(stage, done, number=signal.SIGINT):
+    """A callback that sends a signal once, after so much of a stage."""
+
+    def callback(progress):
+        if (progress.stage, progress.done) == (stage, done):
+            os.kill(os.getpid(), number)
+            time.sleep(0.01)
+
+    return callback
+
+
+@pytest.mark.parametrize("batch", [0, 2])
+def test_two_runs_are_identical(batch):
+    schedule = tiny.schedule(steps=6, batch=batch)
+    same_fields(tiny.fit(schedule=schedule).run(), tiny.fit(schedule=schedule).run())
+    other = tiny.fit(schedule=tiny.schedule(steps=6, batch=batch, seed=1)).run()
+    assert not np.array_equal(other.params, tiny.fit(schedule=schedule).run().params)
+
+
+@pytest.mark.parametrize("holdout", [(), (4,)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("done", [1, 4, 7])
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, holdout, number, done):
+    acq, checkpoint = tiny.acquisition(holdout=holdout), tmp_path / "c.npz"
+    options = {"holdout": 0, "schedule": tiny.schedule(steps=7, batch=2, evaluate_every=3)}
+    whole = tiny.fit(acq, **options).run()
+    handler = signal.getsignal(number)
+    part = tiny.fit(acq, **options, callback=stop_after("fit", done, number)).run(checkpoint)
+    assert signal.getsignal(number) is handler
+    assert part.provenance["interrupted"] is True
+    assert part.provenance["steps_done"] == done
+    assert checkpoint.exists()
+    resumed = tiny.fit(acq, **options).run(checkpoint, resume=True)
+    assert resumed.provenance["interrupted"] is False
+    same_fields(resumed, whole)
+    assert not checkpoint.exists()
+
+
+def test_stopped_twice_and_resumed_twice(tmp_path):
+    checkpoint, schedule = tmp_path / "c.npz", tiny.schedule(steps=7)
+    whole = tiny.fit(schedule=schedule).run()
+    tiny.fit(schedule=schedule, callback=stop_after("fit", 2)).run(checkpoint)
+    tiny.fit(schedule=schedule, callback=stop_after("fit", 5)).run(checkpoint, resume=True)
+    same_fields(tiny.fit(schedule=schedule).run(checkpoint, resume=True), whole)
+
+
+@pytest.mark.parametrize(("stage", "done"), [("closed form", 100), ("warm start", 2)])
+def test_stopped_before_the_first_step(tmp_path, stage, done):
+    with pytest.raises(KeyboardInterrupt):
+        tiny.fit(callback=stop_after(stage, done)).run(tmp_path / "c.npz")
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_second_signal_kills():
+    def callback(progress):
+        signal.raise_signal(signal.SIGINT)
+
+    fit = tiny.fit(schedule=tiny.schedule(warm_steps=0), callback=callback)
+    with pytest.raises(KeyboardInterrupt):
+        fit.run()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_checkpoint_is_saved_now_and_then(tmp_path, monkeypatch):
+    monkeypatch.setattr("fieldrx.fit._SAVE_EVERY_S", 0.0)
+    steps = []
+
+    def callback(progress):
+        if progress.stage == "fit":
+            steps.append(int(load_npz(tmp_path / "c.npz", "checkpoint")["step"]) if progress.done > 1 else 0)
+
+    tiny.fit(callback=callback).run(tmp_path / "c.npz")
+    assert steps == [0, 1, 2, 3]
+    assert not (tmp_path / "c.npz").exists()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("fit") / "c.npz"
+    tiny.fit(callback=stop_after("fit", 2)).run(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"schedule": tiny.schedule(seed=3)}, "other schedule"),
+        ({"priors": Priors(tv=0.123)}, "other priors"),
+        ({"network": SINE}, "other network"),
+        ({"model": "rytov"}, "other model"),
+        ({"encoding": Hash(((3, 5, 4), (5, 15, 14)), log2_table_size=9)}, "other encoding"),
+        ({"acq": tiny.acquisition(holdout=(1,)), "model": "rytov"}, "other model and holdout"),
+    ],
+)
+def test_resume_with_other_arguments_is_refused(checkpoint, tmp_path, options, words):
+    copy = Path(shutil.copy(checkpoint, tmp_path))
+    with pytest.raises(InputError, match=f"belongs to a fit with {words}: resume with the same arguments"):
+        tiny.fit(**options).run(copy, resume=True)
+    assert copy.read_bytes() == checkpoint.read_bytes()
+
+
+def test_resume_from_a_damaged_checkpoint(checkpoint, tmp_path):
+    (tmp_path / "c.npz").write_bytes(checkpoint.read_bytes()[:-100])
+    with pytest.raises(InputError, match="cut short"):
+        tiny.fit().run(tmp_path / "c.npz", resume=True)
+    tiny.field().save(tmp_path / "f.npz")
+    with pytest.raises(InputError, match='lacks "arguments"'):
+        tiny.fit().run(tmp_path / "f.npz", resume=True)
+
+
+def test_best_field_is_kept():
+    def ruin(progress):
+        if (progress.stage, progress.done) == ("fit", 5):
+            fit.state.params[:] += 1.0
+
+    fit = tiny.fit(schedule=tiny.schedule(steps=8, warm_steps=20), callback=ruin)
+    result = fit.run()
+    errors, best = result.history["holdout"], result.provenance["best_step"]
+    assert len(errors) == 9
+    assert best == np.argmin(errors) < 5
+    assert result.provenance["nrmse_holdout"] == errors.min()
+    contrast = result.on_axes(*fit.grid.axes)
+    error, _ = image_errors(fit.model.forward(contrast, [4]), fit.acquisition.images[[4]])
+    assert error == pytest.approx(errors[best], abs=0.05)  # the look was at shifted, sparser points
+    assert errors[-1] > error + 0.1
+
+
+def test_nothing_held_out_keeps_the_last():
+    fit = tiny.fit(tiny.acquisition(holdout=()), holdout=0)
+    result = fit.run()
+    assert np.array_equal(result.params, fit.state.params)
+    assert result.provenance["nrmse_holdout"] is None
+    assert result.provenance["best_step"] == 4
+    assert np.isnan(result.history["holdout"]).all()
+
+
+@pytest.mark.parametrize("model", ["born", "rytov"])
+def test_small_fit_explains_images_it_never_saw(model):
+    schedule = tiny.schedule(steps=60, warm_steps=40, evaluate_every=10)
+    acq = tiny.acquisition(model, absorbing=True)
+    field = Fit(acq, tiny.DEPTH, model, schedule=schedule).run()
+    assert field.provenance["holdout"] == [4]
+    assert field.provenance["nrmse_holdout"] < 0.5  # the empty field has 1
+    truth = tiny.phantom()
+    peak = field([0.0, 2.7, 2.1])
+    assert 0.3 < (peak.real - 1.33) / truth.contrast.max() < 1.3
+    assert abs(field([0.0, 0.2, 4.5]).real - 1.33) < 0.2 * truth.contrast.max()
+
+
+def test_from_nothing_the_error_falls_too():
+    schedule = tiny.schedule(steps=80, warm_steps=0, evaluate_every=10)
+    field = tiny.fit(schedule=schedule).run()
+    assert field.provenance["nrmse_holdout"] < 0.8
+    assert field.history["loss"][-1] < 0.5 * field.history["loss"][0]
+
+
+def test_field_of_a_fit(tmp_path):
+    acq = tiny.acquisition()
+    told = []
+    field = tiny.fit(acq, callback=told.append).run()
+    assert field.region_um == pytest.approx(np.array([(-1, 1), (0, 23 * 0.25), (0, 19 * 0.25)]))
+    assert field.fit_spacing_um == (0.5, 0.25, 0.25)
+    assert field.volume().contrast.shape == (5, *tiny.SHAPE)
+    assert (field.bounds_um[:, 0] < field.region_um[:, 0]).all()
+    assert [p.done for p in told if p.stage == "fit"] == [1, 2, 3, 4]
+    assert [p.done for p in told if p.stage == "warm start"] == [1, 2, 3]
+    assert {p.stage for p in told} == {"closed form", "warm start", "fit"}
+    assert field.provenance["acquisition"] == "tiny"
+    assert field.provenance["n_images"] == 6
+    assert [len(field.history[k]) for k in ("loss", "prior", "seconds", "holdout")] == [4, 4, 4, 5]
+    assert (np.diff(field.history["seconds"]) > 0).all()
+    field.save(tmp_path / "f.npz")
+    same_fields(load_field(tmp_path / "f.npz"), load_field(tmp_path / "f.npz"))
+    assert np.array_equal(load_field(tmp_path / "f.npz").volume().contrast, field.volume().contrast)
+
+
+def test_no_absorption():
+    acq = tiny.acquisition()
+    result = Fit(acq, tiny.DEPTH, absorption=False, schedule=tiny.schedule()).run()
+    assert result.network.n_outputs == 1
+    assert (result.volume().contrast.imag == 0).all()
+
+
+def test_patience_stops():
+    schedule = Schedule(steps=5000, warm_steps=0, coarse=0.0, evaluate_every=2, patience=3,
+                        learning_rate=0.5, table_learning_rate=0.5)  # fmt: skip
+    done = tiny.fit(schedule=schedule).run().provenance
+    assert done["steps_done"] == done["best_step"] + 3 * 2 + 1
+    assert done["steps_done"] < 5000
+
+
+def test_patience_waits_for_the_fine_steps():
+    schedule = tiny.schedule(steps=30, coarse=0.5, patience=1, learning_rate=0.5, table_learning_rate=0.5)
+    assert tiny.fit(schedule=schedule).run().provenance["steps_done"] > 15
+
+
+def test_budget():
+    begun = time.perf_counter()
+    done = tiny.fit(schedule=tiny.schedule(steps=1, budget_s=0.6, patience=0)).run().provenance
+    assert done["seconds"] >= 0.6
+    assert done["steps_done"] > 1
+    assert time.perf_counter() - begun < 5
+
+
+def test_diverging_fit_says_so():
+    fit = tiny.fit()
+    fit.start()
+    fit.state.params[:] = np.nan
+    with pytest.raises(FloatingPointError, match=r"diverged at step 0.*lower the learning rate"):
+        fit.step()
+
+
+def test_reconstruct_is_a_fit():
+    options = {"encoding": tiny.ENCODING, "network": tiny.NETWORK, "schedule": tiny.schedule()}
+    same_fields(reconstruct(tiny.acquisition(), tiny.DEPTH, **options), tiny.fit().run())
+
+
+# ---- choices -------------------------------------------------------------------------------------
+
+
+def optics(n=20, holdout=()):
+    images = np.full((n, 4, 4), 1.1, np.float32)
+    return Acquisition(images, Illumination.led_ring(n, 0.5), tiny.SCOPE, holdout=holdout)
+
+
+@pytest.mark.parametrize(("share", "count"), [(None, 2), (0.0, 0), (0.3, 6), (0.99, None)])
+def test_share_held_out(share, count):
+    if count is None:
+        with pytest.raises(InputError, match="nothing is left to fit"):
+            split_images(optics(), share)
+        return
+    train, held = split_images(optics(), share, seed=1)
+    assert len(held) == count
+    assert sorted([*train, *held]) == list(range(20))
+    again, other = (split_images(optics(), share, seed)[1] for seed in (1, 2))
+    assert np.array_equal(again, held)
+    assert count == 0 or not np.array_equal(other, held)
+
+
+def test_own_held_out_images_win():
+    train, held = split_images(optics(holdout=[7, 3]), 0.5)
+    assert list(held) == [3, 7]
+    assert len(train) == 18
+
+
+def test_useless_images_are_in_neither():
+    light = Illumination(np.concatenate([tiny.LIGHT.sources_na, [[0.0, 0.9]]]))
+    mask = np.ones((7, 4, 4), bool)
+    mask[2] = False
+    acq = Acquisition(np.full((7, 4, 4), 1.1), light, tiny.SCOPE, mask, holdout=[1, 2, 6])
+    train, held = split_images(acq)
+    assert (list(train), list(held)) == ([0, 3, 4, 5], [1])
+    dark = Acquisition(np.full((1, 4, 4), 1.1), Illumination([(0.0, 0.9)]), tiny.SCOPE)
+    with pytest.raises(InputError, match="no image can be used"):
+        split_images(dark)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, np.nan])
+def test_wrong_share(share):
+    with pytest.raises(InputError, match="expected a share from 0 to below 1"):
+        split_images(optics(), share)
+
+
+def test_batches_show_every_image_once_a_round():
+    fit = tiny.fit(tiny.acquisition(holdout=()), holdout=0, schedule=tiny.schedule(batch=4))
+    rounds = [[list(fit._batch(2 * k + j)) for j in range(2)] for k in range(5)]
+    for pair in rounds:
+        assert [len(b) for b in pair] == [4, 2]
+        assert sorted(pair[0] + pair[1]) == list(range(6))
+    assert len({tuple(pair[0]) for pair in rounds}) > 1
+
+
+def test_presets_are_the_published_architectures():
+    for name, depth, skip in (("decaf", 10, 5), ("decaf-small", 6, 3)):
+        encoding, network = make_preset(name)
+        assert isinstance(encoding, Radial)
+        assert (encoding.angle_step_deg, encoding.xy_octaves, encoding.z_octaves) == (9, 7, 5)
+        assert encoding.n_features == 2 * 20 * 7 + 2 * 5 == 290
+        shapes = [(290, 208)] + [(208, 208)] * (depth - 1) + [(208, 2)]
+        shapes[skip] = (208 + 290, 208)
+        assert network.layer_shapes() == shapes
+        assert (network.activation, network.slope) == ("leaky_relu", 0.2)
+        assert make_preset(name, absorption=False)[1].layer_shapes()[-1] == (208, 1)
+    with pytest.raises(InputError, match='no preset "decof"; expected one of decaf, decaf-small'):
+        make_preset("decof")
+
+
+def test_default_encoding_resolves_what_the_optics_do():
+    fit = Fit(tiny.acquisition(), tiny.DEPTH)
+    extent = np.diff(fit.grid.bounds_um, axis=1)[:, 0]
+    spacing = extent / (np.array(fit.encoding.resolutions[-1]) - 1)
+    band = (0.6 + 0.5) / 0.6
+    assert (spacing[1:] <= max(0.5 / band, 0.25) * 1.001).all()
+    assert (spacing[1:] > 0.8 * max(0.5 / band, 0.25)).all()
+    assert fit.network.n_outputs == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"steps": 0}, "steps is 0; expected at least 1"),
+        ({"evaluate_every": 0}, "evaluate_every is 0"),
+        ({"batch": -1}, "batch is -1"),
+        ({"warm_steps": -1}, "warm_steps is -1"),
+        ({"patience": -1}, "patience is -1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"coarse": 1.5}, "coarse is 1.5"),
+        ({"coarse": np.nan}, "coarse is nan"),
+        ({"budget_s": 0}, "expected a positive time"),
+        ({"budget_s": np.nan}, "expected a positive time"),
+    ],
+)
+def test_wrong_schedules(options, words):
+    with pytest.raises(InputError, match=words):
+        Schedule(**options)
+
+
+def test_step_size_rises_and_falls():
+    schedule = Schedule(steps=200)
+    rates = [schedule.rate(k, schedule.share(k, 0.0)) for k in range(200)]
+    assert rates[0] == pytest.approx(0.1)
+    assert np.argmax(rates) == 9
+    assert (np.diff(rates[10:]) < 0).all()
+    assert rates[-1] == pytest.approx(0.02, abs=1e-3)
+
+
+def test_wrong_arguments():
+    acq = tiny.acquisition()
+    with pytest.raises(InputError, match='no model "bpm"'):
+        Fit(acq, tiny.DEPTH, "bpm")
+    with pytest.raises(InputError, match="is empty"):
+        Fit(acq, (1.0, -1.0, 0.5))
+    empty = Acquisition(np.ones((6, *tiny.SHAPE)), tiny.LIGHT, tiny.SCOPE)
+    with pytest.raises(InputError, match="no signal"):
+        Fit(empty, tiny.DEPTH)
+
+
+def test_memory_need_grows_with_the_job():
+    small = memory_need((10, 64, 64), 10)
+    assert memory_need((20, 64, 64), 10) - small == pytest.approx(40 * 10 * 64 * 64)
+    assert memory_need((10, 64, 64), 20) > small
+
+
+def test_output_scale_and_bounds_are_those_of_the_field():
+    """The field of a fit gives the contrast that the fit showed to the model."""
+    fit = tiny.fit(tiny.acquisition(holdout=()), holdout=0)
+    field = fit.run()
+    outputs = cpu.grid_forward(fit.encoding, fit.network, fit.state.params,
+                               *normalised(fit.grid.axes, fit.grid.bounds_um))  # fmt: skip
+    assert isinstance(field, NeuralField)
+    assert np.array_equal(field.on_axes(*fit.grid.axes), to_contrast(outputs, field.output_scale))
