@@ -29,6 +29,9 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except InputError as error:
             _leave(str(error), 2)
+        except click.UsageError as error:
+            usage = f"see {error.ctx.command_path} --help" if error.ctx else "see --help"
+            _leave(f"{' '.join(error.format_message().split())} ({usage})", 2)
         except KeyboardInterrupt:
             _leave("stopped before there was anything to save", 1)
         except (OSError, MemoryError, FloatingPointError) as error:
@@ -242,7 +245,9 @@ def reconstruct(
     if steps and budget:
         raise InputError("give --steps or --budget, not both")
     _device(device)
-    _writable(output)
+    _writable(output, acquisition)
+    if output.suffix.lower() != ".npz":
+        raise InputError(f"{output}: a field is saved as .npz; choose a name with that ending")
     checkpoint = output.with_suffix(".checkpoint.npz")
     if resume and not checkpoint.exists():
         raise InputError(f"there is no checkpoint {checkpoint} to resume from: start without --resume")
@@ -320,7 +325,7 @@ def render(field, output, spacing, region):
     from fieldrx.render import render as render_field
 
     loaded = load_field(field)
-    _writable(output)
+    _writable(output, field)
     if spacing is not None:
         spacing = spacing[0] if len(spacing) == 1 else spacing
     if region is not None:
@@ -368,7 +373,7 @@ def simulate(volume, acquisition, output, model, image_shape, photons, seed):
     from fieldrx.io import read_volume
     from fieldrx.simulation import simulate as simulate_images
 
-    _writable(output)
+    _writable(output, volume, acquisition)
     if output.suffix.lower() != ".npz":
         raise InputError(f"{output}: an acquisition is saved as .npz; choose a name with that ending")
     acq = read_acquisition(acquisition, images="optional" if image_shape else "required")
@@ -419,7 +424,9 @@ def _device(device):
         raise InputError(f"--device cuda: {missing}; use --device cpu")
 
 
-def _writable(path):
+def _writable(path, *inputs):
+    if any(path.resolve() == other.resolve() for other in inputs):
+        raise InputError(f"{path} would replace what it is made from; choose another name")
     folder = path.parent
     if not folder.is_dir():
         raise InputError(f"{path}: there is no folder {folder}; make it first")

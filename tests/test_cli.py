@@ -440,9 +440,34 @@ def test_simulate_mistakes(folder, tmp_path):
     assert 'no model "bpn"' in refused(*args, tmp_path / "s.npz", "--model", "bpn")
 
 
-@pytest.mark.parametrize("args", [[], ["reconstruct"], ["no-such-command"], ["demo", "--steps", "0"]])
-def test_wrong_usage_has_status_2(args):
-    assert run(*args).exit_code == 2
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["reconstruct", "a.toml", "-o", "f.npz"], "Missing option '--depth'"),
+        (["recontruct"], "No such command 'recontruct'"),
+        (["demo", "--steps", "0"], "0 is not in the range"),
+        (["reconstruct", "--device", "gpu"], "'gpu' is not one of"),
+        (["render", "f.npz", "r.npy", "--sapcing", "1"], "No such option"),
+    ],
+)
+def test_wrong_usage(args, words):
+    line = refused(*args)
+    assert words in line
+    assert "--help)" in line
+
+
+def test_inputs_are_never_replaced(folder):
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    acq, truth, field = (folder / f"{name}.npz" for name in ("acq", "truth", "field"))
+    for args in (
+        ("reconstruct", acq, "--depth", DEPTH, "-o", acq),
+        ("simulate", truth, acq, "-o", truth),
+        ("simulate", truth, acq, "-o", folder / ".." / folder.name / "acq.npz"),
+        ("render", field, field),
+    ):
+        assert "choose another name" in refused(*args)
+    assert "a field is saved as .npz" in refused("reconstruct", acq, "--depth", DEPTH, "-o", folder / "f.tif")
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
 
 # ---- in a process of its own ---------------------------------------------------------------------
