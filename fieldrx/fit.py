@@ -65,7 +65,7 @@ class Schedule:
     evaluate_every : int
         Steps between two looks at the held-out images.
     patience : int
-        Looks without improvement after which a fit past its coarse steps stops; 0 never stops.
+        Looks without improvement after which a fit past its coarse steps stops; 0, or a budget, never stops.
     seed : int
         Of initial weights, held-out choice and image order.
     """
@@ -221,7 +221,7 @@ class Fit:
         zeros = np.zeros(params.size, np.float32)
         state = _State(params.astype(np.float32), zeros.copy(), zeros.copy(), params, scale)
         self._teach(state, target)
-        state.m[:], state.v[:] = 0, 0
+        state.m[:], state.v[:], state.best_params = 0, 0, state.params.copy()
         state.seconds = time.perf_counter() - begun
         self.state = state
 
@@ -230,7 +230,7 @@ class Fit:
         state = self.state
         share = self.schedule.share(state.step, state.seconds)
         stride, gain = self._coarseness(share)
-        shift = np.random.default_rng((self.schedule.seed, state.step)).uniform(-0.5, 0.5, 2)
+        shift = self._shift(state.step)
         outputs, contrast = self._contrast(state.params, stride, gain, shift)
         batch = self._batch(state.step)
         predicted, pullback = self.model.forward_and_pullback(contrast, batch)
@@ -283,11 +283,9 @@ class Fit:
             state.seconds += time.perf_counter() - begun
             for name, value in (("loss", data), ("prior", prior), ("seconds", state.seconds)):
                 state.history[name].append(value)
-            done, total = (
-                (state.step, schedule.steps)
-                if schedule.budget_s is None
-                else (state.seconds, schedule.budget_s)
-            )
+            done, total = state.step, schedule.steps
+            if schedule.budget_s is not None:
+                done, total = state.seconds, schedule.budget_s
             self.callback(Progress("fit", done, total, np.sqrt(data), state.best_error))
             if checkpoint and time.perf_counter() - saved > _SAVE_EVERY_S:
                 self._save(checkpoint)
@@ -300,17 +298,10 @@ class Fit:
     def _settled(self):
         """Whether the held-out error has stopped falling."""
         state, schedule = self.state, self.schedule
-        if (
-            not schedule.patience
-            or not len(self.held)
-            or schedule.share(state.step, state.seconds) < schedule.coarse
-        ):
+        if schedule.budget_s is not None or not schedule.patience or not len(self.held):
             return False
-        first_fine = next(
-            (k for k, s in enumerate(state.history["seconds"]) if schedule.share(k, s) >= schedule.coarse),
-            state.step,
-        )
-        return state.step - max(state.best_step, first_fine) > schedule.patience * schedule.evaluate_every
+        since = max(state.best_step, schedule.coarse * schedule.steps)
+        return state.step - since > schedule.patience * schedule.evaluate_every
 
     def _look(self, contrast, gain):
         """Held-out error of the present field; keeps the field if it is the best, or nothing is held out."""
@@ -410,17 +401,27 @@ class Fit:
 
     def _teach(self, state, target):
         """Fit the field to the closed-form contrast, on every second pixel and with all features."""
-        target = target[:, ::2, ::2] / np.float32(state.output_scale)
-        target = np.stack([target.real, target.imag][: self.network.n_outputs])
-        scale, axes = np.float32(2 / np.vdot(target, target)), self._axes(2)
+        target = target / np.float32(state.output_scale)
+        if self.network.n_outputs == 1:
+            target.imag = 0
+        scale = 2 / max(float(np.vdot(target, target).real), 1e-30)
         for k in range(self.schedule.warm_steps):
+            shift = self._shift(k)
+            axes = self._axes(2, shift)
             outputs = cpu.grid_forward(self.encoding, self.network, state.params, *axes)
-            outputs -= target
-            loss = 0.5 * float(scale) * float(np.vdot(outputs, outputs))
-            grad = cpu.grid_backward(self.encoding, self.network, state.params, *axes, scale * outputs)
+            residual = _refine(to_contrast(outputs, 1.0), 2, shift) - target
+            error = np.sqrt(0.5 * scale * float(np.vdot(residual, residual).real))
+            gradient = _coarsen(residual, 2, shift)
+            d_outputs = np.stack([gradient.real, gradient.imag][: self.network.n_outputs])
+            d_outputs *= np.float32(scale)
+            grad = cpu.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs)
             rate = min(1.0, (k + 1) / 5, 2 * (self.schedule.warm_steps - k) / self.schedule.warm_steps)
             self._update(state, grad, rate, k + 1)
-            self._tell(Progress("warm start", k + 1, self.schedule.warm_steps, np.sqrt(loss)))
+            self._tell(Progress("warm start", k + 1, self.schedule.warm_steps, error))
+
+    def _shift(self, step):
+        """Where the field is evaluated at a step: parts of a (coarse) pixel along y and x."""
+        return np.random.default_rng((self.schedule.seed, step)).uniform(-0.5, 0.5, 2)
 
     def _fold(self, params, gain):
         """Parameters whose network does without the gain."""
