@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny
 
-from fieldrx import Acquisition, Fit, Illumination, InputError, Priors, Schedule, load_field
+from fieldrx import Acquisition, Fit, Illumination, InputError, Priors, Schedule, load_field, tikhonov
 from fieldrx.backends import cpu
 from fieldrx.field import Hash, Network, NeuralField, Radial
 from fieldrx.field.neural_field import normalised, to_contrast
@@ -273,6 +273,19 @@ def test_best_field_is_kept():
     error, _ = image_errors(fit.model.forward(contrast, [4]), fit.acquisition.images[[4]])
     assert error == pytest.approx(errors[best], abs=0.05)  # the look was at shifted, sparser points
     assert errors[-1] > error + 0.1
+
+
+def test_warm_start_teaches_the_closed_form():
+    told = []
+    fit = Fit(tiny.acquisition(), tiny.DEPTH, schedule=tiny.schedule(warm_steps=60), callback=told.append)
+    fit.start()
+    target, _ = tikhonov(fit.model, fit.acquisition.images[fit.train] - 1, fit.train)
+    contrast = fit._contrast(fit.state.params)[1]
+    assert np.linalg.norm(contrast - target) < 0.3 * np.linalg.norm(target)
+    errors = [p.error for p in told if p.stage == "warm start"]
+    assert errors[0] == pytest.approx(1, abs=0.1)
+    assert errors[-1] < 0.3
+    assert np.array_equal(fit.state.m, np.zeros_like(fit.state.params))
 
 
 def test_nothing_held_out_keeps_the_last():
