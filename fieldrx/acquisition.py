@@ -61,6 +61,7 @@ from __future__ import annotations
 
 import csv
 import tomllib
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -229,6 +230,14 @@ class Acquisition:
         lit = self.illumination.pattern[:, self.illumination.bright(self.microscope)].any(axis=1)
         return lit if self.mask is None else lit & self.mask.any(axis=(1, 2))
 
+    def fingerprint(self) -> dict:
+        """What tells one acquisition from another: JSON values with a checksum of images and of optics."""
+        light = self.illumination
+        return {
+            "images": _checksum(self.images, self.mask),
+            "optics": {**self.microscope.to_dict(), "light": _checksum(light.sources_na, light.pattern)},
+        }
+
     def save(self, path) -> None:
         """Write an acquisition .npz that reads back as the same acquisition.
 
@@ -248,6 +257,13 @@ class Acquisition:
         if self.mask is not None:
             arrays["mask"] = self.mask
         save_npz(path, **arrays)
+
+
+def _checksum(*arrays) -> int:
+    crc = 0
+    for array in arrays:
+        crc = zlib.crc32(b"" if array is None else np.ascontiguousarray(array), crc)
+    return crc
 
 
 def _as_stack(images, n) -> np.ndarray:

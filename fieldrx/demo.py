@@ -67,16 +67,23 @@ def run_demo(folder, steps=None, callback=None, say=print):
     acq.save(folder / "acquisition.npz")
     write_volume(folder / "truth.npz", cell, compressed=True)
     say("reconstructing (the first start compiles the kernels, which takes about a minute)")
-    fit = Fit(acq, _DEPTH, "born", schedule=Schedule(**({"steps": steps} if steps else {"steps": 150})),
-              callback=callback)  # fmt: skip
+    fit = Fit(
+        acq,
+        _DEPTH,
+        "born",
+        schedule=Schedule(**({"steps": steps} if steps else {"steps": 150})),
+        callback=callback,
+    )
     field = fit.run()
     field.save(folder / "cell.npz")
     result = evaluate(field, acq, cell)
     say("comparing with the closed-form (Tikhonov) inversion and drawing")
     closed, holdout = _closed_form(acq, fit)
     truth = cell.grid
-    rows = [("closed form (Tikhonov)", holdout, index_error(closed(*truth.axes), cell.contrast)),
-            ("neural field", result["nrmse_holdout"], result["index_nrmse"])]  # fmt: skip
+    rows = [
+        ("closed form (Tikhonov)", holdout, index_error(closed(*truth.axes), cell.contrast)),
+        ("neural field", result["nrmse_holdout"], result["index_nrmse"]),
+    ]
     return rows, _draw(folder, acq, cell, closed, field)
 
 

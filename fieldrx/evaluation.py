@@ -50,8 +50,10 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
             f"the field lies in a medium of index {field.medium_index:g}, the acquisition's is "
             f"{acquisition.microscope.medium_index:g}: this field belongs to another acquisition"
         )
-    name = model or field.provenance["model"]
-    depth = (*field.region_um[0], field.fit_spacing_um[0])
+    name = model or field.provenance.get("model")
+    if name is None:
+        raise InputError("the field does not say with which model it was fitted; give one, --model")
+    depth = (*field.region_um[0], field.spacing_um[0])
     grid = Grid.for_images(acquisition.image_shape, acquisition.microscope, depth)
     forward = make_model(
         name, grid, acquisition.microscope, acquisition.illumination, acquisition.image_shape
@@ -85,8 +87,8 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
 
 
 def held_out(field, acquisition) -> np.ndarray:
-    """Images the fit did not see: those it recorded, if it saw this acquisition, else the acquisition's."""
-    seen = (field.provenance.get("acquisition"), field.provenance.get("n_images"))
-    if seen == (acquisition.name, acquisition.n_images):
+    """Images the fit did not see: those it recorded, if these are its images, else the acquisition's."""
+    fitted = field.provenance.get("acquisition", {})
+    if fitted.get("images") == acquisition.fingerprint()["images"]:
         return np.asarray(field.provenance["holdout"], int)
     return np.asarray(acquisition.holdout, int)

@@ -17,6 +17,7 @@ the images teach the field everywhere and not at the pixels' centres alone: zoom
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 import time
@@ -88,6 +89,9 @@ class Schedule:
         for name in ("batch", "warm_steps", "patience", "seed"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        for name in ("learning_rate", "table_learning_rate"):
+            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise InputError(f"{name} is {getattr(self, name)}; expected a positive number")
         if not 0 <= self.coarse <= 1:
             raise InputError(f"coarse is {self.coarse}; expected a share from 0 to 1")
         if self.budget_s is not None and not self.budget_s > 0:
@@ -153,8 +157,23 @@ class Fit:
         Called with a `Progress` after every piece of work.
     """
 
-    def __init__(self, acquisition, depth, model="born", *, encoding=None, network=None, preset=None,
-                 priors=None, schedule=None, holdout=None, absorption=True, callback=None):  # fmt: skip
+    def __init__(
+        self,
+        acquisition,
+        depth,
+        model="born",
+        *,
+        encoding=None,
+        network=None,
+        preset=None,
+        priors=None,
+        schedule=None,
+        holdout=None,
+        absorption=True,
+        callback=None,
+    ):
+        if acquisition.images is None:
+            raise InputError("the acquisition has no images to fit: give it images, not optics alone")
         self.acquisition, self.callback = acquisition, callback or (lambda progress: None)
         self.priors, self.schedule = priors or Priors(), schedule or Schedule()
         shape = acquisition.images.shape[1:]
@@ -164,13 +183,22 @@ class Fit:
         if preset is not None:
             encoding, network = make_preset(preset, absorption)
         self.encoding = encoding or default_encoding(self.grid, acquisition)
-        self.network = network or Network(self.encoding.n_features, width=32, depth=2,
-                                          n_outputs=2 if absorption else 1)  # fmt: skip
+        self.network = network or Network(
+            self.encoding.n_features, width=32, depth=2, n_outputs=2 if absorption else 1
+        )
+        if self.network.n_outputs > 2:
+            raise InputError(f"the network has {self.network.n_outputs} outputs; expected 1 or 2 (Re, Im)")
+        _check_memory(self.grid.shape, self.schedule.batch or len(self.train), self.encoding, self.network)
         self.arguments = {
-            "model": model, "depth": [float(d) for d in depth], "encoding": self.encoding.to_dict(),
-            "network": self.network.to_dict(), "priors": asdict(self.priors),
-            "schedule": asdict(self.schedule), "holdout": self.held.tolist(),
-        }  # fmt: skip
+            "acquisition": acquisition.fingerprint(),
+            "model": model,
+            "depth": [float(d) for d in depth],
+            "encoding": self.encoding.to_dict(),
+            "network": self.network.to_dict(),
+            "priors": asdict(self.priors),
+            "schedule": asdict(self.schedule),
+            "holdout": self.held.tolist(),
+        }
         self._norm = self._signal_norm(self.train)
         self.state, self._stop = None, _StopOnSignal()
 
@@ -201,6 +229,8 @@ class Fit:
         with _StopOnSignal() as stop:
             self._stop = stop
             if resume:
+                if checkpoint is None:
+                    raise InputError("resume needs the checkpoint of the interrupted fit")
                 self.state = self._load(checkpoint)
             else:
                 self.start()
@@ -214,9 +244,11 @@ class Fit:
         rng, begun = np.random.default_rng(self.schedule.seed), time.perf_counter()
         params = np.concatenate([self.encoding.initial_params(rng), self.network.initial_params(rng)])
         target, _ = tikhonov(
-            self.model, self._signal(self.train), self.train,
+            self.model,
+            self._signal(self.train),
+            self.train,
             progress=lambda share: self._tell(Progress("closed form", round(100 * share), 100)),
-        )  # fmt: skip
+        )
         scale = float(np.quantile(np.abs(target.real[:, *self.model.window]), 0.99)) or 1e-3
         zeros = np.zeros(params.size, np.float32)
         state = _State(params.astype(np.float32), zeros.copy(), zeros.copy(), params, scale)
@@ -262,20 +294,38 @@ class Fit:
         (y, x), axes = self.model.window, grid.axes
         region = [(axes[0][0], axes[0][-1])] + [(a[w][0], a[w][-1]) for a, w in ((axes[1], y), (axes[2], x))]
         provenance = {
-            "fieldrx": __version__, "numpy": np.__version__, "acquisition": acq.name,
-            "microscope": acq.microscope.to_dict(), "grid": grid.to_dict(), **self.arguments,
-            "steps_done": state.step, "best_step": state.best_step, "seconds": round(state.seconds, 1),
+            "fieldrx": __version__,
+            "numpy": np.__version__,
+            "name": acq.name,
+            "microscope": acq.microscope.to_dict(),
+            "grid": grid.to_dict(),
+            **self.arguments,
+            "steps_done": state.step,
+            "best_step": state.best_step,
+            "seconds": round(state.seconds, 1),
             "nrmse_holdout": None if not np.isfinite(state.best_error) else state.best_error,
-            "interrupted": interrupted, "n_images": len(acq.images),
-        }  # fmt: skip
+            "interrupted": interrupted,
+        }
         history = {name: np.array(values, np.float64) for name, values in state.history.items()}
-        return NeuralField(self.encoding, self.network, state.best_params, grid.bounds_um, np.array(region),
-                           state.output_scale, acq.microscope.medium_index, provenance, history)  # fmt: skip
+        return NeuralField(
+            self.encoding,
+            self.network,
+            state.best_params,
+            grid.bounds_um,
+            np.array(region),
+            grid.spacing_um,
+            state.output_scale,
+            acq.microscope.medium_index,
+            provenance,
+            history,
+        )
 
     # ---- parts of a step -----------------------------------------------------------------------
 
     def _iterate(self, checkpoint):
         state, schedule = self.state, self.schedule
+        if self._stop.asked and state.step == 0:
+            raise KeyboardInterrupt
         saved = time.perf_counter()
         while not self._stop.asked and schedule.share(state.step, state.seconds) < 1 and not self._settled():
             begun = time.perf_counter()
@@ -405,7 +455,10 @@ class Fit:
         if self.network.n_outputs == 1:
             target.imag = 0
         scale = 2 / max(float(np.vdot(target, target).real), 1e-30)
+        begun, allowed = time.perf_counter(), 0.25 * (self.schedule.budget_s or np.inf)
         for k in range(self.schedule.warm_steps):
+            if time.perf_counter() - begun > allowed:
+                break
             shift = self._shift(k)
             axes = self._axes(2, shift)
             outputs = cpu.grid_forward(self.encoding, self.network, state.params, *axes)
@@ -446,8 +499,8 @@ class Fit:
         other = [name for name in mine if mine[name] != theirs.get(name)]
         if other:
             raise InputError(
-                f"{path} belongs to a fit with other {' and '.join(other)}: resume with the same arguments, or "
-                "start anew without --resume"
+                f"{path} belongs to a fit with other {' and '.join(other)}: resume with the same "
+                "arguments, or start anew without --resume"
             )
         values = {name: arrays[name] if arrays[name].ndim else arrays[name].item() for name in names}
         return _State(**values, history={name: list(arrays[f"history_{name}"]) for name in _HISTORY})
@@ -564,6 +617,23 @@ def memory_need(shape, n_images, n_params=4_000_000) -> float:
     return volumes * voxels + images * pixels + 4 * 8 * n_params + 3e8
 
 
+def _check_memory(shape, n_images, encoding, network):
+    need, have = memory_need(shape, n_images, encoding.n_params + network.n_params), physical_memory()
+    if have is not None and need > have:
+        raise InputError(
+            f"a grid of {' x '.join(map(str, shape))} voxels needs about {need / 2**30:.1f} GiB, this machine "
+            f"has {have / 2**30:.1f}: use a larger DZ, a smaller region, or fewer images per step"
+        )
+
+
+def physical_memory() -> int | None:
+    """Bytes of memory of this machine, where the system tells."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
 def make_preset(name: str, absorption=True):
     """Published architectures: encoding and network.
 
@@ -574,8 +644,14 @@ def make_preset(name: str, absorption=True):
     if name not in shapes:
         raise InputError(f'there is no preset "{name}"; expected one of {", ".join(shapes)}')
     (depth, skip), encoding = shapes[name], Radial(angle_step_deg=9.0, xy_octaves=7, z_octaves=5)
-    return encoding, Network(encoding.n_features, width=208, depth=depth, skips=(skip,), slope=0.2,
-                             n_outputs=2 if absorption else 1)  # fmt: skip
+    return encoding, Network(
+        encoding.n_features,
+        width=208,
+        depth=depth,
+        skips=(skip,),
+        slope=0.2,
+        n_outputs=2 if absorption else 1,
+    )
 
 
 def _refine(contrast, stride, shift):
@@ -604,7 +680,7 @@ def _coarsen(gradient, stride, shift):
 
 
 def _quadrants(ny, nx, shift):
-    """Corners of an FFT below the Nyquist frequency, with the phase that takes a shift (in samples) back."""
+    """Corners of an FFT below the Nyquist frequency, with phases that take back a shift (in samples)."""
     phases = []
     for n, s in ((ny, shift[0]), (nx, shift[1])):
         phases.append(np.exp(-2j * np.pi * np.fft.fftfreq(n) * s).astype(np.complex64))

@@ -24,6 +24,7 @@ from scipy.fft import next_fast_len
 
 from fieldrx.errors import InputError
 
+_MOST_SLICES = 100_000
 _EDGE = 1e-6  # relative slack, so that a source given as exactly the objective's NA counts as inside
 
 
@@ -197,9 +198,12 @@ class Illumination:
 
     def multiplexed(self, groups, weights=None) -> Illumination:
         """Light several of today's images at once: one new image per group of image numbers."""
-        rows = [self.pattern[list(g)].sum(axis=0) if weights is None
-                else np.asarray(weights[k], float) @ self.pattern[list(g)]
-                for k, g in enumerate(groups)]  # fmt: skip
+        rows = [
+            self.pattern[list(g)].sum(axis=0)
+            if weights is None
+            else np.asarray(weights[k], float) @ self.pattern[list(g)]
+            for k, g in enumerate(groups)
+        ]
         return Illumination(self.sources_na, np.stack(rows))
 
     def extended(self, radius_na, n_points=7) -> Illumination:
@@ -321,8 +325,11 @@ class Grid:
 
     def to_dict(self) -> dict:
         """Plain numbers, for files."""
-        return {"shape": list(self.shape), "spacing_um": list(self.spacing_um),
-                "origin_um": list(self.origin_um)}  # fmt: skip
+        return {
+            "shape": list(self.shape),
+            "spacing_um": list(self.spacing_um),
+            "origin_um": list(self.origin_um),
+        }
 
 
 def slice_positions(depth) -> np.ndarray:
@@ -333,13 +340,15 @@ def slice_positions(depth) -> np.ndarray:
     Raises
     ------
     InputError
-        If the range is empty or a number is not finite.
+        If the range is empty, a number is not finite, or there are too many slices.
     """
     z0, z1, dz = (_number(v, "depth") for v in depth)
     if not z1 > z0 or not dz > 0:
         raise InputError(
             f"depth range {z0:g}:{z1:g}:{dz:g} is empty; expected Z0:Z1:DZ in um with Z0 < Z1 and DZ > 0"
         )
+    if (z1 - z0) / dz > _MOST_SLICES:
+        raise InputError(f"depth range {z0:g}:{z1:g}:{dz:g} has over {_MOST_SLICES} slices; use a larger DZ")
     return np.linspace(z0, z1, max(round((z1 - z0) / dz), 1) + 1)
 
 

@@ -16,7 +16,7 @@ from fieldrx.backends import cpu, cuda_unavailable
 from fieldrx.errors import InputError
 from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
-from fieldrx.fit import memory_need
+from fieldrx.fit import memory_need, physical_memory
 from fieldrx.io import check_file, load_npz, read_volume
 from fieldrx.optics import sampling_notes
 
@@ -51,6 +51,10 @@ def describe(path) -> list[tuple[str, str]]:
 def _describe_field(path):
     field = load_field(path)
     done, network = field.provenance, field.network
+    fitted = [f"with {done['model']}"] if "model" in done else []
+    fitted += [f"{done['steps_done']} steps, {done['seconds']:.0f} s"] if "steps_done" in done else []
+    fitted += [f"fieldrx {done['fieldrx']}"] if "fieldrx" in done else []
+    held = len(done.get("holdout", ()))
     ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", field.region_um, strict=True)]
     error = done.get("nrmse_holdout")
     rows = [
@@ -58,14 +62,15 @@ def _describe_field(path):
         ("region", ", ".join(ranges) + " um"),
         ("medium", f"index {field.medium_index:g}, contrast scale {field.output_scale:.3g}"),
         ("encoding", f"{type(field.encoding).__name__.lower()}, {field.encoding.n_features} features"),
-        ("network", f"{network.depth} x {network.width}, {network.activation}, skips {list(network.skips)}, "
-                    + ("index and absorption" if network.n_outputs > 1 else "index only")),
-        ("fitted", f"to {done['acquisition'] or 'an acquisition'} with {done['model']}, {done['steps_done']} steps, "
-                   f"{done['seconds']:.0f} s, fieldrx {done['fieldrx']}"),
-        ("held-out error", "nothing held out" if error is None else
-         f"{error:.4f} over {len(done['holdout'])} images, at step {done['best_step']}"),
-    ]  # fmt: skip
-    return rows + ([("interrupted", "yes: the fit had not ended")] if done["interrupted"] else [])
+        (
+            "network",
+            f"{network.depth} x {network.width}, {network.activation}, skips {list(network.skips)}, "
+            + ("index and absorption" if network.n_outputs > 1 else "index only"),
+        ),
+        ("fitted", f"to {done.get('name') or 'an acquisition'} {', '.join(fitted)}".rstrip()),
+        ("held-out error", "unknown" if error is None else f"{error:.4f} over {held} images"),
+    ]
+    return rows + ([("interrupted", "yes: the fit had not ended")] if done.get("interrupted") else [])
 
 
 def _describe_volume(path):
@@ -100,11 +105,14 @@ def _describe_acquisition(path):
     rows = [
         ("acquisition", acq.name or Path(path).name),
         ("images", images),
-        ("microscope", f"wavelength {scope.wavelength_um:g} um, NA {scope.objective_na:g}, medium "
-                       f"{scope.medium_index:g}, pixel {scope.pixel_size_um:.5g} um"),
+        (
+            "microscope",
+            f"wavelength {scope.wavelength_um:g} um, NA {scope.objective_na:g}, medium "
+            f"{scope.medium_index:g}, pixel {scope.pixel_size_um:.5g} um",
+        ),
         ("illumination", f"{light.n_sources} sources, NA {na.min():.3g} ... {na.max():.3g}"),
         ("held out", ", ".join(map(str, acq.holdout)) or "none named"),
-    ]  # fmt: skip
+    ]
     if acq.images is not None:
         valid = 1.0 if acq.mask is None else float(acq.mask.mean())
         rms = float(np.sqrt(np.mean((acq.images - 1.0) ** 2) / max(valid, 1e-12)))
@@ -131,7 +139,7 @@ def examine(n_images, shape) -> list[tuple[str, str, bool]]:
     rows.append(("threads", f"{numba.get_num_threads()} of {os.cpu_count()} cores", True))
     rows.append(("gpu", cuda_unavailable(), True))
     rows.append(_kernels())
-    need, have = memory_need(shape, n_images), _memory()
+    need, have = memory_need(shape, n_images), physical_memory()
     job = f"{n_images} images, {' x '.join(map(str, shape))} voxels: about {need / 2**30:.1f} GiB"
     if have is None:
         rows.append(("memory", job, True))
@@ -162,13 +170,6 @@ def _version(package, required):
         return version(package), True
     except PackageNotFoundError:
         return ("missing" if required else "not installed (optional)"), not required
-
-
-def _memory():
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def _size(path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import affine_transform, gaussian_filter, uniform_filter1d
+from scipy.ndimage import gaussian_filter
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.errors import InputError
@@ -66,7 +66,7 @@ def on_image_grid(volume: Volume, image_shape, microscope) -> tuple[np.ndarray, 
     """A volume on the grid on which images are modelled.
 
     The volume's own slices are kept; laterally voxels finer than the pixels are averaged over a pixel,
-    then interpolated linearly.
+    wider ones are interpolated linearly.
 
     Returns
     -------
@@ -78,24 +78,20 @@ def on_image_grid(volume: Volume, image_shape, microscope) -> tuple[np.ndarray, 
     if len(z) == 1:  # a range needs two ends; the second slice stays empty
         depth = (z[0], z[0] + volume.spacing_um[0], volume.spacing_um[0])
     grid = Grid.for_images(image_shape, microscope, depth)
-    contrast = np.asarray(volume.contrast, np.complex64)
-    for axis in (1, 2):
-        width = round(grid.spacing_um[axis] / volume.spacing_um[axis])
-        if width > 1:
-            parts = [
-                uniform_filter1d(p, width, axis=axis, mode="constant") for p in (contrast.real, contrast.imag)
-            ]
-            contrast = (parts[0] + 1j * parts[1]).astype(np.complex64)
+    rows, columns = (_means(grid.axis(k), grid.spacing_um[k], volume.grid, k) for k in (1, 2))
     out = np.zeros(grid.shape, np.complex64)
-    step = np.array(grid.spacing_um[1:]) / volume.spacing_um[1:]
-    offset = (np.array(grid.origin_um[1:]) - volume.origin_um[1:]) / volume.spacing_um[1:]
-    for k, plane in enumerate(contrast):
-        for part, target in ((plane.real, out[k].real), (plane.imag, out[k].imag)):
-            if part.any():
-                target[...] = affine_transform(
-                    part, step, offset, grid.shape[1:], order=1, mode="grid-constant"
-                )
+    for plane, target in zip(np.asarray(volume.contrast, np.complex64), out, strict=False):
+        target[...] = rows @ plane @ columns.T
     return out, grid
+
+
+def _means(points, pixel, voxels, axis):
+    """Weights (points, voxels): means over a pixel, or linear interpolation of voxels wider than that."""
+    spacing = voxels.spacing_um[axis]
+    width = max(pixel, spacing) / spacing
+    low = ((points - voxels.origin_um[axis]) / spacing + 0.5 - 0.5 * width)[:, None]
+    low = low - np.arange(voxels.shape[axis])
+    return ((np.clip(low + width, 0, 1) - np.clip(low, 0, 1)) / width).astype(np.float32)
 
 
 def cell_phantom(spacing_um=0.2, diameter_um=11.0, medium_index=1.335, peak_contrast=0.02, seed=0) -> Volume:

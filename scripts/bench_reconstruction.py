@@ -34,7 +34,7 @@ JOBS = {
 
 
 def closed_form(data, acquisition, depth, truth, model, holdout):
-    """Held-out and index error of the Tikhonov inversion, the regularisation from its own cross-validation."""
+    """Held-out and index error of the Tikhonov inversion at its best regularisation."""
     acq = fieldrx.read_acquisition(data / acquisition)
     train, held = split_images(acq, holdout)
     grid = Grid.for_images(acq.image_shape, acq.microscope, parse_depth(depth))
@@ -77,15 +77,33 @@ def command(data, acquisition, depth, truth, model, holdout):
     """The same from the command line, as a user would."""
     with tempfile.TemporaryDirectory() as folder:
         field = f"{folder}/field.npz"
-        job = [sys.executable, "-m", "fieldrx", "reconstruct", str(data / acquisition), "--depth", depth, "--holdout",
-               str(holdout), "--model", model, "-o", field, "--quiet"]  # fmt: skip
+        job = [
+            sys.executable,
+            "-m",
+            "fieldrx",
+            "reconstruct",
+            str(data / acquisition),
+            "--depth",
+            depth,
+            "--holdout",
+            str(holdout),
+            "--model",
+            model,
+            "-o",
+            field,
+            "--quiet",
+        ]
         begun = time.perf_counter()
         subprocess.run(job, check=True)
         seconds = time.perf_counter() - begun
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
         extra = ["--truth", str(data / truth)] if truth else []
-        done = subprocess.run([sys.executable, "-m", "fieldrx", "evaluate", field, str(data / acquisition), *extra],
-                              check=True, capture_output=True, text=True)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-m", "fieldrx", "evaluate", field, str(data / acquisition), *extra],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         size = os.path.getsize(field) / 1e6
     return json.loads(done.stdout) | {"seconds": seconds, "memory_gib": memory, "field_mb": size}
 
@@ -98,19 +116,23 @@ def main():
     parser.add_argument("--holdout", type=float, default=0.2)
     parser.add_argument("--record", action="store_true", help=f"append to {RECORD.name}")
     options = parser.parse_args()
-    lines = [f"# fieldrx {fieldrx.__version__}, {platform.processor() or platform.machine()}, "
-             f"{os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}",
-             f"{'data':<7}{'model':<7}{'method':<14}{'held out':>10}{'index':>8}{'time s':>8}{'GiB':>6}{'MB':>6}"]  # fmt: skip
+    lines = [
+        f"# fieldrx {fieldrx.__version__}, {platform.processor() or platform.machine()}, "
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}",
+        f"{'data':<7}{'model':<7}{'method':<14}{'held out':>10}{'index':>8}{'time s':>8}{'GiB':>6}{'MB':>6}",
+    ]
     for name in [options.only] if options.only else JOBS:
         job = (options.data, *JOBS[name], options.model, options.holdout)
         closed, fitted = closed_form(*job), command(*job)
         for method, r in (("closed form", closed), ("neural field", fitted)):
             index = f"{r['index_nrmse']:.3f}" if "index_nrmse" in r else "-"
             memory = f"{r['memory_gib']:.1f}{r['field_mb']:6.1f}" if "field_mb" in r else f"-{'-':>6}"
-            lines.append(f"{name:<7}{options.model:<7}{method:<14}{r['nrmse_holdout']:>10.4f}{index:>8}"
-                         f"{r['seconds']:>8.0f}{memory:>12}")  # fmt: skip
-        lines.append(f"{name}: held-out error of the field is {fitted['nrmse_holdout'] / closed['nrmse_holdout']:.3f} "
-                     "times that of the closed form")  # fmt: skip
+            lines.append(
+                f"{name:<7}{options.model:<7}{method:<14}{r['nrmse_holdout']:>10.4f}{index:>8}"
+                f"{r['seconds']:>8.0f}{memory:>12}"
+            )
+        ratio = fitted["nrmse_holdout"] / closed["nrmse_holdout"]
+        lines.append(f"{name}: held-out error of the field is {ratio:.3f} times that of the closed form")
     print("\n".join(lines))
     if options.record:
         RECORD.parent.mkdir(exist_ok=True)

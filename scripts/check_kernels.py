@@ -13,7 +13,15 @@ import tempfile
 from pathlib import Path
 
 KERNELS = Path(__file__).resolve().parent.parent / "kernels"
-FLAGS = ["-std=c++17", "-ftz=true", "-cubin", "-Xptxas", "-v,-warn-spills,-warn-lmem-usage", "-Werror", "all-warnings"]
+FLAGS = [
+    "-std=c++17",
+    "-ftz=true",
+    "-cubin",
+    "-Xptxas",
+    "-v,-warn-spills,-warn-lmem-usage",
+    "-Werror",
+    "all-warnings",
+]
 
 
 def main():
@@ -31,7 +39,9 @@ def main():
             for arch in ("sm_80", "sm_90"):
                 command = [nvcc, *FLAGS, f"-arch={arch}", "-o", f"{folder}/out.cubin", str(source)]
                 run = subprocess.run(command, capture_output=True, text=True)
-                print(f"{source.name} {arch}: {'ok' if run.returncode == 0 else 'FAILED'}\n{run.stderr}", end="")
+                print(
+                    f"{source.name} {arch}: {'ok' if run.returncode == 0 else 'FAILED'}\n{run.stderr}", end=""
+                )
                 failed += run.returncode != 0
     return 1 if failed else 0
 

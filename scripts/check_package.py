@@ -1,6 +1,6 @@
 """Build wheel and sdist and check what is in them, the kernels and their package included.
 
-    python scripts/check_package.py
+python scripts/check_package.py
 """
 
 import subprocess
@@ -11,21 +11,31 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-WANTED = ["fieldrx/cli.py", "fieldrx/backends/cpu/born.py", "fieldrx/field/network.py", "fieldrx/models/born.py"]
+WANTED = [
+    "fieldrx/cli.py",
+    "fieldrx/backends/cpu/born.py",
+    "fieldrx/field/network.py",
+    "fieldrx/models/born.py",
+]
 
 
 def main():
     kernels = [p.name for p in (ROOT / "kernels").iterdir() if p.suffix in (".py", ".cu", ".cuh")]
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "build", "--outdir", folder, str(ROOT)], check=True,
-                       stdout=subprocess.DEVNULL)  # fmt: skip
+        subprocess.run(
+            [sys.executable, "-m", "build", "--outdir", folder, str(ROOT)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         wheel, sdist = (next(Path(folder).glob(f"*.{ending}")) for ending in ("whl", "tar.gz"))
         with zipfile.ZipFile(wheel) as archive:
             in_wheel = set(archive.namelist())
         with tarfile.open(sdist) as archive:
             in_sdist = {name.split("/", 1)[-1] for name in archive.getnames()}
     missing = [name for name in WANTED + [f"fieldrx/kernels/{k}" for k in kernels] if name not in in_wheel]
-    missing += [name for name in WANTED + [f"kernels/{k}" for k in kernels] + ["LICENSE"] if name not in in_sdist]
+    missing += [
+        name for name in WANTED + [f"kernels/{k}" for k in kernels] + ["LICENSE"] if name not in in_sdist
+    ]
     print(f"wheel: {len(in_wheel)} files, sdist: {len(in_sdist)} files, missing: {missing or 'none'}")
     return 1 if missing else 0
 

@@ -1,4 +1,4 @@
-"""The first-Born model written plainly in float64, one slice and one source at a time (PHYSICS of the model)."""
+"""The first-Born model written plainly in float64, one slice and one source at a time ."""
 
 import numpy as np
 

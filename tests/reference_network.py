@@ -23,8 +23,7 @@ def features_and_taps(encoding, params, points):
         columns = []
         for coordinate, count in zip((z, y, x), octaves, strict=True):
             for octave in range(count):
-                columns += [np.sin(2**octave * np.pi * coordinate),
-                            np.cos(2**octave * np.pi * coordinate)]
+                columns += [np.sin(2**octave * np.pi * coordinate), np.cos(2**octave * np.pi * coordinate)]
         return np.stack(columns, 1), None
     assert isinstance(encoding, Fourier)
     sigmas = [encoding.sigma_z, encoding.sigma_y, encoding.sigma_x]
@@ -49,7 +48,7 @@ def _hash(encoding, params, points):
     for rz, ry, rx in encoding.resolutions:
         dense = rz * ry * rx <= 2**encoding.log2_table_size
         size = rz * ry * rx if dense else 2**encoding.log2_table_size
-        table = params[start:start + size * n_features].reshape(size, n_features)
+        table = params[start : start + size * n_features].reshape(size, n_features)
         place = np.clip((points + 1) / 2, 0, 1) * (np.array([rz, ry, rx]) - 1)
         cell = np.minimum(np.floor(place), np.array([rz, ry, rx]) - 2).astype(int)
         upper = place - cell
@@ -73,8 +72,8 @@ def _hash(encoding, params, points):
 def _hash_gradient(encoding, taps, d_features, gradient):
     n_features = encoding.n_features_per_level
     for level, (start, size, entries, weights) in enumerate(taps):
-        d = d_features[:, level * n_features:(level + 1) * n_features]
-        table = gradient[start:start + size * n_features].reshape(size, n_features)
+        d = d_features[:, level * n_features : (level + 1) * n_features]
+        table = gradient[start : start + size * n_features].reshape(size, n_features)
         np.add.at(table, entries, weights[..., None] * d[:, None, :])
 
 
@@ -89,10 +88,10 @@ def _activate(network, v):
 def forward_and_gradient(encoding, network, params, points, d_out=None, gain=None):
     """Value (n, n_outputs), and the gradient of sum(d_out * value) if d_out is given."""
     params = np.asarray(params, np.float64)
-    features, taps = features_and_taps(encoding, params[:encoding.n_params], points)
+    features, taps = features_and_taps(encoding, params[: encoding.n_params], points)
     gain = np.ones(encoding.n_features) if gain is None else np.asarray(gain, np.float64)
     features = features * gain
-    named = network.unpack(params[encoding.n_params:])
+    named = network.unpack(params[encoding.n_params :])
     inputs, derivatives, h = [], [], None
     for layer in range(network.depth):
         if layer == 0:
@@ -110,7 +109,7 @@ def forward_and_gradient(encoding, network, params, points, d_out=None, gain=Non
         return out
 
     gradient = np.zeros(params.size)
-    d_named = network.unpack(gradient[encoding.n_params:])
+    d_named = network.unpack(gradient[encoding.n_params :])
     d, d_features = np.asarray(d_out, np.float64), np.zeros_like(features)
     for layer in range(network.depth, -1, -1):
         if layer < network.depth:
@@ -121,8 +120,8 @@ def forward_and_gradient(encoding, network, params, points, d_out=None, gain=Non
         if layer == 0:
             d_features += d
         elif layer in network.skips:
-            d_features += d[:, network.width:]
-            d = d[:, :network.width]
+            d_features += d[:, network.width :]
+            d = d[:, : network.width]
     if taps is not None:
         _hash_gradient(encoding, taps, d_features * gain, gradient)
     return out, gradient
@@ -133,8 +132,8 @@ def away_from_kinks(encoding, network, params, points, gain, margin=2e-5):
     if network.activation == "sine":
         return np.ones(len(points), bool)
     params = np.asarray(params, np.float64)
-    features, _ = features_and_taps(encoding, params[:encoding.n_params], points)
-    features, named = features * gain, network.unpack(params[encoding.n_params:])
+    features, _ = features_and_taps(encoding, params[: encoding.n_params], points)
+    features, named = features * gain, network.unpack(params[encoding.n_params :])
     clear, h = np.ones(len(points), bool), features[:, :0]
     for layer in range(network.depth):
         if layer == 0 or layer in network.skips:

@@ -141,24 +141,27 @@ def test_table_gradient_on_a_grid_is_the_adjoint_of_the_features(encoding):
     assert abs(left - right) < 1e-5 * scale
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda: Radial(angle_step_deg=0), "angle_step_deg"),
-    (lambda: Radial(xy_octaves=2.5), "xy_octaves"),
-    (lambda: Positional(0, 0, 0), "at least one octave"),
-    (lambda: Positional(1, -1, 0), "y_octaves"),
-    (lambda: Fourier(0, 1, 1, 1), "n_frequencies"),
-    (lambda: Fourier(3, 1, 0, 1), "sigma_y"),
-    (lambda: Hash(()), "resolutions"),
-    (lambda: Hash(((3, 4),)), "resolutions"),
-    (lambda: Hash(((1, 4, 4),)), "resolution"),
-    (lambda: Hash(((4, 4, 4),), 40), "log2_table_size"),
-    (lambda: Hash.geometric((1, 2, 2), (4, 4, 4), 3), "coarsest_zyx"),
-    (lambda: Identity(0), "n_features"),
-    (lambda: encoding_from_dict({"kind": "spherical"}), "spherical"),
-    (lambda: encoding_from_dict({"kind": "identity"}), "n_features"),
-    (lambda: encode(Positional(1, 1, 1), np.zeros(0), np.zeros((4, 2))), r"\(n, 3\)"),
-    (lambda: encode(Positional(1, 1, 1), np.zeros(3), np.zeros((4, 3))), "params"),
-])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: Radial(angle_step_deg=0), "angle_step_deg"),
+        (lambda: Radial(xy_octaves=2.5), "xy_octaves"),
+        (lambda: Positional(0, 0, 0), "at least one octave"),
+        (lambda: Positional(1, -1, 0), "y_octaves"),
+        (lambda: Fourier(0, 1, 1, 1), "n_frequencies"),
+        (lambda: Fourier(3, 1, 0, 1), "sigma_y"),
+        (lambda: Hash(()), "resolutions"),
+        (lambda: Hash(((3, 4),)), "resolutions"),
+        (lambda: Hash(((1, 4, 4),)), "resolution"),
+        (lambda: Hash(((4, 4, 4),), 40), "log2_table_size"),
+        (lambda: Hash.geometric((1, 2, 2), (4, 4, 4), 3), "coarsest_zyx"),
+        (lambda: Identity(0), "n_features"),
+        (lambda: encoding_from_dict({"kind": "spherical"}), "spherical"),
+        (lambda: encoding_from_dict({"kind": "identity"}), "n_features"),
+        (lambda: encode(Positional(1, 1, 1), np.zeros(0), np.zeros((4, 2))), r"\(n, 3\)"),
+        (lambda: encode(Positional(1, 1, 1), np.zeros(3), np.zeros((4, 3))), "params"),
+    ],
+)
 def test_a_mistake_is_one_clear_line(make, words):
     with pytest.raises(InputError, match=words) as caught:
         make()

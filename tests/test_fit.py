@@ -322,14 +322,14 @@ def test_field_of_a_fit(tmp_path):
     told = []
     field = tiny.fit(acq, callback=told.append).run()
     assert field.region_um == pytest.approx(np.array([(-1, 1), (0, 23 * 0.25), (0, 19 * 0.25)]))
-    assert field.fit_spacing_um == (0.5, 0.25, 0.25)
+    assert field.spacing_um == (0.5, 0.25, 0.25)
     assert field.volume().contrast.shape == (5, *tiny.SHAPE)
     assert (field.bounds_um[:, 0] < field.region_um[:, 0]).all()
     assert [p.done for p in told if p.stage == "fit"] == [1, 2, 3, 4]
     assert [p.done for p in told if p.stage == "warm start"] == [1, 2, 3]
     assert {p.stage for p in told} == {"closed form", "warm start", "fit"}
-    assert field.provenance["acquisition"] == "tiny"
-    assert field.provenance["n_images"] == 6
+    assert field.provenance["name"] == "tiny"
+    assert field.provenance["acquisition"] == tiny.acquisition().fingerprint()
     assert [len(field.history[k]) for k in ("loss", "prior", "seconds", "holdout")] == [4, 4, 4, 5]
     assert (np.diff(field.history["seconds"]) > 0).all()
     field.save(tmp_path / "f.npz")
@@ -512,3 +512,27 @@ def test_output_scale_and_bounds_are_those_of_the_field():
                                *normalised(fit.grid.axes, fit.grid.bounds_um))  # fmt: skip
     assert isinstance(field, NeuralField)
     assert np.array_equal(field.on_axes(*fit.grid.axes), to_contrast(outputs, field.output_scale))
+
+
+def test_resume_with_other_images_is_refused(tmp_path):
+    tiny.fit(callback=stop_after("fit", 2)).run(tmp_path / "c.npz")
+    acq = tiny.acquisition()
+    other = Acquisition(2 - acq.images, acq.illumination, acq.microscope, holdout=acq.holdout, name=acq.name)
+    with pytest.raises(InputError, match="other acquisition"):
+        tiny.fit(other).run(tmp_path / "c.npz", resume=True)
+
+
+def test_optics_alone_cannot_be_fitted():
+    with pytest.raises(InputError, match="no images"):
+        Fit(Acquisition(None, tiny.LIGHT, tiny.SCOPE), tiny.DEPTH)
+
+
+@pytest.mark.parametrize("rate", [np.nan, -1.0])
+def test_wrong_rates(rate):
+    with pytest.raises(InputError, match="learning_rate"):
+        Schedule(learning_rate=rate)
+
+
+def test_a_grid_beyond_the_memory_is_refused():
+    with pytest.raises(InputError, match="GiB"):
+        Fit(tiny.acquisition(), (-20000.0, 20000.0, 0.5))

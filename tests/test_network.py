@@ -22,8 +22,14 @@ NETWORKS = [
     dict(width=1, depth=2, n_outputs=1),
 ]
 HASH = Hash(((3, 4, 5), (9, 12, 7), (17, 31, 22)), 9)
-ENCODINGS = [Identity(13), Identity(32), Radial(40.0, 3, 2), Positional(2, 3, 4),
-             Fourier(9, 1.0, 2.0, 3.0), HASH]
+ENCODINGS = [
+    Identity(13),
+    Identity(32),
+    Radial(40.0, 3, 2),
+    Positional(2, 3, 4),
+    Fourier(9, 1.0, 2.0, 3.0),
+    HASH,
+]
 
 
 def relative(a, b):
@@ -108,8 +114,11 @@ def test_grid_axes_in_any_order(direction):
     rng = np.random.default_rng(4)
     axes = [np.linspace(-1, 1, n).astype("f4") for n in (7, 20, 9)]
     d_out = rng.normal(size=(2, 7, 20, 9)).astype("f4")
-    order = {"ascending": lambda n: np.arange(n), "descending": lambda n: np.arange(n)[::-1],
-             "shuffled": rng.permutation}[direction]
+    order = {
+        "ascending": lambda n: np.arange(n),
+        "descending": lambda n: np.arange(n)[::-1],
+        "shuffled": rng.permutation,
+    }[direction]
     orders = [order(len(axis)) for axis in axes]
     value = grid_forward(HASH, network, params, *axes)
     gradient = grid_backward(HASH, network, params, *axes, d_out)
@@ -141,14 +150,17 @@ def test_directional_derivative(encoding, options):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    n_inputs=st.integers(1, 50), width=st.integers(1, 70), depth=st.integers(1, 5),
-    n_outputs=st.integers(1, 20), n=st.integers(1, 400),
-    activation=st.sampled_from(["leaky_relu", "relu"]), data=st.data(),
+    n_inputs=st.integers(1, 50),
+    width=st.integers(1, 70),
+    depth=st.integers(1, 5),
+    n_outputs=st.integers(1, 20),
+    n=st.integers(1, 400),
+    activation=st.sampled_from(["leaky_relu", "relu"]),
+    data=st.data(),
 )
 def test_any_shape(n_inputs, width, depth, n_outputs, n, activation, data):
     skips = data.draw(st.sets(st.integers(1, max(1, depth - 1))) if depth > 1 else st.just(set()))
-    options = dict(width=width, depth=depth, n_outputs=n_outputs, activation=activation,
-                   skips=tuple(skips))
+    options = dict(width=width, depth=depth, n_outputs=n_outputs, activation=activation, skips=tuple(skips))
     encoding = Identity(n_inputs)
     network, params, points, d_out, gain = problem(encoding, options, n)
     value, gradient = forward_and_gradient(encoding, network, params, points, d_out, gain)
@@ -178,8 +190,7 @@ def test_decaf_networks(depth, skip):
     fan_ins[skip] += 290
     fan_outs = [208] * depth + [2]
     assert network.layer_shapes() == list(zip(fan_ins, fan_outs, strict=True))
-    weights = [rng.normal(0, np.sqrt(1.9 / i), (i, o))
-               for i, o in zip(fan_ins, fan_outs, strict=True)]
+    weights = [rng.normal(0, np.sqrt(1.9 / i), (i, o)) for i, o in zip(fan_ins, fan_outs, strict=True)]
     biases = [rng.normal(0, 0.1, o) for o in fan_outs]
     named = {f"weight_{i}": w for i, w in enumerate(weights)}
     named |= {f"bias_{i}": b for i, b in enumerate(biases)}
@@ -208,8 +219,14 @@ def test_inputs_stay_untouched_and_any_layout_works():
     network, params, points, d_out, gain = problem(Identity(13), dict(width=20, depth=2), 300)
     plain = field_backward(Identity(13), network, params, points, d_out, gain)
     before = [a.copy() for a in (params, points, d_out, gain)]
-    again = field_backward(Identity(13), network, params.astype("f8"), np.asfortranarray(points),
-                           d_out.astype("f8"), gain.tolist())
+    again = field_backward(
+        Identity(13),
+        network,
+        params.astype("f8"),
+        np.asfortranarray(points),
+        d_out.astype("f8"),
+        gain.tolist(),
+    )
     np.testing.assert_array_equal(again, plain)
     for array, copy in zip((params, points, d_out, gain), before, strict=True):
         np.testing.assert_array_equal(array, copy)
@@ -237,23 +254,32 @@ def test_initial_sizes():
         assert 0.01 < value.std() < 0.5
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda: Network(0), "n_inputs"),
-    (lambda: Network(3, width=2.5), "width"),
-    (lambda: Network(3, depth=2, skips=(2,)), "skips"),
-    (lambda: Network(3, activation="tanh"), "activation"),
-    (lambda: Network(3, slope=-1), "slope"),
-    (lambda: Network(3, omega=0), "omega"),
-    (lambda: Network.from_dict({"width": 3}), "n_inputs"),
-    (lambda: Network(3).unpack(np.zeros(4)), "parameters"),
-    (lambda: Network(3).pack({}), "weight_0"),
-    (lambda: field_forward(Identity(4), Network(3), np.zeros(9), np.zeros((1, 4))), "n_inputs"),
-    (lambda: field_forward(Identity(3), Network(3), np.zeros(9), np.zeros((1, 3))), "params"),
-    (lambda: grid_forward(Identity(3), Network(3), np.zeros(Network(3).n_params), [0], [0], [0]),
-     "Identity"),
-    (lambda: field_backward(Identity(3), Network(3), np.zeros(Network(3).n_params),
-                            np.zeros((5, 3)), np.zeros((4, 2))), "d_out"),
-])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: Network(0), "n_inputs"),
+        (lambda: Network(3, width=2.5), "width"),
+        (lambda: Network(3, depth=2, skips=(2,)), "skips"),
+        (lambda: Network(3, activation="tanh"), "activation"),
+        (lambda: Network(3, slope=-1), "slope"),
+        (lambda: Network(3, omega=0), "omega"),
+        (lambda: Network.from_dict({"width": 3}), "n_inputs"),
+        (lambda: Network(3).unpack(np.zeros(4)), "parameters"),
+        (lambda: Network(3).pack({}), "weight_0"),
+        (lambda: field_forward(Identity(4), Network(3), np.zeros(9), np.zeros((1, 4))), "n_inputs"),
+        (lambda: field_forward(Identity(3), Network(3), np.zeros(9), np.zeros((1, 3))), "params"),
+        (
+            lambda: grid_forward(Identity(3), Network(3), np.zeros(Network(3).n_params), [0], [0], [0]),
+            "Identity",
+        ),
+        (
+            lambda: field_backward(
+                Identity(3), Network(3), np.zeros(Network(3).n_params), np.zeros((5, 3)), np.zeros((4, 2))
+            ),
+            "d_out",
+        ),
+    ],
+)
 def test_a_mistake_is_one_clear_line(make, words):
     with pytest.raises(InputError, match=words) as caught:
         make()

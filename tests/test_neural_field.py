@@ -82,7 +82,9 @@ def test_zoom_shows_no_facets(smooth):
     network = Network(encoding.n_features, width=8, depth=1, activation="sine", omega=1.0)
     params = np.random.default_rng(1).standard_normal(encoding.n_params + network.n_params)
     bounds = np.array([(-1.0, 1.0)] * 3)
-    field = NeuralField(encoding, network, params.astype(np.float32), bounds, bounds, 1.0, 1.33)
+    field = NeuralField(
+        encoding, network, params.astype(np.float32), bounds, bounds, (1.0, 1.0, 1.0), 1.0, 1.33
+    )
 
     def largest_step_of_slope(n):
         x = np.linspace(-0.9, 0.9, n)
@@ -225,6 +227,33 @@ def test_waves_round_trip(tmp_path):
     network = Network(encoding.n_features, width=8, depth=3, skips=(2,))
     bounds = np.array([(-1.0, 1.0)] * 3)
     params = np.random.default_rng(2).standard_normal(network.n_params).astype(np.float32)
-    field = NeuralField(encoding, network, params, bounds, bounds, 1.0, 1.5)
+    field = NeuralField(encoding, network, params, bounds, bounds, (1.0, 1.0, 1.0), 1.0, 1.5)
     field.save(tmp_path / "f.npz")
     assert load_field(tmp_path / "f.npz")([0.1, 0.2, 0.3]) == field([0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": "one"},
+        {"version": np.ones(3, int)},
+        {"encoding": "[]"},
+        {"bounds_um": np.zeros((2, 2))},
+        {"bounds_um": np.zeros((3, 2))},
+        {"region_um": np.zeros(2)},
+        {"spacing_um": np.zeros(3)},
+        {"provenance": "[]"},
+        {"bias_0": np.full(16, np.nan, np.float32)},
+    ],
+)
+def test_damaged_values_are_one_error(tmp_path, changes):
+    with pytest.raises(InputError, match=r"changed\.npz"):
+        load_field(saved(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    "options", [{"spacing": 1e-30}, {"spacing": (1, 2)}, {"region": [(0, 1), (0, np.inf), (0, 1)]}]
+)
+def test_impossible_grids(options):
+    with pytest.raises(InputError):
+        tiny.field().grid(**options)

@@ -25,7 +25,12 @@ def centroid(contrast, grid):
 
 
 # as fine as the pixels of 0.25 um, and finer, different along y and x, with an origin off the pixels
-SPACINGS = [((0.4, 0.25, 0.25), (-0.5, -1.0, -2.0)), ((0.4, 0.083, 0.05), (0.3, -0.57, -0.92))]
+SPACINGS = [
+    ((0.4, 0.25, 0.25), (-0.5, -1.0, -2.0)),
+    ((0.4, 0.083, 0.05), (0.3, -0.57, -0.92)),
+    ((0.4, 0.083, 0.11), (0.3, -0.57, -0.92)),
+    ((0.4, 0.125, 0.17), (0.3, -0.57, -0.92)),
+]
 
 
 @pytest.mark.parametrize(("spacing", "origin"), SPACINGS)
@@ -156,3 +161,11 @@ def test_invented_cell():
     again, other = (cell_phantom(0.4, 8, peak_contrast=0.02, seed=s).contrast for s in (1, 2))
     assert np.array_equal(again, cell.contrast)
     assert not np.array_equal(other, cell.contrast)
+
+
+@pytest.mark.parametrize("row", [0, 20])
+def test_one_voxel_keeps_its_integral_at_any_ratio(row):
+    fine = np.zeros((2, 45, 39))
+    fine[1, row, 13] = 1
+    contrast, _ = on_image_grid(Volume(fine, (0.5, 0.1, 0.17), (0, 0, 0), 1.33), tiny.SHAPE, tiny.SCOPE)
+    assert contrast.real.sum() * 0.25**2 == pytest.approx(0.1 * 0.17, rel=1e-5)

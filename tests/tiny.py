@@ -49,7 +49,7 @@ def field(seed=0, n_outputs=2, **options):
         "region_um": np.array([(-1.0, 1.0), (0.0, 5.75), (0.0, 4.75)]),
         "output_scale": 0.004,
         "medium_index": SCOPE.medium_index,
-        "provenance": {"grid": {"spacing_um": [0.5, 0.25, 0.25]}},
+        "spacing_um": (0.5, 0.25, 0.25),
         "history": {"loss": np.array([0.3, 0.2])},
     } | options
     return NeuralField(ENCODING, network, params, **given)

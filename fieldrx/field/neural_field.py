@@ -13,6 +13,7 @@ output_scale        contrast per unit of the network's output
 medium_index        n0
 bounds_um           (3, 2): domain, mapped to [-1, 1] per axis; outside it the contrast is 0
 region_um           (3, 2): first and last voxel centre of what the images show
+spacing_um          (3,): voxel spacing (dz, dy, dx) at which the field was fitted
 provenance          JSON text: versions, arguments, optics, final errors
 history_*           float arrays: the course of the fit
 ==================  ==============================================================================
@@ -29,13 +30,25 @@ from fieldrx.backends import cpu
 from fieldrx.errors import InputError
 from fieldrx.field.encodings import encoding_from_dict
 from fieldrx.field.network import Network
-from fieldrx.io import Volume, load_npz, save_npz
+from fieldrx.io import Volume, load_npz, one_line, save_npz
 from fieldrx.optics import Grid
 
 FORMAT, VERSION = "fieldrx-field", 1
-_KEYS = ("format", "version", "encoding", "network", "table", "output_scale", "medium_index",
-         "bounds_um", "region_um", "provenance")  # fmt: skip
+_KEYS = (
+    "format",
+    "version",
+    "encoding",
+    "network",
+    "table",
+    "output_scale",
+    "medium_index",
+    "bounds_um",
+    "region_um",
+    "spacing_um",
+    "provenance",
+)
 _BLOCK = 1 << 20  # points evaluated at once
+_MOST_VOXELS = 2**36  # of a volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +65,8 @@ class NeuralField:
         Domain along z, y and x [um].
     region_um : array, shape (3, 2)
         First and last voxel centre of the measured region, the default of :meth:`volume` [um].
+    spacing_um : (float, float, float)
+        Voxel spacing (dz, dy, dx) of the fit, the default of :meth:`volume` [um].
     output_scale : float
         Index contrast per unit of the network's output.
     medium_index : float
@@ -60,6 +75,11 @@ class NeuralField:
         JSON values: how the field came to be.
     history : dict of arrays
         The course of the fit.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree or a number is not finite.
     """
 
     encoding: object
@@ -67,10 +87,34 @@ class NeuralField:
     params: np.ndarray
     bounds_um: np.ndarray
     region_um: np.ndarray
+    spacing_um: tuple[float, float, float]
     output_scale: float
     medium_index: float
     provenance: dict = field(default_factory=dict)
     history: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        shapes = {
+            "params": (self.encoding.n_params + self.network.n_params,),
+            "bounds_um": (3, 2),
+            "region_um": (3, 2),
+            "spacing_um": (3,),
+            "output_scale": (),
+            "medium_index": (),
+        }
+        for name, shape in shapes.items():
+            value = np.asarray(getattr(self, name))
+            if value.shape != shape or not np.isfinite(value).all():
+                raise InputError(f"{name} must be finite numbers of shape {shape}; got shape {value.shape}")
+        bounds, region = np.asarray(self.bounds_um), np.asarray(self.region_um)
+        if not (bounds[:, 0] < bounds[:, 1]).all() or not (region[:, 0] <= region[:, 1]).all():
+            raise InputError(f"bounds_um {bounds.tolist()} and region_um {region.tolist()} must grow")
+        if not min(self.spacing_um) > 0 or not self.medium_index > 0:
+            raise InputError(
+                f"spacing_um {self.spacing_um} and medium_index {self.medium_index} must be positive"
+            )
+        if not isinstance(self.provenance, dict):
+            raise InputError(f"provenance is a {type(self.provenance).__name__}; expected a dict")
 
     def __call__(self, points) -> np.ndarray:
         """Complex refractive index at any points.
@@ -98,8 +142,12 @@ class NeuralField:
         inside = np.flatnonzero(((flat >= self.bounds_um[:, 0]) & (flat <= self.bounds_um[:, 1])).all(1))
         for first in range(0, len(inside), _BLOCK):
             block = inside[first : first + _BLOCK]
-            values = cpu.field_forward(self.encoding, self.network, self.params,
-                                       np.stack(normalised(flat[block].T, self.bounds_um), axis=1))  # fmt: skip
+            values = cpu.field_forward(
+                self.encoding,
+                self.network,
+                self.params,
+                np.stack(normalised(flat[block].T, self.bounds_um), axis=1),
+            )
             out[block] = to_contrast(values.T, self.output_scale)
         return out.reshape(points.shape[:-1])
 
@@ -148,28 +196,28 @@ class NeuralField:
         """The grid that :meth:`volume` samples; parameters as there."""
         if spacing is not None and shape is not None:
             raise InputError("give a spacing or a shape, not both")
-        region = np.asarray(self.region_um if region is None else region, np.float64)
-        if region.shape != (3, 2) or not (region[:, 1] >= region[:, 0]).all():
-            raise InputError(
-                f"region {region.tolist()} is not three ranges first <= last, along z, y and x in um"
-            )
-        length = region[:, 1] - region[:, 0]
+        region = _numbers(self.region_um if region is None else region, (6,), "three ranges first <= last")
+        first, length = region[::2], region[1::2] - region[::2]
+        if not (np.isfinite(length).all() and length.min() >= 0):
+            raise InputError(f"region {region.tolist()} is not three ranges first <= last, in um")
         if shape is not None:
-            shape = np.asarray(shape, int)
-            if shape.shape != (3,) or shape.min() < 1:
-                raise InputError(f"shape {shape.tolist()} is not three positive numbers (nz, ny, nx)")
-            step = np.where(shape > 1, length / np.maximum(shape - 1, 1), 1.0)
-            return Grid(tuple(shape), tuple(np.where(step > 0, step, 1.0)), tuple(region[:, 0]))
-        step = np.broadcast_to(np.asarray(self.fit_spacing_um if spacing is None else spacing, float), 3)
+            count = _numbers(shape, (3,), "three positive numbers (nz, ny, nx)").astype(int)
+            if count.min() < 1:
+                raise InputError(f"shape {count.tolist()} is not three positive numbers (nz, ny, nx)")
+            step = length / np.maximum(count - 1, 1)
+            return Grid(tuple(count), tuple(np.where(step > 0, step, 1.0)), tuple(first))
+        step = np.broadcast_to(
+            _numbers(self.spacing_um if spacing is None else spacing, (1, 3), "one or three numbers in um"), 3
+        )
         if not (np.isfinite(step).all() and step.min() > 0):
             raise InputError(f"spacing {step.tolist()} um must be positive")
-        count = np.floor(length / step * (1 + 1e-9) + 1e-6).astype(int) + 1
-        return Grid(tuple(count), tuple(step), tuple(region[:, 0]))
-
-    @property
-    def fit_spacing_um(self) -> tuple[float, float, float]:
-        """Voxel spacing (dz, dy, dx) at which the field was fitted [um]."""
-        return tuple(self.provenance["grid"]["spacing_um"])
+        count = np.floor(length / step * (1 + 1e-9) + 1e-6) + 1
+        if np.prod(count) > _MOST_VOXELS:
+            raise InputError(
+                f"spacing {step.tolist()} um gives {' x '.join(f'{n:.4g}' for n in count)} voxels; expected "
+                f"at most {_MOST_VOXELS:.0e}: use a larger spacing or a smaller region"
+            )
+        return Grid(tuple(count.astype(int)), tuple(step), tuple(first))
 
     def save(self, path) -> None:
         """Write the field file; an interruption leaves the old one."""
@@ -189,6 +237,7 @@ class NeuralField:
             "medium_index": np.array(self.medium_index),
             "bounds_um": np.asarray(self.bounds_um),
             "region_um": np.asarray(self.region_um),
+            "spacing_um": np.asarray(self.spacing_um),
             "provenance": np.array(json.dumps(self.provenance)),
             **{f"history_{name}": np.asarray(values) for name, values in self.history.items()},
         }
@@ -205,10 +254,11 @@ def load_field(path) -> NeuralField:
     arrays = load_npz(path, "field", _KEYS)
     if str(arrays["format"]) != FORMAT:
         raise InputError(f'{path} has format "{arrays["format"]}"; expected "{FORMAT}"')
-    if int(arrays["version"]) != VERSION:
+    version = arrays["version"]
+    if version.shape != () or version.item() != VERSION:
         raise InputError(
-            f"{path} is a field file of version {int(arrays['version'])}; this fieldrx reads version "
-            f"{VERSION}: update fieldrx, or fit again"
+            f"{path} is a field file of version {version}; this fieldrx reads version {VERSION}: update "
+            "fieldrx, or fit again"
         )
     try:
         encoding = encoding_from_dict(json.loads(str(arrays["encoding"])))
@@ -222,13 +272,25 @@ def load_field(path) -> NeuralField:
             np.concatenate([table, network.pack(arrays)]),
             np.asarray(arrays["bounds_um"], np.float64),
             np.asarray(arrays["region_um"], np.float64),
+            tuple(np.asarray(arrays["spacing_um"], np.float64).tolist()),
             float(arrays["output_scale"]),
             float(arrays["medium_index"]),
             json.loads(str(arrays["provenance"])),
             {k.removeprefix("history_"): v for k, v in arrays.items() if k.startswith("history_")},
         )
-    except (InputError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged: {error}; fit again or restore the file") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # InputError is a ValueError
+        raise InputError(f"{path} is damaged: {one_line(error)}; fit again or restore the file") from None
+
+
+def _numbers(value, sizes, expected):
+    """A flat float array of one of the sizes."""
+    try:
+        array = np.asarray(value, np.float64).ravel()
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.size not in sizes:
+        raise InputError(f"{str(value).splitlines()[0]} is not {expected}, along z, y and x")
+    return array
 
 
 def normalised(axes, bounds_um):

@@ -146,8 +146,16 @@ def born_forward(spectrum, nu_y, nu_x, sources, starts, index, weight, ball, cut
                     for z in range(nz):
                         if z % _RESTART == 0:
                             _angles(rate[:n], z_first + z * dz, re[:n], im[:n])
-                        _gather(re[:n], im[:n], step_re[:n], step_im[:n],
-                                v_re[z, lo:hi], v_im[z, lo:hi], total[0, :n], total[1, :n])
+                        _gather(
+                            re[:n],
+                            im[:n],
+                            step_re[:n],
+                            step_im[:n],
+                            v_re[z, lo:hi],
+                            v_im[z, lo:hi],
+                            total[0, :n],
+                            total[1, :n],
+                        )
                     for k in range(n):
                         scale = weight[e] * obliquity[k]
                         out[m, y, lo + k] += complex(-scale * total[1, k], scale * total[0, k])
@@ -186,8 +194,16 @@ def born_adjoint(residual, nu_y, nu_x, sources, starts, index, weight, ball, cut
                     for z in range(nz):
                         if z % _RESTART == 0:
                             _angles(rate[:n], z_first + z * dz, re[:n], im[:n])
-                        _spread(re[:n], im[:n], step_re[:n], step_im[:n],
-                                r[0, :n], r[1, :n], g[z, 0, lo:hi], g[z, 1, lo:hi])
+                        _spread(
+                            re[:n],
+                            im[:n],
+                            step_re[:n],
+                            step_im[:n],
+                            r[0, :n],
+                            r[1, :n],
+                            g[z, 0, lo:hi],
+                            g[z, 1, lo:hi],
+                        )
         for z in range(nz):
             for k in range(nx):
                 out[z, y, k] = complex(g[z, 0, k], g[z, 1, k])
