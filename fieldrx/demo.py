@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
+from fieldrx.errors import InputError
 from fieldrx.evaluation import evaluate
 from fieldrx.fit import Fit, Schedule
-from fieldrx.io import write_png, write_volume
+from fieldrx.io import Volume, write_png, write_volume
 from fieldrx.metrics import image_errors, index_error
 from fieldrx.optics import Illumination, Microscope
 from fieldrx.render import colour, orthogonal_planes
@@ -20,6 +21,7 @@ _SCOPE = Microscope(wavelength_um=0.532, objective_na=0.8, medium_index=1.335, p
 _PIXELS = 112
 _DEPTH = (-7.0, 7.0, 0.5)
 _PHOTONS = 20000
+_STEPS = 150
 
 
 def demo_acquisition():
@@ -38,7 +40,7 @@ def demo_acquisition():
     centre = 0.5 * (_PIXELS - 1) * _SCOPE.pixel_size_um
     cell = cell_phantom(spacing_um=0.1, peak_contrast=0.006)
     z, y, x = cell.origin_um
-    cell = type(cell)(cell.contrast, cell.spacing_um, (z, y + centre, x + centre), cell.medium_index)
+    cell = Volume(cell.contrast, cell.spacing_um, (z, y + centre, x + centre), cell.medium_index)
     optics = Acquisition(None, light, _SCOPE, holdout=np.arange(3, 33, 6), name="demo")
     return simulate(cell, optics, "rytov", (_PIXELS, _PIXELS), photons=_PHOTONS), cell
 
@@ -61,87 +63,52 @@ def run_demo(folder, steps=None, callback=None, say=print):
     pictures : list of (path, what it shows)
     """
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give a folder for the results")
     folder.mkdir(parents=True, exist_ok=True)
     say("simulating 33 images of an invented cell")
     acq, cell = demo_acquisition()
     acq.save(folder / "acquisition.npz")
     write_volume(folder / "truth.npz", cell, compressed=True)
     say("reconstructing (the first start compiles the kernels, which takes about a minute)")
-    fit = Fit(
-        acq,
-        _DEPTH,
-        "born",
-        schedule=Schedule(**({"steps": steps} if steps else {"steps": 150})),
-        callback=callback,
-    )
+    fit = Fit(acq, _DEPTH, "born", schedule=Schedule(steps=steps or _STEPS), callback=callback)
     field = fit.run()
     field.save(folder / "cell.npz")
     result = evaluate(field, acq, cell)
     say("comparing with the closed-form (Tikhonov) inversion and drawing")
     closed, holdout = _closed_form(acq, fit)
-    truth = cell.grid
     rows = [
-        ("closed form (Tikhonov)", holdout, index_error(closed(*truth.axes), cell.contrast)),
+        ("closed form (Tikhonov)", holdout, index_error(closed.on_axes(*cell.grid.axes), cell.contrast)),
         ("neural field", result["nrmse_holdout"], result["index_nrmse"]),
     ]
     return rows, _draw(folder, acq, cell, closed, field)
 
 
 def _closed_form(acq, fit):
-    """The Tikhonov inversion as a function of three axes, and its held-out error."""
+    """The Tikhonov inversion, and its held-out error."""
     contrast, _ = tikhonov(fit.model, acq.images[fit.train] - 1, fit.train)
-    predicted = fit.model.forward(contrast, fit.held)
-    error, _ = image_errors(predicted, acq.images[fit.held])
-
-    def sample(z, y, x):
-        out = contrast
-        for axis, wanted in enumerate((z, y, x)):
-            place = np.interp(wanted, fit.grid.axis(axis), np.arange(fit.grid.shape[axis]))
-            low = np.minimum(place.astype(int), fit.grid.shape[axis] - 2)
-            weight = (place - low).reshape([-1 if k == axis else 1 for k in range(3)])
-            out = (1 - weight) * out.take(low, axis) + weight * out.take(low + 1, axis)
-        return out
-
-    return sample, error
+    error, _ = image_errors(fit.model.forward(contrast, fit.held), acq.images[fit.held])
+    return Volume(contrast, fit.grid.spacing_um, fit.grid.origin_um, _SCOPE.medium_index), error
 
 
 def _draw(folder, acq, cell, closed, field):
-    z, y, x = (np.linspace(lo, hi, 300) for lo, hi in field.region_um[[0, 1, 2]])
-    mid = [np.array([v]) for v in field.region_um.mean(axis=1)]
-    truth = _sampler(cell)
+    """Write the pictures; returns pairs (path, what it shows)."""
+    z, y, x = (np.linspace(lo, hi, 300) for lo, hi in field.region_um)
+    middle = field.region_um.mean(axis=1)
     top = float(np.quantile(cell.contrast.real, 0.999))
-
-    def panel(sample):
-        xy, xz = sample(mid[0], y, x).real[0], sample(z, mid[1], x).real[:, 0]
-        return np.concatenate([xy, np.full((6, xy.shape[1]), top), xz])
-
-    panels = [panel(s) for s in (truth, closed, field.on_axes)]
-    gap = np.full((len(panels[0]), 6), top)
-    joined = np.concatenate([panels[0], gap, panels[1], gap, panels[2]], axis=1)
+    rows, columns = np.full((6, len(x)), top), np.full((len(y) + 6 + len(z), 6), top)
+    strips = []
+    for source in (cell, closed, field):
+        xy, xz = source.on_axes(middle[0], y, x).real[0], source.on_axes(z, middle[1], x).real[:, 0]
+        strips += [np.concatenate([xy, rows, xz]), columns]
     comparison, planes, images = (folder / n for n in ("comparison.png", "cell.png", "images.png"))
-    write_png(comparison, colour(joined / top))
+    write_png(comparison, colour(np.concatenate(strips[:-1], axis=1) / top))
     write_png(planes, orthogonal_planes(field))
     shown = acq.images[[0, 1, 5, 9, 15, 21]]
-    write_png(
-        images, np.concatenate([np.concatenate(list(r), axis=1) for r in (shown[:3], shown[3:])]), (0.8, 1.2)
-    )
+    pairs = [np.concatenate(list(row), axis=1) for row in (shown[:3], shown[3:])]
+    write_png(images, np.concatenate(pairs), (0.8, 1.2))
     return [
         (images, "six of the simulated images"),
         (comparison, "truth, closed form, neural field: central plane above, section along z below"),
         (planes, "the three central planes of the field"),
     ]
-
-
-def _sampler(volume):
-    """A volume as a function of three axes, nearest voxel."""
-
-    def sample(z, y, x):
-        index = [
-            np.clip(np.rint((np.asarray(w) - o) / d).astype(int), 0, n - 1)
-            for w, o, d, n in zip(
-                (z, y, x), volume.origin_um, volume.spacing_um, volume.contrast.shape, strict=True
-            )
-        ]
-        return volume.contrast[np.ix_(*index)]
-
-    return sample

@@ -17,7 +17,6 @@ the images teach the field everywhere and not at the pixels' centres alone: zoom
 from __future__ import annotations
 
 import json
-import os
 import signal
 import threading
 import time
@@ -25,18 +24,20 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
-import scipy.fft
 
 from fieldrx._version import __version__
 from fieldrx.backends import cpu
 from fieldrx.errors import InputError
-from fieldrx.field import Hash, Network, NeuralField, Radial
+from fieldrx.field import Network, NeuralField
+from fieldrx.field.choices import default_encoding, make_preset
 from fieldrx.field.neural_field import normalised, to_contrast
+from fieldrx.interpolation import coarsen, refine
 from fieldrx.io import load_npz, save_npz
 from fieldrx.metrics import image_errors
 from fieldrx.models import make_model
 from fieldrx.optics import Grid
 from fieldrx.priors import Priors
+from fieldrx.resources import check_memory
 from fieldrx.tikhonov import tikhonov
 
 _HISTORY = ("loss", "prior", "holdout", "seconds")
@@ -182,13 +183,19 @@ class Fit:
         self.model = make_model(model, self.grid, acquisition.microscope, acquisition.illumination, shape)
         if preset is not None:
             encoding, network = make_preset(preset, absorption)
-        self.encoding = encoding or default_encoding(self.grid, acquisition)
+        self.encoding = encoding or default_encoding(
+            self.grid, acquisition.microscope, acquisition.illumination
+        )
         self.network = network or Network(
             self.encoding.n_features, width=32, depth=2, n_outputs=2 if absorption else 1
         )
         if self.network.n_outputs > 2:
             raise InputError(f"the network has {self.network.n_outputs} outputs; expected 1 or 2 (Re, Im)")
-        _check_memory(self.grid.shape, self.schedule.batch or len(self.train), self.encoding, self.network)
+        check_memory(
+            self.grid.shape,
+            self.schedule.batch or len(self.train),
+            self.encoding.n_params + self.network.n_params,
+        )
         self.arguments = {
             "acquisition": acquisition.fingerprint(),
             "model": model,
@@ -275,7 +282,7 @@ class Fit:
             self._look(contrast, gain)
         else:
             state.history["holdout"].append(np.nan)
-        gradient = _coarsen(pullback(residual), stride, shift)
+        gradient = coarsen(pullback(residual), stride, shift)
         del predicted, pullback, residual, contrast
         d_outputs = np.stack([gradient.real, gradient.imag][: self.network.n_outputs])
         d_outputs *= np.float32(state.output_scale)
@@ -397,7 +404,7 @@ class Fit:
     def _contrast(self, params, stride=1, gain=None, shift=(0.0, 0.0)):
         """The field's outputs at shifted points, and the contrast they make on the model's grid."""
         outputs = cpu.grid_forward(self.encoding, self.network, params, *self._axes(stride, shift), gain)
-        return outputs, _refine(to_contrast(outputs, self.state.output_scale), stride, shift)
+        return outputs, refine(to_contrast(outputs, self.state.output_scale), stride, shift)
 
     def _batch(self, step):
         """Images of a step: consecutive parts of a shuffled order, shuffled anew every round."""
@@ -462,9 +469,9 @@ class Fit:
             shift = self._shift(k)
             axes = self._axes(2, shift)
             outputs = cpu.grid_forward(self.encoding, self.network, state.params, *axes)
-            residual = _refine(to_contrast(outputs, 1.0), 2, shift) - target
+            residual = refine(to_contrast(outputs, 1.0), 2, shift) - target
             error = np.sqrt(0.5 * scale * float(np.vdot(residual, residual).real))
-            gradient = _coarsen(residual, 2, shift)
+            gradient = coarsen(residual, 2, shift)
             d_outputs = np.stack([gradient.real, gradient.imag][: self.network.n_outputs])
             d_outputs *= np.float32(scale)
             grad = cpu.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs)
@@ -583,108 +590,3 @@ def split_images(acquisition, share=None, seed=0):
     if len(train) == 0:
         raise InputError("all usable images are held out: nothing is left to fit; lower --holdout")
     return train, held
-
-
-def default_encoding(grid: Grid, acquisition) -> Hash:
-    """Multiresolution grid whose finest nodes lie as close as the optics resolve."""
-    scope, light = acquisition.microscope, acquisition.illumination
-    na = np.linalg.norm(light.sources_na[light.bright(scope)], axis=1).max()
-    band = (scope.objective_na + na) / scope.wavelength_um
-    ball = scope.medium_index / scope.wavelength_um
-    axial = 2 * (ball - scope.axial_frequency(scope.cutoff**2))
-    extent = np.diff(grid.bounds_um, axis=1)[:, 0]
-    step = np.maximum([0.5 / axial, 0.5 / band, 0.5 / band], grid.spacing_um)
-    finest = np.maximum(np.ceil(extent / step).astype(int) + 1, 4)
-    coarsest = np.maximum(np.round(finest / 16).astype(int), 3)
-    return Hash.geometric(tuple(map(int, coarsest)), tuple(map(int, finest)), levels=8, log2_table_size=19)
-
-
-def memory_need(shape, n_images, n_params=4_000_000) -> float:
-    """Bytes that a fit needs at its peak, roughly.
-
-    Parameters
-    ----------
-    shape : (int, int, int)
-        Voxels of the model's grid.
-    n_images : int
-        Images of a step, as large as the grid.
-    n_params : int
-        Parameters of the field.
-    """
-    voxels, pixels = float(np.prod(shape)), float(shape[1] * shape[2] * n_images)
-    volumes = 8 * 5  # complex contrast, spectrum, gradient, outputs and their gradient
-    images = 4 * 2 + 8 * 2  # images and residual; complex spectra of one direction at a time
-    return volumes * voxels + images * pixels + 4 * 8 * n_params + 3e8
-
-
-def _check_memory(shape, n_images, encoding, network):
-    need, have = memory_need(shape, n_images, encoding.n_params + network.n_params), physical_memory()
-    if have is not None and need > have:
-        raise InputError(
-            f"a grid of {' x '.join(map(str, shape))} voxels needs about {need / 2**30:.1f} GiB, this machine "
-            f"has {have / 2**30:.1f}: use a larger DZ, a smaller region, or fewer images per step"
-        )
-
-
-def physical_memory() -> int | None:
-    """Bytes of memory of this machine, where the system tells."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def make_preset(name: str, absorption=True):
-    """Published architectures: encoding and network.
-
-    "decaf" is 10 x 208 with a skip at 5, "decaf-small" 6 x 208 with a skip at 3; leaky ReLU of slope
-    0.2, radial encoding (Liu et al., Nature Machine Intelligence 4, 781 (2022)).
-    """
-    shapes = {"decaf": (10, 5), "decaf-small": (6, 3)}
-    if name not in shapes:
-        raise InputError(f'there is no preset "{name}"; expected one of {", ".join(shapes)}')
-    (depth, skip), encoding = shapes[name], Radial(angle_step_deg=9.0, xy_octaves=7, z_octaves=5)
-    return encoding, Network(
-        encoding.n_features,
-        width=208,
-        depth=depth,
-        skips=(skip,),
-        slope=0.2,
-        n_outputs=2 if absorption else 1,
-    )
-
-
-def _refine(contrast, stride, shift):
-    """Fourier interpolation from every `stride`-th pixel, shifted, to all pixels of the model's grid."""
-    if stride == 1 and not np.any(shift):
-        return contrast
-    nz, ny, nx = contrast.shape
-    spectrum = scipy.fft.fft2(contrast, workers=-1)
-    padded = np.zeros((nz, stride * ny, stride * nx), spectrum.dtype)
-    for y, x, ramp in _quadrants(ny, nx, shift):
-        padded[:, y, x] = spectrum[:, y, x] * ramp
-    padded *= stride * stride
-    return scipy.fft.ifft2(padded, workers=-1, overwrite_x=True)
-
-
-def _coarsen(gradient, stride, shift):
-    """Adjoint of :func:`_refine`."""
-    if stride == 1 and not np.any(shift):
-        return gradient
-    nz, ny, nx = gradient.shape[0], gradient.shape[1] // stride, gradient.shape[2] // stride
-    spectrum = scipy.fft.fft2(gradient, workers=-1)
-    cropped = np.zeros((nz, ny, nx), spectrum.dtype)
-    for y, x, ramp in _quadrants(ny, nx, shift):
-        cropped[:, y, x] = spectrum[:, y, x] * ramp.conj()
-    return scipy.fft.ifft2(cropped, workers=-1, overwrite_x=True)
-
-
-def _quadrants(ny, nx, shift):
-    """Corners of an FFT below the Nyquist frequency, with phases that take back a shift (in samples)."""
-    phases = []
-    for n, s in ((ny, shift[0]), (nx, shift[1])):
-        phases.append(np.exp(-2j * np.pi * np.fft.fftfreq(n) * s).astype(np.complex64))
-    y, x = (ny - 1) // 2, (nx - 1) // 2
-    for a in (slice(0, y + 1), slice(-y, None)):
-        for b in (slice(0, x + 1), slice(-x, None)):
-            yield a, b, phases[0][a, None] * phases[1][None, b]

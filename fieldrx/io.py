@@ -674,6 +674,26 @@ class Volume:
         """Where the voxels lie."""
         return Grid(self.contrast.shape, self.spacing_um, self.origin_um)
 
+    def on_axes(self, z, y, x) -> np.ndarray:
+        """Linearly interpolated contrast on the grid of three axes [um]; falls to 0 outside the volume.
+
+        Returns
+        -------
+        ndarray, shape (len(z), len(y), len(x))
+        """
+        out = self.contrast
+        for axis, wanted in enumerate((z, y, x)):
+            place = (np.atleast_1d(wanted) - self.origin_um[axis]) / self.spacing_um[axis]
+            low = np.floor(place).astype(int)
+            shape = [-1 if k == axis else 1 for k in range(3)]
+            parts = []
+            for node, weight in ((low, 1 - (place - low)), (low + 1, place - low)):
+                inside = (node >= 0) & (node < out.shape[axis])
+                weight = (weight * inside).astype(np.float32).reshape(shape)
+                parts.append(weight * out.take(node.clip(0, out.shape[axis] - 1), axis))
+            out = parts[0] + parts[1]
+        return out
+
 
 def _numbers(value, name, sizes) -> np.ndarray:
     array = np.asarray(value)

@@ -16,9 +16,9 @@ from fieldrx.backends import cpu, cuda_unavailable
 from fieldrx.errors import InputError
 from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
-from fieldrx.fit import memory_need, physical_memory
 from fieldrx.io import check_file, load_npz, read_volume
 from fieldrx.optics import sampling_notes
+from fieldrx.resources import memory_need, physical_memory
 
 
 def describe(path) -> list[tuple[str, str]]:

@@ -58,19 +58,9 @@ def closed_form(data, acquisition, depth, truth, model, holdout):
     out = {"nrmse_holdout": best, "seconds": seconds, "regularisation": regularisation}
     if truth:
         known = fieldrx.read_volume(data / truth)
-        out["index_nrmse"] = index_error(_sample(results[best], grid, known.grid), known.contrast)
+        closed = fieldrx.Volume(results[best], grid.spacing_um, grid.origin_um, known.medium_index)
+        out["index_nrmse"] = index_error(closed.on_axes(*known.grid.axes), known.contrast)
     return out
-
-
-def _sample(contrast, grid, wanted):
-    """Linear interpolation of a volume at another grid's voxel centres, 0 outside."""
-    for axis in range(3):
-        place = (wanted.axis(axis) - grid.origin_um[axis]) / grid.spacing_um[axis]
-        low = np.clip(np.floor(place).astype(int), 0, grid.shape[axis] - 2)
-        weight = (place - low).reshape([-1 if k == axis else 1 for k in range(3)])
-        inside = ((place >= 0) & (place <= grid.shape[axis] - 1)).reshape(weight.shape)
-        contrast = inside * ((1 - weight) * contrast.take(low, axis) + weight * contrast.take(low + 1, axis))
-    return contrast
 
 
 def command(data, acquisition, depth, truth, model, holdout):

@@ -13,10 +13,13 @@ import tiny
 from fieldrx import Acquisition, Fit, Illumination, InputError, Priors, Schedule, load_field, tikhonov
 from fieldrx.backends import cpu
 from fieldrx.field import Hash, Network, NeuralField, Radial
+from fieldrx.field.choices import make_preset
 from fieldrx.field.neural_field import normalised, to_contrast
-from fieldrx.fit import _coarsen, _refine, make_preset, memory_need, reconstruct, split_images
+from fieldrx.fit import reconstruct, split_images
+from fieldrx.interpolation import coarsen, refine
 from fieldrx.io import load_npz
 from fieldrx.metrics import image_errors
+from fieldrx.resources import memory_need
 
 SINE = Network(tiny.ENCODING.n_features, width=8, depth=1, activation="sine", omega=2.0)
 
@@ -92,13 +95,13 @@ def test_data_term_by_hand(model):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.31, -0.47)])
 @pytest.mark.parametrize("shape", [(2, 6, 9), (2, 5, 8)])
-def test_coarsen_is_the_adjoint_of_refine(stride, shift, shape):
+def test_coarsen_is_the_adjoint_ofrefine(stride, shift, shape):
     rng = np.random.default_rng(0)
     fine = shape[0], stride * shape[1], stride * shape[2]
     a, b = (
         (rng.standard_normal(s) + 1j * rng.standard_normal(s)).astype(np.complex64) for s in (shape, fine)
     )
-    up, down = _refine(a, stride, shift), _coarsen(b, stride, shift)
+    up, down = refine(a, stride, shift), coarsen(b, stride, shift)
     assert (up.shape, down.shape) == (fine, shape)
     assert np.vdot(up, b) == pytest.approx(np.vdot(a, down), rel=1e-5)
 
@@ -119,7 +122,7 @@ def test_refine_interpolates_shifted_samples(stride, shift):
 
     _, y1, x1 = fit._axes(1)
     assert (len(y), len(x)) == (ny // stride, nx // stride)
-    assert np.abs(_refine(wave(y, x), stride, shift) - wave(y1, x1)).max() < 2e-5
+    assert np.abs(refine(wave(y, x), stride, shift) - wave(y1, x1)).max() < 2e-5
 
 
 def test_fold_makes_the_gain_part_of_the_weights():

@@ -635,3 +635,15 @@ def test_png_scales_real_numbers(tmp_path):
 def test_png_refuses_shapes(tmp_path, shape):
     with pytest.raises(ValueError, match=r"expected \(y, x\) or \(y, x, 3\)"):
         io.write_png(tmp_path / "a.png", np.zeros(shape, np.uint8))
+
+
+def test_volume_between_its_voxels():
+    """Linear functions are met exactly, and nothing is left one voxel outside."""
+    z, y, x = np.arange(3.0), np.arange(4.0), np.arange(5.0)
+    values = 1 + z[:, None, None] + 10 * y[:, None] + 100 * x
+    volume = io.Volume(values, (0.5, 2.0, 0.1), (-1.0, 3.0, 0.0), 1.33)
+    out = volume.on_axes([-0.75, 0.0], [3.5, 9.0, 40.0], [0.05, 0.4])
+    expected = 1 + np.array([0.5, 2])[:, None, None] + 10 * np.array([0.25, 3])[:, None] + [50.0, 400.0]
+    assert out[:, :2] == pytest.approx(expected, rel=1e-6)
+    assert not out[:, 2].any()
+    assert volume.on_axes(*volume.grid.axes) == pytest.approx(values, rel=1e-6)

@@ -1,0 +1,42 @@
+"""Architectures: the one that fits the optics, and published ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fieldrx.errors import InputError
+from fieldrx.field.encodings import Hash, Radial
+from fieldrx.field.network import Network
+from fieldrx.optics import Grid, Illumination, Microscope
+
+
+def default_encoding(grid: Grid, microscope: Microscope, illumination: Illumination) -> Hash:
+    """Multiresolution grid whose finest nodes lie as close as the optics resolve."""
+    na = np.linalg.norm(illumination.sources_na[illumination.bright(microscope)], axis=1).max()
+    band = (microscope.objective_na + na) / microscope.wavelength_um
+    axial = 2 * (microscope.axial_frequency(0.0) - microscope.axial_frequency(microscope.cutoff**2))
+    extent = np.diff(grid.bounds_um, axis=1)[:, 0]
+    step = np.maximum([0.5 / axial, 0.5 / band, 0.5 / band], grid.spacing_um)
+    finest = np.maximum(np.ceil(extent / step).astype(int) + 1, 4)
+    coarsest = np.maximum(np.round(finest / 16).astype(int), 3)
+    return Hash.geometric(tuple(map(int, coarsest)), tuple(map(int, finest)), levels=8, log2_table_size=19)
+
+
+def make_preset(name: str, absorption=True):
+    """Published architectures: encoding and network.
+
+    "decaf" is 10 x 208 with a skip at 5, "decaf-small" 6 x 208 with a skip at 3; leaky ReLU of slope
+    0.2, radial encoding (Liu et al., Nature Machine Intelligence 4, 781 (2022)).
+    """
+    shapes = {"decaf": (10, 5), "decaf-small": (6, 3)}
+    if name not in shapes:
+        raise InputError(f'there is no preset "{name}"; expected one of {", ".join(shapes)}')
+    (depth, skip), encoding = shapes[name], Radial(angle_step_deg=9.0, xy_octaves=7, z_octaves=5)
+    return encoding, Network(
+        encoding.n_features,
+        width=208,
+        depth=depth,
+        skips=(skip,),
+        slope=0.2,
+        n_outputs=2 if absorption else 1,
+    )
