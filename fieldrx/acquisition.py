@@ -52,6 +52,7 @@ medium_index, pixel_size_um
 background                      optional: number, (n,), (y, x) or (n, y, x)
 dark, saturation, missing       optional, as above
 mask                            optional: (n, y, x), true where a pixel is valid
+checksum                        optional: number that tells these images from others
 holdout                         optional: numbers of images
 name, notes                     optional: text
 ==============================  ====================================================================
@@ -139,6 +140,9 @@ class Acquisition:
     name : str
     notes : sequence of str
         Remarks, and what the reader estimated or masked.
+    checksum : int, optional
+        Tells these images from others; of the images as they were read, before normalisation, whose last
+        digits differ between machines.
 
     Raises
     ------
@@ -153,6 +157,7 @@ class Acquisition:
     holdout: np.ndarray = ()
     name: str = ""
     notes: tuple[str, ...] = ()
+    checksum: int | None = None
 
     def __post_init__(self):
         n = self.illumination.n_images
@@ -167,6 +172,8 @@ class Acquisition:
         object.__setattr__(self, "mask", _check_mask(self.mask, self.images))
         object.__setattr__(self, "holdout", _check_holdout(self.holdout, n))
         object.__setattr__(self, "notes", tuple(str(note) for note in self.notes))
+        if self.checksum is None and self.images is not None:
+            object.__setattr__(self, "checksum", _checksum(self.images))
 
     @classmethod
     def from_raw(
@@ -183,6 +190,7 @@ class Acquisition:
         mask=None,
         name="",
         notes=(),
+        checksum=None,
     ) -> Acquisition:
         """Normalise camera images and mask saturated, missing and non-finite pixels.
 
@@ -192,10 +200,11 @@ class Acquisition:
             Counts of any real type; not changed.
         background, dark, saturation, missing, mask
             As in `fieldrx.background.normalise`.
-        illumination, microscope, holdout, name, notes
+        illumination, microscope, holdout, name, notes, checksum
             As in the class.
         """
         images = _as_stack(images, illumination.n_images)
+        checksum = _checksum(images) if checksum is None else checksum
         mask = _check_mask(mask, images)
         dim = _dim_images(images, illumination, microscope)
         if dim.size:
@@ -207,7 +216,7 @@ class Acquisition:
                 "and lit from near the pupil's edge, so the unscattered light missed the pupil (dark field)",
             )
         images, mask, remarks = normalise(images, background, dark, saturation, missing, mask)
-        return cls(images, illumination, microscope, mask, holdout, name, (*notes, *remarks))
+        return cls(images, illumination, microscope, mask, holdout, name, (*notes, *remarks), checksum)
 
     @property
     def n_images(self) -> int:
@@ -234,7 +243,7 @@ class Acquisition:
         """What tells one acquisition from another: JSON values with a checksum of images and of optics."""
         light = self.illumination
         return {
-            "images": _checksum(self.images, self.mask),
+            "images": self.checksum,
             "optics": {**self.microscope.to_dict(), "light": _checksum(light.sources_na, light.pattern)},
         }
 
@@ -253,7 +262,7 @@ class Acquisition:
         else:
             arrays |= {"sources_na": sources, "pattern": pattern}
         if self.images is not None:
-            arrays |= {"images": self.images, "background": 1.0}
+            arrays |= {"images": self.images, "background": 1.0, "checksum": self.checksum}
         if self.mask is not None:
             arrays["mask"] = self.mask
         save_npz(path, **arrays)
@@ -392,6 +401,7 @@ def _from_arrays(arrays, path, optional) -> Acquisition:
             dark=arrays.get("dark", 0.0),
             missing=_scalar(arrays, "missing"),
             mask=arrays.get("mask"),
+            checksum=int(arrays["checksum"]) if "checksum" in arrays else None,
             **common,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
 import os
@@ -24,18 +25,31 @@ class _Commands(click.Group):
     def list_commands(self, ctx):
         return list(self.commands)
 
+    def make_context(self, *args, **kwargs):
+        with _one_line():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx):
-        try:
+        with _one_line():
             return super().invoke(ctx)
-        except InputError as error:
-            _leave(str(error), 2)
-        except click.UsageError as error:
-            usage = f"see {error.ctx.command_path} --help" if error.ctx else "see --help"
-            _leave(f"{' '.join(error.format_message().split())} ({usage})", 2)
-        except KeyboardInterrupt:
-            _leave("stopped before there was anything to save", 1)
-        except (OSError, MemoryError, FloatingPointError) as error:
-            _leave(f"{type(error).__name__}: {' '.join(str(error).split())}", 1)
+
+
+@contextmanager
+def _one_line():
+    """Status 2 for bad input, 1 for a failure, each with one line."""
+    try:
+        yield
+    except InputError as error:
+        _leave(str(error), 2)
+    except click.UsageError as error:
+        usage = f"see {error.ctx.command_path} --help" if error.ctx else "see --help"
+        _leave(f"{' '.join(error.format_message().split())} ({usage})", 2)
+    except KeyboardInterrupt:
+        _leave("interrupted", 1)
+    except (OSError, MemoryError, np.linalg.LinAlgError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            raise  # the reader of a pipe has left; click ends quietly
+        _leave(f"{type(error).__name__}: {' '.join(str(error).split())}", 1)
 
 
 def _leave(message, status):
@@ -194,11 +208,17 @@ def demo(out, steps, quiet):
 )
 @click.option("--depth", type=_Depth(), required=True, help="Slice centres in um, both ends included.")
 @click.option("--model", default="born", show_default=True, help="Image formation: born or rytov.")
-@click.option("--steps", type=click.IntRange(min=1), default=None, help="Steps of the fit.")
+@click.option("--steps", type=click.IntRange(min=1), default=None, help="Steps of the fit. Default: 220.")
 @click.option(
     "--budget", type=_Duration(), default=None, help="Time for the fit instead of steps: 90s, 5m, 1h."
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
+)
 @click.option(
     "--holdout",
     type=click.FloatRange(0, 1, max_open=True),
@@ -206,9 +226,20 @@ def demo(out, steps, quiet):
     help="Share of the images held out, unless ACQ names its own. Default: 0.1.",
 )
 @click.option("--preset", default=None, help="A published architecture: decaf or decaf-small.")
-@click.option("--tv", type=click.FloatRange(min=0), default=None, help="Weight of the total variation.")
+@click.option(
+    "--tv",
+    type=click.FloatRange(min=0),
+    default=None,
+    help="Weight of the total variation of index and absorption. Default: 0.5.",
+)
 @click.option("--no-absorption", is_flag=True, help="Fit a transparent sample: the index is real.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of weights, held-out choice and image order.",
+)
 @click.option("--resume", is_flag=True, help="Continue an interrupted fit from its checkpoint.")
 @_quiet
 def reconstruct(
@@ -235,9 +266,10 @@ def reconstruct(
     Ctrl-C stops at the next step and saves the best field; --resume goes on from there.
     """
     from fieldrx.acquisition import read_acquisition
+    from fieldrx.backends import n_threads
     from fieldrx.fit import Fit, Schedule
+    from fieldrx.io import in_file
     from fieldrx.models import MODELS
-    from fieldrx.optics import sampling_notes
     from fieldrx.priors import Priors
 
     if model not in MODELS:
@@ -256,7 +288,10 @@ def reconstruct(
     schedule |= {"steps": steps} if steps else {}
     schedule |= {"budget_s": budget} if budget else {}
     priors = {} if tv is None else {"tv": tv, "tv_absorption": tv}
-    with _reporting(quiet) as reporter:
+    notes = [*acq.notes, *_depth_notes(acq, depth)]
+    if len(acq.holdout) and holdout is not None:
+        notes.append(f"{acquisition} names its own held-out images; --holdout is not used")
+    with in_file(acquisition), _reporting(quiet) as reporter:
         fit = Fit(
             acq,
             depth,
@@ -269,21 +304,20 @@ def reconstruct(
             callback=reporter,
         )
         if not quiet:
-            click.echo(f"device: cpu, {os.cpu_count()} cores", err=True)
-            notes = sampling_notes(acq.microscope, acq.illumination, fit.grid.spacing_um[0])
-            for note in (*acq.notes, *notes):
+            click.echo(f"device: cpu, {n_threads()} threads", err=True)
+            for note in notes:
                 click.echo(f"note: {note}", err=True)
-            if len(acq.holdout) and holdout is not None:
-                click.echo(
-                    f"note: {acquisition} names its own held-out images; --holdout is not used", err=True
-                )
         field = fit.run(checkpoint, resume)
     field.save(output)
-    if quiet:
-        return
     done = field.provenance
+    if done["diverged"]:
+        _leave(f"{done['diverged']}; {output} holds the best field before it", 1)
     if done["interrupted"]:
         click.echo(f"stopped after {done['steps_done']} steps; --resume continues", err=True)
+    else:
+        checkpoint.unlink(missing_ok=True)
+    if quiet:
+        return
     error = done["nrmse_holdout"]
     click.echo(
         f"{output}: {field.network.n_params + field.encoding.n_params} parameters, "
@@ -302,11 +336,12 @@ def evaluate(field, acquisition, truth, model):
     from fieldrx.acquisition import read_acquisition
     from fieldrx.evaluation import evaluate as evaluate_field
     from fieldrx.field import load_field
-    from fieldrx.io import read_volume
+    from fieldrx.io import in_file, read_volume
 
     loaded, acq = load_field(field), read_acquisition(acquisition)
     known = None if truth is None else read_volume(truth)
-    result = evaluate_field(loaded, acq, known, model)
+    with in_file(acquisition):
+        result = evaluate_field(loaded, acq, known, model)
     clean = {k: v if not (isinstance(v, float) and math.isnan(v)) else None for k, v in result.items()}
     clean["nrmse_per_image"] = [None if v is None or math.isnan(v) else v for v in clean["nrmse_per_image"]]
     click.echo(
@@ -338,7 +373,10 @@ def render(field, output, spacing, region):
 @click.argument("field", metavar="FIELD", type=_file)
 @click.argument("points", metavar="POINTS.csv", type=_file)
 def query(field, points):
-    """Refractive index at the points of a table: z_um,y_um,x_um in, with n_real,n_imag added out."""
+    """Refractive index at points: a table of z_um,y_um,x_um in, the same with n_real,n_imag out.
+
+    Outside the field's domain the index is that of the medium.
+    """
     from fieldrx.field import load_field
 
     loaded = load_field(field)
@@ -366,7 +404,7 @@ def query(field, points):
 @click.option(
     "--photons", type=float, default=None, help="Photons per pixel of the empty field: Poisson noise."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the noise.")
 def simulate(volume, acquisition, output, model, image_shape, photons, seed):
     """Images of a known VOLUME with the optics of ACQ."""
     from fieldrx.acquisition import read_acquisition
@@ -419,9 +457,19 @@ def doctor(images, shape):
 def _device(device):
     from fieldrx.backends import cuda_unavailable
 
-    missing = cuda_unavailable()
     if device == "cuda":
-        raise InputError(f"--device cuda: {missing}; use --device cpu")
+        raise InputError(f"--device cuda: {cuda_unavailable()}; use --device cpu")
+
+
+def _depth_notes(acq, depth):
+    from fieldrx.optics import sampling_notes, slice_positions
+
+    z = slice_positions(depth)
+    dz = z[1] - z[0]
+    notes = sampling_notes(acq.microscope, acq.illumination, dz)
+    if abs(dz / depth[2] - 1) > 1e-3:
+        notes.append(f"{len(z)} slices {dz:.5g} um apart, so that both ends of --depth are slices")
+    return notes
 
 
 def _writable(path, *inputs):

@@ -27,8 +27,8 @@ _STEPS = 150
 def demo_acquisition():
     """An invented cell and its images: one LED on the axis, 8 at NA 0.4, 24 at NA 0.79.
 
-    The images come from slices half as thick as those of the reconstruction, voxels finer than the
-    pixels and the Rytov model, with photon noise, so that the reconstruction does not invert its own
+    The images come from voxels a fifth of the reconstruction's slices and finer than its pixels, and
+    from the Rytov model, with photon noise, so that the reconstruction does not invert its own
     forward model.
 
     Returns
@@ -73,6 +73,8 @@ def run_demo(folder, steps=None, callback=None, say=print):
     say("reconstructing (the first start compiles the kernels, which takes about a minute)")
     fit = Fit(acq, _DEPTH, "born", schedule=Schedule(steps=steps or _STEPS), callback=callback)
     field = fit.run()
+    if field.provenance["interrupted"]:
+        raise KeyboardInterrupt
     field.save(folder / "cell.npz")
     result = evaluate(field, acq, cell)
     say("comparing with the closed-form (Tikhonov) inversion and drawing")

@@ -6,17 +6,8 @@ import numpy as np
 
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, index_error
-from fieldrx.models import make_model
+from fieldrx.models import make_model, predict
 from fieldrx.optics import Grid
-
-_BATCH = 16  # images predicted at once
-
-
-def predict(contrast, model, images):
-    """Predicted intensities of the images numbered `images`, a few at a time: yields (numbers, array)."""
-    for first in range(0, len(images), _BATCH):
-        batch = images[first : first + _BATCH]
-        yield batch, model.forward(contrast, batch)
 
 
 def evaluate(field, acquisition, truth=None, model=None) -> dict:
@@ -34,9 +25,10 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
     Returns
     -------
     dict
-        ``nrmse`` over all usable images and ``nrmse_per_image``; ``nrmse_holdout`` over the images that the
-        fit did not see, where there are any, and ``nrmse_train`` over the rest; ``excluded`` images, which
-        are masked or dark field and count nowhere (null per image); ``index_nrmse`` with a truth.
+        ``nrmse`` over all usable images and ``nrmse_per_image``; ``nrmse_holdout`` over the images that
+        the fit did not see, where there are any, and ``nrmse_train`` over the rest; ``excluded`` images,
+        which are masked or dark field and count nowhere (null per image); ``fitted_to_these_images``,
+        false where the fit saw others; ``index_nrmse`` with a truth.
 
     Raises
     ------
@@ -60,8 +52,15 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
     )
     contrast = field.on_axes(*grid.axes)
     usable = np.flatnonzero(acquisition.usable)
+    if not len(usable):
+        raise InputError("no image can be compared: every one is masked or dark field")
+    if truth is not None and abs(truth.medium_index - field.medium_index) > 1e-6:
+        raise InputError(
+            f"the truth lies in a medium of index {truth.medium_index:g}, the field in "
+            f"{field.medium_index:g}: make them agree"
+        )
     predicted = np.ones_like(acquisition.images)
-    for batch, images in predict(contrast, forward, usable):
+    for batch, images in predict(forward, contrast, usable):
         predicted[batch] = images
 
     def error(images):
@@ -72,6 +71,7 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
     per_image = dict(zip(usable.tolist(), each.tolist(), strict=True))
     result = {
         "model": name,
+        "fitted_to_these_images": _same_images(field, acquisition),
         "nrmse": overall,
         "nrmse_per_image": [per_image.get(k) for k in range(acquisition.n_images)],
         "excluded": np.setdiff1d(np.arange(acquisition.n_images), usable).tolist(),
@@ -88,7 +88,10 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
 
 def held_out(field, acquisition) -> np.ndarray:
     """Images the fit did not see: those it recorded, if these are its images, else the acquisition's."""
-    fitted = field.provenance.get("acquisition", {})
-    if fitted.get("images") == acquisition.fingerprint()["images"]:
-        return np.asarray(field.provenance["holdout"], int)
+    if _same_images(field, acquisition):
+        return np.asarray(field.provenance.get("holdout", ()), int)
     return np.asarray(acquisition.holdout, int)
+
+
+def _same_images(field, acquisition) -> bool:
+    return field.provenance.get("acquisition", {}).get("images") == acquisition.fingerprint()["images"]

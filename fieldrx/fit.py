@@ -21,7 +21,6 @@ import signal
 import threading
 import time
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 
 import numpy as np
 
@@ -34,7 +33,7 @@ from fieldrx.field.neural_field import normalised, to_contrast
 from fieldrx.interpolation import coarsen, refine
 from fieldrx.io import load_npz, save_npz
 from fieldrx.metrics import image_errors
-from fieldrx.models import make_model
+from fieldrx.models import make_model, predict
 from fieldrx.optics import Grid
 from fieldrx.priors import Priors
 from fieldrx.resources import check_memory
@@ -42,7 +41,6 @@ from fieldrx.tikhonov import tikhonov
 
 _HISTORY = ("loss", "prior", "holdout", "seconds")
 _SAVE_EVERY_S = 60.0
-_LOG_FLOOR = 1e-2  # darkest normalised intensity whose logarithm is fitted
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ class Progress:
     stage: str  # "closed form", "warm start" or "fit"
     done: float
     total: float
-    error: float = float("nan")  # relative error of the training images (of the contrast: warm start)
+    error: float = float("nan")  # relative error of the step's images (of the contrast: warm start)
     holdout: float = float("nan")  # lowest relative error of the held-out images so far
 
 
@@ -181,6 +179,8 @@ class Fit:
         self.grid = Grid.for_images(shape, acquisition.microscope, depth)
         self.train, self.held = split_images(acquisition, holdout, self.schedule.seed)
         self.model = make_model(model, self.grid, acquisition.microscope, acquisition.illumination, shape)
+        if preset is not None and (encoding or network):
+            raise InputError("give a preset, or an encoding and a network of your own, not both")
         if preset is not None:
             encoding, network = make_preset(preset, absorption)
         self.encoding = encoding or default_encoding(
@@ -191,11 +191,7 @@ class Fit:
         )
         if self.network.n_outputs > 2:
             raise InputError(f"the network has {self.network.n_outputs} outputs; expected 1 or 2 (Re, Im)")
-        check_memory(
-            self.grid.shape,
-            self.schedule.batch or len(self.train),
-            self.encoding.n_params + self.network.n_params,
-        )
+        check_memory(self.grid.shape, len(acquisition.images), self.encoding.n_params + self.network.n_params)
         self.arguments = {
             "acquisition": acquisition.fingerprint(),
             "model": model,
@@ -207,7 +203,7 @@ class Fit:
             "holdout": self.held.tolist(),
         }
         self._norm = self._signal_norm(self.train)
-        self.state, self._stop = None, _StopOnSignal()
+        self.state, self._stop, self.diverged = None, _StopOnSignal(), None
 
     # ---- the run -------------------------------------------------------------------------------
 
@@ -217,7 +213,7 @@ class Fit:
         Parameters
         ----------
         checkpoint : path, optional
-            Where the state is saved now and then; removed when the fit has ended.
+            Where the state is saved now and then, and at the end; remove it once the field is saved.
         resume : bool
             Continue from `checkpoint`; the result is that of an uninterrupted fit.
 
@@ -225,8 +221,8 @@ class Fit:
         -------
         NeuralField
             The one with the lowest held-out error, or the last one when nothing is held out.  After
-            Ctrl-C (or SIGTERM) the best so far, with ``provenance["interrupted"]`` true, and the
-            checkpoint stays.
+            Ctrl-C (or SIGTERM) the best so far, with ``provenance["interrupted"]`` true.  After a
+            divergence the best so far, with ``provenance["diverged"]`` saying where.
 
         Raises
         ------
@@ -242,8 +238,6 @@ class Fit:
             else:
                 self.start()
             self._iterate(checkpoint)
-        if checkpoint and not stop.asked:
-            Path(checkpoint).unlink(missing_ok=True)
         return self.field(interrupted=stop.asked)
 
     def start(self) -> None:
@@ -252,7 +246,7 @@ class Fit:
         params = np.concatenate([self.encoding.initial_params(rng), self.network.initial_params(rng)])
         target, _ = tikhonov(
             self.model,
-            self._signal(self.train),
+            self._signal(self.train)[0],
             self.train,
             progress=lambda share: self._tell(Progress("closed form", round(100 * share), 100)),
         )
@@ -272,22 +266,20 @@ class Fit:
         shift = self._shift(state.step)
         outputs, contrast = self._contrast(state.params, stride, gain, shift)
         batch = self._batch(state.step)
-        predicted, pullback = self.model.forward_and_pullback(contrast, batch)
+        predicted, pullback = self.model.signal_and_pullback(contrast, batch)
         data, residual = self._data_term(predicted, batch)
         if not np.isfinite(data):
-            raise FloatingPointError(
-                f"the fit diverged at step {state.step} (data term {data}); lower the learning rate"
-            )
-        if state.step % self.schedule.evaluate_every == 0:
-            self._look(contrast, gain)
-        else:
-            state.history["holdout"].append(np.nan)
+            raise FloatingPointError(f"the fit diverged at step {state.step}: the data term is {data}")
+        look = state.step % self.schedule.evaluate_every == 0
+        state.history["holdout"].append(self._look(contrast, gain) if look else np.nan)
         gradient = coarsen(pullback(residual), stride, shift)
         del predicted, pullback, residual, contrast
         d_outputs = np.stack([gradient.real, gradient.imag][: self.network.n_outputs])
         d_outputs *= np.float32(state.output_scale)
         dz, dy, dx = self.grid.spacing_um
-        prior, d_prior = self.priors.value_and_gradient(outputs, (dz, stride * dy, stride * dx))
+        prior, d_prior = self.priors.value_and_gradient(
+            outputs, (dz, stride * dy, stride * dx), min(self.grid.spacing_um)
+        )
         d_outputs += d_prior
         axes = self._axes(stride, shift)
         grad = cpu.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs, gain)
@@ -312,6 +304,7 @@ class Fit:
             "seconds": round(state.seconds, 1),
             "nrmse_holdout": None if not np.isfinite(state.best_error) else state.best_error,
             "interrupted": interrupted,
+            "diverged": self.diverged,
         }
         history = {name: np.array(values, np.float64) for name, values in state.history.items()}
         return NeuralField(
@@ -336,7 +329,11 @@ class Fit:
         saved = time.perf_counter()
         while not self._stop.asked and schedule.share(state.step, state.seconds) < 1 and not self._settled():
             begun = time.perf_counter()
-            data, prior = self.step()
+            try:
+                data, prior = self.step()
+            except FloatingPointError as error:
+                self.diverged = str(error)
+                return
             state.seconds += time.perf_counter() - begun
             for name, value in (("loss", data), ("prior", prior), ("seconds", state.seconds)):
                 state.history[name].append(value)
@@ -349,7 +346,7 @@ class Fit:
                 saved = time.perf_counter()
         if checkpoint:
             self._save(checkpoint)
-        if not self._stop.asked:
+        if not self._stop.asked or not len(self.held):
             self._look(self._contrast(state.params)[1], None)
 
     def _settled(self):
@@ -364,23 +361,22 @@ class Fit:
         """Held-out error of the present field; keeps the field if it is the best, or nothing is held out."""
         state, error = self.state, np.nan
         if len(self.held):
-            error = self.errors(self.model.forward(contrast, self.held), self.held)[0]
+            error = self._held_out_error(contrast)
         if not error >= state.best_error:
             state.best_error = error if len(self.held) else np.inf
             state.best_step, state.best_params = state.step, self._fold(state.params, gain)
-        state.history["holdout"].append(error)
+        return error
+
+    def _held_out_error(self, contrast):
+        acq = self.acquisition
+        predicted = np.concatenate([part for _, part in predict(self.model, contrast, self.held)])
+        mask = None if acq.mask is None else acq.mask[self.held]
+        return image_errors(predicted, acq.images[self.held], mask)[0]
 
     def _tell(self, progress):
         self.callback(progress)
         if self._stop.asked:
             raise KeyboardInterrupt
-
-    def errors(self, predicted, images):
-        """Overall and per-image relative error of predicted intensities of some images."""
-        mask = self.acquisition.mask
-        return image_errors(
-            predicted, self.acquisition.images[images], None if mask is None else mask[images]
-        )
 
     def _coarseness(self, share):
         """Stride of the field's grid and gain of its features (None: all on) at a share of the fit.
@@ -418,25 +414,19 @@ class Fit:
         return np.sort(order[first : first + size])
 
     def _signal(self, images):
-        """What the model is linear in: I - 1, or log I for Rytov; 0 where a pixel is invalid."""
-        intensity = self.acquisition.images[images]
-        log = self.model.fits == "log intensity"
-        signal = np.log(np.maximum(intensity, _LOG_FLOOR)) if log else intensity - 1
-        return signal if self.acquisition.mask is None else signal * self.acquisition.mask[images]
+        """Measured signal of some images, 0 where it is undefined, and the pixels that count."""
+        signal = self.model.signal(self.acquisition.images[images])
+        valid = np.isfinite(signal)
+        if self.acquisition.mask is not None:
+            valid &= self.acquisition.mask[images]
+        return np.where(valid, signal, np.float32(0)), valid
 
     def _data_term(self, predicted, images):
-        """Squared relative error of a batch, and its gradient with respect to the intensities."""
-        residual = -self._signal(images)
-        if self.model.fits == "log intensity":
-            residual += np.log(predicted)
-        else:
-            residual += predicted - 1
-        if self.acquisition.mask is not None:
-            residual *= self.acquisition.mask[images]
+        """Squared relative error of a batch, and its gradient with respect to the predicted signal."""
+        measured, valid = self._signal(images)
+        residual = np.where(valid, predicted - measured, np.float32(0))
         share = len(self.train) / len(images) / self._norm
-        value = share * float(np.vdot(residual, residual))
-        residual *= np.float32(2 * share)
-        return value, residual / predicted if self.model.fits == "log intensity" else residual
+        return share * float(np.vdot(residual, residual)), residual * np.float32(2 * share)
 
     def _update(self, state, grad, rate, count):
         """One step of Adam, with a rate of its own for the encoding's table."""
@@ -513,7 +503,7 @@ class Fit:
         return _State(**values, history={name: list(arrays[f"history_{name}"]) for name in _HISTORY})
 
     def _signal_norm(self, images):
-        norm = float(np.sum(self._signal(images).astype(np.float64) ** 2))
+        norm = sum(float(np.vdot(image, image)) for k in images for image in self._signal([k])[0])
         if norm == 0:
             raise InputError("the images hold no signal: every valid pixel is exactly 1, the empty field")
         return norm
@@ -572,7 +562,8 @@ def reconstruct(acquisition, depth, model="born", *, checkpoint=None, resume=Fal
 def split_images(acquisition, share=None, seed=0):
     """Numbers of the images to train on and of those to hold out.
 
-    The acquisition's own ``holdout`` wins; otherwise a `share` (default 0.1) is drawn with `seed`.
+    The acquisition's own ``holdout`` wins; otherwise a `share` (default 0.1, at least
+    one of three images or more) is drawn with `seed`.
     Images without a valid pixel, or lit only from outside the pupil, are in neither.
     """
     usable = np.flatnonzero(acquisition.usable)
@@ -585,7 +576,8 @@ def split_images(acquisition, share=None, seed=0):
         if not 0 <= share < 1:
             raise InputError(f"holdout is {share:g}; expected a share from 0 to below 1")
         shuffled = np.random.default_rng(seed).permutation(usable)
-        held = np.sort(shuffled[: round(share * len(usable))])
+        count = max(round(share * len(usable)), 1) if share > 0 and len(usable) > 2 else 0
+        held = np.sort(shuffled[:count])
     train = np.setdiff1d(usable, held)
     if len(train) == 0:
         raise InputError("all usable images are held out: nothing is left to fit; lower --holdout")

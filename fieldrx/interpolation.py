@@ -9,18 +9,20 @@ from __future__ import annotations
 import numpy as np
 import scipy.fft
 
+from fieldrx.backends import n_threads
+
 
 def refine(contrast, stride, shift):
     """Fourier interpolation from every `stride`-th pixel, shifted, to all pixels of the model's grid."""
     if stride == 1 and not np.any(shift):
         return contrast
     nz, ny, nx = contrast.shape
-    spectrum = scipy.fft.fft2(contrast, workers=-1)
+    spectrum = scipy.fft.fft2(contrast, workers=n_threads())
     padded = np.zeros((nz, stride * ny, stride * nx), spectrum.dtype)
     for y, x, ramp in _quadrants(ny, nx, shift):
         padded[:, y, x] = spectrum[:, y, x] * ramp
     padded *= stride * stride
-    return scipy.fft.ifft2(padded, workers=-1, overwrite_x=True)
+    return scipy.fft.ifft2(padded, workers=n_threads(), overwrite_x=True)
 
 
 def coarsen(gradient, stride, shift):
@@ -28,11 +30,11 @@ def coarsen(gradient, stride, shift):
     if stride == 1 and not np.any(shift):
         return gradient
     nz, ny, nx = gradient.shape[0], gradient.shape[1] // stride, gradient.shape[2] // stride
-    spectrum = scipy.fft.fft2(gradient, workers=-1)
+    spectrum = scipy.fft.fft2(gradient, workers=n_threads())
     cropped = np.zeros((nz, ny, nx), spectrum.dtype)
     for y, x, ramp in _quadrants(ny, nx, shift):
         cropped[:, y, x] = spectrum[:, y, x] * ramp.conj()
-    return scipy.fft.ifft2(cropped, workers=-1, overwrite_x=True)
+    return scipy.fft.ifft2(cropped, workers=n_threads(), overwrite_x=True)
 
 
 def _quadrants(ny, nx, shift):

@@ -37,7 +37,7 @@ class Microscope:
     wavelength_um : float
         Vacuum wavelength [um].
     objective_na : float
-        Numerical aperture of the objective; below ``medium_index``.
+        Numerical aperture of the objective; at most ``medium_index``.
     medium_index : float
         Refractive index n0 of the medium around the sample.
     pixel_size_um : float
@@ -73,13 +73,13 @@ class Microscope:
 
     @property
     def cutoff(self) -> float:
-        """Radius of the pupil NA / lambda [cycles/um]."""
-        return self.objective_na / self.wavelength_um
+        """Radius of the pupil NA / lambda [cycles/um], with slack for sources exactly at its edge."""
+        return self.objective_na / self.wavelength_um * (1 + _EDGE)
 
     def axial_frequency(self, nu_squared):
-        """kz / 2 pi = sqrt((n0 / lambda)^2 - |nu|^2) [cycles/um]; 0 for evanescent waves."""
+        """kz / 2 pi = sqrt((n0 / lambda)^2 - |nu|^2) [cycles/um]; a tiny number for evanescent waves."""
         ball = (self.medium_index / self.wavelength_um) ** 2
-        return np.sqrt(np.maximum(ball - nu_squared, 0.0))
+        return np.sqrt(np.maximum(ball - nu_squared, 1e-12 * ball))
 
     def to_dict(self) -> dict:
         """Plain numbers under the names of the acquisition file."""
@@ -91,7 +91,7 @@ class Microscope:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Illumination:
     """Where the light of every image comes from.
 
@@ -214,34 +214,43 @@ class Illumination:
         k = np.arange(n_points) + 0.5
         radius, angle = radius_na * np.sqrt(k / n_points), k * np.pi * (3 - np.sqrt(5))
         disc = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
+        disc -= disc.mean(axis=0)  # few points are not balanced by themselves
         sources = (self.sources_na[:, None, :] + disc[None]).reshape(-1, 2)
         return Illumination(sources, np.repeat(self.pattern / n_points, n_points, axis=1))
 
     def bright(self, microscope: Microscope) -> np.ndarray:
         """Which sources pass the pupil (bright field), bool of shape (n_sources,)."""
         na = np.linalg.norm(self.sources_na, axis=1)
-        return na <= microscope.objective_na * (1 + _EDGE)
+        return na <= microscope.cutoff * microscope.wavelength_um
 
-    def weights(self, microscope: Microscope) -> np.ndarray:
+    def weights(self, microscope: Microscope, images=None) -> np.ndarray:
         """Weights over the background of each image, shape (n_images, n_sources).
 
         Only bright-field sources make background, so a row is divided by their sum alone.
 
+        Parameters
+        ----------
+        microscope : Microscope
+        images : array of int, optional
+            Rows wanted; all when not given.
+
         Raises
         ------
         InputError
-            If an image is lit by dark-field sources alone: it has no background to divide by.
+            If a wanted image is lit by dark-field sources alone: it has no background to divide by.
         """
-        background = self.pattern[:, self.bright(microscope)].sum(axis=1)
-        dark = np.flatnonzero(background == 0)
+        images = np.arange(self.n_images) if images is None else np.asarray(images)
+        background = self.pattern[images][:, self.bright(microscope)].sum(axis=1)
+        dark = images[background == 0]
         if dark.size:
-            some = f"{dark.size} of {self.n_images} images" if dark.size < self.n_images else "every image"
+            numbers = ", ".join(map(str, dark[:8]))
+            some = "every image is" if dark.size == self.n_images else f"images {numbers} are"
             raise InputError(
-                f"{some} (first: image {dark[0]}) are lit only from outside the pupil of NA "
-                f"{microscope.objective_na:g} (dark field): there is no background to normalise by; "
-                "leave them out or check the directions and objective_na"
+                f"{some} lit only from outside the pupil of NA {microscope.objective_na:g} (dark field): "
+                "there is no background to normalise by; leave them out or check the directions and "
+                "objective_na"
             )
-        return self.pattern / background[:, None]
+        return self.pattern[images] / background[:, None]
 
 
 @dataclass(frozen=True)
@@ -419,7 +428,7 @@ def sampling_notes(microscope: Microscope, illumination: Illumination, dz: float
         )
         if dz * rate > 0.5:
             notes.append(
-                f"slices {dz:.3g} um apart are coarser than the axial resolution of these optics "
+                f"slices {dz:.3g} um apart undersample the axial resolution of these optics "
                 f"({1 / max(rate, 1e-12 * ball):.3g} um): use a depth step below {0.5 / rate:.3g} um"
             )
     return notes

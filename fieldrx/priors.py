@@ -1,7 +1,7 @@
 """What is known of a sample beyond its images: regularisers with their gradients.
 
 Values are means over voxels of the contrast in units of the field's output scale, so that a weight
-means the same for any sample, grid and unit.
+means much the same for any sample and grid.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Priors:
             if not (np.isfinite(value) and value >= 0):
                 raise InputError(f"prior weight {name} is {value}; expected a number >= 0")
 
-    def value_and_gradient(self, outputs, spacing_um):
+    def value_and_gradient(self, outputs, spacing_um, unit_um):
         """Value of all regularisers and gradient with respect to the field's outputs.
 
         Parameters
@@ -50,7 +50,9 @@ class Priors:
         outputs : float32 array, shape (1 or 2, nz, ny, nx)
             Index contrast and, where the field has it, absorption, over the output scale.
         spacing_um : (float, float, float)
-            Voxel spacing; differences are per the finest of the three.
+            Voxel spacing.
+        unit_um : float
+            Length over which differences are taken, so that the value does not depend on the spacing.
 
         Returns
         -------
@@ -58,7 +60,7 @@ class Priors:
         """
         grad = np.zeros_like(outputs)
         voxels = outputs[0].size
-        weights = min(spacing_um) / np.asarray(spacing_um)
+        weights = unit_um / np.asarray(spacing_um)
         value = 0.0
         pairs = ((self.tv, self.nonnegative), (self.tv_absorption, self.nonnegative_absorption))
         for u, g, (tv, negative) in zip(outputs, grad, pairs, strict=False):

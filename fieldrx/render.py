@@ -54,7 +54,7 @@ def render(field, path, spacing=None, shape=None, region=None) -> Path:
             f'{path}: cannot write "{ending or "no ending"}"; expected one of {", ".join(ENDINGS)}'
         )
     if ending == ".png":
-        write_png(path, orthogonal_planes(field, region))
+        write_png(path, orthogonal_planes(field, region, spacing))
         return path
     volume = field.volume(spacing, shape, region)
     if ending == ".npz":
@@ -71,22 +71,31 @@ def render(field, path, spacing=None, shape=None, region=None) -> Path:
     return path
 
 
-def orthogonal_planes(field, region=None) -> np.ndarray:
+def orthogonal_planes(field, region=None, spacing=None) -> np.ndarray:
     """The index contrast on the central xy plane, with xz below it and zy to its right.
+
+    Parameters
+    ----------
+    field : NeuralField
+    region : array, shape (3, 2), optional
+        As of ``NeuralField.volume``.
+    spacing : float or (float, float, float), optional
+        Pixel size [um], the smallest of several; by default 480 pixels along the longest side.
 
     Returns
     -------
     uint8 array, shape (y, x, 3)
-        Black is 0 contrast, white the 99.9th percentile of the planes; one pixel is as many um along z
-        as across.
+        Black is 0 contrast or less, white the 99.9th percentile of the planes; one pixel is as many um
+        along z as across.
     """
     region = np.asarray(field.region_um if region is None else region, float)
     if region.shape != (3, 2) or not (region[:, 1] >= region[:, 0]).all():
         raise InputError(
             f"region {region.tolist()} is not three ranges first <= last, along z, y and x in um"
         )
-    length = region[:, 1] - region[:, 0]
-    step = max(length.max(), 1e-9) / _PNG_PIXELS
+    step = max(np.ptp(region, axis=1).max(), 1e-9) / _PNG_PIXELS if spacing is None else np.min(spacing)
+    if not step > 0:
+        raise InputError(f"spacing {spacing} um must be positive")
     z, y, x = (np.linspace(lo, hi, max(round((hi - lo) / step), 1)) for lo, hi in region)
     centre = [[value] for value in region.mean(axis=1)]
     xy = field.on_axes(centre[0], y, x).real[0]

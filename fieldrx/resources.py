@@ -12,19 +12,23 @@ from fieldrx.errors import InputError
 def memory_need(shape, n_images, n_params=4_000_000) -> float:
     """Bytes that a fit needs at its peak, roughly.
 
+    The closed form, which holds the spectra of all images, and a step of the fit, which holds volumes,
+    take turns; the larger of the two counts.
+
     Parameters
     ----------
     shape : (int, int, int)
         Voxels of the model's grid.
     n_images : int
-        Images of a step, as large as the grid.
+        Images of the acquisition.
     n_params : int
         Parameters of the field.
     """
-    voxels, pixels = float(np.prod(shape)), float(shape[1] * shape[2] * n_images)
-    volumes = 8 * 5  # complex contrast, spectrum, gradient, outputs and their gradient
-    images = 4 * 2 + 8 * 2  # images and residual; complex spectra of one direction at a time
-    return volumes * voxels + images * pixels + 4 * 8 * n_params + 3e8
+    voxels, pixels = float(np.prod(shape)), float(shape[1] * shape[2])
+    images = 8 * pixels * n_images  # as they came, and normalised
+    closed_form = 12 * pixels * n_images + 16 * voxels  # padded, with their spectra; the solution's
+    step = 40 * voxels + 24 * pixels * min(n_images, 16)  # contrast, spectra, gradient, outputs; a batch
+    return images + max(closed_form, step) + 32 * n_params + 3e8
 
 
 def physical_memory() -> int | None:

@@ -8,10 +8,8 @@ from scipy.ndimage import gaussian_filter
 from fieldrx.acquisition import Acquisition
 from fieldrx.errors import InputError
 from fieldrx.io import Volume
-from fieldrx.models import make_model
+from fieldrx.models import make_model, predict
 from fieldrx.optics import Grid
-
-_BATCH = 16  # images predicted at once
 
 
 def simulate(volume: Volume, optics: Acquisition, model="born", image_shape=None, photons=None, seed=0):
@@ -53,9 +51,8 @@ def simulate(volume: Volume, optics: Acquisition, model="born", image_shape=None
     if photons is not None and not 0 < photons <= 1e15:
         raise InputError(f"photons is {photons:g}; expected a positive number up to 1e15")
     contrast, grid = on_image_grid(volume, shape, scope)
-    forward = make_model(model, grid, scope, optics.illumination, shape).forward
-    batches = np.array_split(np.arange(optics.n_images), -(-optics.n_images // _BATCH))
-    images = np.concatenate([forward(contrast, batch) for batch in batches])
+    forward = make_model(model, grid, scope, optics.illumination, shape)
+    images = np.concatenate([part for _, part in predict(forward, contrast, np.arange(optics.n_images))])
     if photons is not None:
         counts = np.random.default_rng(seed).poisson(photons * np.maximum(images, 0))
         images = (counts / photons).astype(np.float32)

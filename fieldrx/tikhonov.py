@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.fft
 
+from fieldrx.backends import n_threads
 from fieldrx.errors import InputError
 
 _BLOCK = 128  # frequencies solved at once
@@ -53,7 +54,7 @@ def tikhonov(model, signal, images=None, regularisation=None, progress=None):
     images = np.arange(model.illumination.n_images) if images is None else np.asarray(images)
     if len(signal) != len(images):
         raise InputError(f"signal has {len(signal)} images; expected {len(images)}, one per chosen image")
-    spectrum = scipy.fft.rfft2(_extend(signal, model), workers=-1)
+    spectrum = scipy.fft.rfft2(_extend(signal, model), workers=n_threads())
     rows, columns = _supported(model, images)
     peak, best = _choose(model, spectrum, images, rows, columns, regularisation)
     nz = model.grid.shape[0]
@@ -68,8 +69,8 @@ def tikhonov(model, signal, images=None, regularisation=None, progress=None):
             progress(min(first + _BLOCK, len(rows)) / len(rows))
     shape = model.grid.shape[1:]
     contrast = np.empty(model.grid.shape, np.complex64)
-    contrast.real = scipy.fft.irfft2(index, s=shape, workers=-1, overwrite_x=True)
-    contrast.imag = scipy.fft.irfft2(absorption, s=shape, workers=-1, overwrite_x=True)
+    contrast.real = scipy.fft.irfft2(index, s=shape, workers=n_threads(), overwrite_x=True)
+    contrast.imag = scipy.fft.irfft2(absorption, s=shape, workers=n_threads(), overwrite_x=True)
     return contrast, best
 
 

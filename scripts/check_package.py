@@ -18,6 +18,9 @@ WANTED = [
     "fieldrx/models/born.py",
 ]
 
+SOURCES = ["LICENSE", "CHANGELOG.rst", "docs/demo.png", "tests/tiny.py", "tests/physics/sphere.py"]
+SOURCES += ["scripts/bench_kernels.py"]
+
 
 def main():
     kernels = [p.name for p in (ROOT / "kernels").iterdir() if p.suffix in (".py", ".cu", ".cuh")]
@@ -33,9 +36,7 @@ def main():
         with tarfile.open(sdist) as archive:
             in_sdist = {name.split("/", 1)[-1] for name in archive.getnames()}
     missing = [name for name in WANTED + [f"fieldrx/kernels/{k}" for k in kernels] if name not in in_wheel]
-    missing += [
-        name for name in WANTED + [f"kernels/{k}" for k in kernels] + ["LICENSE"] if name not in in_sdist
-    ]
+    missing += [name for name in WANTED + [f"kernels/{k}" for k in kernels] + SOURCES if name not in in_sdist]
     print(f"wheel: {len(in_wheel)} files, sdist: {len(in_sdist)} files, missing: {missing or 'none'}")
     return 1 if missing else 0
 

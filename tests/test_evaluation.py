@@ -126,3 +126,17 @@ def test_wrong_acquisitions(field):
     oil = tiny.field(provenance=provenance(), medium_index=1.5)
     with pytest.raises(InputError, match="belongs to another acquisition"):
         evaluate(oil, tiny.acquisition())
+
+
+def test_nothing_to_compare(field):
+    acq = tiny.acquisition()
+    masked = Acquisition(acq.images, tiny.LIGHT, tiny.SCOPE, np.zeros(acq.images.shape, bool))
+    with pytest.raises(InputError, match="no image can be compared"):
+        evaluate(field, masked)
+
+
+def test_truth_in_another_medium(field):
+    known = tiny.phantom()
+    other = type(known)(known.contrast, known.spacing_um, known.origin_um, 1.4)
+    with pytest.raises(InputError, match=r"truth lies in a medium of index 1\.4"):
+        evaluate(field, tiny.acquisition(), other)

@@ -55,8 +55,8 @@ def test_gradient_of_the_whole_objective(monkeypatch, model, n_outputs, stride, 
 
     def objective(params):
         outputs, contrast = fit._contrast(params, stride, gain, shift)
-        value, _ = fit._data_term(fit.model.forward(contrast, batch), batch)
-        return value, fit.priors.value_and_gradient(outputs, (dz, stride * dy, stride * dx))[0]
+        value, _ = fit._data_term(fit.model.signal_and_pullback(contrast, batch)[0], batch)
+        return value, fit.priors.value_and_gradient(outputs, (dz, stride * dy, stride * dx), dy)[0]
 
     given = []
     monkeypatch.setattr(fit, "_update", lambda state, grad, rate, count: given.append(grad.copy()))
@@ -64,7 +64,7 @@ def test_gradient_of_the_whole_objective(monkeypatch, model, n_outputs, stride, 
     data, prior = fit.step()
     assert (data, prior) == pytest.approx(objective(params), rel=1e-5)
     assert data > 0.1
-    assert prior > 0.01
+    assert prior > 0.005
     (grad,) = given
     for _ in range(3):
         direction = rng.standard_normal(params.size).astype(np.float32)
@@ -79,23 +79,23 @@ def test_data_term_by_hand(model):
     acq = masked(tiny.acquisition(model))
     fit = tiny.fit(acq, model)
     batch = fit.train[:2]
-    predicted = np.random.default_rng(5).uniform(0.9, 1.1, (2, *tiny.SHAPE)).astype(np.float32)
+    predicted = np.random.default_rng(5).uniform(-0.1, 0.1, (2, *tiny.SHAPE)).astype(np.float32)
     value, gradient = fit._data_term(predicted, batch)
 
     def signal(intensity):
         return np.log(intensity.astype(float)) if model == "rytov" else intensity.astype(float) - 1
 
-    error = (signal(predicted) - signal(acq.images[batch])) * acq.mask[batch]
+    error = (predicted - signal(acq.images[batch])) * acq.mask[batch]
     whole = (signal(acq.images[fit.train])[acq.mask[fit.train]] ** 2).sum()
     assert value == pytest.approx(5 / 2 * (error**2).sum() / whole, rel=1e-5)
-    expected = 5 * error / whole / (predicted if model == "rytov" else 1)
+    expected = 5 * error / whole
     assert np.abs(gradient - expected).max() < 1e-5 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.31, -0.47)])
 @pytest.mark.parametrize("shape", [(2, 6, 9), (2, 5, 8)])
-def test_coarsen_is_the_adjoint_ofrefine(stride, shift, shape):
+def test_coarsen_is_the_adjoint_of_refine(stride, shift, shape):
     rng = np.random.default_rng(0)
     fine = shape[0], stride * shape[1], stride * shape[2]
     a, b = (
@@ -185,7 +185,6 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, holdout, number,
     resumed = tiny.fit(acq, **options).run(checkpoint, resume=True)
     assert resumed.provenance["interrupted"] is False
     same_fields(resumed, whole)
-    assert not checkpoint.exists()
 
 
 def test_stopped_twice_and_resumed_twice(tmp_path):
@@ -224,7 +223,7 @@ def test_checkpoint_is_saved_now_and_then(tmp_path, monkeypatch):
 
     tiny.fit(callback=callback).run(tmp_path / "c.npz")
     assert steps == [0, 1, 2, 3]
-    assert not (tmp_path / "c.npz").exists()
+    assert int(load_npz(tmp_path / "c.npz", "checkpoint")["step"]) == 4
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +268,7 @@ def test_best_field_is_kept():
     fit = tiny.fit(schedule=tiny.schedule(steps=8, warm_steps=20), callback=ruin)
     result = fit.run()
     errors, best = result.history["holdout"], result.provenance["best_step"]
-    assert len(errors) == 9
+    assert len(errors) == 8
     assert best == np.argmin(errors) < 5
     assert result.provenance["nrmse_holdout"] == errors.min()
     contrast = result.on_axes(*fit.grid.axes)
@@ -333,7 +332,7 @@ def test_field_of_a_fit(tmp_path):
     assert {p.stage for p in told} == {"closed form", "warm start", "fit"}
     assert field.provenance["name"] == "tiny"
     assert field.provenance["acquisition"] == tiny.acquisition().fingerprint()
-    assert [len(field.history[k]) for k in ("loss", "prior", "seconds", "holdout")] == [4, 4, 4, 5]
+    assert [len(field.history[k]) for k in ("loss", "prior", "seconds", "holdout")] == [4, 4, 4, 4]
     assert (np.diff(field.history["seconds"]) > 0).all()
     field.save(tmp_path / "f.npz")
     same_fields(load_field(tmp_path / "f.npz"), load_field(tmp_path / "f.npz"))
@@ -368,12 +367,17 @@ def test_budget():
     assert time.perf_counter() - begun < 5
 
 
-def test_diverging_fit_says_so():
-    fit = tiny.fit()
-    fit.start()
-    fit.state.params[:] = np.nan
-    with pytest.raises(FloatingPointError, match=r"diverged at step 0.*lower the learning rate"):
-        fit.step()
+def test_diverging_fit_keeps_the_best_field():
+    def ruin(progress):
+        if (progress.stage, progress.done) == ("fit", 2):
+            fit.state.params[:] = np.nan
+
+    fit = tiny.fit(callback=ruin)
+    done = fit.run().provenance
+    assert done["diverged"] == "the fit diverged at step 2: the data term is nan"
+    assert done["steps_done"] == 2
+    assert np.isfinite(done["nrmse_holdout"])
+    assert np.isfinite(fit.field().params).all()
 
 
 def test_reconstruct_is_a_fit():

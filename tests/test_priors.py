@@ -64,7 +64,7 @@ def test_sum_of_weighted_regularisers(n_outputs):
             for part, (tv, negative) in zip(u, pairs, strict=False)
         )
 
-    value, grad = priors.value_and_gradient(u.astype(np.float32), (0.5, 0.2, 0.3))
+    value, grad = priors.value_and_gradient(u.astype(np.float32), (0.5, 0.2, 0.3), 0.2)
     assert value == pytest.approx(plain(u), rel=1e-5)
     direction = rng.standard_normal(u.shape)
     slope = (plain(u + 1e-6 * direction) - plain(u - 1e-6 * direction)) / 2e-6

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+import numba
+
+
+def n_threads() -> int:
+    """Threads that kernels and FFTs may use; NUMBA_NUM_THREADS sets them."""
+    return numba.get_num_threads()
+
 
 def cuda_unavailable() -> str:
     """Why no GPU can be used, in a few words."""

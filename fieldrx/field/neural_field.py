@@ -30,8 +30,9 @@ from fieldrx.backends import cpu
 from fieldrx.errors import InputError
 from fieldrx.field.encodings import encoding_from_dict
 from fieldrx.field.network import Network
-from fieldrx.io import Volume, load_npz, one_line, save_npz
+from fieldrx.io import Volume, check_keys, load_npz, one_line, save_npz
 from fieldrx.optics import Grid
+from fieldrx.resources import physical_memory
 
 FORMAT, VERSION = "fieldrx-field", 1
 _KEYS = (
@@ -48,7 +49,6 @@ _KEYS = (
     "provenance",
 )
 _BLOCK = 1 << 20  # points evaluated at once
-_MOST_VOXELS = 2**36  # of a volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,10 +212,10 @@ class NeuralField:
         if not (np.isfinite(step).all() and step.min() > 0):
             raise InputError(f"spacing {step.tolist()} um must be positive")
         count = np.floor(length / step * (1 + 1e-9) + 1e-6) + 1
-        if np.prod(count) > _MOST_VOXELS:
+        if 2 * np.prod(count) * np.dtype(np.complex64).itemsize > (physical_memory() or np.inf):
             raise InputError(
-                f"spacing {step.tolist()} um gives {' x '.join(f'{n:.4g}' for n in count)} voxels; expected "
-                f"at most {_MOST_VOXELS:.0e}: use a larger spacing or a smaller region"
+                f"spacing {step.tolist()} um gives {' x '.join(f'{n:.4g}' for n in count)} voxels, "
+                "more than this machine's memory: use a larger spacing or a smaller region"
             )
         return Grid(tuple(count.astype(int)), tuple(step), tuple(first))
 
@@ -251,7 +251,7 @@ def load_field(path) -> NeuralField:
     InputError
         If the file is missing, damaged, no field, or of another version.
     """
-    arrays = load_npz(path, "field", _KEYS)
+    arrays = load_npz(path, "field", ("format", "version"))
     if str(arrays["format"]) != FORMAT:
         raise InputError(f'{path} has format "{arrays["format"]}"; expected "{FORMAT}"')
     version = arrays["version"]
@@ -260,6 +260,7 @@ def load_field(path) -> NeuralField:
             f"{path} is a field file of version {version}; this fieldrx reads version {VERSION}: update "
             "fieldrx, or fit again"
         )
+    check_keys(arrays, _KEYS, path, "field")
     try:
         encoding = encoding_from_dict(json.loads(str(arrays["encoding"])))
         network = Network.from_dict(json.loads(str(arrays["network"])))

@@ -1,12 +1,12 @@
 """Image formation: from a refractive index contrast to intensity images, and back."""
 
 from fieldrx.errors import InputError
-from fieldrx.models.base import ForwardModel
+from fieldrx.models.base import ForwardModel, predict
 from fieldrx.models.born import Born, Rytov
 
 MODELS = {"born": Born, "rytov": Rytov}
 
-__all__ = ["MODELS", "Born", "ForwardModel", "Rytov", "make_model"]
+__all__ = ["MODELS", "Born", "ForwardModel", "Rytov", "make_model", "predict"]
 
 
 def make_model(name, grid, microscope, illumination, image_shape=None) -> ForwardModel:

@@ -10,6 +10,8 @@ import numpy as np
 from fieldrx.errors import InputError
 from fieldrx.optics import Grid, Illumination, Microscope
 
+_BATCH = 16  # images predicted at once
+
 
 class ForwardModel(Protocol):
     """Images of a refractive index contrast, and the way back for gradients.
@@ -28,11 +30,25 @@ class ForwardModel(Protocol):
     def forward(self, contrast, images=None) -> np.ndarray:
         """Predicted intensities."""
 
+    def signal(self, intensity) -> np.ndarray:
+        """What a fit compares: intensities less 1 or a function of them; nan where it is undefined."""
+
+    def signal_and_pullback(self, contrast, images=None) -> tuple[np.ndarray, Callable]:
+        """Predicted signal, and the function that maps its gradient to that of the contrast."""
+
     def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
         """Gradient of ``sum(d_intensity * forward(contrast))`` with respect to the contrast."""
 
     def forward_and_pullback(self, contrast, images=None) -> tuple[np.ndarray, Callable]:
         """Predicted intensities, and the function that maps their gradient to that of the contrast."""
+
+
+def predict(model: ForwardModel, contrast, images):
+    """Predicted intensities of many images, a few at a time: yields (numbers, array)."""
+    images = np.asarray(images)
+    for first in range(0, len(images), _BATCH):
+        batch = images[first : first + _BATCH]
+        yield batch, model.forward(contrast, batch)
 
 
 def image_window(grid: Grid, image_shape) -> tuple[slice, slice]:

@@ -22,9 +22,11 @@ from __future__ import annotations
 import numpy as np
 import scipy.fft
 
-from fieldrx.backends import cpu
+from fieldrx.backends import cpu, n_threads
 from fieldrx.models.base import image_window
 from fieldrx.optics import Grid, Illumination, Microscope
+
+_DARK = 1e-2  # normalised intensity below which a logarithm is noise
 
 
 class Born:
@@ -49,7 +51,6 @@ class Born:
     """
 
     name = "born"
-    fits = "intensity"
 
     def __init__(self, grid: Grid, microscope: Microscope, illumination: Illumination, image_shape=None):
         self.grid, self.microscope, self.illumination = grid, microscope, illumination
@@ -61,12 +62,12 @@ class Born:
 
     def linear(self, contrast, images=None) -> np.ndarray:
         """First-order signal ``sum_s w_s 2 Re b_s`` (I - 1 here, log I for Rytov), shape (n, ny, nx)."""
-        spectrum = scipy.fft.fft2(_complex(contrast, self.grid), workers=-1, overwrite_x=False)
+        spectrum = scipy.fft.fft2(_complex(contrast, self.grid), workers=n_threads(), overwrite_x=False)
         rows = self._rows(images)
         field = np.empty((len(rows[0]) - 1, *self.grid.shape[1:]), spectrum.dtype)
         cpu.born_forward(spectrum, *self._geometry(), *rows, *self._constants(), field)
         del spectrum
-        field = scipy.fft.ifft2(field, workers=-1, overwrite_x=True)
+        field = scipy.fft.ifft2(field, workers=n_threads(), overwrite_x=True)
         return (2 * self._scale) * field.real[(slice(None), *self.window)]
 
     def adjoint(self, signal, images=None) -> np.ndarray:
@@ -75,13 +76,21 @@ class Born:
         dtype = np.complex128 if signal.dtype == np.float64 else np.complex64
         padded = np.zeros((len(rows[0]) - 1, *self.grid.shape[1:]), dtype)
         padded[(slice(None), *self.window)] = signal
-        padded = scipy.fft.fft2(padded, workers=-1, overwrite_x=True)
+        padded = scipy.fft.fft2(padded, workers=n_threads(), overwrite_x=True)
         out = np.empty(self.grid.shape, dtype)
         cpu.born_adjoint(padded, *self._geometry(), *rows, *self._constants(), out)
         del padded
-        out = scipy.fft.ifft2(out, workers=-1, overwrite_x=True)
+        out = scipy.fft.ifft2(out, workers=n_threads(), overwrite_x=True)
         out *= 2 * self._scale
         return out
+
+    def signal(self, intensity) -> np.ndarray:
+        """I - 1, what the model predicts linearly; a fit compares in these terms."""
+        return intensity - 1
+
+    def signal_and_pullback(self, contrast, images=None):
+        """Predicted signal, and the map from its gradient to that of the contrast."""
+        return self.linear(contrast, images), lambda d: self.adjoint(d, images)
 
     def forward(self, contrast, images=None) -> np.ndarray:
         """Predicted intensities, shape (n, ny, nx)."""
@@ -121,7 +130,7 @@ class Born:
         for s in np.flatnonzero(weights.any(axis=0)):
             source = self._sources[s]
             nu2 = (nu_y + source[0]) ** 2 + (nu_x + source[1]) ** 2
-            inside = np.flatnonzero(nu2 <= microscope.cutoff**2 * (1 + 2e-6))
+            inside = np.flatnonzero(nu2 <= microscope.cutoff**2)
             f = microscope.axial_frequency(nu2[inside])
             turns = (f - microscope.axial_frequency(source @ source))[:, None] * z
             a = (1j * self._scale / (4 * np.pi * f))[:, None] * np.exp(-2j * np.pi * turns)
@@ -130,8 +139,7 @@ class Born:
         return out
 
     def _weights(self, images):
-        chosen = self.illumination if images is None else self.illumination.select(images)
-        return chosen.weights(self.microscope) * self._bright
+        return self.illumination.weights(self.microscope, images) * self._bright
 
     def _rows(self, images):
         weights = self._weights(images)
@@ -145,15 +153,25 @@ class Born:
 
     def _constants(self):
         scope = self.microscope
-        ball, cutoff = scope.medium_index / scope.wavelength_um, scope.cutoff * (1 + 1e-6)
-        return ball, cutoff, self.grid.origin_um[0], self.grid.spacing_um[0]
+        return (
+            scope.medium_index / scope.wavelength_um,
+            scope.cutoff,
+            self.grid.origin_um[0],
+            self.grid.spacing_um[0],
+        )
 
 
 class Rytov(Born):
-    """Rytov approximation: the linear operator of :class:`Born` predicts log I."""
+    """Rytov approximation: the linear operator of :class:`Born` predicts log I.
+
+    With several sources in an image their first-order signals are added before the exponential.
+    """
 
     name = "rytov"
-    fits = "log intensity"
+
+    def signal(self, intensity) -> np.ndarray:
+        """log I; nan for pixels too dark to have a meaningful logarithm."""
+        return np.log(np.where(intensity > _DARK, intensity, np.nan))
 
     def forward(self, contrast, images=None) -> np.ndarray:
         """Predicted intensities ``exp(linear)``, shape (n, ny, nx)."""

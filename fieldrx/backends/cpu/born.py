@@ -4,7 +4,7 @@ Both operators apply, for source s and slice z, the factor
 
     A(nu, z) = i / (2 kz(nu + nu_s)) P(nu + nu_s) exp(-i [kz(nu + nu_s) - kz(nu_s)] z)
 
-(PHYSICS of :mod:`fieldrx.models.born`).  For one frequency the exponential turns by a constant angle
+(see :mod:`fieldrx.models.born`).  For one frequency the exponential turns by a constant angle
 per slice, so it is computed once every ``_RESTART`` slices and multiplied up in between, which keeps
 the rounding of single precision at a few ulp for any number of slices.
 

@@ -12,7 +12,6 @@ from fieldrx.backends.cpu.encodings import ENCODED, GIVEN, WAVES, fill_waves
 from fieldrx.backends.cpu.memory import LINE, aligned_zeros, pitch_of, round_up
 from fieldrx.backends.cpu.network import STEP, Batch, TiledNetwork
 from fieldrx.errors import InputError
-from fieldrx.field.encodings import Hash, Identity
 
 # The features of a hash grid are computed for blocks of this many points; rows of a grid come in
 # slabs, so that the lattice planes of a slab stay in the cache.
@@ -132,10 +131,10 @@ def encode(encoding, params, zyx_points):
     params = _checked_array("params", params, (encoding.n_params,))
     points = _checked_points(encoding, zyx_points)
     n = len(points)
-    if isinstance(encoding, Identity):
+    if encoding.kind == "identity":
         return points.copy()
     features = np.zeros((encoding.n_features, n), np.float32)
-    if isinstance(encoding, Hash):
+    if encoding.kind == "hash":
         hashgrid.visit_points(hashgrid.levels_of(encoding), points, features.reshape(-1), n, params, False)
     else:
         fill_waves(*encoding.waves(), points.T.astype(float), n, features.reshape(-1), n)
@@ -177,9 +176,9 @@ def _point_batches(encoding, points, network):
     visit_table(gradient, True) adds the gradient that the network left in their place.
     """
     n, strides = len(points), np.array([1, 0, network.n_outputs])
-    if isinstance(encoding, Identity):
+    if encoding.kind == "identity":
         yield Batch(GIVEN, n, strides, given=points), _no_table
-    elif isinstance(encoding, Hash):
+    elif encoding.kind == "hash":
         levels = hashgrid.levels_of(encoding)
         features, pitch = _feature_buffer(encoding, 1, min(n, _BLOCK))
         for start in range(0, n, _BLOCK):
@@ -195,7 +194,7 @@ def _grid_batches(encoding, axes, network):
     """Pairs (Batch, visit_table) that cover a grid, see `_point_batches`."""
     nz, ny, nx = map(len, axes)
     strides = np.array([nz * ny * nx, ny * nx, 1])
-    if isinstance(encoding, Hash):
+    if encoding.kind == "hash":
         levels = hashgrid.levels_of(encoding)
         places = [hashgrid.axis_nodes(levels, axis, axes[axis]) for axis in range(3)]
         n_rows = max(1, min(ny, _SLAB // max(nx, 1)))
@@ -231,7 +230,7 @@ def _checked_array(name, values, shape):
 
 
 def _checked_points(encoding, points):
-    given = isinstance(encoding, Identity)
+    given = encoding.kind == "identity"
     columns = encoding.n_features if given else 3
     points = np.ascontiguousarray(points, dtype=np.float32)
     if points.ndim != 2 or points.shape[1] != columns:
@@ -253,7 +252,7 @@ def _checked_field(encoding, network, params, gain):
 
 
 def _checked_axes(encoding, z, y, x):
-    if isinstance(encoding, Identity):
+    if encoding.kind == "identity":
         raise InputError(
             "expected an encoding of coordinates for a grid; got Identity, whose "
             "features are given: use the functions for points"
