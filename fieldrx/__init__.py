@@ -9,9 +9,7 @@ from fieldrx.fit import Fit, Schedule, reconstruct
 from fieldrx.io import Volume, read_volume, write_volume
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.priors import Priors
-from fieldrx.render import render
 from fieldrx.simulation import cell_phantom, simulate
-from fieldrx.tikhonov import tikhonov
 
 __all__ = [
     "Acquisition",
@@ -31,8 +29,6 @@ __all__ = [
     "read_acquisition",
     "read_volume",
     "reconstruct",
-    "render",
     "simulate",
-    "tikhonov",
     "write_volume",
 ]

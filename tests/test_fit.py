@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny
 
-from fieldrx import Acquisition, Fit, Illumination, InputError, Priors, Schedule, load_field, tikhonov
+from fieldrx import Acquisition, Fit, Illumination, InputError, Priors, Schedule, load_field
 from fieldrx.backends import cpu
 from fieldrx.field import Hash, Network, NeuralField, Radial
 from fieldrx.field.choices import make_preset
@@ -20,6 +20,7 @@ from fieldrx.interpolation import coarsen, refine
 from fieldrx.io import load_npz
 from fieldrx.metrics import image_errors
 from fieldrx.resources import memory_need
+from fieldrx.tikhonov import tikhonov
 
 SINE = Network(tiny.ENCODING.n_features, width=8, depth=1, activation="sine", omega=2.0)
 

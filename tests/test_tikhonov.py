@@ -5,8 +5,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from fieldrx import Grid, Illumination, InputError, Microscope, tikhonov
+from fieldrx import Grid, Illumination, InputError, Microscope
 from fieldrx.models import Born
+from fieldrx.tikhonov import tikhonov
 
 SCOPE = Microscope(wavelength_um=0.6, objective_na=0.5, medium_index=1.33, pixel_size_um=0.25)
 GRID = Grid((3, 6, 9), (0.7, 0.25, 0.25), (-0.6, 0.0, 0.0))  # all frequencies lie below the Nyquist
