@@ -230,7 +230,7 @@ def demo(out, steps, quiet):
     "--tv",
     type=click.FloatRange(min=0),
     default=None,
-    help="Weight of the total variation of index and absorption. Default: 0.5.",
+    help="Weight of the total variation of index and absorption. Default: 0.6.",
 )
 @click.option("--no-absorption", is_flag=True, help="Fit a transparent sample: the index is real.")
 @click.option(

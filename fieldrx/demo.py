@@ -21,7 +21,7 @@ _SCOPE = Microscope(wavelength_um=0.532, objective_na=0.8, medium_index=1.335, p
 _PIXELS = 112
 _DEPTH = (-7.0, 7.0, 0.5)
 _PHOTONS = 20000
-_STEPS = 150
+_STEPS = 110
 
 
 def demo_acquisition():

@@ -75,7 +75,7 @@ class Schedule:
     batch: int = 16
     learning_rate: float = 5e-3
     table_learning_rate: float = 2e-2
-    coarse: float = 0.7
+    coarse: float = 0.35
     warm_steps: int = 60
     evaluate_every: int = 10
     patience: int = 8

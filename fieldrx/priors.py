@@ -32,8 +32,8 @@ class Priors:
         Squared negative part of the absorption (no sample amplifies light).
     """
 
-    tv: float = 0.5
-    tv_absorption: float = 0.5
+    tv: float = 0.6
+    tv_absorption: float = 0.6
     nonnegative: float = 1.0
     nonnegative_absorption: float = 1.0
 

@@ -7,8 +7,8 @@ import pytest
 import tifffile
 import tiny
 
-from fieldrx import InputError, read_volume, render
-from fieldrx.render import colour, orthogonal_planes
+from fieldrx import InputError, read_volume
+from fieldrx.render import colour, orthogonal_planes, render
 
 REGION = [(-1.0, 1.0), (0.5, 4.0), (1.0, 4.0)]
 
