@@ -3,10 +3,25 @@
 from fieldrx.errors import InputError
 from fieldrx.models.base import ForwardModel, predict
 from fieldrx.models.born import Born, Rytov
+from fieldrx.models.bpm import BeamPropagation
+from fieldrx.models.mlb import MultiLayerBorn
+from fieldrx.models.multislice import Gradients
+from fieldrx.models.ssnp import SSNP
 
-MODELS = {"born": Born, "rytov": Rytov}
+MODELS = {m.name: m for m in (Born, Rytov, BeamPropagation, SSNP, MultiLayerBorn)}
 
-__all__ = ["MODELS", "Born", "ForwardModel", "Rytov", "make_model", "predict"]
+__all__ = [
+    "MODELS",
+    "SSNP",
+    "BeamPropagation",
+    "Born",
+    "ForwardModel",
+    "Gradients",
+    "MultiLayerBorn",
+    "Rytov",
+    "make_model",
+    "predict",
+]
 
 
 def make_model(name, grid, microscope, illumination, image_shape=None) -> ForwardModel:

@@ -51,6 +51,21 @@ def predict(model: ForwardModel, contrast, images):
         yield batch, model.forward(contrast, batch)
 
 
+def as_complex(contrast, grid: Grid) -> np.ndarray:
+    """The contrast as complex64, or complex128 where it came in double precision.
+
+    Raises
+    ------
+    ValueError
+        If its shape is not the grid's.
+    """
+    contrast = np.asarray(contrast)
+    if contrast.shape != grid.shape:
+        raise ValueError(f"contrast has shape {contrast.shape}; expected the grid's {grid.shape}")
+    double = contrast.dtype in (np.float64, np.complex128)
+    return contrast.astype(np.complex128 if double else np.complex64, copy=False)
+
+
 def image_window(grid: Grid, image_shape) -> tuple[slice, slice]:
     """Where the images lie in the lateral plane of the grid.
 

@@ -23,7 +23,7 @@ import numpy as np
 import scipy.fft
 
 from fieldrx.backends import cpu, n_threads
-from fieldrx.models.base import image_window
+from fieldrx.models.base import as_complex, image_window
 from fieldrx.optics import Grid, Illumination, Microscope
 
 _DARK = 1e-2  # normalised intensity below which a logarithm is noise
@@ -62,7 +62,7 @@ class Born:
 
     def linear(self, contrast, images=None) -> np.ndarray:
         """First-order signal ``sum_s w_s 2 Re b_s`` (I - 1 here, log I for Rytov), shape (n, ny, nx)."""
-        spectrum = scipy.fft.fft2(_complex(contrast, self.grid), workers=n_threads(), overwrite_x=False)
+        spectrum = scipy.fft.fft2(as_complex(contrast, self.grid), workers=n_threads(), overwrite_x=False)
         rows = self._rows(images)
         field = np.empty((len(rows[0]) - 1, *self.grid.shape[1:]), spectrum.dtype)
         cpu.born_forward(spectrum, *self._geometry(), *rows, *self._constants(), field)
@@ -185,11 +185,3 @@ class Rytov(Born):
         """Predicted intensities, and the map from their gradient to that of the contrast."""
         intensity = self.forward(contrast, images)
         return intensity, lambda d: self.adjoint(d * intensity, images)
-
-
-def _complex(contrast, grid: Grid) -> np.ndarray:
-    contrast = np.asarray(contrast)
-    if contrast.shape != grid.shape:
-        raise ValueError(f"contrast has shape {contrast.shape}; expected the grid's {grid.shape}")
-    double = contrast.dtype in (np.float64, np.complex128)
-    return contrast.astype(np.complex128 if double else np.complex64, copy=False)

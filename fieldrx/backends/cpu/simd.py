@@ -21,7 +21,8 @@ _INDEX = ir.IntType(32)
 _VECTOR = ir.VectorType(_FLOAT, LANES)
 
 
-def _int(value):
+def integer(value):
+    """A 64-bit constant."""
     return ir.Constant(_INT, value)
 
 
@@ -29,7 +30,7 @@ def _constant(value):
     return ir.Constant(_VECTOR, [value] * LANES)
 
 
-def _pointer(context, builder, array_type, array, offset):
+def pointer_to(context, builder, array_type, array, offset):
     """Pointer to element `offset` of a float32 array."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(builder.bitcast(data, _FLOAT.as_pointer()), [offset])
@@ -73,15 +74,15 @@ def _loop(builder, block, count, step, update):
     before = builder.block
     body = builder.append_basic_block("multiply")
     after = builder.append_basic_block("multiplied")
-    builder.cbranch(builder.icmp_signed(">", count, _int(0)), body, after)
+    builder.cbranch(builder.icmp_signed(">", count, integer(0)), body, after)
 
     builder.position_at_end(body)
     k = builder.phi(_INT)
     running = [[builder.phi(_VECTOR) for _ in row] for row in block]
     updated = update(k, running)
-    k_next = builder.add(k, _int(step))
+    k_next = builder.add(k, integer(step))
     builder.cbranch(builder.icmp_signed("<", k_next, count), body, after)
-    k.add_incoming(_int(0), before)
+    k.add_incoming(integer(0), before)
     k.add_incoming(k_next, body)
 
     builder.position_at_end(after)
@@ -98,11 +99,11 @@ def _loop(builder, block, count, step, update):
 def _multiply_accumulate(builder, block, count, a, a_row, a_column, b, b_row):
     """block[r] + sum_k a[r, k] b[k, lanes], with a[r, k] at a + r * a_row + k * a_column."""
     fma = _fma(builder)
-    rows = [builder.mul(_int(r), a_row) for r in range(len(block))]
+    rows = [builder.mul(integer(r), a_row) for r in range(len(block))]
 
     def update(k, sums):
         b_k = builder.gep(b, [builder.mul(k, b_row)])
-        vectors = [_load(builder, b_k, _int(v * LANES)) for v in range(len(block[0]))]
+        vectors = [_load(builder, b_k, integer(v * LANES)) for v in range(len(block[0]))]
         a_k = builder.gep(a, [builder.mul(k, a_column)])
         new = []
         for row, at in zip(sums, rows, strict=True):
@@ -117,8 +118,8 @@ def _multiply_accumulate(builder, block, count, a, a_row, a_column, b, b_row):
 def _accumulate_lanes(builder, block, count, a, a_row, b, b_row):
     """block[r][c] + sum_k a[r, k + lanes] b[c, k + lanes], k in steps of a vector."""
     fma = _fma(builder)
-    rows = [builder.mul(_int(r), a_row) for r in range(len(block))]
-    columns = [builder.mul(_int(c), b_row) for c in range(len(block[0]))]
+    rows = [builder.mul(integer(r), a_row) for r in range(len(block))]
+    columns = [builder.mul(integer(c), b_row) for c in range(len(block[0]))]
 
     def update(k, sums):
         b_k = [_load(builder, b, builder.add(column, k)) for column in columns]
@@ -154,22 +155,22 @@ def dense_block(n_rows, n_vectors):
         def generate(context, builder, signature, args):
             w, wo, w_row, bias, bo, k1, x1, x1o, p1, w2, k2, x2, x2o, p2, slope, y, yo, p = args
             kinds = signature.args
-            w = _pointer(context, builder, kinds[0], w, wo)
-            bias = _pointer(context, builder, kinds[3], bias, bo)
-            x1 = _pointer(context, builder, kinds[6], x1, x1o)
-            x2 = _pointer(context, builder, kinds[11], x2, x2o)
-            y = _pointer(context, builder, kinds[15], y, yo)
+            w = pointer_to(context, builder, kinds[0], w, wo)
+            bias = pointer_to(context, builder, kinds[3], bias, bo)
+            x1 = pointer_to(context, builder, kinds[6], x1, x1o)
+            x2 = pointer_to(context, builder, kinds[11], x2, x2o)
+            y = pointer_to(context, builder, kinds[15], y, yo)
             rows = []
             for r in range(n_rows):
-                start = _broadcast(builder, builder.load(builder.gep(bias, [_int(r)])))
+                start = _broadcast(builder, builder.load(builder.gep(bias, [integer(r)])))
                 rows.append([start] * n_vectors)
-            rows = _multiply_accumulate(builder, rows, k1, w, _int(1), w_row, x1, p1)
+            rows = _multiply_accumulate(builder, rows, k1, w, integer(1), w_row, x1, p1)
             w = builder.gep(w, [builder.mul(w2, w_row)])
-            rows = _multiply_accumulate(builder, rows, k2, w, _int(1), w_row, x2, p2)
+            rows = _multiply_accumulate(builder, rows, k2, w, integer(1), w_row, x2, p2)
             slope = _broadcast(builder, slope)
             for r, row in enumerate(rows):
                 for v, value in enumerate(row):
-                    offset = builder.add(builder.mul(_int(r), p), _int(v * LANES))
+                    offset = builder.add(builder.mul(integer(r), p), integer(v * LANES))
                     _store(builder, _leaky(builder, value, value, slope), y, offset)
             return context.get_dummy_value()
 
@@ -193,16 +194,16 @@ def backward_block(n_rows, n_vectors):
         def generate(context, builder, signature, args):
             w, wo, w_row, k, d, do, h, ho, slope, y, yo, p = args
             kinds = signature.args
-            w = _pointer(context, builder, kinds[0], w, wo)
-            d = _pointer(context, builder, kinds[4], d, do)
-            h = _pointer(context, builder, kinds[6], h, ho)
-            y = _pointer(context, builder, kinds[9], y, yo)
+            w = pointer_to(context, builder, kinds[0], w, wo)
+            d = pointer_to(context, builder, kinds[4], d, do)
+            h = pointer_to(context, builder, kinds[6], h, ho)
+            y = pointer_to(context, builder, kinds[9], y, yo)
             rows = [[_constant(0.0)] * n_vectors for _ in range(n_rows)]
-            rows = _multiply_accumulate(builder, rows, k, w, w_row, _int(1), d, p)
+            rows = _multiply_accumulate(builder, rows, k, w, w_row, integer(1), d, p)
             slope = _broadcast(builder, slope)
             for r, row in enumerate(rows):
                 for v, value in enumerate(row):
-                    offset = builder.add(builder.mul(_int(r), p), _int(v * LANES))
+                    offset = builder.add(builder.mul(integer(r), p), integer(v * LANES))
                     sign = _load(builder, h, offset)
                     _store(builder, _leaky(builder, sign, value, slope), y, offset)
             return context.get_dummy_value()
@@ -226,15 +227,15 @@ def product_block(n_rows, n_vectors):
         def generate(context, builder, signature, args):
             k, a, ao, a_row, b, bo, b_row, y, yo, y_row = args
             kinds = signature.args
-            a = _pointer(context, builder, kinds[1], a, ao)
-            b = _pointer(context, builder, kinds[4], b, bo)
-            y = _pointer(context, builder, kinds[7], y, yo)
+            a = pointer_to(context, builder, kinds[1], a, ao)
+            b = pointer_to(context, builder, kinds[4], b, bo)
+            y = pointer_to(context, builder, kinds[7], y, yo)
             offsets = [
-                [builder.add(builder.mul(_int(r), y_row), _int(v * LANES)) for v in range(n_vectors)]
+                [builder.add(builder.mul(integer(r), y_row), integer(v * LANES)) for v in range(n_vectors)]
                 for r in range(n_rows)
             ]
             rows = [[_load(builder, y, offset) for offset in row] for row in offsets]
-            rows = _multiply_accumulate(builder, rows, k, a, a_row, _int(1), b, b_row)
+            rows = _multiply_accumulate(builder, rows, k, a, a_row, integer(1), b, b_row)
             for row, places in zip(rows, offsets, strict=True):
                 for value, offset in zip(row, places, strict=True):
                     _store(builder, value, y, offset)
@@ -260,15 +261,15 @@ def dot_block(n_rows, n_columns):
         def generate(context, builder, signature, args):
             k, a, ao, a_row, b, bo, b_row, y, yo, y_row = args
             kinds = signature.args
-            a = _pointer(context, builder, kinds[1], a, ao)
-            b = _pointer(context, builder, kinds[4], b, bo)
-            y = _pointer(context, builder, kinds[7], y, yo)
+            a = pointer_to(context, builder, kinds[1], a, ao)
+            b = pointer_to(context, builder, kinds[4], b, bo)
+            y = pointer_to(context, builder, kinds[7], y, yo)
             zeros = [[_constant(0.0)] * n_columns for _ in range(n_rows)]
             sums = _accumulate_lanes(builder, zeros, k, a, a_row, b, b_row)
             add = _intrinsic(builder, "llvm.vector.reduce.fadd", _FLOAT, [_FLOAT, _VECTOR])
             for r, row in enumerate(sums):
                 for c, value in enumerate(row):
-                    place = builder.gep(y, [builder.add(builder.mul(_int(r), y_row), _int(c))])
+                    place = builder.gep(y, [builder.add(builder.mul(integer(r), y_row), integer(c))])
                     old = builder.load(place)
                     builder.store(builder.call(add, [old, value], fastmath=("reassoc",)), place)
             return context.get_dummy_value()
@@ -286,8 +287,8 @@ def transpose_block(typing, x, xo, x_row, y, yo, y_row):
 
     def generate(context, builder, signature, args):
         x, xo, x_row, y, yo, y_row = args
-        x = _pointer(context, builder, signature.args[0], x, xo)
-        y = _pointer(context, builder, signature.args[3], y, yo)
+        x = pointer_to(context, builder, signature.args[0], x, xo)
+        y = pointer_to(context, builder, signature.args[3], y, yo)
         _transpose(builder, x, x_row, y, y_row)
         return context.get_dummy_value()
 
@@ -302,13 +303,13 @@ def transpose_sum_block(typing, x, xo, x_row, y, yo, y_row, sums, so):
 
     def generate(context, builder, signature, args):
         x, xo, x_row, y, yo, y_row, sums, so = args
-        x = _pointer(context, builder, signature.args[0], x, xo)
-        y = _pointer(context, builder, signature.args[3], y, yo)
-        sums = _pointer(context, builder, signature.args[6], sums, so)
-        total = _load(builder, sums, _int(0))
+        x = pointer_to(context, builder, signature.args[0], x, xo)
+        y = pointer_to(context, builder, signature.args[3], y, yo)
+        sums = pointer_to(context, builder, signature.args[6], sums, so)
+        total = _load(builder, sums, integer(0))
         for column in _transpose(builder, x, x_row, y, y_row):
             total = builder.fadd(total, column)
-        _store(builder, total, sums, _int(0))
+        _store(builder, total, sums, integer(0))
         return context.get_dummy_value()
 
     return signature, generate
@@ -316,7 +317,7 @@ def transpose_sum_block(typing, x, xo, x_row, y, yo, y_row, sums, so):
 
 def _transpose(builder, x, x_row, y, y_row):
     """Transpose 16 x 16 numbers; returns the vectors written."""
-    rows = [_load(builder, x, builder.mul(_int(r), x_row)) for r in range(LANES)]
+    rows = [_load(builder, x, builder.mul(integer(r), x_row)) for r in range(LANES)]
     # Exchange the off-diagonal quarters of ever smaller squares.
     half = LANES // 2
     while half:
@@ -329,5 +330,5 @@ def _transpose(builder, x, x_row, y, y_row):
                 rows[r + half] = _shuffle(builder, a, b, high)
         half //= 2
     for r in range(LANES):
-        _store(builder, rows[r], y, builder.mul(_int(r), y_row))
+        _store(builder, rows[r], y, builder.mul(integer(r), y_row))
     return rows

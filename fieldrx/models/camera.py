@@ -1,0 +1,207 @@
+"""From the wave at the last slice to the field on the camera, and back.
+
+With D the scattered envelope at the last slice, zero-padded so that nothing wraps round on its way back,
+
+    E_s = P(nu_s) + F^-1[ P(nu + nu_s) exp(-2 pi i [f(nu + nu_s) - f(nu_s)] L) F[D] ],
+
+f = kz / 2 pi and L the distance from the plane in focus to the last slice.  The edge of the aperture may
+be "hard", a frequency is inside or outside, as FFT simulations of microscopes have it; or "soft", a frequency
+counts with the share of its cell that is inside, which is closer to an edge between the frequencies: for
+a source near the edge the two differ by ringing that reaches across the image.  The pupil passes only a small
+part of the spectrum, so the transforms visit the rows and columns that hold something.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.fft
+
+from fieldrx.backends import n_threads
+from fieldrx.errors import InputError
+from fieldrx.optics import Grid, Microscope
+from fieldrx.pupil import Pupil
+
+
+class Camera:
+    """Refocusing and the pupil for waves on one lateral grid.
+
+    Parameters
+    ----------
+    grid : Grid
+    window : (slice, slice)
+        Where the images lie in the grid.
+    microscope : Microscope
+    pupil : Pupil
+    distance_um : float
+        From the plane in focus to the last slice [um].
+    edge : str
+        "hard" or "soft".
+    border_um : float, optional
+        Width of the frame in which D fades to 0, so that the padding makes no step; half of what the grid has
+        around the images when not given.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        window,
+        microscope: Microscope,
+        pupil: Pupil,
+        distance_um: float,
+        edge="hard",
+        border_um=None,
+    ):
+        self.grid, self.window, self.microscope, self.pupil = grid, window, microscope, pupil
+        self.distance_um = distance_um
+        self.shape = tuple(_padded(w.stop - w.start, n) for w, n in zip(window, grid.shape[1:], strict=True))
+        self.edge, self.fade = edge, _fade(grid, window, border_um)
+        self.cell = np.prod([n * d for n, d in zip(self.shape, grid.spacing_um[1:], strict=True)]) ** -0.5
+        self.nu = [np.fft.fftfreq(n, d) for n, d in zip(self.shape, grid.spacing_um[1:], strict=True)]
+
+    def incident(self, nu_s) -> complex:
+        """P(nu_s), 0 for a dark-field source."""
+        if nu_s @ nu_s > self.microscope.cutoff**2:
+            return 0j
+        return complex(self.pupil.value(self._rho(nu_s[:, None]))[0])
+
+    def field(self, scattered, nu_s):
+        """Field on the camera, and a function that takes its gradient back.
+
+        Parameters
+        ----------
+        scattered : complex, shape (ny, nx)
+            D.
+        nu_s : float64, shape (2,)
+            Source frequency [cycles/um].
+
+        Returns
+        -------
+        field : complex, shape of an image
+        pullback : callable
+            Maps dE to dD.
+        details : callable
+            Maps dE to the gradients of nu_s (2,), of `distance_um` and of the pupil's parameters.
+        """
+        rows, columns, place, nu = self._support(nu_s)
+        dtype = scattered.dtype
+        transfer = np.zeros((len(rows), len(columns)), dtype)
+        transfer[place] = self._transfer(nu, nu_s)
+        spectrum = self._forward(scattered * self.fade.astype(dtype), rows, columns)
+        p_s = self.incident(nu_s)
+        image = p_s + self._inverse(transfer * spectrum, rows, columns)
+
+        def pullback(d_field):
+            return self.fade.astype(dtype) * self._inverse_adjoint(d_field, rows, columns, transfer.conj())
+
+        def details(d_field):
+            d_filtered = self._inverse_adjoint_spectrum(d_field, rows, columns)[place]
+            return self._details(nu, nu_s, d_filtered, spectrum[place], complex(d_field.sum()))
+
+        return image.astype(dtype, copy=False), pullback, details
+
+    def _details(self, nu, nu_s, d_filtered, spectrum, d_incident):
+        """Gradients through the transfer function and P(nu_s)."""
+        d_transfer = np.conj(spectrum) * d_filtered
+        value = self._transfer(nu, nu_s)
+        f, f_s = self._axial(nu), self._axial(nu_s[:, None])[0]
+        d_turns = (np.conj(d_transfer) * -2j * np.pi * value).real  # of (f - f_s) L
+        d_distance = float(d_turns @ (f - f_s))
+        d_source = self.distance_um * ((-nu / f) @ d_turns + nu_s / f_s * d_turns.sum())
+        rho, phase, (inside, d_inside) = self._rho(nu), self._phase(nu, nu_s), self._inside(nu)
+        d_edge = (np.conj(d_transfer) * self.pupil.value(rho) * phase).real
+        d_source = d_source + d_inside @ d_edge
+        d_pupil_value = inside * np.conj(phase) * d_transfer
+        d_rho = (np.conj(d_pupil_value) * self.pupil.slope(rho)).real.sum(axis=1)
+        d_pupil = self.pupil.vjp(rho, d_pupil_value)
+        if self.incident(nu_s):
+            rho_s = self._rho(nu_s[:, None])
+            d_rho = d_rho + (np.conj(d_incident) * self.pupil.slope(rho_s)).real[:, 0]
+            d_pupil = d_pupil + self.pupil.vjp(rho_s, np.array([d_incident]))
+        return d_source + d_rho / self._radius, d_distance, d_pupil
+
+    @property
+    def _radius(self):
+        return self.microscope.objective_na / self.microscope.wavelength_um
+
+    def _rho(self, nu):
+        return nu / self._radius
+
+    def _axial(self, nu):
+        return self.microscope.axial_frequency((nu**2).sum(axis=0))
+
+    def _phase(self, nu, nu_s):
+        turns = (self._axial(nu) - self._axial(nu_s[:, None])) * self.distance_um
+        return np.exp(-2j * np.pi * turns)
+
+    def _transfer(self, nu, nu_s):
+        return self._inside(nu)[0] * self.pupil.value(self._rho(nu)) * self._phase(nu, nu_s)
+
+    def _inside(self, nu):
+        """Share of every frequency's cell within the aperture, and the slope of that along nu."""
+        radius = np.linalg.norm(nu, axis=0)
+        if self.edge == "hard":
+            return (radius <= self.microscope.cutoff).astype(float), np.zeros(nu.shape)
+        share = 0.5 + (self.microscope.cutoff - radius) / self.cell
+        edge = (share < 1) & (share > 0)
+        return np.clip(share, 0, 1), -1.0 * edge * nu / (np.maximum(radius, 1e-30) * self.cell)
+
+    def _support(self, nu_s):
+        """Rows and columns of the padded spectrum that the pupil passes; where in them, and nu + nu_s there."""
+        radius = self.microscope.cutoff + 0.5 * self.cell
+        y, x = (nu + s for nu, s in zip(self.nu, nu_s, strict=True))
+        rows, columns = np.flatnonzero(np.abs(y) <= radius), np.flatnonzero(np.abs(x) <= radius)
+        place = np.nonzero(y[rows, None] ** 2 + x[columns] ** 2 <= radius**2)
+        return rows, columns, place, np.stack([y[rows[place[0]]], x[columns[place[1]]]])
+
+    # The four below are one padded transform, visited where something is, and its adjoint.  Spectra carry
+    # the plain inner product here, so the adjoint of F is n F^-1.
+
+    def _forward(self, wave, rows, columns):
+        ny, nx = self.shape
+        half = scipy.fft.fft(wave, nx, axis=1, workers=n_threads())[:, columns]
+        return scipy.fft.fft(half, ny, axis=0, workers=n_threads())[rows]
+
+    def _inverse(self, spectrum, rows, columns):
+        (ny, nx), (y, x) = self.shape, self.window
+        half = np.zeros((ny, len(columns)), spectrum.dtype)
+        half[rows] = spectrum
+        half = scipy.fft.ifft(half, axis=0, workers=n_threads(), overwrite_x=True)[y]
+        full = np.zeros((half.shape[0], nx), spectrum.dtype)
+        full[:, columns] = half
+        return scipy.fft.ifft(full, axis=1, workers=n_threads(), overwrite_x=True)[:, x]
+
+    def _inverse_adjoint_spectrum(self, d_field, rows, columns):
+        (ny, nx), (y, x) = self.shape, self.window
+        full = np.zeros((d_field.shape[0], nx), d_field.dtype)
+        full[:, x] = d_field
+        full = scipy.fft.fft(full, axis=1, workers=n_threads(), overwrite_x=True)[:, columns]
+        half = np.zeros((ny, len(columns)), d_field.dtype)
+        half[y] = full
+        half = scipy.fft.fft(half, axis=0, workers=n_threads(), overwrite_x=True)[rows]
+        return half / (ny * nx)
+
+    def _inverse_adjoint(self, d_field, rows, columns, conj_transfer):
+        (ny, nx), (n, m) = self.shape, self.grid.shape[1:]
+        half = np.zeros((ny, len(columns)), d_field.dtype)
+        half[rows] = conj_transfer * self._inverse_adjoint_spectrum(d_field, rows, columns)
+        half = scipy.fft.ifft(half, axis=0, workers=n_threads(), overwrite_x=True, norm="forward")[:n]
+        full = np.zeros((n, nx), d_field.dtype)
+        full[:, columns] = half
+        return scipy.fft.ifft(full, axis=1, workers=n_threads(), overwrite_x=True, norm="forward")[:, :m]
+
+
+def _padded(n_image: int, n_grid: int) -> int:
+    """Pixels of the refocusing grid: the power of two that holds the image twice and the grid once."""
+    return 1 << (max(2 * n_image, n_grid) - 1).bit_length()
+
+
+def _fade(grid: Grid, window, width_um):
+    """1 inside, a sine's rise from 0 over the frame at the edge."""
+    ramps = []
+    for w, n, d in zip(window, grid.shape[1:], grid.spacing_um[1:], strict=True):
+        width = 0.5 * d * min(w.start, n - w.stop) if width_um is None else float(width_um)
+        if not (np.isfinite(width) and width >= 0):
+            raise InputError(f"border_um is {width_um}; expected a width of 0 or more")
+        inside = (np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5) * d
+        ramps.append(np.sin(0.5 * np.pi * np.clip(inside / max(width, 1e-12), 0, 1)) ** 2)
+    return ramps[0][:, None] * ramps[1]

@@ -1,0 +1,326 @@
+"""What the multi-slice models share: slices, sources, images, and the order of the way back.
+
+A plane wave from source s enters the sample; slice after slice changes it and lets it travel on.  All
+waves are envelopes around the incident wave exp(2 pi i nu_s . rho + i kz(nu_s) z), so any tilt is exact on
+any grid and an empty sample leaves 1.  `camera` brings the wave to the camera as E_s; image m is
+
+    I_m = gain_m sum_s w_ms |E_s|^2 / sum_bright w_ms |P(nu_s)|^2 .
+
+The way back, with gradients as d/dRe + i d/dIm: dE_s = 2 E_s sum_m (gain_m w_ms / background_m) dI_m,
+then `camera`'s adjoint, then the model's own march in reverse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fieldrx.backends import cpu, plain
+from fieldrx.errors import InputError
+from fieldrx.models.base import as_complex, image_window
+from fieldrx.models.camera import Camera
+from fieldrx.optics import Grid, Illumination, Microscope
+from fieldrx.pupil import Pupil
+
+ENGINES = {"compiled": cpu, "plain": plain}
+MEMORY = ("auto", "store", "recompute")
+_LANES = 16  # sources that march together
+
+
+@dataclass
+class Gradients:
+    """Gradient of a number with respect to everything that a multi-slice model depends on.
+
+    Parameters
+    ----------
+    contrast : complex, shape (nz, ny, nx)
+    sources_na : float64, shape (n_sources, 2)
+        With the pupil's edge held still, which a moving source crosses in jumps.
+    pattern : float64, shape (n_images, n_sources)
+        Of the weights of the chosen images, zero for others.
+    gain : float64, shape (n_images,)
+    defocus_um : float
+    pupil : array
+        Of the Zernike coefficients, or d/dRe + i d/dIm of the pupil's array.
+    """
+
+    contrast: np.ndarray
+    sources_na: np.ndarray
+    pattern: np.ndarray
+    gain: np.ndarray
+    defocus_um: float
+    pupil: np.ndarray
+
+
+class MultiSlice:
+    """Images of a sample that scatters more than once; see the subclasses for how slices act.
+
+    Parameters
+    ----------
+    grid : Grid
+        Voxels of the contrast; laterally the camera's pixels.  The waves travel on this grid, so it should
+        reach beyond the images (``Grid.for_images``).
+    microscope : Microscope
+    illumination : Illumination
+    image_shape : (int, int), optional
+        Pixels of an image; the whole lateral grid when not given.
+    slices_um : array_like, shape (nz,), optional
+        Heights of the slices where they are not evenly spaced; the grid's when not given.  A slice
+        stands for the sample half-way to its neighbours.
+    pupil : Pupil, optional
+        Aberrations; none when not given.
+    defocus_um : float
+        Height of the plane in focus.
+    gain : array_like, shape (n_images,), optional
+        Brightness of every image over its background; 1 when not given.
+    border_um : float, optional
+        Width of a frame at the grid's edge in which the scattered wave fades before it travels to the camera;
+        half of what the grid has around the images when not given.
+    edge : str
+        Edge of the aperture on the frequency grid: "hard", or "soft" for shares of cells (see `camera`).
+    engine : str
+        "compiled", or "plain" for NumPy and scipy.fft, which also takes double precision.
+    memory : str
+        "store" keeps the wave at every slice for the way back; "recompute" keeps a few and computes
+        the others again; "auto" stores up to 2 GiB.
+
+    Raises
+    ------
+    InputError
+        If the images do not lie on the grid, or a parameter does not make sense.
+    """
+
+    name = ""
+    march = ""  # the name of its march in the backends
+
+    def __init__(
+        self,
+        grid: Grid,
+        microscope: Microscope,
+        illumination: Illumination,
+        image_shape=None,
+        *,
+        slices_um=None,
+        pupil=None,
+        defocus_um=0.0,
+        gain=None,
+        border_um=None,
+        edge="hard",
+        engine="compiled",
+        memory="auto",
+    ):
+        self.grid, self.microscope, self.illumination = grid, microscope, illumination
+        self.image_shape = tuple(image_shape or grid.shape[1:])
+        self.window = image_window(grid, self.image_shape)
+        self.pupil, self.defocus_um = pupil or Pupil(), float(defocus_um)
+        self.heights, self.thickness = _slices(grid, slices_um)
+        self.gain = np.ones(illumination.n_images) if gain is None else np.array(gain, np.float64)
+        if self.gain.shape != (illumination.n_images,):
+            raise InputError(f"gain has shape {self.gain.shape}; expected one per image")
+        if engine not in ENGINES:
+            raise InputError(f'there is no engine "{engine}"; expected one of {", ".join(ENGINES)}')
+        if memory not in MEMORY:
+            raise InputError(f'memory is "{memory}"; expected one of {", ".join(MEMORY)}')
+        self.engine, self.memory = engine, memory
+        self._sources = illumination.sources_na / microscope.wavelength_um
+        if edge not in ("hard", "soft"):
+            raise InputError(f'edge is "{edge}"; expected hard or soft')
+        distance = self.heights[-1] - self.defocus_um
+        self.camera = Camera(grid, self.window, microscope, self.pupil, distance, edge, border_um)
+
+    # ---- what a subclass says --------------------------------------------------------------------
+
+    def _slices(self, contrast) -> np.ndarray:
+        """What every slice does to the wave, in radians, from the contrast."""
+        raise NotImplementedError
+
+    def _slices_vjp(self, contrast, d_slices) -> np.ndarray:
+        """Gradient of the contrast from that of the slices."""
+        raise NotImplementedError
+
+    def _per_slice(self, factor, contrast):
+        """`factor` times the thickness of every slice, to multiply a volume of the contrast's precision."""
+        return (factor * self.thickness).astype(contrast.real.dtype)[:, None, None]
+
+    # ---- the protocol ----------------------------------------------------------------------------
+
+    def signal(self, intensity) -> np.ndarray:
+        """I - 1; a fit compares in these terms."""
+        return intensity - 1
+
+    def signal_and_pullback(self, contrast, images=None):
+        """Predicted signal, and the map from its gradient to that of the contrast."""
+        intensity, pullback = self.forward_and_pullback(contrast, images)
+        return intensity - 1, pullback
+
+    def forward(self, contrast, images=None) -> np.ndarray:
+        """Predicted intensities, shape (n, ny, nx)."""
+        contrast = as_complex(contrast, self.grid)
+        slices, light = self._slices(contrast), _Light(self, images)
+        out = np.zeros((len(light.images), *self.image_shape), contrast.real.dtype)
+        for group in light.groups:
+            waves = self._march(group).forward(slices, None)
+            for s, wave in zip(group, waves, strict=True):
+                light.add(out, s, self.camera.field(wave - 1, self._sources[s])[0])
+        return out
+
+    def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
+        """Gradient of ``sum(d_intensity * forward(contrast))``, d/dRe + i d/dIm."""
+        return self.forward_and_pullback(contrast, images)[1](d_intensity)
+
+    def forward_and_pullback(self, contrast, images=None):
+        """Predicted intensities, and the map from their gradient to that of the contrast."""
+        contrast = as_complex(contrast, self.grid)
+        slices, light = self._slices(contrast), _Light(self, images)
+        out = np.zeros((len(light.images), *self.image_shape), contrast.real.dtype)
+        kept = None
+        for group in light.groups:
+            kept = self._run(slices, group)  # of several groups only the last stays; the others run again
+            for s, (field, _, _) in zip(group, kept[1], strict=True):
+                light.add(out, s, field)
+
+        def pullback(d_intensity):
+            d_slices = np.zeros_like(slices)
+            for group in reversed(light.groups):
+                march, fields = kept if group is light.groups[-1] else self._run(slices, group)
+                waves = [
+                    to_wave(light.field_gradient(d_intensity, s, field))
+                    for s, (field, to_wave, _) in zip(group, fields, strict=True)
+                ]
+                d_slices += march.backward(np.stack(waves))[0]
+            return self._slices_vjp(contrast, d_slices)
+
+        return out, pullback
+
+    def gradients(self, contrast, d_intensity, images=None) -> Gradients:
+        """Gradient of ``sum(d_intensity * forward(contrast))`` with respect to all parameters.
+
+        Runs on the plain engine, in the precision of the contrast.
+        """
+        contrast = as_complex(contrast, self.grid)
+        slices, light = self._slices(contrast), _Light(self, images)
+        d_slices, d_defocus = np.zeros_like(slices), 0.0
+        d_sources, d_pupil = np.zeros(self._sources.shape), np.zeros_like(self.pupil.parameters)
+        fields = {}
+        for group in light.groups:
+            march, runs = self._run(slices, group, plain)
+            d_waves = []
+            for s, (field, to_wave, details) in zip(group, runs, strict=True):
+                d_field = light.field_gradient(d_intensity, s, field)
+                d_waves.append(to_wave(d_field))
+                d_source, d_distance, d_p = details(d_field)
+                d_sources[s] += d_source
+                d_defocus -= d_distance
+                d_pupil += d_p
+                fields[s] = field
+            d_part, d_march = march.backward(np.stack(d_waves), directions=True)
+            d_slices += d_part
+            d_sources[group] += d_march
+        d_pattern, d_gain, d_background = light.own_gradients(d_intensity, fields)
+        for s, d_power in d_background.items():  # background_m holds |P(nu_s)|^2
+            rho = self.camera._rho(self._sources[s][:, None])
+            d_value = np.array([2 * d_power * self.camera.incident(self._sources[s])])
+            d_pupil += self.pupil.vjp(rho, d_value)
+            slope = (np.conj(d_value) * self.pupil.slope(rho)).real[:, 0]
+            d_sources[s] += slope / self.camera._radius
+        return Gradients(
+            self._slices_vjp(contrast, d_slices),
+            d_sources / self.microscope.wavelength_um,
+            d_pattern,
+            d_gain,
+            d_defocus,
+            d_pupil,
+        )
+
+    # ---- parts -----------------------------------------------------------------------------------
+
+    def _run(self, slices, group, engine=None):
+        """March a group of sources through the slices; the march, and what the camera makes of each."""
+        march = self._march(group, engine)
+        waves = march.forward(slices, self.memory)
+        return march, [
+            self.camera.field(w - 1, self._sources[s]) for s, w in zip(group, waves, strict=True)
+        ]
+
+    def _march(self, group, engine=None):
+        kind = getattr(engine or ENGINES[self.engine], self.march)
+        scope = self.microscope
+        return kind(
+            *self.grid.frequencies(),
+            self._sources[group],
+            scope.medium_index / scope.wavelength_um,
+            np.diff(self.heights),
+        )
+
+
+class PotentialSlices(MultiSlice):
+    """Slices are dz V / k = (k0 dz / n0) (2 n0 delta + delta^2), with V = k0^2 [(n0 + delta)^2 - n0^2]."""
+
+    def _slices(self, contrast):
+        n0 = contrast.real.dtype.type(self.microscope.medium_index)
+        return self._per_slice(self._factor, contrast) * ((2 * n0 + contrast) * contrast)
+
+    def _slices_vjp(self, contrast, d_slices):
+        n0 = contrast.real.dtype.type(self.microscope.medium_index)
+        return self._per_slice(self._factor, contrast) * (np.conj(2 * (n0 + contrast)) * d_slices)
+
+    @property
+    def _factor(self):
+        return self.microscope.wavenumber / self.microscope.medium_index
+
+
+class _Light:
+    """Which sources light the chosen images, and with what weight."""
+
+    def __init__(self, model: MultiSlice, images):
+        illumination = model.illumination
+        self.images = np.arange(illumination.n_images) if images is None else np.asarray(images)
+        illumination.weights(model.microscope, self.images)  # says so if an image has no background
+        self.n_images, self.gain = illumination.n_images, model.gain[self.images]
+        self.weights = illumination.pattern[self.images]
+        self.power = np.array([abs(model.camera.incident(nu)) ** 2 for nu in model._sources])
+        self.background = self.weights @ self.power
+        self.share = (self.gain / self.background)[:, None] * self.weights
+        used = np.flatnonzero(self.weights.any(axis=0))
+        count = -(-len(used) // _LANES)
+        self.groups = [list(map(int, part)) for part in np.array_split(used, count)]
+
+    def add(self, out, s, field):
+        """Add the intensity of source `s` to the images that it lights."""
+        intensity = field.real**2 + field.imag**2
+        for m in np.flatnonzero(self.share[:, s]):
+            out[m] += out.dtype.type(self.share[m, s]) * intensity
+
+    def field_gradient(self, d_intensity, s, field):
+        """dE_s = 2 E_s sum_m share_ms dI_m."""
+        lit = np.flatnonzero(self.share[:, s])
+        total = np.tensordot((2 * self.share[lit, s]).astype(field.real.dtype), d_intensity[lit], 1)
+        return field * total.astype(field.real.dtype, copy=False)
+
+    def own_gradients(self, d_intensity, fields):
+        """Gradients of pattern and gain, and of |P(nu_s)|^2 in the backgrounds."""
+        power = np.zeros(self.weights.shape)  # <dI_m, |E_s|^2>
+        for s, field in fields.items():
+            power[:, s] = np.tensordot(d_intensity, field.real**2 + field.imag**2, 2)
+        total = (self.share * power).sum(axis=1)  # <dI_m, I_m>
+        scale = (self.gain / self.background)[:, None]
+        d_pattern, d_gain = np.zeros((self.n_images, self.weights.shape[1])), np.zeros(self.n_images)
+        np.add.at(d_pattern, self.images, scale * power - (total / self.background)[:, None] * self.power)
+        np.add.at(d_gain, self.images, total / self.gain)
+        d_power = -((total / self.background)[:, None] * self.weights).sum(axis=0)
+        return d_pattern, d_gain, {s: d_power[s] for s in fields if self.power[s]}
+
+
+def _slices(grid: Grid, slices_um):
+    """Heights of the slices and the thickness that each stands for [um]."""
+    if slices_um is None:
+        return grid.axis(0), np.full(grid.shape[0], grid.spacing_um[0])
+    heights = np.array(slices_um, np.float64)
+    if heights.shape != (grid.shape[0],) or len(heights) < 2:
+        raise InputError(f"slices_um has shape {heights.shape}; expected the grid's {grid.shape[0]} (2 or more)")
+    if not np.isfinite(heights).all() or (np.diff(heights) <= 0).any():
+        raise InputError("slices_um must be finite and grow from slice to slice")
+    gaps = np.diff(heights)
+    ends = np.concatenate([gaps[:1], gaps, gaps[-1:]])
+    return heights, 0.5 * (ends[:-1] + ends[1:])
