@@ -9,9 +9,13 @@ from fieldrx.backends.cpu.field import (
     grid_backward,
     grid_forward,
 )
+from fieldrx.backends.cpu.multislice import Bpm, Mlb, Ssnp
 from fieldrx.backends.cpu.priors import negativity, total_variation
 
 __all__ = [
+    "Bpm",
+    "Mlb",
+    "Ssnp",
     "adam_step",
     "born_adjoint",
     "born_forward",

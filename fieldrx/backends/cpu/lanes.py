@@ -177,7 +177,7 @@ def _dft(e, x, sign):
     return [e.add(x[0], e.add(a, b)), e.add(m1, n1), e.add(m2, n2), e.sub(m2, n2), e.sub(m1, n1)]
 
 
-@intrinsic
+@intrinsic(prefer_literal=True)
 def butterfly(typing, lanes, radix, inverse, twiddled, src, so, ss, dst, do, ds, w, wo):
     """One butterfly of a decimation-in-frequency FFT, or (inverse) of its decimation-in-time inverse.
 
@@ -202,14 +202,14 @@ def butterfly(typing, lanes, radix, inverse, twiddled, src, so, ss, dst, do, ds,
     return _emit(lanes, (radix, inverse, twiddled, src, i, i, dst, i, i, w, i), body)
 
 
-@intrinsic
+@intrinsic(prefer_literal=True)
 def copy(typing, lanes, src, so, dst, do):
     """dst = src."""
     return _emit(lanes, (src, _OFFSET, dst, _OFFSET),
                  lambda e, src, so, dst, do: e.store(e.load(src, so), dst, do))
 
 
-@intrinsic
+@intrinsic(prefer_literal=True)
 def multiply(typing, lanes, a, ao, conjugate, h, ho):
     """a *= h, or conj(h) where the literal `conjugate` says so; a different factor in every lane."""
     conj = bool(conjugate.literal_value)
@@ -221,7 +221,7 @@ def multiply(typing, lanes, a, ao, conjugate, h, ho):
     return _emit(lanes, (a, _OFFSET, conjugate, h, _OFFSET), body)
 
 
-@intrinsic
+@intrinsic(prefer_literal=True)
 def potential(typing, lanes, a, ao, conjugate, q, qo, factor):
     """a *= factor q, or factor conj(q); one complex number for all lanes."""
     conj = bool(conjugate.literal_value)
@@ -233,7 +233,7 @@ def potential(typing, lanes, a, ao, conjugate, q, qo, factor):
     return _emit(lanes, (a, _OFFSET, conjugate, q, _OFFSET, types.float32), body)
 
 
-@intrinsic
+@intrinsic(prefer_literal=True)
 def screen(typing, lanes, a, ao, conjugate, absorbing, q, qo, g):
     """a *= exp(i g q), or its conjugate; g a number for every lane, q one complex number.
 
@@ -254,7 +254,7 @@ def screen(typing, lanes, a, ao, conjugate, absorbing, q, qo, g):
     return _emit(lanes, (a, _OFFSET, conjugate, absorbing, q, _OFFSET, g), body)
 
 
-@intrinsic
+@intrinsic(prefer_literal=True)
 def add_inner(typing, lanes, a, ao, b, bo, g, out, oo):
     """out += sum over lanes of g conj(a) b, a complex number."""
 
@@ -274,14 +274,14 @@ def add_inner(typing, lanes, a, ao, b, bo, g, out, oo):
     return _emit(lanes, (a, _OFFSET, b, _OFFSET, g, out, _OFFSET), body)
 
 
-@intrinsic
+@intrinsic(prefer_literal=True)
 def kick(typing, lanes, a, ao, b, bo):
     """a -= b."""
     return _emit(lanes, (a, _OFFSET, b, _OFFSET),
                  lambda e, a, ao, b, bo: e.store(e.sub(e.load(a, ao), e.load(b, bo)), a, ao))
 
 
-@intrinsic
+@intrinsic(prefer_literal=True)
 def rotate(typing, lanes, u, p, at, dst, do, tables, to, sign):
     """(u, p) <- (c u + sign s p, c p - sign t u), and dst = u; the tables c, s, t follow each other."""
 
@@ -299,7 +299,7 @@ def rotate(typing, lanes, u, p, at, dst, do, tables, to, sign):
     return _emit(lanes, (u, p, _OFFSET, dst, _OFFSET, tables, _OFFSET, types.float32), body)
 
 
-@intrinsic
+@intrinsic(prefer_literal=True)
 def add_scaled(typing, lanes, a, ao, r, ro, b, bo):
     """a += r b, with a real number r for every lane."""
 
@@ -309,7 +309,7 @@ def add_scaled(typing, lanes, a, ao, r, ro, b, bo):
     return _emit(lanes, (a, _OFFSET, r, _OFFSET, b, _OFFSET), body)
 
 
-@intrinsic
+@intrinsic(prefer_literal=True)
 def scaled(typing, lanes, r, ro, a, ao, dst, do):
     """dst = r a, with a real number r for every lane."""
 
