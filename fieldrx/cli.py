@@ -207,8 +207,16 @@ def demo(out, steps, quiet):
     "-o", "--output", metavar="FIELD.npz", type=_file, required=True, help="Where the field is saved."
 )
 @click.option("--depth", type=_Depth(), required=True, help="Slice centres in um, both ends included.")
-@click.option("--model", default="born", show_default=True, help="Image formation: born or rytov.")
-@click.option("--steps", type=click.IntRange(min=1), default=None, help="Steps of the fit. Default: 220.")
+@click.option(
+    "--model",
+    default="auto",
+    show_default=True,
+    help="Image formation: born or rytov where light scatters once, ssnp (or bpm, mlb) where it scatters "
+    "more often; auto estimates the sample's phase, chooses and says why.",
+)
+@click.option(
+    "--steps", type=click.IntRange(min=1), default=None, help="Steps of the fit. Default: 220 (200 for ssnp, bpm, mlb)."
+)
 @click.option(
     "--budget", type=_Duration(), default=None, help="Time for the fit instead of steps: 90s, 5m, 1h."
 )
@@ -230,7 +238,7 @@ def demo(out, steps, quiet):
     "--tv",
     type=click.FloatRange(min=0),
     default=None,
-    help="Weight of the total variation of index and absorption. Default: 0.6.",
+    help="Weight of the total variation of index and absorption. Default: 0.6 (12 for ssnp, bpm, mlb).",
 )
 @click.option("--no-absorption", is_flag=True, help="Fit a transparent sample: the index is real.")
 @click.option(
@@ -267,13 +275,12 @@ def reconstruct(
     """
     from fieldrx.acquisition import read_acquisition
     from fieldrx.backends import n_threads
-    from fieldrx.fit import Fit, Schedule
+    from fieldrx.fit import Fit
     from fieldrx.io import in_file
     from fieldrx.models import MODELS
-    from fieldrx.priors import Priors
 
-    if model not in MODELS:
-        raise InputError(f'there is no model "{model}"; expected one of {", ".join(MODELS)}')
+    if model not in (*MODELS, "auto"):
+        raise InputError(f'there is no model "{model}"; expected auto or one of {", ".join(MODELS)}')
     if steps and budget:
         raise InputError("give --steps or --budget, not both")
     _device(device)
@@ -297,18 +304,21 @@ def reconstruct(
             depth,
             model,
             preset=preset,
-            priors=Priors(**priors),
-            schedule=Schedule(**schedule),
+            priors=priors,
+            schedule=schedule,
             holdout=holdout,
             absorption=not no_absorption,
             callback=reporter,
         )
         if not quiet:
             click.echo(f"device: cpu, {n_threads()} threads", err=True)
-            for note in notes:
+            for note in (*notes, *fit.notes):
                 click.echo(f"note: {note}", err=True)
+        told = len(fit.notes)
         field = fit.run(checkpoint, resume)
     field.save(output)
+    for note in [] if quiet else fit.notes[told:]:
+        click.echo(f"note: {note}", err=True)
     done = field.provenance
     if done["diverged"]:
         _leave(f"{done['diverged']}; {output} holds the best field before it", 1)
@@ -392,7 +402,9 @@ def query(field, points):
 @click.argument("volume", metavar="VOLUME", type=_file)
 @click.argument("acquisition", metavar="ACQ", type=_file)
 @click.option("-o", "--output", metavar="OUT.npz", type=_file, required=True)
-@click.option("--model", default="born", show_default=True, help="Image formation: born or rytov.")
+@click.option(
+    "--model", default="born", show_default=True, help="Image formation: born, rytov, bpm, ssnp or mlb."
+)
 @click.option(
     "--image-shape",
     nargs=2,

@@ -12,6 +12,11 @@ Coarse to fine: for a first share of the steps the field is evaluated on every s
 the cost; Fourier interpolation brings it to the model's grid.  Every step shifts the points at which the
 field is evaluated by a random part of a pixel, and Fourier interpolation shifts the result back, so that
 the images teach the field everywhere and not at the pixels' centres alone: zooming in shows no lattice.
+
+Multi-slice models are not linear, and a fit may run astray: it starts from the closed form of the linear
+model and, at first, from the images of the least tilted light, whose phase wraps least; and a step whose
+images come out worse than those of an empty sample, or not finite, is undone: back to the last good
+field, with half the step size.
 """
 
 from __future__ import annotations
@@ -33,19 +38,36 @@ from fieldrx.field.neural_field import normalised, to_contrast
 from fieldrx.interpolation import coarsen, refine
 from fieldrx.io import load_npz, save_npz
 from fieldrx.metrics import image_errors
-from fieldrx.models import make_model, predict
+from fieldrx.models import Born, Rytov, is_multislice, make_model, predict
+from fieldrx.models.auto import choose_model
 from fieldrx.optics import Grid
 from fieldrx.priors import Priors
 from fieldrx.resources import check_memory
 from fieldrx.tikhonov import tikhonov
 
 _HISTORY = ("loss", "prior", "holdout", "seconds")
+_ASTRAY = 2.0  # data term (1 for an empty sample) beyond which a step is undone
+_SETBACKS = 4  # undone steps after which a fit gives up
 _SAVE_EVERY_S = 60.0
+
+
+# Multi-slice models: the closed form of a linear one misleads them, so they start from nothing, low
+# frequencies first, in more and bolder steps of few images, most of them on every second pixel.
+_MULTISLICE_SCHEDULE = {
+    "steps": 200,
+    "batch": 8,
+    "learning_rate": 1e-2,
+    "table_learning_rate": 1e-1,
+    "coarse": 0.8,
+    "warm_steps": 0,
+}
+_MULTISLICE_PRIORS = {"tv": 12.0, "tv_absorption": 12.0}
+_HEADROOM = 8.0  # of the output scale over the closed form's contrast, which for such samples is far too weak
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to fit.
+    """How long and how fast to fit; see `for_model` for defaults of multi-slice models.
 
     Parameters
     ----------
@@ -62,6 +84,9 @@ class Schedule:
         Share of the steps on every second pixel.
     warm_steps : int
         Steps that teach the field the closed-form solution before the images; 0 starts from nothing.
+    tilted_from : float
+        Share of the fit up to which a multi-slice model sees only the half of the images whose light is
+        tilted least.
     evaluate_every : int
         Steps between two looks at the held-out images.
     patience : int
@@ -77,9 +102,15 @@ class Schedule:
     table_learning_rate: float = 2e-2
     coarse: float = 0.35
     warm_steps: int = 60
+    tilted_from: float = 0.15
     evaluate_every: int = 10
     patience: int = 8
     seed: int = 0
+
+    @classmethod
+    def for_model(cls, model: str, **changes) -> Schedule:
+        """The schedule that suits a model, but for `changes`."""
+        return cls(**((_MULTISLICE_SCHEDULE if is_multislice(model) else {}) | changes))
 
     def __post_init__(self):
         for name in ("steps", "evaluate_every"):
@@ -91,8 +122,9 @@ class Schedule:
         for name in ("learning_rate", "table_learning_rate"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise InputError(f"{name} is {getattr(self, name)}; expected a positive number")
-        if not 0 <= self.coarse <= 1:
-            raise InputError(f"coarse is {self.coarse}; expected a share from 0 to 1")
+        for name in ("coarse", "tilted_from"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected a share from 0 to 1")
         if self.budget_s is not None and not self.budget_s > 0:
             raise InputError(f"budget is {self.budget_s} s; expected a positive time")
 
@@ -127,6 +159,11 @@ class _State:
     output_scale: float
     best_error: float = np.inf
     best_step: int = 0
+    good_params: np.ndarray | None = None  # where a fit that goes astray goes back to
+    good_m: np.ndarray | None = None
+    good_v: np.ndarray | None = None
+    good_step: int = 0
+    rate_scale: float = 1.0
     step: int = 0
     seconds: float = 0.0
     history: dict = field(default_factory=lambda: {name: [] for name in _HISTORY})
@@ -141,13 +178,14 @@ class Fit:
     depth : (float, float, float)
         Slice centres z0, z1 and their distance dz [um].
     model : str
-        "born" or "rytov".
+        "born", "rytov", "bpm", "ssnp", "mlb", or "auto" to let a first estimate decide.
     encoding, network : optional
         Of `fieldrx.field`; chosen for the grid and the optics when not given.
     preset : str, optional
         "decaf" (10 x 208, skip at 5) or "decaf-small" (6 x 208, skip at 3) instead.
-    priors : Priors, optional
-    schedule : Schedule, optional
+    priors : Priors or dict, optional
+    schedule : Schedule or dict, optional
+        A dict holds what differs from the model's defaults.
     holdout : float, optional
         Share of the images to hold out when the acquisition does not name its own; default 0.1.
     absorption : bool
@@ -174,11 +212,18 @@ class Fit:
         if acquisition.images is None:
             raise InputError("the acquisition has no images to fit: give it images, not optics alone")
         self.acquisition, self.callback = acquisition, callback or (lambda progress: None)
-        self.priors, self.schedule = priors or Priors(), schedule or Schedule()
         shape = acquisition.images.shape[1:]
         self.grid = Grid.for_images(shape, acquisition.microscope, depth)
-        self.train, self.held = split_images(acquisition, holdout, self.schedule.seed)
-        self.model = make_model(model, self.grid, acquisition.microscope, acquisition.illumination, shape)
+        seed = (schedule or {}).get("seed", 0) if isinstance(schedule or {}, dict) else schedule.seed
+        self.train, self.held = split_images(acquisition, holdout, seed)
+        self.notes = []
+        if model == "auto":
+            model, why = choose_model(acquisition, depth, self.train)
+            self.notes.append(f"model {model}: {why}")
+        self.priors, self.schedule = _settings(model, priors, schedule)
+        optics = self.grid, acquisition.microscope, acquisition.illumination, shape
+        self.model = make_model(model, *optics)
+        self.linear = self.model if isinstance(self.model, Born) else Rytov(*optics)
         if preset is not None and (encoding or network):
             raise InputError("give a preset, or an encoding and a network of your own, not both")
         if preset is not None:
@@ -191,7 +236,8 @@ class Fit:
         )
         if self.network.n_outputs > 2:
             raise InputError(f"the network has {self.network.n_outputs} outputs; expected 1 or 2 (Re, Im)")
-        check_memory(self.grid.shape, len(acquisition.images), self.encoding.n_params + self.network.n_params)
+        need = len(acquisition.images), self.encoding.n_params + self.network.n_params
+        check_memory(self.grid.shape, *need, multislice=self.model is not self.linear)
         self.arguments = {
             "acquisition": acquisition.fingerprint(),
             "model": model,
@@ -245,16 +291,18 @@ class Fit:
         rng, begun = np.random.default_rng(self.schedule.seed), time.perf_counter()
         params = np.concatenate([self.encoding.initial_params(rng), self.network.initial_params(rng)])
         target, _ = tikhonov(
-            self.model,
-            self._signal(self.train)[0],
+            self.linear,
+            self._signal(self.train, self.linear)[0],
             self.train,
             progress=lambda share: self._tell(Progress("closed form", round(100 * share), 100)),
         )
         scale = float(np.quantile(np.abs(target.real[:, *self.model.window]), 0.99)) or 1e-3
+        scale *= _HEADROOM if self.model is not self.linear else 1
         zeros = np.zeros(params.size, np.float32)
         state = _State(params.astype(np.float32), zeros.copy(), zeros.copy(), params, scale)
         self._teach(state, target)
         state.m[:], state.v[:], state.best_params = 0, 0, state.params.copy()
+        state.good_params, state.good_m, state.good_v = state.params.copy(), state.m.copy(), state.v.copy()
         state.seconds = time.perf_counter() - begun
         self.state = state
 
@@ -265,17 +313,15 @@ class Fit:
         stride, gain = self._coarseness(share)
         shift = self._shift(state.step)
         outputs, contrast = self._contrast(state.params, stride, gain, shift)
-        batch = self._batch(state.step)
+        batch = self._batch(state.step, share)
         predicted, pullback = self.model.signal_and_pullback(contrast, batch)
         data, residual = self._data_term(predicted, batch)
-        if not np.isfinite(data):
-            raise FloatingPointError(f"the fit diverged at step {state.step}: the data term is {data}")
+        self._check(data)
         look = state.step % self.schedule.evaluate_every == 0
         state.history["holdout"].append(self._look(contrast, gain) if look else np.nan)
         gradient = coarsen(pullback(residual), stride, shift)
         del predicted, pullback, residual, contrast
-        d_outputs = np.stack([gradient.real, gradient.imag][: self.network.n_outputs])
-        d_outputs *= np.float32(state.output_scale)
+        d_outputs = self._to_outputs(gradient, state.output_scale)
         dz, dy, dx = self.grid.spacing_um
         prior, d_prior = self.priors.value_and_gradient(
             outputs, (dz, stride * dy, stride * dx), min(self.grid.spacing_um)
@@ -283,7 +329,7 @@ class Fit:
         d_outputs += d_prior
         axes = self._axes(stride, shift)
         grad = cpu.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs, gain)
-        self._update(state, grad, self.schedule.rate(state.step, share), state.step + 1)
+        self._update(state, grad, self.schedule.rate(state.step, share) * state.rate_scale, state.step + 1)
         state.step += 1
         return data, prior
 
@@ -305,6 +351,7 @@ class Fit:
             "nrmse_holdout": None if not np.isfinite(state.best_error) else state.best_error,
             "interrupted": interrupted,
             "diverged": self.diverged,
+            "notes": self.notes,
         }
         history = {name: np.array(values, np.float64) for name, values in state.history.items()}
         return NeuralField(
@@ -332,8 +379,12 @@ class Fit:
             try:
                 data, prior = self.step()
             except FloatingPointError as error:
-                self.diverged = str(error)
-                return
+                if not self._set_back(str(error)):
+                    return
+                continue
+            if state.step % schedule.evaluate_every == 0:
+                state.good_params, state.good_m, state.good_v = (a.copy() for a in (state.params, state.m, state.v))
+                state.good_step = state.step
             state.seconds += time.perf_counter() - begun
             for name, value in (("loss", data), ("prior", prior), ("seconds", state.seconds)):
                 state.history[name].append(value)
@@ -348,6 +399,18 @@ class Fit:
             self._save(checkpoint)
         if not self._stop.asked or not len(self.held):
             self._look(self._contrast(state.params)[1], None)
+
+    def _set_back(self, why):
+        """Return to the last good field with half the step size; false if that was done too often."""
+        state = self.state
+        state.rate_scale *= 0.5
+        if state.rate_scale < 0.5**_SETBACKS:
+            self.diverged = why
+            return False
+        self.notes.append(f"{why}; went back to step {state.good_step}, with half the step size")
+        for name in ("params", "m", "v"):
+            getattr(state, name)[:] = getattr(state, f"good_{name}")
+        return True
 
     def _settled(self):
         """Whether the held-out error has stopped falling."""
@@ -402,20 +465,35 @@ class Fit:
         outputs = cpu.grid_forward(self.encoding, self.network, params, *self._axes(stride, shift), gain)
         return outputs, refine(to_contrast(outputs, self.state.output_scale), stride, shift)
 
-    def _batch(self, step):
+    def _to_outputs(self, gradient, scale):
+        """Gradient of the field's outputs from that of the contrast, times a number."""
+        parts = [gradient.real, gradient.imag][: self.network.n_outputs]
+        return np.stack(parts) * np.float32(scale)
+
+    def _batch(self, step, share):
         """Images of a step: consecutive parts of a shuffled order, shuffled anew every round."""
-        size = min(self.schedule.batch or len(self.train), len(self.train))
-        if size == len(self.train):
-            return self.train
-        per_round = -(-len(self.train) // size)
+        pool = self._pool(share)
+        size = min(self.schedule.batch or len(pool), len(pool))
+        if size == len(pool):
+            return pool
+        per_round = -(-len(pool) // size)
         rng = np.random.default_rng((self.schedule.seed, step // per_round))
-        order = rng.permutation(self.train)
+        order = rng.permutation(pool)
         first = (step % per_round) * size
         return np.sort(order[first : first + size])
 
-    def _signal(self, images):
+    def _pool(self, share):
+        """Images to draw from: all for a linear model, else those of the least tilted light first."""
+        if self.model is self.linear or share >= self.schedule.tilted_from:
+            return self.train
+        illumination = self.acquisition.illumination
+        tilt = illumination.pattern @ np.linalg.norm(illumination.sources_na, axis=1)
+        tilt = (tilt / illumination.pattern.sum(axis=1))[self.train]
+        return self.train[tilt <= np.median(tilt)]
+
+    def _signal(self, images, model=None):
         """Measured signal of some images, 0 where it is undefined, and the pixels that count."""
-        signal = self.model.signal(self.acquisition.images[images])
+        signal = (model or self.model).signal(self.acquisition.images[images])
         valid = np.isfinite(signal)
         if self.acquisition.mask is not None:
             valid &= self.acquisition.mask[images]
@@ -427,6 +505,15 @@ class Fit:
         residual = np.where(valid, predicted - measured, np.float32(0))
         share = len(self.train) / len(images) / self._norm
         return share * float(np.vdot(residual, residual)), residual * np.float32(2 * share)
+
+    def _check(self, data):
+        """Raise where images come out not finite, or worse than an empty sample's and than those before."""
+        step, recent = self.state.step, self.state.history["loss"][-10:]
+        if not np.isfinite(data):
+            raise FloatingPointError(f"step {step}: the data term is {data}")
+        if len(recent) >= 3 and data > max(_ASTRAY, 3 * np.median(recent)):
+            before = np.sqrt(np.median(recent))
+            raise FloatingPointError(f"step {step}: the error rose to {np.sqrt(data):.3g}, from {before:.3g}")
 
     def _update(self, state, grad, rate, count):
         """One step of Adam, with a rate of its own for the encoding's table."""
@@ -461,9 +548,7 @@ class Fit:
             outputs = cpu.grid_forward(self.encoding, self.network, state.params, *axes)
             residual = refine(to_contrast(outputs, 1.0), 2, shift) - target
             error = np.sqrt(0.5 * scale * float(np.vdot(residual, residual).real))
-            gradient = coarsen(residual, 2, shift)
-            d_outputs = np.stack([gradient.real, gradient.imag][: self.network.n_outputs])
-            d_outputs *= np.float32(scale)
+            d_outputs = self._to_outputs(coarsen(residual, 2, shift), scale)
             grad = cpu.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs)
             rate = min(1.0, (k + 1) / 5, 2 * (self.schedule.warm_steps - k) / self.schedule.warm_steps)
             self._update(state, grad, rate, k + 1)
@@ -541,7 +626,7 @@ def reconstruct(acquisition, depth, model="born", *, checkpoint=None, resume=Fal
     depth : (float, float, float)
         Slice centres z0, z1 and their distance dz [um], both ends included.
     model : str
-        "born" or "rytov".
+        "born", "rytov", "bpm", "ssnp", "mlb" or "auto".
     checkpoint, resume
         As of :meth:`Fit.run`.
     **options
@@ -557,6 +642,15 @@ def reconstruct(acquisition, depth, model="born", *, checkpoint=None, resume=Fal
         If the acquisition or an argument does not make sense.
     """
     return Fit(acquisition, depth, model, **options).run(checkpoint, resume)
+
+
+def _settings(model, priors, schedule):
+    """Priors and schedule, completed with the model's defaults."""
+    if not isinstance(schedule, Schedule):
+        schedule = Schedule.for_model(model, **(schedule or {}))
+    if not isinstance(priors, Priors):
+        priors = Priors(**((_MULTISLICE_PRIORS if is_multislice(model) else {}) | (priors or {})))
+    return priors, schedule
 
 
 def split_images(acquisition, share=None, seed=0):

@@ -290,7 +290,7 @@ class Grid:
         Laterally it has the camera's pixels and reaches `margin_um` beyond the images on every side
         (by default as far as light from the deepest slice spreads within the pupil), so that what
         lies outside the images but shines into them is part of the model, and light that an FFT
-        wraps round ends up in the margin.  Sizes are rounded up to even, fast FFT lengths.
+        wraps round ends up in the margin.  Sizes are rounded up to even products of 2, 3 and 5, fast FFT lengths.
 
         Parameters
         ----------
@@ -307,7 +307,7 @@ class Grid:
             margin_um = np.abs(z).max() * sine / np.sqrt(1 - sine**2) + 2 * blur
         pixel = microscope.pixel_size_um
         margin = int(np.ceil(margin_um / pixel))
-        full = [2 * next_fast_len(-(-(int(n) + 2 * margin) // 2), real=False) for n in image_shape]
+        full = [2 * next_fast_len(-(-(int(n) + 2 * margin) // 2), real=True) for n in image_shape]
         before = [(f - int(n)) // 2 for f, n in zip(full, image_shape, strict=True)]
         dz = (z[-1] - z[0]) / (len(z) - 1) if len(z) > 1 else float(depth[2])
         return cls((len(z), *full), (dz, pixel, pixel), (z[0], -before[0] * pixel, -before[1] * pixel))

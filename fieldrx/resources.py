@@ -9,7 +9,7 @@ import numpy as np
 from fieldrx.errors import InputError
 
 
-def memory_need(shape, n_images, n_params=4_000_000) -> float:
+def memory_need(shape, n_images, n_params=4_000_000, multislice=False) -> float:
     """Bytes that a fit needs at its peak, roughly.
 
     The closed form, which holds the spectra of all images, and a step of the fit, which holds volumes,
@@ -23,11 +23,15 @@ def memory_need(shape, n_images, n_params=4_000_000) -> float:
         Images of the acquisition.
     n_params : int
         Parameters of the field.
+    multislice : bool
+        Whether 16 waves travel through the grid, and are kept at every slice (up to 2 GiB of them).
     """
     voxels, pixels = float(np.prod(shape)), float(shape[1] * shape[2])
     images = 8 * pixels * n_images  # as they came, and normalised
     closed_form = 12 * pixels * n_images + 16 * voxels  # padded, with their spectra; the solution's
     step = 40 * voxels + 24 * pixels * min(n_images, 16)  # contrast, spectra, gradient, outputs; a batch
+    if multislice:
+        step += min(128 * voxels, 2**31) + 128 * pixels * (np.sqrt(shape[0]) + 24)
     return images + max(closed_form, step) + 32 * n_params + 3e8
 
 
@@ -39,7 +43,7 @@ def physical_memory() -> int | None:
         return None
 
 
-def check_memory(shape, n_images, n_params) -> None:
+def check_memory(shape, n_images, n_params, multislice=False) -> None:
     """Refuse a fit that cannot fit; parameters as of :func:`memory_need`.
 
     Raises
@@ -47,7 +51,7 @@ def check_memory(shape, n_images, n_params) -> None:
     InputError
         If it needs more than the machine's memory.
     """
-    need, have = memory_need(shape, n_images, n_params), physical_memory()
+    need, have = memory_need(shape, n_images, n_params, multislice), physical_memory()
     if have is not None and need > have:
         raise InputError(
             "a grid of "

@@ -9,10 +9,8 @@ and of PyTorch fed in chunks, the best of a few chunk sizes ("chunked").
 """
 
 import argparse
-import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,10 +18,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+from racing import processor, race, serve
 
 RECORD = Path(__file__).parent / "records" / "bench_kernels.txt"
 CHUNKS = (2048, 4096, 8192)
-PATIENCE = 8  # seconds to wait for an idle machine, before every turn
 
 # Networks: features, width, depth, skips, points.
 NETWORKS = {
@@ -232,88 +230,7 @@ def rival(case, name):
     return makers.get(family, (ours_network, torch_network))[kind == "torch"](case)
 
 
-# --- processes ------------------------------------------------------------------------------------
-
-
-def peak_memory():
-    """Largest resident memory since the last reset, in MB; resets it (Linux)."""
-    status = Path("/proc/self/status").read_text()
-    Path("/proc/self/clear_refs").write_text("5")
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-
-def worker(case, name):
-    """Serve: a line with a number of repetitions comes in, the seconds of each go out."""
-    work = rival(case, name)
-    work()
-    started = peak_memory()
-    started = peak_memory()
-    work()
-    extra = peak_memory() - started
-    print(json.dumps({"extra_mb": extra}), flush=True)
-    for line in sys.stdin:
-        times = []
-        for _ in range(int(line)):
-            start = time.perf_counter()
-            work()
-            times.append(time.perf_counter() - start)
-        print(json.dumps(times), flush=True)
-
-
-class Rival:
-    """A worker process and the times it has reported."""
-
-    def __init__(self, case, name, threads):
-        limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-        environment = os.environ | {variable: str(threads) for variable in limits}
-        command = [sys.executable, __file__, "--worker", case, name]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-        self.extra_mb = json.loads(self.process.stdout.readline())["extra_mb"]
-        self.times = []
-        self.repeats = max(1, int(0.1 / min(self.turn(2))))
-
-    def turn(self, repeats=None):
-        self.process.stdin.write(f"{repeats or self.repeats}\n")
-        self.process.stdin.flush()
-        times = json.loads(self.process.stdout.readline())
-        self.times += times
-        return times
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-        self.best, self.median = min(self.times), statistics.median(self.times)
-
-
-def busy_seconds():
-    """Processor time that all programs have used since the machine started (Linux)."""
-    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-    user, nice, system, _idle, _wait, irq, softirq, steal = map(int, fields[:8])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-
-
-def wait_until_idle():
-    """Wait until other programs use less than a tenth of a processor, or patience ends."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        before = busy_seconds()
-        time.sleep(0.3)
-        if busy_seconds() - before < 0.03:
-            return
-
-
-def race(case, names, threads, rounds):
-    """Let the rivals take turns; a dict of finished `Rival`."""
-    rivals = {name: Rival(case, name, threads) for name in names}
-    for _ in range(rounds):
-        for contestant in rivals.values():
-            wait_until_idle()
-            contestant.turn()
-    for contestant in rivals.values():
-        contestant.close()
-    return rivals
+# --- report ---------------------------------------------------------------------------------------
 
 
 def start_times(threads):
@@ -337,15 +254,6 @@ def start_times(threads):
     return seconds
 
 
-# --- report ---------------------------------------------------------------------------------------
-
-
-def processor():
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def report(threads, rounds, say):
     say(
         f"{processor()}, {threads} threads, Python {platform.python_version()}, "
@@ -355,7 +263,7 @@ def report(threads, rounds, say):
         networks = case.split("-")[0] in NETWORKS
         chunks = [f"torch/{chunk}" for chunk in CHUNKS] if networks else []
         machine = ["peak", "sgemm"] if networks else []
-        rivals = race(case, ["fieldrx", "torch", *chunks, *machine], threads, rounds)
+        rivals = race(__file__, case, ["fieldrx", "torch", *chunks, *machine], threads, rounds)
         ours = rivals["fieldrx"]
         say(f"\n{title}")
         for name in ["fieldrx", "torch", *chunks]:
@@ -377,7 +285,7 @@ def report(threads, rounds, say):
 
     say("\nTime against the number of points, 1x, 2x, 4x")
     for case in ("small-forward", "small-gradient"):
-        scales = race(case, ["fieldrx/1", "fieldrx/2", "fieldrx/4"], threads, rounds)
+        scales = race(__file__, case, ["fieldrx/1", "fieldrx/2", "fieldrx/4"], threads, rounds)
         say(
             f"  {case:15s} "
             + ", ".join(
@@ -402,7 +310,7 @@ def main():
     parser.add_argument("--worker", nargs=2, metavar=("CASE", "RIVAL"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        return worker(*arguments.worker)
+        return serve(rival(*arguments.worker))
     lines = []
 
     def say(text):

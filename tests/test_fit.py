@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 import tiny
 
-from fieldrx import Acquisition, Fit, Illumination, InputError, Priors, Schedule, load_field
+from fieldrx import (
+    Acquisition,
+    Fit,
+    Illumination,
+    InputError,
+    Priors,
+    Schedule,
+    Volume,
+    load_field,
+    simulate,
+)
 from fieldrx.backends import cpu
 from fieldrx.field import Hash, Network, NeuralField, Radial
 from fieldrx.field.choices import make_preset
@@ -50,7 +60,7 @@ def test_gradient_of_the_whole_objective(monkeypatch, model, n_outputs, stride, 
     assert stride_ == stride
     assert (gain is None) == (warm_steps > 0)
     shift = np.random.default_rng((0, 3)).uniform(-0.5, 0.5, 2)
-    batch = fit._batch(3)
+    batch = fit._batch(3, 3 / 20)
     assert len(batch) in (2, 3)
     dz, dy, dx = fit.grid.spacing_um
 
@@ -367,17 +377,83 @@ def test_budget():
     assert done["steps_done"] > 1
 
 
-def test_diverging_fit_keeps_the_best_field():
+def test_fit_that_goes_astray_is_set_back():
+    """Weights spoiled once: the step is undone, reported, and the fit goes on with half the step size."""
+
     def ruin(progress):
-        if (progress.stage, progress.done) == ("fit", 2):
+        if (progress.stage, progress.done) == ("fit", 2) and fit.state.rate_scale == 1:
             fit.state.params[:] = np.nan
 
     fit = tiny.fit(callback=ruin)
     done = fit.run().provenance
-    assert done["diverged"] == "the fit diverged at step 2: the data term is nan"
+    assert done["diverged"] is None
+    assert done["steps_done"] == 4
+    assert done["notes"] == ["step 2: the data term is nan; went back to step 2, with half the step size"]
+    assert fit.state.rate_scale == 0.5
+    assert np.isfinite(fit.field().params).all()
+
+
+def test_rising_error_is_caught():
+    fit = tiny.fit(schedule=tiny.schedule(steps=20))
+    fit.start()
+    for _ in range(4):
+        fit.step()
+        fit.state.history["loss"].append(0.5)
+    fit.state.params[fit.encoding.n_params :] *= 1e3
+    with pytest.raises(FloatingPointError, match="step 4: the error rose to .* from 0.707"):
+        fit.step()
+
+
+def test_fit_that_keeps_diverging_keeps_the_best_field():
+    def ruin(progress):
+        if progress.stage == "fit" and progress.done == 2:
+            fit.state.good_params[:] = np.nan
+            fit.state.params[:] = np.nan
+
+    fit = tiny.fit(callback=ruin)
+    done = fit.run().provenance
+    assert done["diverged"] == "step 2: the data term is nan"
+    assert len(done["notes"]) == 4
     assert done["steps_done"] == 2
     assert np.isfinite(done["nrmse_holdout"])
     assert np.isfinite(fit.field().params).all()
+
+
+@pytest.mark.parametrize("model", ["bpm", "ssnp", "mlb"])
+def test_multislice_fit_lowers_the_error(model):
+    acq = tiny.acquisition("ssnp")
+    done = tiny.fit(acq, model, schedule=tiny.schedule(steps=25, warm_steps=0)).run()
+    assert done.history["loss"][-3:].mean() < 0.5 * done.history["loss"][0]
+    assert done.provenance["model"] == model
+
+
+def test_multislice_fit_begins_with_the_least_tilted_light():
+    sources = [(0.0, 0.0), (0.1, 0), (0.3, 0), (0, 0.5), (0.5, 0.1)]
+    optics = Acquisition(None, Illumination(sources), tiny.SCOPE)
+    acq = simulate(tiny.phantom(), optics, "bpm", tiny.SHAPE)
+    fit = tiny.fit(acq, "bpm", holdout=0, schedule=tiny.schedule(batch=0))
+    assert fit._pool(0.0).tolist() == [0, 1, 2]
+    assert fit._pool(0.5).tolist() == [0, 1, 2, 3, 4]
+    assert tiny.fit(acq, "born", holdout=0)._pool(0.0).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_settings_of_a_model():
+    fit = tiny.fit(model="ssnp", schedule={"steps": 7}, priors={"tv": 3.0})
+    assert fit.schedule == Schedule.for_model("ssnp", steps=7)
+    assert (fit.schedule.steps, fit.schedule.warm_steps, fit.schedule.batch) == (7, 0, 8)
+    assert (fit.priors.tv, fit.priors.tv_absorption) == (3.0, 12.0)
+    assert tiny.fit(schedule={}).schedule == Schedule() == Schedule.for_model("born")
+
+
+@pytest.mark.parametrize(("strength", "dz", "expected"), [(0.02, 0.5, "born"), (3.0, 0.3, "ssnp"), (3.0, 0.5, "bpm")])
+def test_auto_chooses_by_the_phase(strength, dz, expected):
+    thin = tiny.phantom()
+    sample = Volume(strength * thin.contrast, thin.spacing_um, thin.origin_um, thin.medium_index)
+    acq = simulate(sample, Acquisition(None, tiny.LIGHT, tiny.SCOPE), "ssnp", tiny.SHAPE)
+    fit = Fit(acq, (-1.0, 1.0, dz), "auto", encoding=tiny.ENCODING, network=tiny.NETWORK)
+    assert fit.model.name == expected
+    assert fit.notes[0].startswith(f"model {expected}: a first estimate of the phase")
+    assert fit.arguments["model"] == expected
 
 
 def test_reconstruct_is_a_fit():
@@ -433,7 +509,7 @@ def test_wrong_share(share):
 
 def test_batches_show_every_image_once_a_round():
     fit = tiny.fit(tiny.acquisition(holdout=()), holdout=0, schedule=tiny.schedule(batch=4))
-    rounds = [[list(fit._batch(2 * k + j)) for j in range(2)] for k in range(5)]
+    rounds = [[list(fit._batch(2 * k + j, 0.5)) for j in range(2)] for k in range(5)]
     for pair in rounds:
         assert [len(b) for b in pair] == [4, 2]
         assert sorted(pair[0] + pair[1]) == list(range(6))

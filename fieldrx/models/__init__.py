@@ -5,7 +5,7 @@ from fieldrx.models.base import ForwardModel, predict
 from fieldrx.models.born import Born, Rytov
 from fieldrx.models.bpm import BeamPropagation
 from fieldrx.models.mlb import MultiLayerBorn
-from fieldrx.models.multislice import Gradients
+from fieldrx.models.multislice import Gradients, MultiSlice
 from fieldrx.models.ssnp import SSNP
 
 MODELS = {m.name: m for m in (Born, Rytov, BeamPropagation, SSNP, MultiLayerBorn)}
@@ -19,6 +19,7 @@ __all__ = [
     "Gradients",
     "MultiLayerBorn",
     "Rytov",
+    "is_multislice",
     "make_model",
     "predict",
 ]
@@ -32,6 +33,15 @@ def make_model(name, grid, microscope, illumination, image_shape=None) -> Forwar
     InputError
         If no model has that name.
     """
+    return _kind(name)(grid, microscope, illumination, image_shape)
+
+
+def is_multislice(name: str) -> bool:
+    """Whether the model called `name` lets light scatter more than once."""
+    return issubclass(_kind(name), MultiSlice)
+
+
+def _kind(name):
     if name not in MODELS:
         raise InputError(f'there is no model "{name}"; expected one of {", ".join(MODELS)}')
-    return MODELS[name](grid, microscope, illumination, image_shape)
+    return MODELS[name]

@@ -250,7 +250,7 @@ class MultiSlice:
             *self.grid.frequencies(),
             self._sources[group],
             scope.medium_index / scope.wavelength_um,
-            np.diff(self.heights),
+            np.round(np.diff(self.heights), 9),  # equal gaps compare equal
         )
 
 

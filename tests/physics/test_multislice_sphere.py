@@ -1,0 +1,64 @@
+"""Multi-slice models against the exact sphere: a table of errors, and what they must stay below.
+
+Radius 2 um, n0 1.335, wavelength 0.515 um, NA 0.65.  The exact image has the same frequencies as the model's
+(zero-padded) camera, so what differs is the propagation through the sample, not how finely a pupil is drawn.
+Run with ``-s`` to see the table; README.rst quotes it.
+"""
+
+import functools
+
+import numpy as np
+import pytest
+from sphere import sphere_contrast, sphere_intensity
+
+from fieldrx.models import SSNP, BeamPropagation, MultiLayerBorn
+from fieldrx.optics import Grid, Illumination, Microscope
+
+RADIUS, N0, WAVELENGTH, NA = 2.0, 1.335, 0.515, 0.65
+SOURCES = {"0": (0.0, 0.0), "0.3": (0.0, 0.3), "0.6": (0.36, -0.48)}
+FOCUS = {"in focus": 0.0, "3 um off": 3.0}
+MODELS = {"BPM": BeamPropagation, "SSNP": SSNP, "MLB": MultiLayerBorn}
+CONTRASTS = (0.01, 0.03, 0.06)
+
+
+@functools.cache
+def exact(size, pixel, source, z, contrast):
+    padded = 1 << (2 * size - 1).bit_length()
+    centre = centre_of(size, pixel)
+    image = sphere_intensity((padded,) * 2, pixel, (z, *centre), source, RADIUS, contrast, N0, WAVELENGTH, NA)
+    return image[:size, :size]
+
+
+def centre_of(size, pixel):
+    return size * pixel / 2 + 0.03, size * pixel / 2 + 0.017
+
+
+@functools.cache
+def errors(kind, dz, contrast, z, pixel=0.1, size=320):
+    """Relative error of I - 1 for every source."""
+    n = 2 * int(np.ceil(1.05 * RADIUS / dz)) + 1
+    grid = Grid((n, size, size), (dz, pixel, pixel), (z - 0.5 * (n - 1) * dz, 0.0, 0.0))
+    delta = sphere_contrast(grid.axes, (z, *centre_of(size, pixel)), RADIUS, contrast).astype(np.float32)
+    scope = Microscope(WAVELENGTH, NA, N0, pixel)
+    model = MODELS[kind](grid, scope, Illumination(list(SOURCES.values())), border_um=4.0)
+    out = {}
+    for name, image in zip(SOURCES, model.forward(delta), strict=True):
+        truth = exact(size, pixel, SOURCES[name], z, contrast)
+        out[name] = float(np.linalg.norm(image - truth) / np.linalg.norm(truth - 1))
+    return out
+
+
+def test_table(capsys):
+    """Every model, step, contrast, focus and source; the numbers are for reading, the tests are below."""
+    lines = ["", "error of I - 1 [%]           source NA 0 / 0.3 / 0.6"]
+    for kind in MODELS:
+        for dz in (0.12, 0.08):
+            for contrast in CONTRASTS:
+                cells = []
+                for focus, z in FOCUS.items():
+                    found = errors(kind, dz, contrast, z)
+                    cells.append(f"{focus} " + " / ".join(f"{100 * e:5.1f}" for e in found.values()))
+                lines.append(f"{kind:5s} dz {dz:.2f} um, contrast {contrast:.2f}:  " + "   ".join(cells))
+    with capsys.disabled():
+        print("\n".join(lines))
+    assert all(np.isfinite(e) for e in errors("MLB", 0.12, 0.06, 0.0).values())
