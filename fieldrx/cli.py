@@ -215,7 +215,10 @@ def demo(out, steps, quiet):
     "more often; auto estimates the sample's phase, chooses and says why.",
 )
 @click.option(
-    "--steps", type=click.IntRange(min=1), default=None, help="Steps of the fit. Default: 220 (200 for ssnp, bpm, mlb)."
+    "--steps",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Steps of the fit. Default: 220 (200 for ssnp, bpm, mlb).",
 )
 @click.option(
     "--budget", type=_Duration(), default=None, help="Time for the fit instead of steps: 90s, 5m, 1h."

@@ -6,8 +6,7 @@ import numpy as np
 
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, index_error
-from fieldrx.models import make_model, predict
-from fieldrx.optics import Grid
+from fieldrx.models import grid_for, make_model, predict
 
 
 def evaluate(field, acquisition, truth=None, model=None) -> dict:
@@ -46,7 +45,7 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
     if name is None:
         raise InputError("the field does not say with which model it was fitted; give one, --model")
     depth = (*field.region_um[0], field.spacing_um[0])
-    grid = Grid.for_images(acquisition.image_shape, acquisition.microscope, depth)
+    grid = grid_for(name, acquisition.image_shape, acquisition.microscope, depth)
     forward = make_model(
         name, grid, acquisition.microscope, acquisition.illumination, acquisition.image_shape
     )

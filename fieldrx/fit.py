@@ -38,9 +38,8 @@ from fieldrx.field.neural_field import normalised, to_contrast
 from fieldrx.interpolation import coarsen, refine
 from fieldrx.io import load_npz, save_npz
 from fieldrx.metrics import image_errors
-from fieldrx.models import Born, Rytov, is_multislice, make_model, predict
+from fieldrx.models import Born, Rytov, grid_for, is_multislice, make_model, predict
 from fieldrx.models.auto import choose_model
-from fieldrx.optics import Grid
 from fieldrx.priors import Priors
 from fieldrx.resources import check_memory
 from fieldrx.tikhonov import tikhonov
@@ -58,10 +57,11 @@ _MULTISLICE_SCHEDULE = {
     "batch": 8,
     "learning_rate": 1e-2,
     "table_learning_rate": 1e-1,
+    "beta2": 0.97,
     "coarse": 0.8,
     "warm_steps": 0,
 }
-_MULTISLICE_PRIORS = {"tv": 12.0, "tv_absorption": 12.0}
+_MULTISLICE_PRIORS = {"tv": 8.0, "tv_absorption": 12.0}
 _HEADROOM = 8.0  # of the output scale over the closed form's contrast, which for such samples is far too weak
 
 
@@ -80,6 +80,8 @@ class Schedule:
         Images per step; 0 for all.  Batches walk through a shuffled order, every image once a round.
     learning_rate, table_learning_rate : float
         Adam's first step size for the network and for a hash table; a cosine lowers both to 2 %.
+    beta2 : float
+        Adam's memory of squared gradients: long for steady gradients, short where they shrink by orders.
     coarse : float
         Share of the steps on every second pixel.
     warm_steps : int
@@ -100,6 +102,7 @@ class Schedule:
     batch: int = 16
     learning_rate: float = 5e-3
     table_learning_rate: float = 2e-2
+    beta2: float = 0.999
     coarse: float = 0.35
     warm_steps: int = 60
     tilted_from: float = 0.15
@@ -122,6 +125,8 @@ class Schedule:
         for name in ("learning_rate", "table_learning_rate"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise InputError(f"{name} is {getattr(self, name)}; expected a positive number")
+        if not 0 < self.beta2 < 1:
+            raise InputError(f"beta2 is {self.beta2}; expected a number between 0 and 1")
         for name in ("coarse", "tilted_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected a share from 0 to 1")
@@ -213,13 +218,13 @@ class Fit:
             raise InputError("the acquisition has no images to fit: give it images, not optics alone")
         self.acquisition, self.callback = acquisition, callback or (lambda progress: None)
         shape = acquisition.images.shape[1:]
-        self.grid = Grid.for_images(shape, acquisition.microscope, depth)
         seed = (schedule or {}).get("seed", 0) if isinstance(schedule or {}, dict) else schedule.seed
         self.train, self.held = split_images(acquisition, holdout, seed)
         self.notes = []
         if model == "auto":
             model, why = choose_model(acquisition, depth, self.train)
             self.notes.append(f"model {model}: {why}")
+        self.grid = grid_for(model, shape, acquisition.microscope, depth)
         self.priors, self.schedule = _settings(model, priors, schedule)
         optics = self.grid, acquisition.microscope, acquisition.illumination, shape
         self.model = make_model(model, *optics)
@@ -383,7 +388,9 @@ class Fit:
                     return
                 continue
             if state.step % schedule.evaluate_every == 0:
-                state.good_params, state.good_m, state.good_v = (a.copy() for a in (state.params, state.m, state.v))
+                state.good_params, state.good_m, state.good_v = (
+                    a.copy() for a in (state.params, state.m, state.v)
+                )
                 state.good_step = state.step
             state.seconds += time.perf_counter() - begun
             for name, value in (("loss", data), ("prior", prior), ("seconds", state.seconds)):
@@ -530,6 +537,7 @@ class Fit:
                     state.v[part],
                     count,
                     rate * first,
+                    beta2=schedule.beta2,
                     eps=1e-15,
                 )
 

@@ -290,7 +290,8 @@ class Grid:
         Laterally it has the camera's pixels and reaches `margin_um` beyond the images on every side
         (by default as far as light from the deepest slice spreads within the pupil), so that what
         lies outside the images but shines into them is part of the model, and light that an FFT
-        wraps round ends up in the margin.  Sizes are rounded up to even products of 2, 3 and 5, fast FFT lengths.
+        wraps round ends up in the margin.  Sizes are rounded up to even products of
+        2, 3 and 5, fast FFT lengths.
 
         Parameters
         ----------
@@ -302,15 +303,20 @@ class Grid:
         """
         z = slice_positions(depth)
         if margin_um is None:
-            sine = min(microscope.objective_na / microscope.medium_index, 0.99)
-            blur = microscope.wavelength_um / microscope.objective_na
-            margin_um = np.abs(z).max() * sine / np.sqrt(1 - sine**2) + 2 * blur
+            margin_um = cls.margin_um(microscope, depth)
         pixel = microscope.pixel_size_um
         margin = int(np.ceil(margin_um / pixel))
         full = [2 * next_fast_len(-(-(int(n) + 2 * margin) // 2), real=True) for n in image_shape]
         before = [(f - int(n)) // 2 for f, n in zip(full, image_shape, strict=True)]
         dz = (z[-1] - z[0]) / (len(z) - 1) if len(z) > 1 else float(depth[2])
         return cls((len(z), *full), (dz, pixel, pixel), (z[0], -before[0] * pixel, -before[1] * pixel))
+
+    @staticmethod
+    def margin_um(microscope: Microscope, depth) -> float:
+        """How far light from the deepest slice spreads within the pupil, and twice the resolution [um]."""
+        sine = min(microscope.objective_na / microscope.medium_index, 0.99)
+        blur = microscope.wavelength_um / microscope.objective_na
+        return float(np.abs(slice_positions(depth)).max() * sine / np.sqrt(1 - sine**2) + 2 * blur)
 
     def axis(self, k: int) -> np.ndarray:
         """Voxel centres along axis `k` (0: z, 1: y, 2: x) [um]."""

@@ -44,7 +44,9 @@ class Pupil:
         if zernike.size:
             raise InputError("give a pupil's Zernike coefficients or its array, not both")
         if array.ndim != 2 or array.shape[0] != array.shape[1] or len(array) < 2:
-            raise InputError(f"the pupil's array has shape {array.shape}; expected (m, m) with m of at least 2")
+            raise InputError(
+                f"the pupil's array has shape {array.shape}; expected (m, m) with m of at least 2"
+            )
         if not np.isfinite(array).all():
             raise InputError("the pupil's array has values that are not finite")
         object.__setattr__(self, "array", array)
@@ -106,7 +108,7 @@ def zernike(j: int, y, x) -> tuple[np.ndarray, np.ndarray]:
     """Zernike polynomial of ANSI / OSA index `j` and its gradient along y and x.
 
     With j = (n (n + 2) + m) / 2 and unit root mean square over the disc (Thibos et al., J. Refract.
-    Surg. 18, S652 (2002)), written as sum_k c_k r^(2 q_k) Re or Im (x + i y)^|m|, which has no singular point.
+    Surg. 18, S652 (2002)), written as sum_k c_k r^(2 q_k) Re or Im (x + i y)^|m|: no singular point.
     """
     n = int(np.ceil((-3 + np.sqrt(9 + 8 * j)) / 2))
     m = 2 * j - n * (n + 2)

@@ -35,7 +35,11 @@ JOBS = {
 
 
 def closed_form(data, acquisition, depth, truth, model, holdout):
-    """Held-out and index error of the Tikhonov inversion at its best regularisation."""
+    """Held-out and index error of the Tikhonov inversion at its best regularisation.
+
+    Beside a multi-slice model, which has no closed form, that of the Born model.
+    """
+    model = model if model in ("born", "rytov") else "born"
     acq = fieldrx.read_acquisition(data / acquisition)
     train, held = split_images(acq, holdout)
     grid = Grid.for_images(acq.image_shape, acq.microscope, parse_depth(depth))
@@ -104,7 +108,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--only", choices=JOBS)
-    parser.add_argument("--model", default="born")
+    parser.add_argument("--model", default="auto")
     parser.add_argument("--holdout", type=float, default=0.2)
     parser.add_argument("--record", action="store_true", help=f"append to {RECORD.name}")
     options = parser.parse_args()

@@ -400,7 +400,7 @@ def test_rising_error_is_caught():
         fit.step()
         fit.state.history["loss"].append(0.5)
     fit.state.params[fit.encoding.n_params :] *= 1e3
-    with pytest.raises(FloatingPointError, match="step 4: the error rose to .* from 0.707"):
+    with pytest.raises(FloatingPointError, match=r"step 4: the error rose to .* from 0.707"):
         fit.step()
 
 
@@ -445,7 +445,9 @@ def test_settings_of_a_model():
     assert tiny.fit(schedule={}).schedule == Schedule() == Schedule.for_model("born")
 
 
-@pytest.mark.parametrize(("strength", "dz", "expected"), [(0.02, 0.5, "born"), (3.0, 0.3, "ssnp"), (3.0, 0.5, "bpm")])
+@pytest.mark.parametrize(
+    ("strength", "dz", "expected"), [(0.02, 0.5, "born"), (3.0, 0.3, "ssnp"), (3.0, 0.5, "bpm")]
+)
 def test_auto_chooses_by_the_phase(strength, dz, expected):
     thin = tiny.phantom()
     sample = Volume(strength * thin.contrast, thin.spacing_um, thin.origin_um, thin.medium_index)

@@ -1,4 +1,4 @@
-"""Multi-slice models: derivatives by directional differences, engines against each other, images of nothing."""
+"""Multi-slice models: derivatives by differences, engines against each other, known limits."""
 
 import numpy as np
 import pytest
@@ -166,7 +166,9 @@ def test_fft_against_numpy(n, width):
     fft.forward(lanes, *stages, strided.ravel(), 0, 6 * width, buffer, out, 0)
     spectrum = out.reshape(n, 2, width)
     expected = np.fft.fft(x.astype("c16"), axis=0)[plan.order]
-    assert np.abs(spectrum[:, 0] + 1j * spectrum[:, 1] - expected).max() < 1e-6 * np.abs(expected).max() + 1e-6
+    assert (
+        np.abs(spectrum[:, 0] + 1j * spectrum[:, 1] - expected).max() < 1e-6 * np.abs(expected).max() + 1e-6
+    )
     back = np.zeros_like(strided)
     fft.inverse(lanes, *stages, out, 0, buffer, back.reshape(-1), 0, 6 * width)
     assert np.abs(back[:, 0, 0] + 1j * back[:, 0, 1] - n * x).max() < 2e-6 * n * np.abs(x).max()
@@ -234,12 +236,12 @@ def test_beam_propagation_takes_the_tilted_path():
 def test_mirrored_light_and_sample_give_the_mirrored_image():
     grid = Grid((6, 48, 60), (0.31, 0.18, 0.18), (-0.9, 0, 0))
     y, x = np.arange(48)[:, None] - 22, np.arange(60) - 33
-    contrast = np.exp(-((y / 5) ** 2) - (x / 7) ** 2) * np.linspace(0.01, 0.05, 6)[:, None, None] + 0j
+    contrast = np.exp(-((y / 5) ** 2) - (x / 7) ** 2) * np.linspace(0.1, 0.5, 6)[:, None, None] / 4 + 0j
     one = SSNP(grid, SCOPE, Illumination([(0.3, -0.2)]), engine="plain").forward(contrast)[0]
     flipped = np.roll(contrast[:, ::-1, ::-1], (1, 1), (1, 2))
     other = SSNP(grid, SCOPE, Illumination([(-0.3, 0.2)]), engine="plain").forward(flipped)[0]
     inner = slice(3, -2), slice(3, -2)
-    assert np.abs(one - 1).max() > 0.2
+    assert np.abs(one - 1).max() > 0.05
     assert np.allclose(np.roll(other[::-1, ::-1], (1, 1), (0, 1))[inner], one[inner], atol=2e-3)
 
 

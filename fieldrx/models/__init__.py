@@ -7,6 +7,7 @@ from fieldrx.models.bpm import BeamPropagation
 from fieldrx.models.mlb import MultiLayerBorn
 from fieldrx.models.multislice import Gradients, MultiSlice
 from fieldrx.models.ssnp import SSNP
+from fieldrx.optics import Grid, Microscope
 
 MODELS = {m.name: m for m in (Born, Rytov, BeamPropagation, SSNP, MultiLayerBorn)}
 
@@ -19,6 +20,7 @@ __all__ = [
     "Gradients",
     "MultiLayerBorn",
     "Rytov",
+    "grid_for",
     "is_multislice",
     "make_model",
     "predict",
@@ -34,6 +36,16 @@ def make_model(name, grid, microscope, illumination, image_shape=None) -> Forwar
         If no model has that name.
     """
     return _kind(name)(grid, microscope, illumination, image_shape)
+
+
+def grid_for(name: str, image_shape, microscope: Microscope, depth) -> Grid:
+    """The grid on which a fit models images; parameters as of :meth:`Grid.for_images`.
+
+    The waves of multi-slice models return to the camera on a padded grid of their own, so they get half the
+    margin, for the light that enters from outside the images.
+    """
+    margin = 0.5 * Grid.margin_um(microscope, depth) if is_multislice(name) else None
+    return Grid.for_images(image_shape, microscope, depth, margin)
 
 
 def is_multislice(name: str) -> bool:

@@ -146,7 +146,7 @@ class Camera:
         return np.clip(share, 0, 1), -1.0 * edge * nu / (np.maximum(radius, 1e-30) * self.cell)
 
     def _support(self, nu_s):
-        """Rows and columns of the padded spectrum that the pupil passes; where in them, and nu + nu_s there."""
+        """Rows and columns of the padded spectrum with a wave that passes; where, and nu + nu_s there."""
         radius = self.microscope.cutoff + 0.5 * self.cell
         y, x = (nu + s for nu, s in zip(self.nu, nu_s, strict=True))
         rows, columns = np.flatnonzero(np.abs(y) <= radius), np.flatnonzero(np.abs(x) <= radius)

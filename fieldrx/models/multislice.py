@@ -239,9 +239,7 @@ class MultiSlice:
         """March a group of sources through the slices; the march, and what the camera makes of each."""
         march = self._march(group, engine)
         waves = march.forward(slices, self.memory)
-        return march, [
-            self.camera.field(w - 1, self._sources[s]) for s, w in zip(group, waves, strict=True)
-        ]
+        return march, [self.camera.field(w - 1, self._sources[s]) for s, w in zip(group, waves, strict=True)]
 
     def _march(self, group, engine=None):
         kind = getattr(engine or ENGINES[self.engine], self.march)
@@ -318,7 +316,9 @@ def _slices(grid: Grid, slices_um):
         return grid.axis(0), np.full(grid.shape[0], grid.spacing_um[0])
     heights = np.array(slices_um, np.float64)
     if heights.shape != (grid.shape[0],) or len(heights) < 2:
-        raise InputError(f"slices_um has shape {heights.shape}; expected the grid's {grid.shape[0]} (2 or more)")
+        raise InputError(
+            f"slices_um has shape {heights.shape}; expected the grid's {grid.shape[0]} (2 or more)"
+        )
     if not np.isfinite(heights).all() or (np.diff(heights) <= 0).any():
         raise InputError("slices_um must be finite and grow from slice to slice")
     gaps = np.diff(heights)

@@ -62,3 +62,32 @@ def test_table(capsys):
     with capsys.disabled():
         print("\n".join(lines))
     assert all(np.isfinite(e) for e in errors("MLB", 0.12, 0.06, 0.0).values())
+
+
+@pytest.mark.parametrize("contrast", [0.01, 0.03])
+@pytest.mark.parametrize("z", FOCUS.values())
+def test_split_step_is_accurate(contrast, z):
+    """2 % at steps of 0.12 um and 1 % at 0.08; a phase in focus, lit along the axis, has a signal of second
+    order only, so what the pixels lose weighs more there."""
+    coarse, fine = errors("SSNP", 0.12, contrast, z), errors("SSNP", 0.08, contrast, z)
+    for source in SOURCES:
+        faint = z == 0 and source != "0.6"
+        assert coarse[source] < (0.035 if faint else 0.02), source
+        assert fine[source] < (0.035 if faint else 0.01), source
+
+
+def test_finer_pixels_resolve_what_is_in_focus():
+    fine = errors("SSNP", 0.08, 0.01, 0.0, pixel=0.06, size=540)
+    assert fine["0.3"] < 0.01
+
+
+def test_errors_fall_with_the_step():
+    for z in FOCUS.values():
+        steps = [errors("SSNP", dz, 0.03, z)["0.6"] for dz in (0.24, 0.12, 0.08)]
+        assert steps[0] > 2 * steps[1] > 3 * steps[2]
+        assert errors("MLB", 0.08, 0.03, z)["0.6"] < 0.8 * errors("MLB", 0.12, 0.03, z)["0.6"]
+
+
+def test_split_step_beats_beam_propagation():
+    for source in SOURCES:
+        assert errors("SSNP", 0.12, 0.03, 3.0)[source] < 0.5 * errors("BPM", 0.12, 0.03, 3.0)[source]

@@ -152,7 +152,7 @@ def _first(lanes, radix, n, src, so, dst, do, ds, w):
 
 @njit(**JIT)
 def forward(lanes, radices, starts, w, n, src, so, ss, buffer, dst, do):
-    """From elements `ss` apart in src to neighbours in dst, digit-reversed; buffer (n elements) may be dst."""
+    """From elements `ss` apart in src to neighbours in dst, digit-reversed; buffer may be dst."""
     e = 2 * len(lanes)
     stages = radices.size
     if stages == 1:

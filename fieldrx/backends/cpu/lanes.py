@@ -190,7 +190,8 @@ def butterfly(typing, lanes, radix, inverse, twiddled, src, so, ss, dst, do, ds,
     def body(e, _radix, _inverse, _twiddled, src, so, ss, dst, do, ds, w, wo):
         b = e.builder
         x = [e.load(src, b.add(so, b.mul(ss, integer(q)))) for q in range(r)]
-        factor = [e.complex_scalar(w, b.add(wo, integer(2 * p - 2)), back) for p in range(1, r)] if factors else []
+        legs = range(1, r) if factors else ()
+        factor = [e.complex_scalar(w, b.add(wo, integer(2 * p - 2)), back) for p in legs]
         if back and factors:
             x = [x[0], *(e.mul(v, f) for v, f in zip(x[1:], factor, strict=True))]
         x = _dft(e, x, 1 if back else -1)

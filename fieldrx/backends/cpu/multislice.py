@@ -295,7 +295,9 @@ class Ssnp(_March):
         return self._towards_camera()
 
     def _columns(self, u, p, collect, emit, gap=None, sign=1):
-        tables = self._table("rotation", gap, march.fill_rotation, (3,), gap) if gap else np.zeros(1, np.float32)
+        tables = (
+            self._table("rotation", gap, march.fill_rotation, (3,), gap) if gap else np.zeros(1, np.float32)
+        )
         march.pair_columns(
             *(*self.lanes_and_parts, *self.along_y, self.wave, self.pitch, u, p, tables, np.float32(sign)),
             *(collect, emit),
