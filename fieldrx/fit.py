@@ -53,7 +53,7 @@ _SAVE_EVERY_S = 60.0
 # Multi-slice models: the closed form of a linear one misleads them, so they start from nothing, low
 # frequencies first, in more and bolder steps of few images, most of them on every second pixel.
 _MULTISLICE_SCHEDULE = {
-    "steps": 200,
+    "steps": 240,
     "batch": 8,
     "learning_rate": 1e-2,
     "table_learning_rate": 1e-1,
@@ -61,7 +61,7 @@ _MULTISLICE_SCHEDULE = {
     "coarse": 0.8,
     "warm_steps": 0,
 }
-_MULTISLICE_PRIORS = {"tv": 8.0, "tv_absorption": 12.0}
+_MULTISLICE_PRIORS = {"tv": 12.0, "tv_absorption": 12.0}
 _HEADROOM = 8.0  # of the output scale over the closed form's contrast, which for such samples is far too weak
 
 

@@ -62,7 +62,7 @@ class Camera:
         """P(nu_s), 0 for a dark-field source."""
         if nu_s @ nu_s > self.microscope.cutoff**2:
             return 0j
-        return complex(self.pupil.value(self._rho(nu_s[:, None]))[0])
+        return complex(self.pupil.value(self.rho(nu_s[:, None]))[0])
 
     def field(self, scattered, nu_s):
         """Field on the camera, and a function that takes its gradient back.
@@ -107,24 +107,26 @@ class Camera:
         d_turns = (np.conj(d_transfer) * -2j * np.pi * value).real  # of (f - f_s) L
         d_distance = float(d_turns @ (f - f_s))
         d_source = self.distance_um * ((-nu / f) @ d_turns + nu_s / f_s * d_turns.sum())
-        rho, phase, (inside, d_inside) = self._rho(nu), self._phase(nu, nu_s), self._inside(nu)
+        rho, phase, (inside, d_inside) = self.rho(nu), self._phase(nu, nu_s), self._inside(nu)
         d_edge = (np.conj(d_transfer) * self.pupil.value(rho) * phase).real
         d_source = d_source + d_inside @ d_edge
         d_pupil_value = inside * np.conj(phase) * d_transfer
         d_rho = (np.conj(d_pupil_value) * self.pupil.slope(rho)).real.sum(axis=1)
         d_pupil = self.pupil.vjp(rho, d_pupil_value)
         if self.incident(nu_s):
-            rho_s = self._rho(nu_s[:, None])
+            rho_s = self.rho(nu_s[:, None])
             d_rho = d_rho + (np.conj(d_incident) * self.pupil.slope(rho_s)).real[:, 0]
             d_pupil = d_pupil + self.pupil.vjp(rho_s, np.array([d_incident]))
-        return d_source + d_rho / self._radius, d_distance, d_pupil
+        return d_source + d_rho / self.radius, d_distance, d_pupil
 
     @property
-    def _radius(self):
+    def radius(self):
+        """Of the pupil, NA / lambda [cycles/um]."""
         return self.microscope.objective_na / self.microscope.wavelength_um
 
-    def _rho(self, nu):
-        return nu / self._radius
+    def rho(self, nu):
+        """Places in the pupil, |rho| <= 1, of frequencies nu."""
+        return nu / self.radius
 
     def _axial(self, nu):
         return self.microscope.axial_frequency((nu**2).sum(axis=0))
@@ -134,7 +136,7 @@ class Camera:
         return np.exp(-2j * np.pi * turns)
 
     def _transfer(self, nu, nu_s):
-        return self._inside(nu)[0] * self.pupil.value(self._rho(nu)) * self._phase(nu, nu_s)
+        return self._inside(nu)[0] * self.pupil.value(self.rho(nu)) * self._phase(nu, nu_s)
 
     def _inside(self, nu):
         """Share of every frequency's cell within the aperture, and the slope of that along nu."""

@@ -219,11 +219,11 @@ class MultiSlice:
             d_sources[group] += d_march
         d_pattern, d_gain, d_background = light.own_gradients(d_intensity, fields)
         for s, d_power in d_background.items():  # background_m holds |P(nu_s)|^2
-            rho = self.camera._rho(self._sources[s][:, None])
+            rho = self.camera.rho(self._sources[s][:, None])
             d_value = np.array([2 * d_power * self.camera.incident(self._sources[s])])
             d_pupil += self.pupil.vjp(rho, d_value)
             slope = (np.conj(d_value) * self.pupil.slope(rho)).real[:, 0]
-            d_sources[s] += slope / self.camera._radius
+            d_sources[s] += slope / self.camera.radius
         return Gradients(
             self._slices_vjp(contrast, d_slices),
             d_sources / self.microscope.wavelength_um,

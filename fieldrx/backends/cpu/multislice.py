@@ -15,8 +15,8 @@ from fieldrx.backends import n_threads
 from fieldrx.backends.cpu import fft, march
 from fieldrx.backends.cpu.march import SPACE, SPECTRUM
 from fieldrx.backends.cpu.memory import aligned_zeros
+from fieldrx.backends.plain import BAND
 
-BAND = 0.95  # sine of the steepest waves kept; steeper ones would cross the grid and wrap round
 _PARTS = 4  # pieces of work for every thread, so that a slow core does not hold up the others
 _MOST_STORED = 2 << 30  # bytes that "auto" stores
 
@@ -31,10 +31,8 @@ class _March:
         width = 8 if self.count <= 8 else 16
         self.lanes, self.size = (0.0,) * width, (len(nu_y), len(nu_x))
         self.lanes_and_parts = (self.lanes, _PARTS * n_threads())
-        self.sources = np.zeros((width, 2))  # idle lanes carry a wave straight up, and count nowhere
+        self.sources = np.zeros((width, 2))  # idle lanes: straight up, and 0 on the way back
         self.sources[: self.count] = sources
-        self.weight = np.zeros(width, np.float32)
-        self.weight[: self.count] = 1
         spacing = [1 / (len(nu) * nu[1]) for nu in (nu_y, nu_x)]
         self.shape = tuple(next_fast_len(n, real=True) for n in self.size)  # products of 2, 3 and 5
         plans = [fft.plan(n) for n in self.shape]
@@ -67,11 +65,9 @@ class _March:
         )
 
     def _rows_back(self, j, kept, gradient, before=SPECTRUM, after=SPECTRUM):
-        weight = self.weight * self.path
-        # A phase acts with every lane's own path; idle lanes have no weight because their wave is 0.
         march.rows(
             *(*self.lanes_and_parts, *self.along_x, self.wave, self.pitch, before, after),
-            *(self.slabs[j], self.path if self.phase else weight, self.factor, self.phase),
+            *(self.slabs[j], self.path, self.factor, self.phase),
             *(kept, False, gradient[j], 1),
         )
 
