@@ -218,7 +218,7 @@ def demo(out, steps, quiet):
     "--steps",
     type=click.IntRange(min=1),
     default=None,
-    help="Steps of the fit. Default: 220 (240 for ssnp, bpm, mlb).",
+    help="Steps of the fit. Default: 220.",
 )
 @click.option(
     "--budget", type=_Duration(), default=None, help="Time for the fit instead of steps: 90s, 5m, 1h."

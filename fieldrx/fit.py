@@ -51,9 +51,8 @@ _SAVE_EVERY_S = 60.0
 
 
 # Multi-slice models: the closed form of a linear one misleads them, so they start from nothing, low
-# frequencies first, in more and bolder steps of few images, most of them on every second pixel.
+# frequencies first, in bolder steps of few images, most of them on every second pixel.
 _MULTISLICE_SCHEDULE = {
-    "steps": 240,
     "batch": 8,
     "learning_rate": 1e-2,
     "table_learning_rate": 1e-1,
