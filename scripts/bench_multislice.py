@@ -4,7 +4,8 @@
 
 The rival is the same model in PyTorch: exact tilts, every source with its own propagator and, for BPM, its
 own path length; screens by ``torch.polar``, which is faster than a complex exponential.  Rivals run in
-processes of their own and take turns.  Memory is what a call needs beyond what was there before.
+processes of their own and take turns.  Memory is what the first
+call adds to a process that has compiled everything on a small job.
 """
 
 import argparse
@@ -29,8 +30,9 @@ CASES = {
 }
 
 
-def problem(case):
+def problem(case, small=False):
     kind, (ny, nx), count = CASES[case]
+    ny, nx = (24, 20) if small else (ny, nx)
     rng = np.random.default_rng(0)
     nu_y, nu_x = np.fft.fftfreq(ny, PIXEL), np.fft.fftfreq(nx, PIXEL)
     sources = rng.uniform(-1, 1, (count, 2))
@@ -38,10 +40,10 @@ def problem(case):
     return kind, nu_y, nu_x, sources, slices, np.ones((count, ny, nx), "c8")
 
 
-def ours(case, what):
+def ours(case, what, small):
     from fieldrx.backends import cpu
 
-    kind, nu_y, nu_x, sources, slices, target = problem(case)
+    kind, nu_y, nu_x, sources, slices, target = problem(case, small)
     march = getattr(cpu, kind)(nu_y, nu_x, sources, BALL, np.full(SLICES - 1, GAP))
     slices = slices.astype("c8")
     if what == "forward":
@@ -53,10 +55,10 @@ def ours(case, what):
     return gradient
 
 
-def rival_torch(case, what):
+def rival_torch(case, what, small):
     import torch
 
-    kind, nu_y, nu_x, sources, slices, target = problem(case)
+    kind, nu_y, nu_x, sources, slices, target = problem(case, small)
     squared = (nu_y[:, None] + sources[:, 0, None, None]) ** 2 + (nu_x + sources[:, 1, None, None]) ** 2
     band = squared <= (0.95 * BALL) ** 2
     f = np.sqrt(np.where(band, BALL**2 - squared, BALL**2))
@@ -108,10 +110,10 @@ def rival_torch(case, what):
     return forward if what == "forward" else gradient
 
 
-def rival(case, name):
+def rival(case, name, small=False):
     """The function to time for a rival's name such as "fieldrx/store" or "torch/forward"."""
     kind, what = name.split("/")
-    return {"fieldrx": ours, "torch": rival_torch}[kind](case, what)
+    return {"fieldrx": ours, "torch": rival_torch}[kind](case, what, small)
 
 
 def report(threads, rounds, say):
@@ -145,7 +147,7 @@ def main():
     parser.add_argument("--worker", nargs=2, metavar=("CASE", "RIVAL"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        return serve(rival(*arguments.worker))
+        return serve(rival(*arguments.worker), warm_up=rival(*arguments.worker, small=True))
     lines = []
 
     def say(text):

@@ -23,9 +23,13 @@ def peak_memory():
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def serve(work):
-    """A line with a number of repetitions comes in, the seconds of each go out."""
-    work()
+def serve(work, warm_up=None):
+    """A line with a number of repetitions comes in, the seconds of each go out.
+
+    Memory is what a call needs beyond what was there: after `warm_up`, a small job that compiles what there
+    is to compile, or after a first call where there is none.
+    """
+    (warm_up or work)()
     started = peak_memory()
     started = peak_memory()
     work()

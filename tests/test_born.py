@@ -5,7 +5,7 @@ import pytest
 import reference_born
 
 from fieldrx.errors import InputError
-from fieldrx.models import MODELS, Born, Rytov, make_model
+from fieldrx.models import Born, Rytov, make_model
 from fieldrx.optics import Grid, Illumination, Microscope
 
 SCOPE = Microscope(wavelength_um=0.5, objective_na=0.6, medium_index=1.34, pixel_size_um=0.21)
@@ -59,7 +59,7 @@ def test_dot_product(images, dtype, tolerance):
     assert abs(left - right) < tolerance * np.linalg.norm(forward) * np.linalg.norm(w)
 
 
-@pytest.mark.parametrize("kind", MODELS.values())
+@pytest.mark.parametrize("kind", [Born, Rytov])
 def test_directional_derivative(kind):
     m, rng = model(kind), np.random.default_rng(2)
     c = contrast(4) * 3

@@ -90,4 +90,4 @@ def test_errors_fall_with_the_step():
 
 def test_split_step_beats_beam_propagation():
     for source in SOURCES:
-        assert errors("SSNP", 0.12, 0.03, 3.0)[source] < 0.5 * errors("BPM", 0.12, 0.03, 3.0)[source]
+        assert errors("SSNP", 0.08, 0.03, 3.0)[source] < 0.3 * errors("BPM", 0.08, 0.03, 3.0)[source]
