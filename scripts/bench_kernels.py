@@ -8,7 +8,6 @@ time of each are printed, and our speed-up over the best time of PyTorch given t
 and of PyTorch fed in chunks, the best of a few chunk sizes ("chunked").
 """
 
-import argparse
 import os
 import platform
 import subprocess
@@ -18,7 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from racing import processor, race, serve
+from racing import processor, race, run
 
 RECORD = Path(__file__).parent / "records" / "bench_kernels.txt"
 CHUNKS = (2048, 4096, 8192)
@@ -302,26 +301,5 @@ def report(threads, rounds, say):
     )
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few repetitions")
-    parser.add_argument("--record", action="store_true", help=f"write {RECORD.name}")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--worker", nargs=2, metavar=("CASE", "RIVAL"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.worker:
-        return serve(rival(*arguments.worker))
-    lines = []
-
-    def say(text):
-        print(text, flush=True)
-        lines.append(text)
-
-    report(arguments.threads, 2 if arguments.quick else 8, say)
-    if arguments.record:
-        RECORD.parent.mkdir(exist_ok=True)
-        RECORD.write_text("\n".join(lines) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, report, rival, RECORD, rounds=8)

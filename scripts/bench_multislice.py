@@ -8,13 +8,12 @@ processes of their own and take turns.  Memory is what the first
 call adds to a process that has compiled everything on a small job.
 """
 
-import argparse
 import os
 import platform
 from pathlib import Path
 
 import numpy as np
-from racing import processor, race, serve
+from racing import processor, race, run
 
 RECORD = Path(__file__).parent / "records" / "bench_multislice.txt"
 BALL, PIXEL, GAP, SLICES = 1.33 / 0.5, 0.1, 0.2, 40
@@ -139,26 +138,5 @@ def report(threads, rounds, say):
     say(f"\n{rounds} rounds; load average over the last 1, 5, 15 minutes: {load}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few repetitions")
-    parser.add_argument("--record", action="store_true", help=f"write {RECORD.name}")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--worker", nargs=2, metavar=("CASE", "RIVAL"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.worker:
-        return serve(rival(*arguments.worker), warm_up=rival(*arguments.worker, small=True))
-    lines = []
-
-    def say(text):
-        print(text, flush=True)
-        lines.append(text)
-
-    report(arguments.threads, 2 if arguments.quick else 5, say)
-    if arguments.record:
-        RECORD.parent.mkdir(exist_ok=True)
-        RECORD.write_text("\n".join(lines) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, report, rival, RECORD, rounds=5, warm_up=True)

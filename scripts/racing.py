@@ -4,6 +4,7 @@ A script answers ``--worker CASE RIVAL`` with `serve`; `race` starts it once per
 turns, each when the machine is otherwise idle, as far as it ever is.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -104,3 +105,42 @@ def processor():
     lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
+
+
+def run(script, say_report, rival, record, rounds, warm_up=False):
+    """The command line that the benchmarks share.
+
+    Parameters
+    ----------
+    script : str
+        The benchmark's docstring.
+    say_report : callable
+        Called with (threads, rounds, say).
+    rival : callable
+        Called with (case, name), and small=True for the job that warms up.
+    record : Path
+        Where --record writes.
+    rounds : int
+        Turns of every rival.
+    warm_up : bool
+        Whether memory counts from a small job on (see `serve`).
+    """
+    parser = argparse.ArgumentParser(description=script.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few repetitions")
+    parser.add_argument("--record", action="store_true", help=f"write {record.name}")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--worker", nargs=2, metavar=("CASE", "RIVAL"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        small = rival(*arguments.worker, small=True) if warm_up else None
+        return serve(rival(*arguments.worker), small)
+    lines = []
+
+    def say(text):
+        print(text, flush=True)
+        lines.append(text)
+
+    say_report(arguments.threads, 2 if arguments.quick else rounds, say)
+    if arguments.record:
+        record.parent.mkdir(exist_ok=True)
+        record.write_text("\n".join(lines) + "\n")

@@ -65,6 +65,12 @@ class _March:
         """exp(2 pi i (f - f_s) gap) within the band."""
         return np.where(self.band, np.exp(2j * np.pi * (self.f - self.f_s) * gap), 0).astype(dtype)
 
+    def _gap_gradient(self, gap, d_spectrum, wave, d_f, d_fs):
+        """Add what the phase of a gap, just before `wave`, gives to the gradients of f and f_s."""
+        slope = 2 * np.pi * gap / wave[0].size * (np.conj(d_spectrum) * 1j * _fft(wave)).real
+        d_f += slope
+        d_fs -= slope.sum(axis=(1, 2))
+
 
 class Bpm(_March):
     """Beam propagation; slices are phases k0 dz delta [rad]."""
@@ -97,9 +103,7 @@ class Bpm(_March):
             if j:
                 d_spectrum = _fft(d_wave)
                 if directions:
-                    d_kz = 2 * np.pi * self.gaps[j - 1] * (np.conj(d_spectrum) * 1j * _fft(wave)).real
-                    d_f += d_kz / d_wave[0].size
-                    d_fs -= d_kz.sum(axis=(1, 2)) / d_wave[0].size
+                    self._gap_gradient(self.gaps[j - 1], d_spectrum, wave, d_f, d_fs)
                 d_wave = _ifft(np.conj(self._phase(self.gaps[j - 1], d_wave.dtype)) * d_spectrum)
         return d_slices, self._direction(d_f, d_fs) if directions else None
 
@@ -136,9 +140,7 @@ class Mlb(_March):
             d_spectrum = d_spectrum + _fft(np.conj(potential) * d_source)
             if j:
                 if directions:
-                    d_kz = 2 * np.pi * self.gaps[j - 1] * (np.conj(d_spectrum) * 1j * _fft(wave)).real
-                    d_f += d_kz / n
-                    d_fs -= d_kz.sum(axis=(1, 2)) / n
+                    self._gap_gradient(self.gaps[j - 1], d_spectrum, wave, d_f, d_fs)
                 d_spectrum = d_spectrum * np.conj(self._phase(self.gaps[j - 1], d_wave.dtype))
         return d_slices, self._direction(d_f, d_fs) if directions else None
 

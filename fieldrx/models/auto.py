@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fieldrx.models.born import Rytov
-from fieldrx.optics import Grid, Illumination, Microscope, slice_positions
+from fieldrx.optics import Grid, slice_positions
 from fieldrx.tikhonov import tikhonov
 
 WEAK_RAD = 0.25  # estimated phase up to which single scattering serves
@@ -56,10 +58,8 @@ def _phase(acquisition, depth, images):
         full = np.where(acquisition.mask[images], full, np.float32(1))
     stride = -(-max(full.shape[1:]) // _PIXELS)
     small = _bin(full, stride)
-    pixel = stride * acquisition.microscope.pixel_size_um
-    scope = acquisition.microscope
-    scope = Microscope(scope.wavelength_um, scope.objective_na, scope.medium_index, pixel)
-    light = Illumination(acquisition.illumination.sources_na, acquisition.illumination.pattern[images])
+    scope = replace(acquisition.microscope, pixel_size_um=stride * acquisition.microscope.pixel_size_um)
+    light = acquisition.illumination.select(images)
     dz = max(float(np.diff(z).max()), (z[-1] - z[0]) / _SLICES)
     grid = Grid.for_images(small.shape[1:], scope, (z[0], z[-1], dz))
     model = Rytov(grid, scope, light, small.shape[1:])

@@ -12,6 +12,7 @@ then `camera`'s adjoint, then the model's own march in reverse.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,7 @@ class Gradients:
     pupil: np.ndarray
 
 
-class MultiSlice:
+class MultiSlice(ABC):
     """Images of a sample that scatters more than once; see the subclasses for how slices act.
 
     Parameters
@@ -128,16 +129,17 @@ class MultiSlice:
             raise InputError(f'edge is "{edge}"; expected hard or soft')
         distance = self.heights[-1] - self.defocus_um
         self.camera = Camera(grid, self.window, microscope, self.pupil, distance, edge, border_um)
+        self._power = np.array([abs(self.camera.incident(nu)) ** 2 for nu in self._sources])
 
     # ---- what a subclass says --------------------------------------------------------------------
 
+    @abstractmethod
     def _slices(self, contrast) -> np.ndarray:
         """What every slice does to the wave, in radians, from the contrast."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _slices_vjp(self, contrast, d_slices) -> np.ndarray:
         """Gradient of the contrast from that of the slices."""
-        raise NotImplementedError
 
     def _per_slice(self, factor, contrast):
         """`factor` times the thickness of every slice, to multiply a volume of the contrast's precision."""
@@ -277,7 +279,7 @@ class _Light:
         illumination.weights(model.microscope, self.images)  # says so if an image has no background
         self.n_images, self.gain = illumination.n_images, model.gain[self.images]
         self.weights = illumination.pattern[self.images]
-        self.power = np.array([abs(model.camera.incident(nu)) ** 2 for nu in model._sources])
+        self.power = model._power
         self.background = self.weights @ self.power
         self.share = (self.gain / self.background)[:, None] * self.weights
         used = np.flatnonzero(self.weights.any(axis=0))

@@ -29,11 +29,10 @@ from fieldrx.backends.cpu.lanes import (
     screen,
 )
 
-_JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
 SPACE, SPECTRUM = 0, 1  # what a row pass finds, or leaves, along x
 
 
-@njit(**_JIT)
+@njit(**fft.JIT)
 def _act(lanes, n, wave, slab, row, g, factor, phase, conjugate):
     """Multiply a row by the slice: exp(i g slab) for a phase, else factor * slab; or by the conjugate."""
     e = 2 * len(lanes)
@@ -62,7 +61,7 @@ def _act(lanes, n, wave, slab, row, g, factor, phase, conjugate):
             screen(lanes, wave, x * e, 0, 0, slab, row + 2 * x, g)
 
 
-@njit(parallel=True, **_JIT)
+@njit(parallel=True, **fft.JIT)
 def rows(lanes, parts, radices, starts, w, wave, pitch, before, after, slab, g, factor, phase, kept, keep,
          gradient, mode):
     """One slice acts on the wave.
@@ -122,7 +121,7 @@ def rows(lanes, parts, radices, starts, w, wave, pitch, before, after, slab, g, 
                     copy(lanes, line, x * e, wave, start + x * e)
 
 
-@njit(parallel=True, **_JIT)
+@njit(parallel=True, **fft.JIT)
 def filter_columns(lanes, parts, radices, starts, w, wave, pitch, table, conjugate):
     """FFT along y, times the table or its conjugate, and back."""
     e = 2 * len(lanes)
@@ -142,7 +141,7 @@ def filter_columns(lanes, parts, radices, starts, w, wave, pitch, table, conjuga
             fft.inverse(lanes, radices, starts, w, n_y, line, 0, line, wave, x * e, pitch)
 
 
-@njit(parallel=True, **_JIT)
+@njit(parallel=True, **fft.JIT)
 def pair_columns(lanes, parts, radices, starts, w, wave, pitch, u, p, tables, sign, collect, emit):
     """p -= F[wave] with `collect`; then with `emit` (u, p) turn and wave = F^-1[u], along y."""
     e = 2 * len(lanes)
@@ -167,7 +166,7 @@ def pair_columns(lanes, parts, radices, starts, w, wave, pitch, u, p, tables, si
                 fft.inverse(lanes, radices, starts, w, n_y, line, 0, line, wave, x * e, pitch)
 
 
-@njit(parallel=True, **_JIT)
+@njit(parallel=True, **fft.JIT)
 def sum_columns(lanes, parts, radices, starts, w, wave, pitch, a, r, table, conjugate, collect, propagate):
     """a += r F[wave] with `collect`; a *= table, or conj, with `propagate`; wave = F^-1[r a], along y."""
     e = 2 * len(lanes)
@@ -194,7 +193,7 @@ def sum_columns(lanes, parts, radices, starts, w, wave, pitch, a, r, table, conj
             fft.inverse(lanes, radices, starts, w, n_y, line, 0, line, wave, x * e, pitch)
 
 
-@njit(parallel=True, **_JIT)
+@njit(parallel=True, **fft.JIT)
 def columns_in(lanes, parts, radices, starts, w, wave, pitch, spectrum):
     """spectrum = F[wave] along y."""
     e = 2 * len(lanes)
@@ -206,7 +205,7 @@ def columns_in(lanes, parts, radices, starts, w, wave, pitch, spectrum):
             fft.forward(lanes, radices, starts, w, n_y, wave, x * e, pitch, line, spectrum, x * n_y * e)
 
 
-@njit(parallel=True, **_JIT)
+@njit(parallel=True, **fft.JIT)
 def rows_in(lanes, parts, radices, starts, w, fields, scale, wave, pitch, after):
     """Waves (source, y, x), complex64, times `scale`, into the lanes; F along x where after is SPECTRUM."""
     count, n_y, n_x = fields.shape
@@ -226,7 +225,7 @@ def rows_in(lanes, parts, radices, starts, w, fields, scale, wave, pitch, after)
                     copy(lanes, line, x * e, wave, y * pitch + x * e)
 
 
-@njit(parallel=True, **_JIT)
+@njit(parallel=True, **fft.JIT)
 def rows_out(lanes, parts, radices, starts, w, wave, pitch, before, fields):
     """The lanes as waves (source, y, x), complex64; F^-1 along x where before is SPECTRUM."""
     count, n_y, n_x = fields.shape
@@ -248,14 +247,14 @@ def rows_out(lanes, parts, radices, starts, w, wave, pitch, before, fields):
 # ---- tables: (x, y, numbers, lane), digit-reversed -------------------------------------------------
 
 
-@njit(**_JIT)
+@njit(**fft.JIT)
 def _axial(nu_y, nu_x, source, ball, band):
     """f of a wave, 0 beyond the band."""
     squared = (nu_y + source[0]) ** 2 + (nu_x + source[1]) ** 2
     return np.sqrt(ball * ball - squared) if squared <= band * band else 0.0
 
 
-@njit(parallel=True, **_JIT)
+@njit(parallel=True, **fft.JIT)
 def fill_phase(nu_y, nu_x, sources, ball, band, gap, scale, table):
     """scale exp(2 pi i [f - f_s] gap) within the band, table (nx, ny, 2, lanes)."""
     for x in prange(nu_x.size):
@@ -269,7 +268,7 @@ def fill_phase(nu_y, nu_x, sources, ball, band, gap, scale, table):
                 table[x, y, 1, s] = amplitude * sine
 
 
-@njit(parallel=True, **_JIT)
+@njit(parallel=True, **fft.JIT)
 def fill_rotation(nu_y, nu_x, sources, ball, band, gap, table):
     """cos(kz gap), k sin(kz gap) / kz, kz sin(kz gap) / k within the band, table (nx, ny, 3, lanes)."""
     for x in prange(nu_x.size):
@@ -283,7 +282,7 @@ def fill_rotation(nu_y, nu_x, sources, ball, band, gap, table):
                 table[x, y, 2, s] = sine * np.float32(f / ball) * inside
 
 
-@njit(parallel=True, **_JIT)
+@njit(parallel=True, **fft.JIT)
 def fill_steepness(nu_y, nu_x, sources, ball, band, table):
     """k / kz within the band, 0 beyond it, table (nx, ny, lanes)."""
     for x in prange(nu_x.size):

@@ -1,5 +1,7 @@
 """Multi-slice propagation on SIMD lanes: the compiled twins of :mod:`fieldrx.backends.plain`.
 
+``backward`` gives the gradient of the slices and None: directions are left to the plain engine.
+
 Up to 16 sources march together, one in every lane.  ``memory`` says what is kept for the way back:
 "store" every slice's wave; "recompute" the waves of every sqrt(nz)-th slice, the others being computed once
 more (BPM, MLB), or nothing at all where the march can be run backwards (SSNP); "auto" stores up to
@@ -42,7 +44,8 @@ class _March:
         self.pitch = (self.shape[1] + 1) * self.element
         self.wave = aligned_zeros(self.shape[0] * self.pitch)
         self.path = np.ones(width, np.float32)
-        self.factor, self.tables = np.float32(1), {}
+        self.f_s = np.sqrt(self.ball**2 - (self.sources**2).sum(axis=1))
+        self.factor, self.tables = np.float32(1 / self.points), {}  # the FFTs do not normalise
 
     # ---- pieces of a march -----------------------------------------------------------------------
 
@@ -134,9 +137,7 @@ class _Checkpointed(_March):
             self._advance(j, None if self.kept is None else self.kept[j])
         return self._finish()
 
-    def backward(self, d_wave, directions=False):
-        if directions:
-            raise NotImplementedError("the plain engine differentiates with respect to directions")
+    def backward(self, d_wave):
         gradient, n = self._gradient(), len(self.slabs)
         if self.every == 1:
             self._start_back(d_wave)
@@ -168,8 +169,7 @@ class Bpm(_Checkpointed):
     phase = True
 
     def _start(self):
-        f_s = np.sqrt(self.ball**2 - (self.sources**2).sum(axis=1))
-        self.path = (self.ball / f_s).astype(np.float32)
+        self.path = (self.ball / self.f_s).astype(np.float32)
         elements = self.wave.reshape(self.shape[0], -1, 2, len(self.lanes))
         elements[:, :, 0], elements[:, :, 1] = 1, 0
 
@@ -217,7 +217,6 @@ class Mlb(_Checkpointed):
 
     def _prepare(self, slices):
         super()._prepare(0.5j * slices)
-        self.factor = np.float32(1 / self.points)
 
     def _start(self):
         self.root = np.sqrt(self._steepness())
@@ -268,25 +267,20 @@ class Ssnp(_March):
 
     phase = False
 
-    def _prepare(self, slices):
-        super()._prepare(slices)
-        self.factor = np.float32(1 / self.points)
-
     def forward(self, slices, memory="store"):
         self._prepare(slices)
         n = len(self.slabs)
         store = bool(memory) and self._every(memory) == 1
         self.kept = aligned_zeros(n, self.points * self.element) if store else None
-        f_s = np.sqrt(self.ball**2 - (self.sources**2).sum(axis=1))
         self.u, self.p = self._spectrum(), self._spectrum()
         self._as_elements(self.u)[0, 0, 0] = 1
-        self._as_elements(self.p)[0, 0, 1] = f_s / self.ball
+        self._as_elements(self.p)[0, 0, 1] = self.f_s / self.ball
         self._columns(self.u, self.p, False, True)
         for j in range(n):
             self._rows(j, kept=None if self.kept is None else self.kept[j])
             last = j == n - 1
             self._columns(self.u, self.p, True, not last, 0 if last else self.gaps[j])
-        turns = f_s * self.gaps.sum()
+        turns = self.f_s * self.gaps.sum()
         self.carrier = np.exp(-2j * np.pi * (turns - np.floor(turns)))
         return self._towards_camera()
 
@@ -312,9 +306,7 @@ class Ssnp(_March):
         self._columns(out, out, False, True)
         return self._waves(SPECTRUM)
 
-    def backward(self, d_wave, directions=False):
-        if directions:
-            raise NotImplementedError("the plain engine differentiates with respect to directions")
+    def backward(self, d_wave):
         gradient, n = self._gradient(), len(self.slabs)
         d_u, d_p = self._from_camera(d_wave)
         if self.kept is None:
