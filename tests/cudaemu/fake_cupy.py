@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import sys
 import types
+from importlib.machinery import ModuleSpec
 
 import numpy as np
 import scipy.fft
@@ -561,6 +562,8 @@ def _make():
     fft_part = _module("cupyx.scipy.fft", get_fft_plan=get_fft_plan, **_fft_functions(plans=True))
     cupyx.scipy, scipy_part.fft = scipy_part, fft_part
     modules = (cupy, cupy.cuda, runtime, cupy.fft, cupyx, scipy_part, fft_part)
+    for module in modules:
+        module.__spec__ = ModuleSpec(module.__name__, None)
     return {module.__name__: module for module in modules}
 
 
