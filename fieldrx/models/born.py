@@ -20,9 +20,9 @@ dL/dRe V + i dL/dIm V = 2 T^H dI with T^H = F^-1 conj(A) F.
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
 
-from fieldrx.backends import cpu, n_threads
+from fieldrx.backends import module_of, of
+from fieldrx.backends.fft import fft2, ifft2
 from fieldrx.models.base import as_complex, image_window
 from fieldrx.optics import Grid, Illumination, Microscope
 
@@ -62,25 +62,25 @@ class Born:
 
     def linear(self, contrast, images=None) -> np.ndarray:
         """First-order signal ``sum_s w_s 2 Re b_s`` (I - 1 here, log I for Rytov), shape (n, ny, nx)."""
-        spectrum = scipy.fft.fft2(as_complex(contrast, self.grid), workers=n_threads(), overwrite_x=False)
+        spectrum = fft2(as_complex(contrast, self.grid))
         rows = self._rows(images)
-        field = np.empty((len(rows[0]) - 1, *self.grid.shape[1:]), spectrum.dtype)
-        cpu.born_forward(spectrum, *self._geometry(), *rows, *self._constants(), field)
+        field = module_of(spectrum).empty((len(rows[0]) - 1, *self.grid.shape[1:]), spectrum.dtype)
+        of(spectrum).born_forward(spectrum, *self._geometry(), *rows, *self._constants(), field)
         del spectrum
-        field = scipy.fft.ifft2(field, workers=n_threads(), overwrite_x=True)
+        field = ifft2(field, overwrite=True)
         return (2 * self._scale) * field.real[(slice(None), *self.window)]
 
     def adjoint(self, signal, images=None) -> np.ndarray:
         """Adjoint of :meth:`linear` for the real inner product, shape ``grid.shape``, complex."""
         rows = self._rows(images)
         dtype = np.complex128 if signal.dtype == np.float64 else np.complex64
-        padded = np.zeros((len(rows[0]) - 1, *self.grid.shape[1:]), dtype)
+        padded = module_of(signal).zeros((len(rows[0]) - 1, *self.grid.shape[1:]), dtype)
         padded[(slice(None), *self.window)] = signal
-        padded = scipy.fft.fft2(padded, workers=n_threads(), overwrite_x=True)
-        out = np.empty(self.grid.shape, dtype)
-        cpu.born_adjoint(padded, *self._geometry(), *rows, *self._constants(), out)
+        padded = fft2(padded, overwrite=True)
+        out = module_of(signal).empty(self.grid.shape, dtype)
+        of(signal).born_adjoint(padded, *self._geometry(), *rows, *self._constants(), out)
         del padded
-        out = scipy.fft.ifft2(out, workers=n_threads(), overwrite_x=True)
+        out = ifft2(out, overwrite=True)
         out *= 2 * self._scale
         return out
 
