@@ -235,7 +235,9 @@ class Refocus:
         rows, columns, table, incident = self.transfer(source)
         spectrum = self.padded.forward((wave - 1) * self._fade(wave), rows, columns)
         table = module_of(wave).asarray(table.astype(wave.dtype))
-        return (incident + self.padded.inverse(table * spectrum, rows, columns)).astype(wave.dtype, copy=False)
+        return (incident + self.padded.inverse(table * spectrum, rows, columns)).astype(
+            wave.dtype, copy=False
+        )
 
     def add_intensities(self, fields, share, images):
         """Add ``sum_n share[m, n] |fields[n]|^2`` to ``images[m]``; `share` is a host array."""

@@ -118,19 +118,21 @@ class Born:
             Spectrum of the linear signal per unit spectrum of the index contrast and of absorption:
             ``A(nu) + conj A(-nu)`` and ``i (A(nu) - conj A(-nu))``, times the scale of the potential.
         """
-        plus = self._factor(np.asarray(nu_y), np.asarray(nu_x), images)
-        minus = self._factor(-np.asarray(nu_y), -np.asarray(nu_x), images).conj()
+        nu_y, nu_x = (of(nu_y).asarray(nu) for nu in (nu_y, nu_x))
+        plus = self._factor(nu_y, nu_x, images)
+        minus = self._factor(-nu_y, -nu_x, images).conj()
         return (plus + minus).astype(np.complex64), (1j * (plus - minus)).astype(np.complex64)
 
     def _factor(self, nu_y, nu_x, images):
         """``scale * sum_s w_s A_s(nu, z)`` at a list of frequencies, shape (n, n_images, nz)."""
-        microscope, z = self.microscope, self.grid.axis(0)
+        xp, microscope = module_of(nu_y), self.microscope
+        z = xp.asarray(self.grid.axis(0))
         weights = self._weights(images)
-        out = np.zeros((len(nu_y), len(weights), len(z)), np.complex64)
+        out = xp.zeros((len(nu_y), len(weights), len(z)), np.complex64)
         for s in np.flatnonzero(weights.any(axis=0)):
             source = self._sources[s]
             nu2 = (nu_y + source[0]) ** 2 + (nu_x + source[1]) ** 2
-            inside = np.flatnonzero(nu2 <= microscope.cutoff**2)
+            inside = xp.flatnonzero(nu2 <= microscope.cutoff**2)
             f = microscope.axial_frequency(nu2[inside])
             turns = (f - microscope.axial_frequency(source @ source))[:, None] * z
             a = (1j * self._scale / (4 * np.pi * f))[:, None] * np.exp(-2j * np.pi * turns)

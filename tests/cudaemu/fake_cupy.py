@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import sys
 import types
+from importlib.machinery import ModuleSpec
 
 import numpy as np
 import scipy.fft
@@ -398,6 +399,13 @@ class _Plan:
     def __exit__(self, *_):
         return None
 
+    def fft(self, a, out, direction):
+        """As cupy.cuda.cufft.PlanNd.fft: -1 forward, 1 inverse, never normalised; `out` may be `a`."""
+        self.check(a, self.axes)
+        self.check(out, self.axes)
+        transform, norm = {-1: (scipy.fft.fftn, "backward"), 1: (scipy.fft.ifftn, "forward")}[direction]
+        out._host[...] = transform(a._host, axes=self.axes, norm=norm)
+
     def check(self, a, axes):
         if a.shape != self.shape or a.dtype != self.dtype or tuple(axes) != self.axes:
             raise ValueError("The cuFFT plan and a.shape do not match")
@@ -432,9 +440,24 @@ def _fft_function(name, *, plans):
     return function
 
 
+def _fft_along_one(name, *, plans):
+    transform = getattr(scipy.fft, name)
+
+    def function(a, n=None, axis=-1, norm=None, overwrite_x=False):
+        if not plans and overwrite_x:
+            raise TypeError("cupy.fft overwrites nothing: use cupyx.scipy.fft")
+        result = transform(a._host, n, axis, norm)
+        if overwrite_x:
+            a._host[...] = np.nan
+        return _copy_in(result)
+
+    return function
+
+
 def _fft_functions(*, plans):
     names = ("fftn", "ifftn", "fft2", "ifft2", "rfftn", "irfftn", "rfft2", "irfft2")
     found = {name: _fft_function(name, plans=plans) for name in names}
+    found |= {name: _fft_along_one(name, plans=plans) for name in ("fft", "ifft")}
     found["fftfreq"] = lambda n, d=1.0: _copy_in(np.fft.fftfreq(n, d))
     for name in ("fftshift", "ifftshift"):
         found[name] = lambda x, axes=None, f=getattr(np.fft, name): _copy_in(f(x._host, axes))
@@ -561,6 +584,8 @@ def _make():
     fft_part = _module("cupyx.scipy.fft", get_fft_plan=get_fft_plan, **_fft_functions(plans=True))
     cupyx.scipy, scipy_part.fft = scipy_part, fft_part
     modules = (cupy, cupy.cuda, runtime, cupy.fft, cupyx, scipy_part, fft_part)
+    for module in modules:
+        module.__spec__ = ModuleSpec(module.__name__, None)  # importlib.util.find_spec asks for it
     return {module.__name__: module for module in modules}
 
 

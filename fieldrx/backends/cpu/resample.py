@@ -6,8 +6,8 @@ import numpy as np
 def resample(spectrum, shape, turns, scale):
     """Move the frequencies that two grids share from one to the other, with a linear phase.
 
-    ``out[z, k] = scale exp(2 pi i (k_y turns_y + k_x turns_x)) spectrum[z, k]`` for integer frequencies k below
-    the Nyquist frequency of the coarser grid, 0 for others.
+    ``out[z, k] = scale exp(2 pi i (k_y turns_y + k_x turns_x)) spectrum[z, k]`` for integer frequencies k
+    below the Nyquist frequency of the coarser grid, 0 for others.
 
     Parameters
     ----------

@@ -23,6 +23,12 @@ def squared_error(predicted, measured, valid, scale):
     predicted, measured = (cupy.ascontiguousarray(a, np.float32) for a in (predicted, measured))
     value, gradient = cupy.zeros((), np.float64), cupy.empty_like(predicted)
     blocks = min(-(-predicted.size // _BLOCK), _BLOCKS * device_limits()[0])
-    arguments = predicted, measured, cupy.ascontiguousarray(valid), np.int32(predicted.size), np.float64(scale)
+    arguments = (
+        predicted,
+        measured,
+        cupy.ascontiguousarray(valid),
+        np.int32(predicted.size),
+        np.float64(scale),
+    )
     launch("loss.cu", "squared_error", (blocks,), (_BLOCK,), (*arguments, gradient, value))
     return value, gradient

@@ -4,7 +4,7 @@ Around batched cuFFT one kernel reads and writes every wave once per slice and d
 ``kernels/multislice.cu``); propagators are computed where they are used.  The FFTs do not normalise: what
 marches as a spectrum is divided by the number of points, and kernels put the factor in.
 
-``memory`` means what it means on the CPU.  A wave that is kept is where cuFFT wrote it: keeping costs no copy.
+``memory`` means what it means on the CPU.  Waves that are kept are where cuFFT wrote them.
 Precision is complex64; ``backward`` gives the gradient of the slices and None.
 """
 
@@ -23,7 +23,7 @@ _MOST_STORED = 2 << 30  # bytes that "auto" stores
 
 
 class _March:
-    """Geometry, kernels and plans shared by the three; parameters as of `fieldrx.backends.plain`, on the host."""
+    """Geometry and plans shared by the three; parameters as of `fieldrx.backends.plain`, on the host."""
 
     def __init__(self, nu_y, nu_x, sources, ball, gaps):
         self.gaps = [float(gap) for gap in gaps]
@@ -74,8 +74,8 @@ class _March:
 class _Checkpointed(_March):
     """A march that keeps its state at every k-th slice, and the waves of one block of k slices.
 
-    ``_arrive(here)`` has the wave before a slice put into `here`; ``_leave(j, here, there)`` has slice j act on
-    it and, unless it is the last, go on to the next, for BPM into `there`.
+    ``_arrive(here)`` has the wave before a slice put into `here`; ``_leave(j, here, there)`` has slice j act
+    on it and, unless it is the last, go on to the next, for BPM into `there`.
     """
 
     def forward(self, slices, memory="store"):

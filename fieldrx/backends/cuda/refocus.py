@@ -28,7 +28,7 @@ class Refocus:
         self.table, self.slots = None, {}
 
     def fields(self, waves, sources):
-        """Fields on the camera, complex64 of shape (n, iy, ix), of `waves` (n, ny, nx) from `sources` (n,)."""
+        """Fields on the camera, complex64 (n, iy, ix), of `waves` (n, ny, nx) from `sources` (n,)."""
         place, incident = self._filters(sources)
         padded = cupy.empty((len(waves), *self.shape), np.complex64)
         sizes = _ints(*self.size, *self.shape)
