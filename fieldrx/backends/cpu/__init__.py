@@ -14,7 +14,7 @@ from fieldrx.backends.cpu.field import (
 from fieldrx.backends.cpu.loss import squared_error
 from fieldrx.backends.cpu.multislice import Bpm, Mlb, Ssnp
 from fieldrx.backends.cpu.priors import negativity, total_variation
-from fieldrx.backends.cpu.resample import resample
+from fieldrx.backends.cpu.interpolation import resample
 from fieldrx.backends.plain import Refocus
 
 __all__ = [

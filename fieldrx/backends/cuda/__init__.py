@@ -24,7 +24,7 @@ _MODULE_OF = {
     "grid_backward": "field",
     "grid_forward": "field",
     "negativity": "priors",
-    "resample": "resample",
+    "resample": "interpolation",
     "squared_error": "loss",
     "total_variation": "priors",
 }

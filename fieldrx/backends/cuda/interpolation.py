@@ -1,4 +1,4 @@
-"""Fourier interpolation on the device: the twin of :mod:`fieldrx.backends.cpu.resample`."""
+"""Fourier interpolation on the device: the twin of :mod:`fieldrx.backends.cpu.interpolation`."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def resample(spectrum, shape, turns, scale):
     out = cupy.empty((len(spectrum), *shape), np.complex64)
     sizes = map(np.int32, (*spectrum.shape[1:], *shape))
     numbers = np.float64(turns[0]), np.float64(turns[1]), np.float32(scale)
-    pointwise("resample.cu", "resample", shape[0] * shape[1], len(spectrum), spectrum, *sizes, *numbers, out)
+    pointwise("interpolation.cu", "resample", shape[0] * shape[1], len(spectrum), spectrum, *sizes, *numbers, out)
     return out
