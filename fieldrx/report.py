@@ -12,7 +12,7 @@ import numpy as np
 
 from fieldrx._version import __version__
 from fieldrx.acquisition import read_acquisition
-from fieldrx.backends import cpu, cuda_unavailable
+from fieldrx.backends import cpu, cuda_unavailable, describe, get
 from fieldrx.errors import InputError
 from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
@@ -137,8 +137,11 @@ def examine(n_images, shape) -> list[tuple[str, str, bool]]:
     import numba
 
     rows.append(("threads", f"{numba.get_num_threads()} of {os.cpu_count()} cores", True))
-    rows.append(("gpu", cuda_unavailable(), True))
+    why = cuda_unavailable()
+    rows.append(("gpu", why or describe(get("cuda")), True))
     rows.append(_kernels())
+    if not why:
+        rows.append(_gpu_kernels())
     need, have = memory_need(shape, n_images), physical_memory()
     job = f"{n_images} images, {' x '.join(map(str, shape))} voxels: about {need / 2**30:.1f} GiB"
     if have is None:

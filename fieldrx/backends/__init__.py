@@ -45,7 +45,7 @@ def get(device="auto"):
         raise InputError(f'there is no device "{device}"; expected one of {", ".join(DEVICES)}')
     why = cuda_unavailable() if device != "cpu" else ""
     if device == "cuda" and why:
-        raise InputError(f"device cuda: {why}; use cpu")
+        raise InputError(f"--device cuda: {why}; use --device cpu")
     return _backend("cpu" if device == "cpu" or why else "cuda")
 
 
