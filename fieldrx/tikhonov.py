@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from fieldrx.backends import is_on_device, module_of
+from fieldrx.backends import is_on_device, module_of, of, to_host
 from fieldrx.backends.fft import irfft2, rfft2
 from fieldrx.errors import InputError
 
 _BLOCK, _DEVICE_BYTES = 128, 1 << 28  # frequencies solved at once, or bytes of their matrices on a GPU
+_DEVICE_ORDER = 256  # of the largest matrices that CuPy solves in stacks; larger ones it takes one by one
 _TRIALS = 10.0 ** np.arange(-4.0, 0.6, 0.5)  # regularisations tried, relative to the strongest frequency
 _SAMPLE = 384  # frequencies on which they are tried
 _FOLDS = 4
@@ -120,7 +121,12 @@ def _solve(h, b, tau):
     xp = module_of(h)
     diagonal = xp.arange(gram.shape[1])
     gram[:, diagonal, diagonal] += np.float32(tau)
-    return hh @ xp.linalg.solve(gram, b) if wide else xp.linalg.solve(gram, hh @ b)
+    solve = _solve_on_host if is_on_device(h) and gram.shape[1] > _DEVICE_ORDER else xp.linalg.solve
+    return hh @ solve(gram, b) if wide else solve(gram, hh @ b)
+
+
+def _solve_on_host(matrices, b):
+    return of(b).asarray(np.linalg.solve(to_host(matrices), to_host(b)))
 
 
 def _choose(model, spectrum, images, rows, columns, regularisation):

@@ -11,12 +11,16 @@ from functools import cache, lru_cache
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from fieldrx.errors import InputError
 
 _INCLUDE = re.compile(r'^#include "([\w.]+)"[^\n]*$', re.MULTILINE)
 _STANDARD = "-std=c++17"
 _PLAIN_SHARED = 48 * 1024  # bytes of dynamic shared memory that a kernel may use without asking
+# Of a multiprocessor, for compute capability 8.0 and 9.0: registers, threads, and the bytes of shared memory
+# that every block takes beside its own.
+_REGISTERS, _THREADS, _RESERVED_SHARED = 65536, 2048, 1024
 
 
 def missing() -> str:
@@ -62,10 +66,15 @@ def source(name: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _functions(name, options):
+def _module(name, chosen):
     import cupy
 
-    return cupy.RawModule(code=source(name), options=(_STANDARD, *options)), {}
+    return cupy.RawModule(code=source(name), options=(_STANDARD, *chosen))
+
+
+@lru_cache(maxsize=256)
+def _function(name, kernel, chosen):
+    return _module(name, chosen).get_function(kernel)
 
 
 def options(constants: dict) -> tuple[str, ...]:
@@ -88,29 +97,36 @@ def launch(name, kernel, grid, block, arguments, shared_bytes=0, constants=None)
     constants : dict, optional
         Macros that the source is compiled with; every set of them is compiled once.
     """
-    module, functions = _functions(name, options(constants or {}))
-    if kernel not in functions:
-        functions[kernel] = module.get_function(kernel)
-    function = functions[kernel]
+    function = _function(name, kernel, options(constants or {}))
     if shared_bytes > max(_PLAIN_SHARED, function.max_dynamic_shared_size_bytes):
         function.max_dynamic_shared_size_bytes = shared_bytes
     function(grid, block, arguments, shared_mem=shared_bytes)
 
 
+class Limits(NamedTuple):
+    """What a device offers."""
+
+    multiprocessors: int
+    shared_per_block: int  # bytes of shared memory
+    shared_per_multiprocessor: int
+
+
 @cache
-def device_limits() -> tuple[int, int]:
-    """Multiprocessors of the device, and bytes of shared memory that a block may have."""
+def device_limits() -> Limits:
+    """Those of the present device."""
     import cupy
 
+    names = ("MultiProcessorCount", "MaxSharedMemoryPerBlockOptin", "MaxSharedMemoryPerMultiprocessor")
     attributes = cupy.cuda.Device().attributes
-    return attributes["MultiProcessorCount"], attributes["MaxSharedMemoryPerBlockOptin"]
+    return Limits(*(attributes[name] for name in names))
 
 
-def forget() -> None:
-    """Drop compiled kernels and what is known of the device."""
-    _functions.cache_clear()
-    source.cache_clear()
-    device_limits.cache_clear()
+def blocks_at_once(name, kernel, threads, shared_bytes, constants) -> int:
+    """How many blocks of a kernel the device runs at the same time."""
+    limits, function = device_limits(), _function(name, kernel, options(constants))
+    of_registers = _REGISTERS // (threads * max(function.num_regs, 1))
+    of_shared = limits.shared_per_multiprocessor // (shared_bytes + _RESERVED_SHARED)
+    return limits.multiprocessors * max(1, min(of_registers, of_shared, _THREADS // threads))
 
 
 def _folder():
