@@ -68,7 +68,7 @@ class ndarray:
         return len(self._host)
 
     def __iter__(self):
-        return (_wrap(part) for part in self._host)
+        return (_view(part) for part in self._host)
 
     def __getitem__(self, index):
         return _view(self._host[_unwrap(index)])
