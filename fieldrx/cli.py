@@ -278,7 +278,7 @@ def reconstruct(
     Ctrl-C stops at the next step and saves the best field; --resume goes on from there.
     """
     from fieldrx.acquisition import read_acquisition
-    from fieldrx.backends import describe, get
+    from fieldrx.backends import describe_device, get
     from fieldrx.fit import Fit
     from fieldrx.io import in_file
     from fieldrx.models import MODELS
@@ -316,7 +316,7 @@ def reconstruct(
             device=device,
         )
         if not quiet:
-            click.echo(f"device: {describe(backend)}", err=True)
+            click.echo(f"device: {describe_device(backend)}", err=True)
             for note in (*notes, *fit.notes):
                 click.echo(f"note: {note}", err=True)
         told = len(fit.notes)

@@ -70,7 +70,7 @@ def to_host(array) -> np.ndarray:
     return array.get() if is_on_device(array) else np.asarray(array)
 
 
-def describe(backend) -> str:
+def describe_device(backend) -> str:
     """The device of a backend in a few words: "cpu, 2 threads" or "cuda, NVIDIA H100 80GB"."""
     if backend is _backend("cpu"):
         return f"cpu, {n_threads()} threads"

@@ -165,7 +165,7 @@ class NeuralField:
         """
         like, axes = z, [np.atleast_1d(np.asarray(to_host(a), np.float64)) for a in (z, y, x)]
         xp, (backend, params) = module_of(like), self._at(like)
-        out = xp.zeros([len(a) for a in axes], np.complex64)
+        out = xp.zeros(tuple(len(a) for a in axes), np.complex64)
         keep = [
             np.flatnonzero((a >= lo) & (a <= hi)) for a, (lo, hi) in zip(axes, self.bounds_um, strict=True)
         ]
