@@ -11,7 +11,7 @@
 // Launch: blocks of THREADS threads, as many as fit on the device at once, at most one a tile.
 // Shared memory: [N_BIASES] float, [ROWS][LD_FEATURES] features, [ROWS][LD_WIDTH] activations, and the weights:
 // all of them, or STAGES chunks of `slot` numbers.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 1)
     network_forward(const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ c, int n, int ny, int nx,
                     const float* __restrict__ numbers, const int* __restrict__ integers, const number* __restrict__ packed,
                     int n_packed, int slot, const float* __restrict__ biases, float* __restrict__ out, long long along,

@@ -189,7 +189,7 @@ __device__ __forceinline__ void write_gradients(const float (*g)[GROUP][4], floa
 // Launch: blocks of THREADS threads, as many as fit on the device at once, at most one a tile.
 // Shared memory: float [2 N_BIASES] and for ENCODING 2 [ROWS][LD_D_FEATURES]; numbers [ROWS][LD_FEATURES]; PLANES x
 // [ROWS][LD_WIDTH], twice for SINE; not WIDE, another [ROWS][LD_WIDTH]; [ROWS][LD_OUTPUTS]; the weights.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 1)
     network_backward(const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ c, int n, int ny, int nx,
                      const float* __restrict__ numbers, const int* __restrict__ integers, const number* __restrict__ packed,
                      int n_packed, int slot, const float* __restrict__ biases, const float* __restrict__ d_out,

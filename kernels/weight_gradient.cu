@@ -51,7 +51,7 @@ __device__ __forceinline__ void sum_products(Fill fill, const number* d, int poi
 //   d_packed (weights without PAD, ...) float, added to
 // Launch: gridDim (jobs, shares of the points), at most points / STEP shares; 256 threads.
 // Shared memory: numbers [2][STEP][LD_X + LD_WIDTH].
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
     weight_gradient(const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ c, int n, int ny, int nx,
                     const float* __restrict__ numbers, const int* __restrict__ integers, int start, int points,
                     const number* __restrict__ kept, const number* __restrict__ deltas, const number* __restrict__ d_last,

@@ -9,10 +9,19 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-FLAGS = (
-    "-std=c++17 -O2 -fPIC -fno-strict-aliasing -U_FORTIFY_SOURCE -fno-gnu-unique -ffp-contract=off -mf16c -mfma "
-    "-fsanitize=bounds,alignment -fno-sanitize-recover=all -Wall -Wno-unknown-pragmas -Wno-sign-compare -Werror"
-).split()
+FLAGS = [
+    *("-std=c++17", "-O1", "-fPIC", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-fno-gnu-unique"),
+    *(
+        "-ffp-contract=off",
+        "-mf16c",
+        "-mfma",
+        "-Wall",
+        "-Wno-unknown-pragmas",
+        "-Wno-sign-compare",
+        "-Werror",
+    ),
+    *("-fsanitize=bounds,alignment", "-fno-sanitize-recover=all"),
+]
 KERNEL = re.compile(
     r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\([^()]*(?:\([^()]*\)[^()]*)*\)\s*)?(\w+)'
 )

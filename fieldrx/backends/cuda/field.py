@@ -5,8 +5,8 @@ kernels/network_backward.cu, and docs/gpu.rst for what they move and compute.
 
 Everything here has one argument more than on the CPU, `precision`.  "half": operands of matrix products are
 halves and sums are floats, on tensor cores; parameters and their gradient are float32, and gradients are
-multiplied by a power of two on their way, so that halves hold them.  "float32": nothing is rounded to less.  None
-chooses "half", but "float32" for sines.
+multiplied by a power of two on their way, so that halves hold them.  "float32": nothing is rounded to less.
+None chooses "half", but "float32" for sines.
 """
 
 from __future__ import annotations
@@ -68,9 +68,7 @@ def field_backward(encoding, network, params, zyx_points, d_out, gain=None, out=
     shape = (len(points), network.n_outputs)
     d_out = checked_array(cupy, "d_out", d_out, shape)
     out = None if out is None else checked_out(cupy, out, shape)
-    return _backward(
-        encoding, network, params, gain, _scattered(points, network), d_out, out, precision
-    )
+    return _backward(encoding, network, params, gain, _scattered(points, network), d_out, out, precision)
 
 
 def grid_forward(encoding, network, params, z, y, x, gain=None, *, precision=None):

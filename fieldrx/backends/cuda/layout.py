@@ -27,7 +27,7 @@ def round_up(count, step):
 
 
 def choose_precision(network, precision):
-    """"half" or "float32"; a sine of large argument needs the latter."""
+    """ "half" or "float32"; a sine of large argument needs the latter."""
     if precision is None:
         return SINGLE if network.activation == "sine" else HALF
     if precision not in (HALF, SINGLE):
@@ -68,8 +68,8 @@ class _Sizes(NamedTuple):
 def _sizes(encoding, network, precision):
     if network.width > MOST or network.n_outputs > MOST:
         raise InputError(
-            f"the network has {network.width} neurons a layer and {network.n_outputs} outputs; a GPU takes at "
-            f"most {MOST}: use the CPU, or a narrower network"
+            f"the network has {network.width} neurons a layer and {network.n_outputs} outputs; a GPU takes "
+            f"at most {MOST}: use the CPU, or a narrower network"
         )
     if encoding.kind == "hash" and encoding.n_features > MOST:
         raise InputError(
@@ -116,7 +116,7 @@ def forward_plan(encoding, network, precision, grid, limits) -> Plan:
     """Constants and shared memory of network_forward."""
     constants, sizes = _network_constants(encoding, network, precision, grid)
     segments = _segments(encoding, network, sizes, backward=False)
-    constants["M_TILES"] = 2 if sizes.width <= 128 else 1
+    constants["M_TILES"] = 2 if max(sizes.width, sizes.outputs) <= 128 else 1
 
     def working(rows):
         pitches = sizes.features + sizes.width + 2 * sizes.pad
@@ -183,7 +183,8 @@ def _fitted(constants, sizes, segments, working, limits, more, least=2, needed=T
             return Plan(chosen, need, slot, packed, sizes.item)
     if needed:
         raise InputError(
-            f"the network needs {need} bytes of shared memory; this GPU has {limits.shared_per_block}: use the CPU"
+            f"the network needs {need} bytes of shared memory; this GPU has {limits.shared_per_block}: use "
+            "the CPU"
         )
     return None
 
