@@ -1,11 +1,13 @@
 """Check every operator on this machine's GPU against NumPy in float64, then time them.
 
     python scripts/gpu_check.py [--json FILE] [--no-timings] [--quick]
+    python scripts/gpu_check.py --predict
 
 Prints a table of relative errors, one row for an operator and precision, and exits with status 1 if one is too
 large; then times against the rates that the card itself reaches in a large matrix product and a large copy,
 and against PyTorch where it is installed; then a whole fit of a simulated cell.  Without a GPU it says
-so in one line and exits with status 2.
+so in one line and exits with status 2.  --predict needs no GPU: it prints what a step moves and computes, and
+what time that would take on an H100.
 """
 
 import argparse
@@ -88,7 +90,9 @@ def check_field(sizes):
     for name in sizes.networks:
         encoding, options = networks[name]
         network = Network(encoding.n_features, **options)
-        params = np.concatenate([rng.normal(size=encoding.n_params), network.initial_params(rng)]).astype("f4")
+        params = np.concatenate([rng.normal(size=encoding.n_params), network.initial_params(rng)]).astype(
+            "f4"
+        )
         yield from _field(f"field {name}", encoding, network, params, sizes, rng)
 
 
@@ -405,6 +409,38 @@ def _row(what, took, flops=None, moved=None, rates=None):
     return row
 
 
+# ---- predictions -----------------------------------------------------------------------------------
+
+H100 = {"bytes_per_s": 3e12, "flops_per_s": 5e13, "launch_s": 5e-6}  # float32, and a launch from Python
+
+
+def predict(n_slices=70, shape=(288, 288), waves=8, images=16):
+    """Rows (what, launches, bytes, flops) of the physics of one step, forward and back."""
+    plane = shape[0] * shape[1]
+    fft = 5 * plane * np.log2(plane)  # of a plane
+    for name, (ahead, back) in PASSES.items():
+        moved = n_slices * 8 * waves * plane * (ahead + back) + 3 * n_slices * 8 * plane
+        flops = n_slices * waves * (4 * fft + 4 * 50 * plane)  # FFTs, and about 50 an element of a kernel
+        yield f"{name}, {waves} waves", 8 * n_slices, moved, flops
+    volume = 8 * n_slices * plane
+    moved = volume * (2 * 4 + -(-images // 8) + 1) + (1 + n_slices / 16) * 8 * images * plane
+    flops = 2 * n_slices * (fft + 16 * images * plane)  # an upper bound: every frequency in every pupil
+    yield f"Born, {images} images", 10, moved, flops
+
+
+def report_predictions(say=print):
+    """Print the table of docs/gpu.rst."""
+    say(
+        f"{'one step, forward and back':<28}{'launches':>9}{'GB':>8}{'GFLOP':>8}{'ms':>8}{'ms launching':>14}"
+    )
+    for what, launches, moved, flops in predict():
+        took = max(moved / H100["bytes_per_s"], flops / H100["flops_per_s"])
+        started = launches * H100["launch_s"]
+        say(
+            f"{what:<28}{launches:>9}{moved / 1e9:>8.2f}{flops / 1e9:>8.1f}{1e3 * took:>8.2f}{1e3 * started:>14.2f}"
+        )
+
+
 # ---- the command -----------------------------------------------------------------------------------
 
 
@@ -440,7 +476,11 @@ def main(arguments=None):
     parser.add_argument("--json", type=Path, help="write the results here")
     parser.add_argument("--no-timings", action="store_true", help="correctness only")
     parser.add_argument("--quick", action="store_true", help="fewer points and steps in the timings")
+    parser.add_argument("--predict", action="store_true", help="print predictions for an H100 instead")
     given = parser.parse_args(arguments)
+    if given.predict:
+        report_predictions()
+        return 0
     if cuda_unavailable():
         print(f"gpu_check: no GPU can be used: {cuda_unavailable()}", file=sys.stderr)
         return 2
