@@ -70,7 +70,7 @@ class ndarray:
         return len(self._host)
 
     def __iter__(self):
-        return (_wrap(part) for part in self._host)
+        return (_view(part) for part in self._host)
 
     def __getitem__(self, index):
         return _view(self._host[_unwrap(index)])
@@ -403,6 +403,13 @@ class _Plan:
     def __exit__(self, *_):
         return None
 
+    def fft(self, a, out, direction):
+        """As cupy.cuda.cufft.PlanNd.fft: -1 forward, 1 inverse, never normalised; `out` may be `a`."""
+        self.check(a, self.axes)
+        self.check(out, self.axes)
+        transform, norm = {-1: (scipy.fft.fftn, "backward"), 1: (scipy.fft.ifftn, "forward")}[direction]
+        out._host[...] = transform(a._host, axes=self.axes, norm=norm)
+
     def check(self, a, axes):
         if a.shape != self.shape or a.dtype != self.dtype or tuple(axes) != self.axes:
             raise ValueError("The cuFFT plan and a.shape do not match")
@@ -437,9 +444,24 @@ def _fft_function(name, *, plans):
     return function
 
 
+def _fft_along_one(name, *, plans):
+    transform = getattr(scipy.fft, name)
+
+    def function(a, n=None, axis=-1, norm=None, overwrite_x=False):
+        if not plans and overwrite_x:
+            raise TypeError("cupy.fft overwrites nothing: use cupyx.scipy.fft")
+        result = transform(a._host, n, axis, norm)
+        if overwrite_x:
+            a._host[...] = np.nan
+        return _copy_in(result)
+
+    return function
+
+
 def _fft_functions(*, plans):
     names = ("fftn", "ifftn", "fft2", "ifft2", "rfftn", "irfftn", "rfft2", "irfft2")
     found = {name: _fft_function(name, plans=plans) for name in names}
+    found |= {name: _fft_along_one(name, plans=plans) for name in ("fft", "ifft")}
     found["fftfreq"] = lambda n, d=1.0: _copy_in(np.fft.fftfreq(n, d))
     found["fftshift"] = lambda x, axes=None: _copy_in(np.fft.fftshift(x._host, axes))
     found["ifftshift"] = lambda x, axes=None: _copy_in(np.fft.ifftshift(x._host, axes))
@@ -567,7 +589,7 @@ def _make():
     cupyx.scipy, scipy_part.fft = scipy_part, fft_part
     modules = (cupy, cupy.cuda, runtime, cupy.fft, cupyx, scipy_part, fft_part)
     for module in modules:
-        module.__spec__ = ModuleSpec(module.__name__, None)
+        module.__spec__ = ModuleSpec(module.__name__, None)  # importlib.util.find_spec asks for it
     return {module.__name__: module for module in modules}
 
 

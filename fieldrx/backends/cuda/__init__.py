@@ -9,13 +9,23 @@ from importlib import import_module
 from fieldrx.backends.cuda.load import require_device
 
 _MODULE_OF = {
+    "Bpm": "multislice",
+    "Mlb": "multislice",
+    "Refocus": "refocus",
+    "Ssnp": "multislice",
     "adam_step": "adam",
+    "asarray": "device",
+    "born_adjoint": "born",
+    "born_forward": "born",
+    "device_name": "device",
     "encode": "field",
     "field_backward": "field",
     "field_forward": "field",
     "grid_backward": "field",
     "grid_forward": "field",
     "negativity": "priors",
+    "resample": "interpolation",
+    "squared_error": "loss",
     "total_variation": "priors",
 }
 
