@@ -152,7 +152,7 @@ def examine(n_images, shape) -> list[tuple[str, str, bool]]:
 
 
 def _kernels(backend, name):
-    """Compile (or load) the kernels of a field on a device, and compare their values with the CPU's at points."""
+    """Compile (or load) the kernels of a field on a device, and compare its grid with the CPU's points."""
     begun = time.perf_counter()
     encoding = Hash.geometric((2, 2, 2), (4, 6, 5), levels=2, log2_table_size=8)
     network = Network(encoding.n_features, width=16, depth=1)

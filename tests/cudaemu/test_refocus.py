@@ -89,7 +89,7 @@ def test_transfer_functions_take_turns_where_there_is_little_room(gpu, monkeypat
         3,
         4,
         2,
-    ]  # 4 took the place of 2, and 2 of 4 or 1 later: never of the last ones used
+    ]  # the one not used for longest makes room: 2 for 4
 
 
 @pytest.mark.parametrize("shape", [(1,), (7, 3), (5, 40, 31)])
