@@ -4,7 +4,7 @@
     python scripts/gpu_check.py --predict
 
 Prints a table of relative errors, one row for an operator and precision, and exits with status 1 if one is
-too large; then times against the rates that the card itself reaches in a large matrix product and a large copy,
+too large; then times against the rates that the card itself reaches in a matrix product and in a copy,
 and against PyTorch where it is installed; then a whole fit of a simulated cell.  Without a GPU it says
 so in one line and exits with status 2.  --predict needs no GPU: it prints what a step moves and computes, and
 what time that would take on an H100.
