@@ -20,6 +20,8 @@ from fieldrx.io import check_file, load_npz, read_volume
 from fieldrx.optics import sampling_notes
 from fieldrx.resources import memory_need, physical_memory
 
+_OTHER_NAMES = {"cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x")}  # of distributions
+
 
 def describe(path) -> list[tuple[str, str]]:
     """Pairs (name, text) that say what a field, volume, acquisition or checkpoint holds.
@@ -171,10 +173,12 @@ def _kernels(backend, name):
 
 
 def _version(package, required):
-    try:
-        return version(package), True
-    except PackageNotFoundError:
-        return ("missing" if required else "not installed (optional)"), not required
+    for name in (package, *_OTHER_NAMES.get(package, ())):
+        try:
+            return version(name), True
+        except PackageNotFoundError:
+            continue
+    return ("missing" if required else "not installed (optional)"), not required
 
 
 def _size(path):
