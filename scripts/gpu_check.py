@@ -3,8 +3,8 @@
     python scripts/gpu_check.py [--json FILE] [--no-timings] [--quick]
     python scripts/gpu_check.py --predict
 
-Prints a table of relative errors, one row for an operator and precision, and exits with status 1 if one is too
-large; then times against the rates that the card itself reaches in a large matrix product and a large copy,
+Prints a table of relative errors, one row for an operator and precision, and exits with status 1 if one is
+too large; then times against the rates that the card itself reaches in a matrix product and in a copy,
 and against PyTorch where it is installed; then a whole fit of a simulated cell.  Without a GPU it says
 so in one line and exits with status 2.  --predict needs no GPU: it prints what a step moves and computes, and
 what time that would take on an H100.
@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -288,8 +289,8 @@ def time_networks(points, rates):
         for precision in ("half", "float32"):
             options = {"precision": precision}
             given = encoding, network, params, features
-            ahead = seconds(lambda given=given, o=options: cuda.field_forward(*given, **o))
-            both = seconds(lambda given=given, o=options: _both(*given, d_out, **o))
+            ahead = seconds(partial(cuda.field_forward, *given, **options))
+            both = seconds(partial(_both, *given, d_out, **options))
             name = f"network {width} x {depth}, {precision}"
             yield _row(f"{name}, forward", ahead, flops=flops, rates=rates)
             yield _row(f"{name}, forward + backward", both, flops=3 * flops, rates=rates)
@@ -436,9 +437,8 @@ def report_predictions(say=print):
     for what, launches, moved, flops in predict():
         took = max(moved / H100["bytes_per_s"], flops / H100["flops_per_s"])
         started = launches * H100["launch_s"]
-        say(
-            f"{what:<28}{launches:>9}{moved / 1e9:>8.2f}{flops / 1e9:>8.1f}{1e3 * took:>8.2f}{1e3 * started:>14.2f}"
-        )
+        numbers = f"{moved / 1e9:>8.2f}{flops / 1e9:>8.1f}{1e3 * took:>8.2f}{1e3 * started:>14.2f}"
+        say(f"{what:<28}{launches:>9}{numbers}")
 
 
 # ---- the command -----------------------------------------------------------------------------------
