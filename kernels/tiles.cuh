@@ -65,7 +65,8 @@ __device__ __forceinline__ void multiply_add(float (&c)[MT][NT][4], const number
     }
 #else
     const int g = LANE / 4, t = LANE % 4;
-#pragma unroll 4
+    constexpr int at_once = MT * NT < 32 ? 4 : 1;  // c takes 128 registers: operands of one k alone fit beside it
+#pragma unroll at_once
     for (int k = 0; k < 16; ++k) {
         float upper[MT], lower[MT];
 #pragma unroll
