@@ -384,6 +384,28 @@ def render(field, output, spacing, region):
 
 @main.command()
 @click.argument("field", metavar="FIELD", type=_file)
+@click.option("-o", "--output", metavar="PAGE.html", type=_file, required=True, help="The page to write.")
+@click.option("--title", default=None, help="Of the page. Default: the name of FIELD.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "half", "single"]),
+    default="auto",
+    show_default=True,
+    help="Of a hash grid's table in the page: 2 or 4 bytes a number. auto: half above a million numbers.",
+)
+def view(field, output, title, precision):
+    """Write the field as one web page that shows it: planes, 3D, any zoom; opens without a network."""
+    from fieldrx.field import load_field
+    from fieldrx.viewer import write_viewer
+
+    loaded = load_field(field)
+    _writable(output, field)
+    write_viewer(loaded, output, field.stem if title is None else title, precision)
+    click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, open it in a browser")
+
+
+@main.command()
+@click.argument("field", metavar="FIELD", type=_file)
 @click.argument("points", metavar="POINTS.csv", type=_file)
 def query(field, points):
     """Refractive index at points: a table of z_um,y_um,x_um in, the same with n_real,n_imag out.
