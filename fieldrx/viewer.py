@@ -143,7 +143,7 @@ def _header(field, title, half, scales):
         "output_scale": float(field.output_scale),
         "encoding": _encoding(field.encoding, half, scales),
         "network": {**field.network.to_dict(), "layer_shapes": field.network.layer_shapes()},
-        "quantities": _quantities(field, region),
+        **_what_is_there(field, region),
         "colours": base64.b64encode(colour(np.linspace(0, 1, 256)).tobytes()).decode(),
     }
 
@@ -172,17 +172,32 @@ def _encoding(encoding, half, scales):
     }  # fmt: skip
 
 
-def _quantities(field, region):
-    """What can be shown, with its distribution in the measured region: contrast and absorption."""
+def _what_is_there(field, region):
+    """What can be shown, with its distribution in the measured region, and where the sample lies in it."""
     extent = np.maximum(np.diff(region, axis=1)[:, 0], 1e-6)
     step = (extent.prod() / _SAMPLES) ** (1 / 3)
     shape = np.clip(extent / step, 1, 256).astype(int)
     axes = [lo + (np.arange(n) + 0.5) / n * (hi - lo) for n, (lo, hi) in zip(shape, region, strict=True)]
     values = field.on_axes(*axes)
-    found = [_distribution(values.real, "index")]
+    quantities = [_distribution(values.real, "index")]
     if field.network.n_outputs > 1:
-        found.append(_distribution(values.imag, "absorption"))
-    return found
+        quantities.append(_distribution(values.imag, "absorption"))
+    return {"quantities": quantities, "sample_um": _bright_box(values.real, axes, region, quantities[0])}
+
+
+def _bright_box(values, axes, region, quantity):
+    """Box around all but the outermost of what lies in the upper part of the window: what 3D starts with."""
+    low, high = quantity["window"]
+    bright = values > low + 0.35 * (high - low)
+    if not bright.any():
+        return region.tolist()
+    box = []
+    for axis, (places, (first, last)) in enumerate(zip(axes, region, strict=True)):
+        share = np.cumsum(bright.sum(axis=tuple({0, 1, 2} - {axis}))) / bright.sum()
+        inner = np.interp([0.005, 0.995], share, places)
+        margin = 0.06 * (inner[1] - inner[0])
+        box.append([float(max(first, inner[0] - margin)), float(min(last, inner[1] + margin))])
+    return box
 
 
 def _distribution(values, name):

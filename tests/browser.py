@@ -118,7 +118,9 @@ class Browser:
         elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "assert"):
             self.errors.append(" ".join(str(a.get("value", a.get("description"))) for a in params["args"]))
         elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
-            self.errors.append(params["entry"]["text"])
+            text = params["entry"]["text"]
+            if "GL Driver Message (OpenGL, Performance" not in text:  # a remark on the speed of a driver
+                self.errors.append(text)
         elif method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
 
@@ -182,9 +184,7 @@ class Browser:
     def key(self, key, code=0, text=None):
         """Press and release a key, by its DOM name."""
         text = text if text is not None else (key if len(key) == 1 else "")
-        self.send(
-            "Input.dispatchKeyEvent", type="keyDown", key=key, text=text, windowsVirtualKeyCode=code
-        )
+        self.send("Input.dispatchKeyEvent", type="keyDown", key=key, text=text, windowsVirtualKeyCode=code)
         self.send("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
     def screenshot(self, path):

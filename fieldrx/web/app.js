@@ -29,10 +29,10 @@ class App {
   }
 
   firstState() {
-    const { middle, quantities } = this.field;
+    const { middle, quantities, sample_um } = this.field;
     return {
       at: [...middle], centre: [...middle], scale: 1, fitted: true,
-      centre3: [...middle], scale3: 1, fitted3: true, spin: firstSpin(), turning: false,
+      centre3: sample_um.map(([lo, hi]) => (lo + hi) / 2), scale3: 1, fitted3: true, spin: firstSpin(), turning: false,
       quantity: 0, windows: quantities.map((quantity) => [...quantity.window]),
       colours: "fieldrx", style: "translucent", layout: "all",
     };
@@ -99,7 +99,7 @@ class App {
     const scales = this.planes.filter((plane) => plane.visible).map((plane) =>
       Math.min(plane.width / size[plane.across], plane.height / size[plane.down]));
     if (state.fitted && scales.length) state.scale = 0.94 * Math.min(...scales);
-    if (state.fitted3 && volume.visible) state.scale3 = 0.92 * volume.largestScale();
+    if (state.fitted3 && volume.visible) state.scale3 = 0.8 * volume.fittingScale();
   }
 
   clampScale(scale) {

@@ -69,10 +69,10 @@ class VolumeView extends View {
     return [this.width / 2 + dot(from, spin.right) * this.scale, this.height / 2 + dot(from, spin.down) * this.scale];
   }
 
-  /** The zoom at which the region just fits the canvas, as it is turned [CSS pixels per um]. */
-  largestScale() {
-    const { size } = this.app.field, { right, down } = this.app.state.spin;
-    const shadow = (axis) => axis.reduce((sum, v, k) => sum + Math.abs(v) * size[k], 1e-9);
+  /** The zoom at which the sample just fits the canvas, as it is turned first [CSS pixels per um]. */
+  fittingScale() {
+    const size = this.app.field.sample_um.map(([lo, hi]) => hi - lo), { right, down } = firstSpin();
+    const shadow = (axis) => Math.hypot(...axis.map((v, k) => v * size[k]), 1e-6);
     return Math.min(this.width / shadow(right), this.height / shadow(down));
   }
 
