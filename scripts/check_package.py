@@ -16,6 +16,10 @@ WANTED = [
     "fieldrx/backends/cpu/born.py",
     "fieldrx/field/network.py",
     "fieldrx/models/born.py",
+    "fieldrx/web/page.html",
+    "fieldrx/web/style.css",
+    "fieldrx/web/app.js",
+    "fieldrx/web/layer.glsl",
 ]
 
 SOURCES = ["LICENSE", "CHANGELOG.rst", "docs/demo.png", "tests/tiny.py", "tests/physics/sphere.py"]

@@ -37,8 +37,9 @@ class Browser:
         theirs = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (down[0], up[1])]
         script = f'exec "$@" 3<&{theirs[0]} 4>&{theirs[1]} {theirs[0]}<&- {theirs[1]}>&-'
         options = (
-            "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--no-first-run", "--disable-gpu-sandbox",
-            "--disable-dev-shm-usage", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+            "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--no-first-run",
+            "--disable-gpu-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader",
+            "--enable-unsafe-swiftshader",
             "--disable-background-networking", "--disable-component-update", "--disable-extensions",
             "--hide-scrollbars", f"--user-data-dir={profile}", "about:blank",
         )  # fmt: skip

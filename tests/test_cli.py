@@ -67,7 +67,7 @@ def folder(tmp_path_factory):
 
 def test_help_and_version():
     text = good("--help").output
-    commands = ("demo", "reconstruct", "evaluate", "render", "query", "simulate", "info", "doctor")
+    commands = ("demo", "reconstruct", "evaluate", "render", "view", "query", "simulate", "info", "doctor")
     places = [text.index(f"\n  {name} ") for name in commands]
     assert places == sorted(places)
     for name in commands:

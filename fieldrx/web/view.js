@@ -24,7 +24,8 @@ class View {
     this.canvas.width = Math.round(width * this.ratio);
     this.canvas.height = Math.round(height * this.ratio);
     this.raster = null;
-    if (this.visible) this.app.resized(this);
+    if (this.visible) this.app.resized();
+    else this.stop();
   }
 
   get visible() {
