@@ -131,7 +131,7 @@ class App {
 
   setWindow(window) {
     this.state.windows[this.state.quantity] = window;
-    this.recolour(this.state.style !== "maximum");
+    this.recolour(true);
   }
 
   /** Draws with another contrast or other colours; `reduce` when rays must be computed again too. */

@@ -17,6 +17,11 @@ class Brick {
     this.app.scheduler.wake();
   }
 
+  /** Whether it shows all but the smallest things, so that empty space can be told from it. */
+  get fine() {
+    return this.ready !== null && this.ready.values.length > 25000;
+  }
+
   step() {
     if (this.work.next().done) this.urgency = 0;
   }

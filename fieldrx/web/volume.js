@@ -3,6 +3,7 @@
 // While it moves, rays read the brick; at rest they ask the network, coarse to fine.
 
 const REST_MS = 160;
+const NOTHING = [0, -1]; // depths of a ray that crosses the region and meets nothing
 
 // Ways to reduce the samples of a ray, first + k * step deep for k = 0 ... n - 1, to {value, alpha, depth}.
 const STYLES = {
@@ -47,10 +48,13 @@ const STYLES = {
   },
 };
 
+// Values below this share of the contrast window do not show in a style: rays need not visit them.
+const UNSEEN = { maximum: 0, translucent: 0.12, surface: 0.3 };
+
 class VolumeView extends View {
   constructor(app) {
     super(app, "3d", "3D");
-    this.samples = new Float64Array(1024);
+    this.samples = new Float64Array(1024); // of one ray through the brick
   }
 
   get scale() {
@@ -91,6 +95,24 @@ class VolumeView extends View {
       far = Math.min(far, Math.max(a, b));
     }
     return near <= far ? [near, far] : null;
+  }
+
+  /**
+   * The part of a crossing in which something can be seen, by the brick, and some more on both sides; null when
+   * there is nothing.  All of the crossing while the brick is still rough.
+   */
+  seenPart(point, crossing) {
+    const { brick, state } = this.app, { forward } = state.spin;
+    if (!crossing || !brick.fine) return crossing;
+    const [low, high] = this.app.window, floor = low + UNSEEN[state.style] * (high - low);
+    const step = Math.max(Math.min(...brick.ready.spacing), this.app.diagonal / 1000);
+    const n = Math.ceil((crossing[1] - crossing[0]) / step) + 1;
+    brick.sample(point.map((v, k) => v + crossing[0] * forward[k]), forward.map((f) => f * step), n, this.samples);
+    let first = 0, last = n - 1;
+    while (first < n && this.samples[first] <= floor) first++;
+    while (last > first && this.samples[last] <= floor) last--;
+    if (first === n) return null;
+    return [Math.max(crossing[0], crossing[0] + (first - 2) * step), Math.min(crossing[1], crossing[0] + (last + 2) * step)];
   }
 
   /** Distance of samples that misses nothing the optics resolve. */
@@ -187,8 +209,9 @@ class VolumeView extends View {
     let near = Infinity, far = -Infinity;
     for (let j = 0; j < h; j++)
       for (let i = 0; i < w; i++) {
-        const depths = this.crossing(start.map((v, k) => v + j * down[k] + i * across[k]));
-        crossings.push(depths);
+        const point = start.map((v, k) => v + j * down[k] + i * across[k]), crossing = this.crossing(point);
+        const depths = this.seenPart(point, crossing);
+        crossings.push(depths ?? (crossing && NOTHING));
         if (!depths) continue;
         near = Math.min(near, Math.ceil(depths[0] / step));
         far = Math.max(far, Math.floor(depths[1] / step));
@@ -208,7 +231,11 @@ class VolumeView extends View {
       raster.alpha[i] = 0;
       if (!depths) continue;
       const first = Math.ceil(depths[0] / step), count = Math.floor(depths[1] / step) - first + 1;
-      if (count < 1) continue;
+      if (depths === NOTHING || count < 1) {
+        raster.value[i] = window[0];
+        raster.alpha[i] = this.app.state.style === "maximum" ? 1 : 0;
+        continue;
+      }
       reduce(values, ray * n + first - near, count, first * step, step, window, result);
       raster.value[i] = result.value;
       raster.alpha[i] = result.alpha;
