@@ -188,7 +188,7 @@ def _what_is_there(field, region):
 def _bright_box(values, axes, region, quantity):
     """Box around all but the outermost of what lies in the upper part of the window: what 3D starts with."""
     low, high = quantity["window"]
-    bright = values > low + 0.35 * (high - low)
+    bright = values > low + (high - low) / 3
     if not bright.any():
         return region.tolist()
     box = []

@@ -261,9 +261,9 @@ class App {
   }
 
   showBusy() {
-    const { rate } = this.scheduler, speed = rate > 2e6 ? `${Math.round(rate / 1e6)} million` : `${Math.round(rate / 1e3)} thousand`;
+    const { rate } = this.scheduler;
     document.body.dataset.busy = String(!this.idle);
-    byId("engine").textContent = `${this.engine.name}, ${speed} points a second`;
+    byId("engine").textContent = `${this.engine.name}, ${Number((rate / 1e6).toPrecision(1))} million points/s`;
   }
 
   listen() {

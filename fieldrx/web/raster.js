@@ -19,15 +19,20 @@ class Raster {
       return n < 2 ? [0, 0, 0] : [low, low + 1, place - low];
     };
     const columns = Array.from({ length: to.w }, (_, i) => at(i, this.w));
-    for (const name of ["value", "alpha", "depth"]) {
-      const from = this[name];
-      for (let y = 0, i = 0; y < to.h; y++) {
-        const [y0, y1, wy] = at(y, this.h);
-        for (const [x0, x1, wx] of columns) {
-          const top = from[y0 * this.w + x0] * (1 - wx) + from[y0 * this.w + x1] * wx;
-          const bottom = from[y1 * this.w + x0] * (1 - wx) + from[y1 * this.w + x1] * wx;
-          to[name][i++] = top * (1 - wy) + bottom * wy;
+    const { value, alpha, depth } = this;
+    for (let y = 0, i = 0; y < to.h; y++) {
+      const [y0, y1, wy] = at(y, this.h), top = y0 * this.w, bottom = y1 * this.w;
+      for (const [x0, x1, wx] of columns) {
+        // by opacity, so that nothing mixes with what is not there
+        const a = (1 - wy) * (1 - wx) * alpha[top + x0], b = (1 - wy) * wx * alpha[top + x1];
+        const c = wy * (1 - wx) * alpha[bottom + x0], d = wy * wx * alpha[bottom + x1], sum = a + b + c + d;
+        const mean = (v) => (a * v[top + x0] + b * v[top + x1] + c * v[bottom + x0] + d * v[bottom + x1]) / sum;
+        to.alpha[i] = sum;
+        if (sum > 0) {
+          to.value[i] = mean(value);
+          to.depth[i] = mean(depth);
         }
+        i++;
       }
     }
     return to;
@@ -67,21 +72,24 @@ function paintValues(table, [low, high]) {
 /** Paints a surface, lit from the upper left, by the slopes of its depth [pixels per pixel]. */
 function paintSurface(table, pixelUm) {
   return ({ w, h, alpha, depth, stride }, pixels) => {
+    const pixel = pixelUm * stride;
     const slope = (i, back, forth) => {
-      // the smaller of the one-sided differences, so that steps between surfaces do not count
-      const a = alpha[i - back] ? depth[i] - depth[i - back] : NaN;
-      const b = alpha[i + forth] ? depth[i + forth] - depth[i] : NaN;
-      const d = !(Math.abs(a) <= Math.abs(b)) && b === b ? b : a;
-      return d === d ? d / (pixelUm * stride) : 0;
+      // at the edge of a surface before another one, the difference on the near side of it
+      const a = back && alpha[i - back] ? depth[i] - depth[i - back] : NaN;
+      const b = forth && alpha[i + forth] ? depth[i + forth] - depth[i] : NaN;
+      if (a !== a && b !== b) return 0;
+      if (a !== a || b !== b) return (a === a ? a : b) / pixel;
+      const edge = Math.abs(a - b) > 4 * pixel;
+      return (edge ? (Math.abs(a) < Math.abs(b) ? a : b) : (a + b) / 2) / pixel;
     };
     for (let y = 0, i = 0, p = 0; y < h; y++)
       for (let x = 0; x < w; x++, i++, p += 4) {
         if (!alpha[i]) continue;
         const gx = slope(i, x ? 1 : 0, x < w - 1 ? 1 : 0), gy = slope(i, y ? w : 0, y < h - 1 ? w : 0);
         const norm = 1 / Math.hypot(gx, gy, 1);
-        const light = Math.max(0, (0.45 * gx + 0.55 * gy + 0.7) * norm), shine = light ** 24;
-        const level = 3 * Math.min(255, Math.round(60 + 150 * light + 40 * shine));
-        for (let c = 0; c < 3; c++) pixels[p + c] = Math.min(255, table[level + c] * (0.35 + 0.65 * light) + 50 * shine);
+        const light = 0.5 + 0.5 * (0.72 - 0.4 * gx - 0.55 * gy) * norm, shine = light ** 40; // soft, as from a window
+        const level = 3 * Math.min(255, Math.round(50 + 170 * light + 30 * shine));
+        for (let c = 0; c < 3; c++) pixels[p + c] = Math.min(255, table[level + c] * (0.3 + 0.7 * light) + 45 * shine);
         pixels[p + 3] = 255 * alpha[i];
       }
   };

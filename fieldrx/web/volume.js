@@ -33,9 +33,9 @@ const STYLES = {
     result.alpha = 1 - clear;
     result.value = clear < 1 ? sum / result.alpha : low;
   },
-  /** The first crossing of the middle of the contrast window. */
+  /** The first crossing of a third of the contrast window. */
   surface(samples, from, n, first, step, [low, high], result) {
-    const level = (low + high) / 2;
+    const level = low + (high - low) / 3;
     result.alpha = 0;
     result.value = level;
     for (let k = from; k < from + n; k++) {
@@ -49,7 +49,7 @@ const STYLES = {
 };
 
 // Values below this share of the contrast window do not show in a style: rays need not visit them.
-const UNSEEN = { maximum: 0, translucent: 0.12, surface: 0.3 };
+const UNSEEN = { maximum: 0, translucent: 0.12, surface: 0.15 };
 
 class VolumeView extends View {
   constructor(app) {
@@ -281,7 +281,7 @@ class VolumeView extends View {
         point[axis] = at[axis];
         return this.pixel(point);
       });
-      this.line(outline, `${AXIS_COLOURS[axis]}70`, 1);
+      this.line(outline, `${AXIS_COLOURS[axis]}48`, 1);
     }
   }
 
