@@ -352,7 +352,7 @@ def test_planes_show_the_field(show, engine):
         inside = ((points > BOUNDS[:, 0]) & (points < BOUNDS[:, 1])).all(-1)
         expected = colour((field.contrast(points).real - window[0]) / (window[1] - window[0])).astype(int)
         same = np.abs(shown[..., :3].astype(int) - expected).max(-1) <= 5
-        assert inside.mean() > 0.4
+        assert inside.sum() > 5000
         assert (same & (shown[..., 3] == 255))[inside].mean() > 0.93, name
         assert (shown[..., 3] == 0)[~inside].mean() > 0.8 or inside.all(), name
 
@@ -365,10 +365,12 @@ def header_of_page(page):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_pointer_reads_the_field(show, engine):
     """Point, and read n and its position from the text of the page; half precision."""
-    field = tiny.fit().run()
+    field = tiny.fit(schedule=tiny.schedule(steps=40)).run()
     page = show(field, engine, "half", size=SMALL)
+    page.js("fieldrx.layout('xy')")
+    frames(page)
     x, y, width, height = centre_of(page, "xy")
-    for dx, dy in ((20, -11), (-31.0, 24.0)):
+    for dx, dy in ((20, -11), (-31, 24)):
         page.mouse("mouseMoved", x + dx, y + dy)
         page.wait("document.getElementById('where').textContent === 'At the pointer'")
         place = page.js(f"fieldrx.planes[0].place({width} / 2 + {dx}, {height} / 2 + {dy})")
@@ -489,7 +491,7 @@ def test_projection_is_that_of_the_field(show):
 @needs_chromium
 def test_zoom_never_shows_pixels(show):
     """At 2000 pixels a um neighbours still differ as the field does: smoothly."""
-    page = show(FIELDS["hash"], "webgl2", "single", size=SMALL)
+    page = show(FIELDS["hash"], size=SMALL)
     page.js(
         """(fieldrx.layout("xy"), fieldrx.state.scale = 2000, fieldrx.state.centre = [0, 3.03, 3.2],
             fieldrx.planesMoved(), 0)"""
@@ -525,7 +527,7 @@ def test_contrast_quantity_and_colours(show):
     page.key("q", 81)
     page.wait("fieldrx.state.quantity === 0")
     choose(page, "colours", "grey")
-    grey = pixels(page, "xy")[100:130, 60:90, :3].astype(int)
+    grey = pixels(page, "xy")[130:160, 100:130, :3].astype(int)
     assert np.ptp(grey, axis=-1).max() <= 1
     low = page.js("fieldrx.window[0]")
     page.js("document.getElementById('low').focus()")
@@ -538,7 +540,7 @@ def test_contrast_quantity_and_colours(show):
 
 @needs_chromium
 def test_keyboard_reaches_everything_and_help_opens(show):
-    page = show(FIELDS["positional"], size=SMALL)
+    page = show(FIELDS["positional"], size=(800, 330))
     names = set()
     for _ in range(30):
         page.key("Tab", 9)

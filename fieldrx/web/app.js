@@ -71,7 +71,7 @@ class App {
   write(value) {
     const { quantity, windows } = this.state, kind = this.field.quantities[quantity].name;
     const digits = Math.ceil(-Math.log10((windows[quantity][1] - windows[quantity][0]) * 2e-3));
-    return (kind === "index" ? value + this.field.medium_index : value).toFixed(Math.max(4, Math.min(7, digits)));
+    return (kind === "index" ? value + this.field.medium_index : value).toFixed(Math.max(4, Math.min(9, digits)));
   }
 
   /** A length, in as many digits as a pixel of the planes asks for. */
@@ -238,7 +238,6 @@ class App {
     byId("about").textContent = `Made by fieldrx ${field.version}. This page holds the weights of the neural network and ` +
       `nothing else, and asks no server. Engine: ${this.engine.name} (${this.why}).`;
     this.layout("all");
-    byId("view-3d").setAttribute("aria-label", "The sample in 3D. Arrow keys spin, plus and minus zoom.");
   }
 
   showSliders() {
