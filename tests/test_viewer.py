@@ -307,10 +307,13 @@ def frames(page):
     page.js("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
-def pixels(page, view):
-    """What a canvas shows: uint8 (y, x, 4)."""
+FINE = "!fieldrx.volume.coarse && fieldrx.volume.raster.stride <= 4"  # 3D, from the network, not yet done
+
+
+def pixels(page, view, until="fieldrx.idle"):
+    """What a canvas shows once a condition holds: uint8 (y, x, 4)."""
     frames(page)  # in which views take their sizes
-    page.wait("fieldrx.idle", 120)
+    page.wait(until, 120)
     frames(page)
     text = page.js(
         f"""(() => {{
@@ -333,7 +336,7 @@ def pixels(page, view):
 def test_planes_show_the_field(show, engine):
     """Every pixel of the planes, away from what is drawn on them, has the colour of its value."""
     field = FIELDS["hash"]
-    page = show(field, engine, "single", size=SMALL)
+    page = show(field, engine, "single", size=(260, 230))
     page.js("fieldrx.moveSlices({0: 0.3, 1: 2.1, 2: 3.3})")
     window = header_of_page(page)["quantities"][0]["window"]
     for name, (down, across) in {"xy": (1, 2), "xz": (0, 2), "zy": (1, 0)}.items():
@@ -352,7 +355,7 @@ def test_planes_show_the_field(show, engine):
         inside = ((points > BOUNDS[:, 0]) & (points < BOUNDS[:, 1])).all(-1)
         expected = colour((field.contrast(points).real - window[0]) / (window[1] - window[0])).astype(int)
         same = np.abs(shown[..., :3].astype(int) - expected).max(-1) <= 5
-        assert inside.sum() > 5000
+        assert inside.sum() > 2500
         assert (same & (shown[..., 3] == 255))[inside].mean() > 0.93, name
         assert (shown[..., 3] == 0)[~inside].mean() > 0.8 or inside.all(), name
 
@@ -433,11 +436,11 @@ def test_3d_spins_and_zooms(show, style):
     page = show(FIELDS["hash"], size=SMALL)
     page.js(f"(fieldrx.layout('3d'), fieldrx.set('style', '{style}'), 0)")
     x, y, _, _ = centre_of(page, "3d")
-    pictures = [pixels(page, "3d")]
+    pictures = [pixels(page, "3d", FINE)]
     assert len(np.unique(pictures[0][..., :3].reshape(-1, 3), axis=0)) > 50
 
     def changed():
-        pictures.append(pixels(page, "3d"))
+        pictures.append(pixels(page, "3d", FINE))
         return np.abs(pictures[-1].astype(int) - pictures[-2]).mean() > 2
 
     page.drag(x, y, 60, 35)
@@ -445,8 +448,9 @@ def test_3d_spins_and_zooms(show, style):
     axes = np.array(page.js("['right', 'down', 'forward'].map((name) => fieldrx.state.spin[name])"))
     assert axes @ axes.T == pytest.approx(np.eye(3), abs=1e-12)
     assert np.linalg.det(axes[:, ::-1]) == pytest.approx(1)  # never a mirror image
+    scale = page.js("fieldrx.state.scale3")
     page.wheel(x, y, -500)
-    page.wait("!fieldrx.idle")
+    page.wait(f"fieldrx.state.scale3 > 1.5 * {scale}")
     assert changed()
     page.js("document.getElementById('view-3d').focus()")
     page.key("ArrowLeft", 37)
@@ -605,7 +609,7 @@ def test_screenshot_holds_all_views_and_the_colour_bar(show):
 def test_touch_on_a_small_screen(show):
     """Two fingers that part zoom in, on a phone of twice the pixels; the page is no wider than it."""
     page = show(FIELDS["positional"], size=(390, 760), scale=2, mobile=True)
-    pixels(page, "3d")
+    frames(page)
     assert page.js("document.documentElement.scrollWidth") <= 390
     x, y, _, _ = centre_of(page, "xy")
     scale = page.js("fieldrx.state.scale")
