@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from fieldrx.backends import get, to_host
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, index_error
 from fieldrx.models import grid_for, make_model, predict
 
 
-def evaluate(field, acquisition, truth=None, model=None) -> dict:
+def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
     """Errors of a field as JSON-ready numbers.
 
     Parameters
@@ -20,6 +21,8 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
     truth : Volume, optional
     model : str, optional
         Image formation; the one the field was fitted with when not given.
+    device : str
+        "cpu", "cuda" or "auto".
 
     Returns
     -------
@@ -49,7 +52,7 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
     forward = make_model(
         name, grid, acquisition.microscope, acquisition.illumination, acquisition.image_shape
     )
-    contrast = field.on_axes(*grid.axes)
+    contrast = field.on_axes(*map(get(device).asarray, grid.axes))
     usable = np.flatnonzero(acquisition.usable)
     if not len(usable):
         raise InputError("no image can be compared: every one is masked or dark field")
@@ -60,7 +63,7 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
         )
     predicted = np.ones_like(acquisition.images)
     for batch, images in predict(forward, contrast, usable):
-        predicted[batch] = images
+        predicted[batch] = to_host(images)
 
     def error(images):
         mask = None if acquisition.mask is None else acquisition.mask[images]
