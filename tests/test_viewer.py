@@ -517,6 +517,16 @@ def choose(page, name, value):
 
 
 @needs_chromium
+def test_goes_on_without_the_graphics_card(show):
+    field, point = FIELDS["hash"], [0.2, 2.0, 3.0]
+    page = show(field, "webgl2", "single", size=SMALL)
+    page.js("(fieldrx.layout('xy'), fieldrx.engine.gl.getExtension('WEBGL_lose_context').loseContext(), 0)")
+    page.wait("fieldrx.engine.name === 'JavaScript'")
+    assert page.js(f"fieldrx.read({point}).index") == pytest.approx(field(point).real, abs=1e-7)
+    assert len(np.unique(pixels(page, "xy")[..., :3].reshape(-1, 3), axis=0)) > 50
+
+
+@needs_chromium
 def test_contrast_quantity_and_colours(show):
     page = show(FIELDS["hash"], size=SMALL)
     page.js("fieldrx.layout('xy')")

@@ -12,6 +12,7 @@ class App {
     this.field = field;
     Object.assign(this, chooseEngine(field, wanted)); // engine, why
     this.scheduler = new Scheduler(this.engine);
+    this.engine.canvas?.addEventListener("webglcontextlost", () => this.withoutWebGl());
     this.tables = colourTables(field);
     this.diagonal = Math.hypot(...field.size);
     this.state = this.firstState();
@@ -144,11 +145,21 @@ class App {
 
   set(name, value) {
     this.state[name] = value;
-    if (name === "quantity") {
-      this.brick.restart();
-      for (const plane of this.planes) plane.restart();
-    }
-    this.recolour(name !== "colours");
+    if (name === "quantity") this.restart();
+    else this.recolour(name !== "colours");
+  }
+
+  /** Evaluates everything again. */
+  restart() {
+    this.brick.restart();
+    for (const plane of this.planes) plane.restart();
+    this.recolour(true);
+  }
+
+  /** The browser has taken the graphics card away, as after a crash of its driver. */
+  withoutWebGl() {
+    this.engine = this.scheduler.engine = new JsEngine(this.field);
+    this.restart();
   }
 
   next(name) {

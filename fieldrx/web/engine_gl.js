@@ -30,10 +30,6 @@ class GlEngine {
     if (gl.getError() !== gl.NO_ERROR) throw new Error("the weights do not fit the graphics card");
   }
 
-  get lost() {
-    return this.gl.isContextLost();
-  }
-
   // --- programs and textures
 
   program(name, defines) {
@@ -50,7 +46,7 @@ class GlEngine {
       gl.shaderSource(shader, source);
       gl.compileShader(shader);
       gl.attachShader(program, shader);
-      if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS) && !gl.isContextLost())
+      if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS))
         throw new Error(`${name}: ${gl.getShaderInfoLog(shader)}`);
     }
     gl.linkProgram(program);
