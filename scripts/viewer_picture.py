@@ -18,7 +18,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("field", type=Path)
     parser.add_argument("picture", type=Path)
-    parser.add_argument("--size", type=int, nargs=2, default=(1366, 768), help="of the window, in pixels")
+    parser.add_argument("--size", type=int, nargs=2, default=(1280, 720), help="of the window, in pixels")
     parser.add_argument("--title", default="A simulated cell")
     parser.add_argument("--before", default="", help="JavaScript to run first, as fieldrx.layout('3d')")
     parser.add_argument("--patience", type=float, default=600, help="seconds until all pixels must be there")
@@ -27,7 +27,7 @@ def main():
         page = write_viewer(load_field(chosen.field), Path(folder) / "viewer.html", chosen.title)
         browser = Browser(Path(folder) / "profile", *chosen.size)
         try:
-            browser.open(page)
+            browser.open(page, "#engine=js")  # graphics in software are no faster
             browser.wait("!!window.fieldrx")
             browser.js(f"({chosen.before or 0}, 0)")
             browser.wait("fieldrx.idle", chosen.patience)

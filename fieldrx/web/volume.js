@@ -115,10 +115,11 @@ class VolumeView extends View {
     return [Math.max(crossing[0], crossing[0] + (first - 2) * step), Math.min(crossing[1], crossing[0] + (last + 2) * step)];
   }
 
-  /** Distance of samples that misses nothing the optics resolve. */
+  /** Distance of samples that misses nothing the optics resolve, within 160 to 480 along the longest ray. */
   finestStep() {
-    const { spin } = this.app.state, { spacing_um } = this.app.field;
-    return 0.7 / Math.hypot(...spin.forward.map((f, k) => f / spacing_um[k]));
+    const { spin } = this.app.state, { field, diagonal } = this.app;
+    const resolved = 0.7 / Math.hypot(...spin.forward.map((f, k) => f / field.spacing_um[k]));
+    return Math.max(diagonal / 480, Math.min(diagonal / 160, resolved));
   }
 
   get window() {

@@ -143,7 +143,10 @@ def test_commands_use_the_gpu_and_say_so(gpu, tmp_path, monkeypatch):
     for command, kernel in (
         (("evaluate", tmp_path / "cpu.npz", tmp_path / "acq.npz"), "born_forward"),
         (("render", tmp_path / "cpu.npz", tmp_path / "out.npy"), "network_forward"),
-        (("simulate", tmp_path / "volume.npz", tmp_path / "acq.npz", "-o", tmp_path / "new.npz"), "born_forward"),
+        (
+            ("simulate", tmp_path / "volume.npz", tmp_path / "acq.npz", "-o", tmp_path / "new.npz"),
+            "born_forward",
+        ),
     ):
         for device in ("cuda", "cpu"):
             gpu.launches.clear()

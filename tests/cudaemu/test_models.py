@@ -54,7 +54,10 @@ def test_plain_engine_and_all_gradients(gpu, kind, dtype):
     import cupy
 
     light = Illumination(SOURCES, PATTERN)
-    model, d = kind(GRID, SCOPE, light, IMAGE, engine="plain", **OPTICS), np.random.default_rng(1).normal(size=(3, *IMAGE))
+    model, d = (
+        kind(GRID, SCOPE, light, IMAGE, engine="plain", **OPTICS),
+        np.random.default_rng(1).normal(size=(3, *IMAGE)),
+    )
     c = sample(dtype)
     d = d.astype(c.real.dtype)
     tolerance = 1e-5 if dtype == "c8" else 1e-12

@@ -54,7 +54,9 @@ def test_fields_and_gradients_against_plain_numpy(gpu):
     d_images = rng.normal(size=(4, 5, 7))
     d_waves = refocus.waves_gradient(cupy.asarray(d_images.astype("f4")), fields, share, sources)
     change = noise(rng, 3, *SIZE)
-    step = np.stack([plain_field(1 + c, fade, s) - transfer(s)[3] for c, s in zip(change, sources, strict=True)])
+    step = np.stack(
+        [plain_field(1 + c, fade, s) - transfer(s)[3] for c, s in zip(change, sources, strict=True)]
+    )
     d_fields = 2 * expected * np.einsum("mn,myx->nyx", share, d_images)
     assert np.vdot(d_waves.get(), change).real == pytest.approx(np.vdot(d_fields, step).real, rel=1e-5)
     host = cpu.Refocus(PADDED, SIZE, WINDOW, fade, transfer)
@@ -81,7 +83,13 @@ def test_transfer_functions_take_turns_where_there_is_little_room(gpu, monkeypat
         fields = refocus.fields(cupy.asarray(waves), sources)
         expected = np.stack([plain_field(w, fade, s) for w, s in zip(waves, sources, strict=True)])
         assert close(fields.get(), expected, 2e-6)
-    assert asked == [1, 2, 3, 4, 2]  # 4 took the place of 2, and 2 of 4 or 1 later: never of the last ones used
+    assert asked == [
+        1,
+        2,
+        3,
+        4,
+        2,
+    ]  # 4 took the place of 2, and 2 of 4 or 1 later: never of the last ones used
 
 
 @pytest.mark.parametrize("shape", [(1,), (7, 3), (5, 40, 31)])
@@ -93,7 +101,10 @@ def test_squared_error(gpu, shape):
     valid = rng.random(shape) > 0.3
     predicted[~valid] = np.nan  # what does not count may be anything
     difference = np.where(valid, predicted.astype("f8") - measured, 0)
-    for backend, arrays in ((cpu, (predicted, measured, valid)), (cuda, map(cupy.asarray, (predicted, measured, valid)))):
+    for backend, arrays in (
+        (cpu, (predicted, measured, valid)),
+        (cuda, map(cupy.asarray, (predicted, measured, valid))),
+    ):
         value, gradient = backend.squared_error(*arrays, 0.37)
         assert float(value) == pytest.approx(0.37 * (difference**2).sum(), rel=1e-6, abs=1e-12)
         gradient = gradient if isinstance(gradient, np.ndarray) else gradient.get()

@@ -14,5 +14,7 @@ def resample(spectrum, shape, turns, scale):
     out = cupy.empty((len(spectrum), *shape), np.complex64)
     sizes = map(np.int32, (*spectrum.shape[1:], *shape))
     numbers = np.float64(turns[0]), np.float64(turns[1]), np.float32(scale)
-    pointwise("interpolation.cu", "resample", shape[0] * shape[1], len(spectrum), spectrum, *sizes, *numbers, out)
+    pointwise(
+        "interpolation.cu", "resample", shape[0] * shape[1], len(spectrum), spectrum, *sizes, *numbers, out
+    )
     return out
