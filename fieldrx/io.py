@@ -41,7 +41,6 @@ from fieldrx.optics import Grid
 _INSIDE = re.compile(r"(?P<file>.+\.(?:h5|hdf5|mat))(?::(?P<name>.*))?", re.IGNORECASE)
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _BROKEN_TIFF = re.compile("offset|corrupt|truncat|reshape|missing|failed", re.IGNORECASE)
-_IMAGEJ_LIMIT = 2**32 - 2**25  # bytes; beyond it ImageJ's own layout has no room for offsets
 
 
 # ---------------------------------------------------------------------------------------------
@@ -463,61 +462,6 @@ def _drop_single_axes(array) -> np.ndarray:
     """Take out leading axes of length 1, so that (1, 1, n, y, x) is (n, y, x)."""
     lead = tuple(k for k in range(array.ndim - 2) if array.shape[k] == 1)
     return array.squeeze(lead)
-
-
-def write_tiff(path, array, spacing_um, origin_um=(0.0, 0.0, 0.0)) -> None:
-    """Write a volume or a plane as float32 TIFF that Fiji opens with its scale in um.
-
-    A name that ends in .ome.tif gives OME-TIFF, as does an array too large for ImageJ's layout
-    (4 GiB); any other name an ImageJ stack.
-
-    Parameters
-    ----------
-    path : path-like
-    array : ndarray, shape (z, y, x) or (y, x)
-        Real, or complex: written as two channels, real and imaginary part.
-    spacing_um : (float, float, float) or (float, float)
-        Distance of neighbours along the array's axes [um].
-    origin_um : (float, float, float)
-        Centre of voxel (0, 0, 0) as (z, y, x) [um]; only OME-TIFF keeps it.
-    """
-    array, spacing = np.asarray(array), tuple(float(d) for d in spacing_um)
-    if array.ndim not in (2, 3) or len(spacing) != array.ndim:
-        raise ValueError(f"array of shape {array.shape} with spacing {spacing}; expected 2 or 3 axes each")
-    if array.ndim == 2:
-        array, spacing = array[None], (1.0, *spacing)
-    data = _channels(array)
-    if str(path).lower().endswith((".ome.tif", ".ome.tiff")) or data.nbytes > _IMAGEJ_LIMIT:
-        layout = {"ome": True, "metadata": _ome_metadata(data.shape, spacing, origin_um)}
-    else:
-        layout = {"imagej": True, "metadata": {"axes": "ZCYX", "spacing": spacing[0], "unit": "um"}}
-    with atomic_path(path) as temporary:
-        tifffile.imwrite(
-            temporary, data, photometric="minisblack", resolution=(1 / spacing[2], 1 / spacing[1]),
-            resolutionunit="NONE", **layout,
-        )  # fmt: skip
-
-
-def _channels(array) -> np.ndarray:
-    """(z, y, x) to float32 (z, channel, y, x): one channel, or real and imaginary part."""
-    if not np.iscomplexobj(array):
-        return array.astype(np.float32, copy=False)[:, None]
-    return np.stack([array.real.astype(np.float32), array.imag.astype(np.float32)], axis=1)
-
-
-def _ome_metadata(shape, spacing, origin_um) -> dict:
-    nz, channels = shape[:2]
-    z = origin_um[0] + spacing[0] * np.arange(nz)
-    metadata = {"axes": "ZCYX", "Plane": {}}
-    for name, size in zip("ZYX", spacing, strict=True):
-        metadata |= {f"PhysicalSize{name}": size, f"PhysicalSize{name}Unit": "µm"}
-    positions = {"Z": np.repeat(z, channels), "Y": [origin_um[1]], "X": [origin_um[2]]}
-    for name, values in positions.items():
-        metadata["Plane"][f"Position{name}"] = [float(v) for v in np.broadcast_to(values, nz * channels)]
-        metadata["Plane"][f"Position{name}Unit"] = ["µm"] * (nz * channels)
-    if channels == 2:
-        metadata["Channel"] = {"Name": ["real", "imaginary"]}
-    return metadata
 
 
 # ---------------------------------------------------------------------------------------------
