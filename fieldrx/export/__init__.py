@@ -1,7 +1,7 @@
 """File formats for what is rendered: every writer asks its samples for one block after the other.
 
-Samples are `fieldrx.render.sampling.Samples`: they know their shape, their place in space and the names of their
-channels, and compute a block when it is read, so that a file may be far larger than the memory.
+Samples are `fieldrx.render.sampling.Samples`: they know their shape, their place in space and the names of
+their channels, and compute a block when it is read, so that a file may be far larger than the memory.
 """
 
 from fieldrx.export.arrays import write_npy, write_volume_npz, write_vti

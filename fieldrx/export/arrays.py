@@ -57,8 +57,9 @@ def write_vti(path, samples) -> None:
     )
     header = (
         '<?xml version="1.0"?>\n<VTKFile type="ImageData" version="1.0" byte_order="LittleEndian" '
-        f'header_type="UInt64">\n<ImageData WholeExtent="{extent}" Origin="{_words(lattice.origin_um[::-1])}" '
-        f'Spacing="{_words(lattice.spacing_um[::-1])}" Direction="{_words(directions.ravel())}">\n'
+        f'header_type="UInt64">\n<ImageData WholeExtent="{extent}" '
+        f'Origin="{_words(lattice.origin_um[::-1])}" Spacing="{_words(lattice.spacing_um[::-1])}" '
+        f'Direction="{_words(directions.ravel())}">\n'
         f'<Piece Extent="{extent}">\n<PointData Scalars={quoteattr(samples.channels[0])}>\n{arrays}'
         '</PointData>\n</Piece>\n</ImageData>\n<AppendedData encoding="raw">\n_'
     ).encode()
@@ -75,7 +76,7 @@ def write_vti(path, samples) -> None:
 
 
 def fill(file, samples, place) -> None:
-    """Write little-endian float32 rows where they belong: ``place(channel, z, y)`` is a row's offset in bytes.
+    """Write little-endian float32 rows where they belong, ``place(channel, z, y)`` bytes from the start.
 
     Rows of a layer must lie one after the other.
     """

@@ -228,6 +228,17 @@ class NeuralField:
             )
         return Grid(tuple(count.astype(int)), tuple(step), tuple(first))
 
+    def show(self, quantity="n", region=None, spacing=None, limits=None):
+        """A matplotlib figure of the three central planes; see ``fieldrx.plot.show_field``."""
+        from fieldrx.plot import show_field
+
+        return show_field(self, quantity, region, spacing, limits)
+
+    def _repr_html_(self):
+        from fieldrx.plot import field_html
+
+        return field_html(self)
+
     def save(self, path) -> None:
         """Write the field file; an interruption leaves the old one."""
         save_npz(path, **self.to_arrays())

@@ -96,8 +96,8 @@ def render(
         raise InputError("a level belongs to the projection surface")
     if ending == ".npz" and (flat or quantity not in (None, "contrast")):
         raise InputError(f"{path}: a volume .npz holds the contrast of a box; use .npy or .tif")
-    if ending == ".png" and spacing is None and (flat or plane is not None):
-        spacing = picture_step(region_of(field, region))
+    if ending == ".png":
+        spacing = picture_step(np.ptp(region_of(field, region), axis=1), spacing)
     if ending == ".png" and plane is None and not flat:
         write_png(path, orthogonal_planes(field, region, spacing, quantity or "n", limits))
         return path
@@ -106,7 +106,9 @@ def render(
             field, rotation, projection or "max", quantity, spacing, region, level=level, callback=callback
         )
         if ending == ".png":
-            write_png(path, picture_of(seen, _scale(seen.values, seen.label, seen.unit, limits)))
+            write_png(
+                path, picture_of(seen, scale_of(seen.values, seen.medium, seen.label, seen.unit, limits))
+            )
         else:
             write(path, _flat_samples(seen))
         return path
@@ -122,7 +124,7 @@ def render(
     samples = sample(field, lattice, quantity)
     if ending == ".png":
         samples = samples.watched(callback)
-        values = samples.parts(samples.read((slice(None),) * 3))[0][0]
+        values = np.concatenate([samples.parts(part)[0][0] for _, part in samples.bands()])
         medium = float(quantity.of(np.zeros((), np.complex64)).real)
         scale = scale_of(values, medium, samples.label, samples.unit, limits)
         write_png(path, framed(shown(values, scale), lattice.spacing_um[1], scale))
@@ -174,7 +176,7 @@ def write(path, samples: Samples, coarser=(), medium_index=1.0, callback=None) -
 
 
 def pyramid(lattice: Lattice) -> list[Lattice]:
-    """Coarser lattices on the same first point: every axis about as fine as the others is halved each time."""
+    """Coarser lattices on the same first point; axes much coarser than the others wait for these."""
     levels = []
     while max(lattice.shape) > _COARSEST:
         spacing = np.array(lattice.spacing_um)
@@ -215,13 +217,6 @@ def _plane(plane):
 def _two(spacing):
     """A volume's spacing as that of a plane: one number, two, or the last two of three."""
     return spacing if spacing is None or np.size(spacing) < 3 else tuple(spacing)[-2:]
-
-
-def _scale(values, label, unit, limits):
-    """Of a view, whose edge shows the medium."""
-    edge = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
-    finite = edge[np.isfinite(edge)]
-    return scale_of(values, float(np.median(finite)) if finite.size else 0.0, label, unit, limits)
 
 
 def _flat_samples(seen):

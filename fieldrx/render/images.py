@@ -1,4 +1,4 @@
-"""Microscope images that were never taken: the field under other light, through the model of image formation."""
+"""Microscope images that were never taken: the field under other light, through the forward model."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from fieldrx.errors import InputError
 from fieldrx.export import write_gif, write_mp4
 from fieldrx.io import nearest
 from fieldrx.render.lattice import region_of, rotation
-from fieldrx.render.pictures import Scale, framed, palette, scale_of, shown
+from fieldrx.render.pictures import Scale, framed, palette, picture_step, scale_of, shown
 from fieldrx.render.quantities import Quantity, make_quantity
 from fieldrx.render.views import surface_level, view
 
@@ -121,7 +121,7 @@ def _spin(field, frames, spacing, region, quantity, projection, axis, level, lim
     """Pictures of a full turn, all of the size that the widest of them needs."""
     turns = [rotation(axis, 360 * k / frames) for k in range(frames)]
     sizes = np.array([np.abs(turn)[1:] @ np.ptp(region, axis=1) for turn in turns]).max(axis=0)
-    step = _step(sizes, spacing)
+    step = picture_step(sizes, spacing, _PIXELS)
     options = {"projection": projection, "quantity": quantity, "region": region, "size_um": sizes}
     if projection == "surface":
         if level is None:
@@ -131,8 +131,7 @@ def _spin(field, frames, spacing, region, quantity, projection, axis, level, lim
         # some quick looks tell the range of all frames
         quick = [view(field, turn, spacing=4 * step, **options) for turn in turns[:: max(frames // 6, 1)]]
         values = np.concatenate([look.values.ravel() for look in quick])
-        medium = float(values[0])  # a corner, which the sample's own outline leaves free
-        scale = scale_of(values, medium, quick[0].label, quick[0].unit, limits)
+        scale = scale_of(values, quick[0].medium, quick[0].label, quick[0].unit, limits)
     for turn in turns:
         yield picture_of(view(field, turn, spacing=step, level=level, **options), scale)
 
@@ -157,7 +156,7 @@ class _Planes:
 def _sweep(planes, frames, spacing):
     """Pictures from the first plane to the last."""
     (first, last), *across = planes.region
-    step = _step(np.ptp(across, axis=1), spacing)
+    step = picture_step(np.ptp(across, axis=1), spacing, _PIXELS)
     y, x = (np.arange(lo, hi + 1e-9 * (hi - lo), step) for lo, hi in across)
     for z in np.linspace(first, last, frames):
         yield planes.picture(z, y, x, step)
@@ -171,7 +170,7 @@ def _zoom(planes, frames, spacing, through):
         raise InputError(
             f"the flight's goal {target.tolist()} is no point z, y, x in the region {region.tolist()} um"
         )
-    step = _step(np.ptp(region[1:], axis=1), spacing)
+    step = picture_step(np.ptp(region[1:], axis=1), spacing, _PIXELS)
     count = np.floor(np.ptp(region[1:], axis=1) / step + 1e-6) + 1
     middle = region[1:].mean(axis=1)
     for share in np.linspace(0, 1, frames):
@@ -180,10 +179,3 @@ def _zoom(planes, frames, spacing, through):
         centre = target[1:] + (middle - target[1:]) * (pixel / step)
         y, x = (c + pixel * (np.arange(n) - 0.5 * (n - 1)) for c, n in zip(centre, count, strict=True))
         yield planes.picture(target[0], y, x, pixel)
-
-
-def _step(size, spacing):
-    step = max(float(np.max(size)), 1e-9) / _PIXELS if spacing is None else float(np.min(spacing))
-    if not (np.isfinite(step) and step > 0):
-        raise InputError(f"spacing {spacing} um must be positive")
-    return step

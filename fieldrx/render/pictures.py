@@ -15,6 +15,7 @@ from fieldrx.render.quantities import Quantity, make_quantity
 PIXELS = 480  # longest side of a panel
 _GAP = 6  # pixels between panels
 _MARGIN = 14  # pixels around a picture
+_MOST = 8192  # pixels along a side
 _NARROWEST = 300  # pixels, so that the words fit
 _QUANTILE = 0.999  # of the values shown, for the bright end of the scale
 LEVELS = 192  # colours of a picture; the rest of a film's palette is for words
@@ -119,7 +120,7 @@ def three_planes(field, region=None, spacing=None, quantity="n"):
     if not isinstance(quantity, Quantity):
         quantity = make_quantity(quantity, field)
     region = region_of(field, region)
-    step = picture_step(region, spacing)
+    step = picture_step(np.ptp(region, axis=1), spacing)
     z, y, x = (np.linspace(lo, hi, max(round((hi - lo) / step), 1)) for lo, hi in region)
     centre = region.mean(axis=1)
     xy = field.on_axes(centre[0], y, x)[0]
@@ -128,12 +129,24 @@ def three_planes(field, region=None, spacing=None, quantity="n"):
     return [quantity.of(plane).real for plane in (xy, xz, zy)], step
 
 
-def picture_step(region, spacing=None) -> float:
-    """Pixel size of a picture of a region [um]: the finest of `spacing`, or 480 pixels along the longest side."""
-    step = max(np.ptp(region, axis=1).max(), 1e-9) / PIXELS if spacing is None else np.min(spacing)
+def picture_step(size, spacing=None, pixels=PIXELS) -> float:
+    """Pixel size [um]: the finest of `spacing`, or one for so many `pixels` along the longest side.
+
+    Raises
+    ------
+    InputError
+        If it is not positive, or too small for a picture of this `size` [um].
+    """
+    longest = max(float(np.max(size)), 1e-9)
+    step = longest / pixels if spacing is None else float(np.min(spacing))
     if not (np.isfinite(step) and step > 0):
         raise InputError(f"spacing {spacing} um must be positive")
-    return float(step)
+    if longest / step > _MOST:
+        raise InputError(
+            f"spacing {step:g} um gives a picture of {longest / step:.4g} pixels, more than {_MOST}: use a "
+            "larger spacing, a smaller region, or .tif"
+        )
+    return step
 
 
 def orthogonal_planes(field, region=None, spacing=None, quantity="n", limits=None) -> np.ndarray:

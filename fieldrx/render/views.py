@@ -1,7 +1,7 @@
 """The sample seen from any side: projections along the line of sight, and shaded surfaces.
 
-The viewer looks along +z, the direction of the light, with x to the right and y downwards; a rotation turns the
-sample in front of the viewer, about the centre of the region.
+The viewer looks along +z, the direction of the light, with x to the right and y downwards; a rotation turns
+the sample in front of the viewer, about the centre of the region.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from fieldrx.render.quantities import Quantity, make_quantity
 from fieldrx.render.sampling import contrast_on, within_region
 
 PROJECTIONS = ("max", "mean", "path", "surface")
+_WORDS = {"max": "largest", "mean": "mean"}
 _BLOCK = 1 << 18  # points sampled at once
 _PIXELS = 1 << 15  # pixels of a tile of the picture
 _BISECTIONS = 8  # of the step in which a line of sight meets the surface
@@ -35,6 +36,8 @@ class View:
     spacing_um : (float, float)
         Pixel size, down and right.
     label, unit : str
+    medium : float
+        The value where there is no sample.
     shade : float32 array, shape (y, x), or None
         Of a surface: brightness from 0 to 1 under a lamp.
     """
@@ -43,6 +46,7 @@ class View:
     spacing_um: tuple[float, float]
     label: str
     unit: str
+    medium: float
     shade: np.ndarray | None = None
 
 
@@ -111,20 +115,19 @@ def view(
     scene = _Scene(field, quantity, lattice, region)
     if projection == "surface":
         level = surface_level(field, quantity, region) if level is None else float(level)
+        if not level > scene.medium:
+            raise InputError(f"the surface's level {level:g} is not above the medium's {scene.medium:g}")
         return _surface(scene, matrix, level, callback)
     values = np.empty(lattice.shape[1:], np.float32)
     for rows in _rows(lattice):
         values[rows] = _project(scene, rows, projection)
         if callback:
             callback(rows.stop * lattice.shape[0] * lattice.shape[2], lattice.size)
-    label, unit = quantity.label, quantity.unit
     if projection == "path":
         label, unit = quantity.integral_label, quantity.integral_unit
-    elif projection == "max":
-        label = f"largest {label}"
     else:
-        label = f"mean {label}"
-    return View(values, lattice.spacing_um[1:], label, unit)
+        label, unit = f"{_WORDS[projection]} {quantity.label}", quantity.unit
+    return View(values, lattice.spacing_um[1:], label, unit, scene.medium)
 
 
 def surface_level(field, quantity="n", region=None) -> float:
@@ -221,7 +224,7 @@ def _surface(scene, matrix, level, callback):
         depth[rows], shade[rows] = (v.reshape(-1, lattice.shape[2]) for v in (hit, brightness))
         if callback:
             callback(rows.stop * lattice.shape[0] * lattice.shape[2], lattice.size)
-    return View(depth, lattice.spacing_um[1:], "depth from the viewer", "um", shade)
+    return View(depth, lattice.spacing_um[1:], "depth from the viewer", "um", np.nan, shade)
 
 
 def _first_hit(scene, pixels, level):
