@@ -115,6 +115,8 @@ def atomic_path(path):
     ------
     InputError
         If `path` is a folder or a device, or its folder is missing or may not be written.
+    OSError
+        Of the system, a full disk for instance, with the name of the file.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():
@@ -131,8 +133,15 @@ def atomic_path(path):
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
+    except OSError as error:
+        raise named(error, path) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def named(error: OSError, path) -> OSError:
+    """What the system said about a file that was being written, with its final name."""
+    return OSError(error.errno, error.strerror or one_line(error), str(path))
 
 
 def save_npz(path, *, compressed=False, **arrays) -> None:

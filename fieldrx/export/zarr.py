@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fieldrx.errors import InputError
+from fieldrx.io import named
 
 _CHUNK = (32, 256, 256)
 
@@ -114,6 +115,8 @@ def _atomic_folder(path):
         if target.exists():
             os.replace(target, old)
         os.replace(temporary, target)
+    except OSError as error:
+        raise named(error, path) from None
     finally:
         for folder in (temporary, old):
             if folder.exists():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -158,20 +157,19 @@ def write(path, samples: Samples, coarser=(), medium_index=1.0, callback=None) -
     for level in (samples, *coarser):
         levels.append(level.watched(callback, done, total))
         done += level.lattice.size
-    with _named_errors(path):
-        _check_space(path, samples)
-        if ending == ".npy":
-            write_npy(path, levels[0])
-        elif ending == ".npz":
-            write_volume_npz(path, levels[0], medium_index)
-        elif ending == ".vti":
-            write_vti(path, levels[0])
-        elif ending == ".ome.zarr":
-            write_ome_zarr(path, levels)
-        elif ending in (".tif", ".tiff", ".ome.tif", ".ome.tiff"):
-            write_tiff(path, levels[0])
-        else:
-            raise InputError(f"{path}: {ending} is a picture; write samples as an array")
+    _check_space(path, samples)
+    if ending == ".npy":
+        write_npy(path, levels[0])
+    elif ending == ".npz":
+        write_volume_npz(path, levels[0], medium_index)
+    elif ending == ".vti":
+        write_vti(path, levels[0])
+    elif ending == ".ome.zarr":
+        write_ome_zarr(path, levels)
+    elif ending in (".tif", ".tiff", ".ome.tif", ".ome.tiff"):
+        write_tiff(path, levels[0])
+    else:
+        raise InputError(f"{path}: {ending} is a picture; write samples as an array")
     return path
 
 
@@ -225,18 +223,11 @@ def _flat_samples(seen):
     return Samples.of_array(seen.values[None], spacing, label=seen.label, unit=seen.unit)
 
 
-@contextmanager
-def _named_errors(path):
-    """Name the file in what the system says, a full disk for instance."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-
-
 def _check_space(path, samples):
     """Raise before hours of work where the disk has not the room for the result."""
     folder = Path(os.path.realpath(path)).parent
     if folder.is_dir() and samples.nbytes > shutil.disk_usage(folder).free:
         need, have = samples.nbytes / 1e9, shutil.disk_usage(folder).free / 1e9
-        raise OSError(errno.ENOSPC, f"the disk has {have:.3g} GB left and this needs {need:.3g} GB")
+        raise OSError(
+            errno.ENOSPC, f"the disk has {have:.3g} GB left and this needs {need:.3g} GB", str(path)
+        )
