@@ -105,7 +105,7 @@ def show_acquisition(acquisition, images=None):
             pupil.scatter(x, y, s=sizes, color=colour, label=words)
     pupil.set(xlabel="NA along x", ylabel="NA along y", aspect="equal", title="directions of the light")
     pupil.invert_yaxis()
-    pupil.legend(loc="upper right", fontsize="small")
+    parts[0].legend(loc="outside lower center", ncols=2, fontsize="small")
     if len(images):
         axes = parts[1].subplots(rows, 3, squeeze=False).ravel()
         spread = max(float(np.quantile(np.abs(acquisition.images[images] - 1), 0.995)), 1e-6)
