@@ -176,11 +176,21 @@ def test_render_planes_views_films_and_images(folder, tmp_path):
          "--spacing", 0.2, "--fps", 5)  # fmt: skip
     good("render", path, tmp_path / "s.gif", "--axis", "1,1,0", "--frames", 2, "--spacing", 0.5,
          "--limits", "1.33,1.34")  # fmt: skip
+    good("render", path, tmp_path / "d.npy", "--quantity", "dry-mass", "--increment", 0.18, "--spacing", 0.5)
+    density = field.volume(0.5).contrast.real / 0.18
+    assert np.abs(np.load(tmp_path / "d.npy") - density).max() < 1e-6
     good("render", path, tmp_path / "i.npz", "--light", "0.1,-0.2", "--light", "0,0.4")
     images = read_acquisition(tmp_path / "i.npz")
     assert images.illumination.sources_na.tolist() == [[0.1, -0.2], [0, 0.4]]
     assert images.images.shape == (2, *tiny.SHAPE)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["i.npz", "p.npy", "s.gif", "v.npy", "z.gif"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "d.npy",
+        "i.npz",
+        "p.npy",
+        "s.gif",
+        "v.npy",
+        "z.gif",
+    ]
 
 
 def test_render_replaces_an_ome_zarr_and_tells_progress(folder, tmp_path):
@@ -443,6 +453,8 @@ def test_evaluate_of_another_medium(folder, tmp_path):
         ("r.npy", ["--spacing", "small"], "--spacing"),
         ("r.npy", ["--spacing", "nan"], "--spacing"),
         ("r.npy", ["--quantity", "mass"], "there is no quantity"),
+        ("r.npy", ["--increment", "0.18"], "belongs to --quantity dry-mass"),
+        ("r.npy", ["--quantity", "dry-mass", "--increment", "0"], "positive number in ml/g"),
         ("r.npy", ["--plane", "0,2"], "--plane"),
         ("r.npy", ["--plane", "50,2,2"], "misses the region"),
         ("r.npy", ["--down", "1,0,0"], "belong to --plane"),

@@ -231,6 +231,17 @@ def test_ome_zarr_follows_the_specification(tmp_path, n_outputs):
     assert [p.name for p in tmp_path.iterdir()] == ["a.ome.zarr"]
 
 
+def test_ome_zarr_of_a_surface_has_finite_numbers(tmp_path):
+    depth = np.full((1, 3, 4), np.nan, np.float32)
+    for name, window in (("a", (0, 1)), ("b", (2, 2))):
+        write(tmp_path / f"{name}.ome.zarr", held(depth))
+        text = (tmp_path / f"{name}.ome.zarr" / ".zattrs").read_text()
+        assert "NaN" not in text
+        shown = json.loads(text)["omero"]["channels"][0]["window"]
+        assert (shown["start"], shown["end"]) == window
+        depth[0, 1, 2] = 2
+
+
 def test_ome_zarr_replaces_no_other_folder(tmp_path):
     (tmp_path / "a.ome.zarr").mkdir()
     (tmp_path / "a.ome.zarr" / "thesis.txt").write_text("x")

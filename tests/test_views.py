@@ -260,6 +260,7 @@ def test_dry_mass_of_a_cell_adds_up():
         (lambda f: view(f, projection="path", quantity="n"), "no integral"),
         (lambda f: view(f, projection="surface", level=1.0), "not above the medium"),
         (lambda f: view(f, rotation=np.ones((3, 3))), "turns"),
+        (lambda f: view(f, rotation=np.diag([1, 1, -1])), "turns"),
         (lambda f: view(f, spacing=0), "must be positive"),
         (lambda f: view(f, spacing=(1, 1)), "must be positive"),
         (lambda f: view(f, region=[(-9, 9), (0, 1), (0, 1)]), "outside the field's domain"),

@@ -51,8 +51,10 @@ def write_ome_zarr(path, levels) -> None:
             for block in _chunks(samples.shape, chunk):
                 parts = np.stack(samples.parts(samples.read(block)))
                 array[(slice(None), *block) if channels else block] = parts if channels else parts[0]
-                low, high = min(low, float(parts[0].min())), max(high, float(parts[0].max()))
-        group.attrs.update(_attributes(levels, low, high))
+                seen = parts[0][np.isfinite(parts[0])]
+                if seen.size:
+                    low, high = min(low, float(seen.min())), max(high, float(seen.max()))
+        group.attrs.update(_attributes(levels, *((low, high) if low <= high else (0.0, 1.0))))
 
 
 def _chunks(shape, chunk):

@@ -93,7 +93,8 @@ def render(
         raise InputError("give a plane or a view (a turn, a projection), not both")
     if not flat and level is not None:
         raise InputError("a level belongs to the projection surface")
-    if ending == ".npz" and (flat or quantity not in (None, "contrast")):
+    name = quantity.name if isinstance(quantity, Quantity) else quantity
+    if ending == ".npz" and (flat or name not in (None, "contrast")):
         raise InputError(f"{path}: a volume .npz holds the contrast of a box; use .npy or .tif")
     if ending == ".png":
         spacing = picture_step(np.ptp(region_of(field, region), axis=1), spacing)

@@ -233,7 +233,8 @@ def view_lattice(region, matrix, spacing, size_um=None) -> Lattice:
         Height and width of the picture [um]; as large as the region needs when not given.
     """
     matrix = np.asarray(matrix, float)
-    if matrix.shape != (3, 3) or not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-6):
+    turns = matrix.shape == (3, 3) and np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-6)
+    if not turns or np.linalg.det(matrix) < 0:
         raise InputError("the rotation is not a matrix (3, 3) that turns; see fieldrx.render.rotation")
     step = np.broadcast_to(_spacing(spacing, (1, 3)), 3)
     length = np.abs(matrix) @ np.ptp(region, axis=1)
