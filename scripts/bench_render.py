@@ -75,7 +75,7 @@ def report(threads, rounds, say):
         "best (median) of interleaved runs, file included"
     )
     ours = field()
-    peak = PEAK_FLOPS / race(__file__, "peak", ["peak"], threads, 1)["peak"].best
+    peak = PEAK_FLOPS / race(__file__, "peak", ["peak"], threads, 5)["peak"].best
     flops = flops_per_point(ours.network)
     say(
         f"hash grid of {len(ours.encoding.resolutions)} levels, network {ours.network.n_inputs} -> "

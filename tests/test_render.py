@@ -291,11 +291,11 @@ def test_zoom_closes_in(tmp_path):
     shots = frames[:, 14 : 14 + 61, left : left + 66].sum(axis=3)
     wide = [(shot > 0.5 * shot.max()).sum() for shot in shots]
     assert wide == sorted(wide)
-    assert wide[1] / wide[0] == pytest.approx(12 ** (2 / 3), rel=0.5)
-    bright = np.argwhere(shots[1] == shots[1].max()).mean(axis=0)
-    expected = 0.5 * np.array([60, 65]) + (CENTRE[1:] - np.mean(REGION, axis=1)[1:]) * 0 / 0.1
-    near = np.abs(bright - expected)
-    assert (near < 10).all()
+    assert wide[1] / wide[0] == pytest.approx(6 ** (2 / 3), rel=0.3)
+    first, last = (np.argwhere(shot > 0.95 * shot.max()).mean(axis=0) for shot in (shots[0], shots[-1]))
+    low = np.array(REGION)[1:, 0]
+    assert first == pytest.approx((CENTRE[1:] - low) / 0.1, abs=1)
+    assert last == pytest.approx([30, 32.5], abs=1)
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,7 @@ def test_dry_mass_of_a_cell_adds_up():
         (lambda f: view(f, projection="sum"), "there is no projection"),
         (lambda f: view(f, projection="path", quantity="n"), "no integral"),
         (lambda f: view(f, projection="surface", level=1.0), "not above the medium"),
+        (lambda f: view(f, projection="surface", level=9.0), "nothing in the region exceeds"),
         (lambda f: view(f, rotation=np.ones((3, 3))), "turns"),
         (lambda f: view(f, rotation=np.diag([1, 1, -1])), "turns"),
         (lambda f: view(f, spacing=0), "must be positive"),

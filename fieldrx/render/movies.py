@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from fieldrx.render.views import surface_level, view
 MOVIES = ("spin", "zoom", "sweep")
 ENDINGS = (".gif", ".mp4")
 _PIXELS = 240  # longest side of a frame
-_ZOOM = 12  # how much finer the last pixel of a flight is than the first
+_ZOOM = 6  # how much finer the last pixel of a flight is than the first
 
 
 def render_movie(
@@ -88,9 +89,13 @@ def render_movie(
         )  # fmt: skip
     else:
         shaded = False
-        plane = _Planes(field, region, quantity, limits)
+        if not isinstance(quantity, Quantity):
+            quantity = make_quantity(quantity or "n", field)
+        planes = _Planes(field, region, quantity)
         pictures = (
-            _sweep(plane, frames, spacing) if kind == "sweep" else _zoom(plane, frames, spacing, through)
+            _sweep(planes, frames, spacing, limits)
+            if kind == "sweep"
+            else _zoom(planes, frames, spacing, through, limits)
         )
     pictures = _told(pictures, frames, callback)
     if ending == ".gif":
@@ -136,33 +141,40 @@ def _spin(field, frames, spacing, region, quantity, projection, axis, level, lim
         yield picture_of(view(field, turn, spacing=step, level=level, **options), scale)
 
 
+@dataclass(frozen=True, eq=False)
 class _Planes:
-    """Planes of constant z with a common scale."""
+    """Planes of constant z in a region."""
 
-    def __init__(self, field, region, quantity, limits):
-        if not isinstance(quantity, Quantity):
-            quantity = make_quantity(quantity or "n", field)
-        self.field, self.region, self.quantity = field, region, quantity
-        axes = [np.linspace(lo, hi, 48) for lo, hi in region]
-        values = quantity.of(field.on_axes(*axes)).real
-        medium = float(quantity.of(np.zeros((), np.complex64)).real)
-        self.scale = scale_of(values, medium, quantity.label, quantity.unit, limits)
+    field: object
+    region: np.ndarray
+    quantity: Quantity
 
-    def picture(self, z, y, x, step):
-        values = self.quantity.of(self.field.on_axes(z, y, x)[0]).real
-        return framed(shown(values, self.scale), step, self.scale)
+    def values(self, z, y, x):
+        return self.quantity.of(self.field.on_axes(z, y, x)[0]).real
+
+    def scale(self, heights, limits):
+        """The scale of the plane with the highest values among some heights."""
+        y, x = (np.linspace(lo, hi, 160) for lo, hi in self.region[1:])
+        medium = float(self.quantity.of(np.zeros((), np.complex64)).real)
+        names = self.quantity.label, self.quantity.unit
+        scales = [scale_of(self.values(z, y, x), medium, *names, limits) for z in heights]
+        return max(scales, key=lambda scale: scale.high)
+
+    def picture(self, z, y, x, step, scale):
+        return framed(shown(self.values(z, y, x), scale), step, scale)
 
 
-def _sweep(planes, frames, spacing):
+def _sweep(planes, frames, spacing, limits):
     """Pictures from the first plane to the last."""
     (first, last), *across = planes.region
     step = picture_step(np.ptp(across, axis=1), spacing, _PIXELS)
     y, x = (np.arange(lo, hi + 1e-9 * (hi - lo), step) for lo, hi in across)
+    scale = planes.scale(np.linspace(first, last, 24), limits)
     for z in np.linspace(first, last, frames):
-        yield planes.picture(z, y, x, step)
+        yield planes.picture(z, y, x, step, scale)
 
 
-def _zoom(planes, frames, spacing, through):
+def _zoom(planes, frames, spacing, through, limits):
     """Pictures on the way to a point, the pixel shrinking by the same factor every time."""
     region = planes.region
     target = np.asarray(region.mean(axis=1) if through is None else through, float)
@@ -173,9 +185,12 @@ def _zoom(planes, frames, spacing, through):
     step = picture_step(np.ptp(region[1:], axis=1), spacing, _PIXELS)
     count = np.floor(np.ptp(region[1:], axis=1) / step + 1e-6) + 1
     middle = region[1:].mean(axis=1)
+    scale = planes.scale(target[:1], limits)
+    way = np.maximum(np.abs(target[1:] - middle), 1e-9)
+    haste = min(2.0, (0.5 * np.ptp(region[1:], axis=1) / way).min())
     for share in np.linspace(0, 1, frames):
         pixel = step * _ZOOM**-share
-        # what lies between the goal and the middle shrinks with the picture, so that it stays in the region
-        centre = target[1:] + (middle - target[1:]) * (pixel / step)
+        # towards the goal as fast as the shrinking picture allows without leaving the region, twice at most
+        centre = target[1:] + (middle - target[1:]) * max(0.0, 1 - haste * (1 - pixel / step))
         y, x = (c + pixel * (np.arange(n) - 0.5 * (n - 1)) for c, n in zip(centre, count, strict=True))
-        yield planes.picture(target[0], y, x, pixel)
+        yield planes.picture(target[0], y, x, pixel, scale)

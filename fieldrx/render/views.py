@@ -224,6 +224,8 @@ def _surface(scene, matrix, level, callback):
         depth[rows], shade[rows] = (v.reshape(-1, lattice.shape[2]) for v in (hit, brightness))
         if callback:
             callback(rows.stop * lattice.shape[0] * lattice.shape[2], lattice.size)
+    if np.isnan(depth).all():
+        raise InputError(f"nothing in the region exceeds the surface's level {level:g}; choose a lower one")
     return View(depth, lattice.spacing_um[1:], "depth from the viewer", "um", np.nan, shade)
 
 
