@@ -23,16 +23,16 @@ PIXEL = 0.04  # of stills [um]
 
 def stills(field, out):
     """A slanted plane, the dry mass, and two surfaces."""
-    middle = field.region_um.mean(axis=1)
-    render(field, out / "slanted.png", PIXEL, plane=(middle, (0.7, 1.0, 0.0), None))
-    render(field, out / "dry_mass.png", PIXEL, projection="path", quantity="dry-mass")
-    render(field, out / "surface.png", PIXEL, region=tight(field), rotation=TILT, projection="surface")
+    middle, region = field.region_um.mean(axis=1), tight(field)
+    render(field, out / "slanted.png", PIXEL, region=region, plane=(middle, (0.7, 1.0, 0.0), None))
+    render(field, out / "dry_mass.png", PIXEL, region=region, projection="path", quantity="dry-mass")
+    render(field, out / "surface.png", PIXEL, region=region, rotation=TILT, projection="surface")
 
 
 def films(field, out):
     """The cell turning, and a flight into it."""
-    render(field, out / "spin.gif", 0.085, region=tight(field), kind="spin", frames=32, fps=10)
-    render(field, out / "zoom.gif", 0.085, kind="zoom", frames=20, fps=6, through=brightest(field))
+    render(field, out / "spin.gif", 0.085, region=tight(field), kind="spin", frames=24, fps=8)
+    render(field, out / "zoom.gif", 0.085, kind="zoom", frames=16, fps=5, through=brightest(field))
 
 
 def other_light(field, folder, out):

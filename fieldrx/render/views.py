@@ -256,7 +256,7 @@ def _first_hit(scene, pixels, level):
 
 def _brightness(scene, places, matrix):
     """Light of a lamp beside the viewer, and a little gloss; the normal is the slope of the quantity."""
-    reach = 1.5 * min(scene.lattice.spacing_um)
+    reach = 1.5 * max(min(scene.lattice.spacing_um), min(scene.field.spacing_um))  # what the fit resolves
     slope = np.stack(
         [scene.at(places + reach * axis) - scene.at(places - reach * axis) for axis in matrix], axis=1
     )
