@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from fieldrx.backends import get, to_host
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, index_error
 from fieldrx.models import grid_for, make_model, predict
 
 
-def evaluate(field, acquisition, truth=None, model=None) -> dict:
+def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
     """Errors of a field as JSON-ready numbers.
 
     Parameters
@@ -20,6 +21,8 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
     truth : Volume, optional
     model : str, optional
         Image formation; the one the field was fitted with when not given.
+    device : str
+        "cpu", "cuda" or "auto".
 
     Returns
     -------
@@ -37,7 +40,7 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
     if acquisition.images is None:
         raise InputError("the acquisition has no images to compare with")
     name, forward, contrast = model_of(
-        field, acquisition.microscope, acquisition.illumination, acquisition.image_shape, model
+        field, acquisition.microscope, acquisition.illumination, acquisition.image_shape, model, device
     )
     usable = np.flatnonzero(acquisition.usable)
     if not len(usable):
@@ -49,7 +52,7 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
         )
     predicted = np.ones_like(acquisition.images)
     for batch, images in predict(forward, contrast, usable):
-        predicted[batch] = images
+        predicted[batch] = to_host(images)
 
     def error(images):
         mask = None if acquisition.mask is None else acquisition.mask[images]
@@ -74,7 +77,7 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
     return result
 
 
-def model_of(field, microscope, illumination, image_shape, name=None):
+def model_of(field, microscope, illumination, image_shape, name=None, device="auto"):
     """A field's image formation: the model's name, the model, and the contrast on its grid.
 
     Parameters
@@ -85,6 +88,8 @@ def model_of(field, microscope, illumination, image_shape, name=None):
     image_shape : (int, int)
     name : str, optional
         In ``fieldrx.models.MODELS``; the one the field was fitted with when not given.
+    device : str
+        "cpu", "cuda" or "auto": where the contrast is.
 
     Raises
     ------
@@ -101,7 +106,8 @@ def model_of(field, microscope, illumination, image_shape, name=None):
         raise InputError("the field does not say with which model it was fitted; give one, --model")
     depth = (*field.region_um[0], field.spacing_um[0])
     grid = grid_for(name, image_shape, microscope, depth)
-    return name, make_model(name, grid, microscope, illumination, image_shape), field.on_axes(*grid.axes)
+    contrast = field.on_axes(*map(get(device).asarray, grid.axes))
+    return name, make_model(name, grid, microscope, illumination, image_shape), contrast
 
 
 def held_out(field, acquisition) -> np.ndarray:

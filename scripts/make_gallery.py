@@ -17,7 +17,7 @@ from fieldrx.render import new_images, render, turned
 from fieldrx.render.pictures import write as write_words
 
 TILT = turned([("y", 35), ("x", 20)])
-NEVER_USED = (0.35, -0.45)  # numerical aperture of a direction that no image of the demo was lit from
+NEVER_USED = (0.198, 0.765)  # numerical aperture of a direction between two LEDs of the demo
 PIXEL = 0.04  # of stills [um]
 
 
@@ -41,9 +41,9 @@ def other_light(field, folder, out):
     new = new_images(field, [NEVER_USED])
     optics = Acquisition(None, new.illumination, acq.microscope)
     seen = simulate(read_volume(folder / "truth.npz"), optics, "ssnp", new.image_shape)
-    gap = np.full((new.image_shape[0], 4), 1.9, np.float32)
+    gap = np.full((new.image_shape[0], 4), 2.0, np.float32)
     pair = np.concatenate([seen.images[0], gap, new.images[0]], axis=1)
-    grey = np.round(np.clip((np.kron(pair, np.ones((3, 3))) - 0.1) / 1.8, 0, 1) * 255).astype(np.uint8)
+    grey = np.round(np.clip(np.kron(pair, np.ones((3, 3))) / 2, 0, 1) * 255).astype(np.uint8)
     picture = np.repeat(grey[:, :, None], 3, axis=2)
     for words, left in (("microscope", 6), ("predicted by the field", 6 + 3 * (new.image_shape[1] + 4))):
         write_words(picture, words, 4, left, 12, white=True)

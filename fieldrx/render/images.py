@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
+from fieldrx.backends import to_host
 from fieldrx.errors import InputError
 from fieldrx.evaluation import model_of
 from fieldrx.export import write_npy, write_tiff
@@ -16,7 +17,9 @@ from fieldrx.optics import Illumination, Microscope
 from fieldrx.render.sampling import Samples
 
 
-def new_images(field, light, microscope=None, image_shape=None, model=None, callback=None) -> Acquisition:
+def new_images(
+    field, light, microscope=None, image_shape=None, model=None, callback=None, device="auto"
+) -> Acquisition:
     """Predicted intensity images of a field.
 
     Parameters
@@ -32,6 +35,8 @@ def new_images(field, light, microscope=None, image_shape=None, model=None, call
         Image formation, a name in ``fieldrx.models.MODELS``; that of the fit when not given.
     callback : callable, optional
         Told (images done, of how many).
+    device : str
+        "cpu", "cuda" or "auto".
 
     Returns
     -------
@@ -55,10 +60,10 @@ def new_images(field, light, microscope=None, image_shape=None, model=None, call
         image_shape = tuple(int(n) for n in np.floor(far + 1e-6) + 1)
         if min(image_shape) < 1:
             raise InputError("the field's region lies before the first pixel; give an image shape")
-    _, forward, contrast = model_of(field, microscope, light, image_shape, model)
+    _, forward, contrast = model_of(field, microscope, light, image_shape, model, device)
     images = np.empty((light.n_images, *image_shape), np.float32)
     for batch, part in predict(forward, contrast, np.arange(light.n_images)):
-        images[batch] = part
+        images[batch] = to_host(part)
         if callback:
             callback(int(batch[-1]) + 1, light.n_images)
     return Acquisition(images, light, microscope, name=field.provenance.get("name") or "")
