@@ -467,7 +467,7 @@ def render(
     The region must lie in the domain of the field (see fieldrx info FIELD); a plane shows the medium outside.
     """
     from fieldrx.field import load_field
-    from fieldrx.render import make_quantity, new_images, save_images, turned
+    from fieldrx.render import make_quantity, render_images, turned
     from fieldrx.render import render as render_field
 
     loaded = load_field(field).to(device)
@@ -498,8 +498,7 @@ def render(
             if given:
                 raise InputError(f"--light predicts images as the microscope takes them, without {given[0]}")
             told = _counted(reporter, "images")
-            images = new_images(loaded, np.array(light), callback=told, device=device)
-            save_images(output, images)
+            render_images(loaded, output, np.array(light), callback=told, device=device)
         else:
             what = "frames" if output.suffix.lower() in (".gif", ".mp4") else "Mpoints"
             render_field(loaded, output, **options, callback=_counted(reporter, what), **films)

@@ -18,9 +18,9 @@ from fieldrx.render import (
     orthogonal_planes,
     plane_lattice,
     render,
+    render_images,
     render_movie,
     rotation,
-    save_images,
     view,
 )
 from fieldrx.render.lettering import text_mask
@@ -341,13 +341,13 @@ def test_new_images_are_those_that_evaluate_compares(tmp_path):
     assert np.abs(seen.images - model.forward(field.on_axes(*grid.axes))).max() < 1e-6
     assert np.ptp(seen.images) > 1e-4
     for name in ("a.npz", "a.npy", "a.tif", "a.png"):
-        save_images(tmp_path / name, seen)
+        render_images(field, tmp_path / name, [(0.31, -0.22)])
     assert np.array_equal(read_acquisition(tmp_path / "a.npz").images, seen.images)
     assert np.array_equal(np.load(tmp_path / "a.npy"), seen.images)
     assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), seen.images[0])
     assert pixels(tmp_path / "a.png").shape == (*seen.image_shape, 3)
     with pytest.raises(InputError, match="cannot write images"):
-        save_images(tmp_path / "a.gif", seen)
+        render_images(field, tmp_path / "a.gif", [(0.31, -0.22)])
 
 
 @pytest.mark.parametrize(

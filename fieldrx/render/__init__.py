@@ -1,7 +1,7 @@
 """Pictures, volumes and films of a field, computed straight from the network at every point asked for."""
 
 from fieldrx.render.files import ENDINGS, render, write
-from fieldrx.render.images import new_images, save_images
+from fieldrx.render.images import new_images, render_images
 from fieldrx.render.lattice import Lattice, plane_lattice, rotation, turned, volume_lattice
 from fieldrx.render.movies import MOVIES, render_movie
 from fieldrx.render.pictures import colour, orthogonal_planes
@@ -23,10 +23,10 @@ __all__ = [
     "orthogonal_planes",
     "plane_lattice",
     "render",
+    "render_images",
     "render_movie",
     "rotation",
     "sample",
-    "save_images",
     "surface_level",
     "turned",
     "view",

@@ -16,6 +16,8 @@ from fieldrx.models import predict
 from fieldrx.optics import Illumination, Microscope
 from fieldrx.render.sampling import Samples
 
+ENDINGS = (".npz", ".npy", ".tif", ".tiff", ".png")
+
 
 def new_images(
     field, light, microscope=None, image_shape=None, model=None, callback=None, device="auto"
@@ -69,27 +71,35 @@ def new_images(
     return Acquisition(images, light, microscope, name=field.provenance.get("name") or "")
 
 
-def save_images(path, acquisition) -> Path:
-    """Write images by the ending: .npz an acquisition; .npy and .tif a stack (n, y, x); .png them in a row.
+def render_images(field, path, light, **options) -> Path:
+    """Write predicted images: .npz an acquisition; .npy and .tif a stack (n, y, x); .png them in a row.
+
+    Parameters
+    ----------
+    field, light, **options
+        As of :func:`new_images`.
+    path : path-like
 
     Raises
     ------
     InputError
-        If the ending is another one.
+        If the ending is another one, or as of :func:`new_images`.
     """
     path = Path(path)
-    ending, images = path.suffix.lower(), acquisition.images
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        raise InputError(f'{path}: cannot write images as "{ending}"; expected one of {", ".join(ENDINGS)}')
+    acquisition = new_images(field, light, **options)
+    images = acquisition.images
     pixel = acquisition.microscope.pixel_size_um
     if ending == ".npz":
         acquisition.save(path)
     elif ending in (".npy", ".tif", ".tiff"):
         write_stack = write_npy if ending == ".npy" else write_tiff
         write_stack(path, Samples.of_array(images, (1.0, pixel, pixel), label="intensity"))
-    elif ending == ".png":
+    else:
         gap = np.ones((images.shape[1], 6), np.float32)
         row = [part for image in images for part in (image, gap)][:-1]
         strength = max(float(np.quantile(np.abs(images - 1), 0.999)), 1e-6)
         write_png(path, np.concatenate(row, axis=1), (1 - strength, 1 + strength))
-    else:
-        raise InputError(f'{path}: cannot write images as "{ending}"; expected .npz, .npy, .tif or .png')
     return path
