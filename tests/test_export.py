@@ -161,7 +161,7 @@ def test_large_tiff_becomes_ome_and_huge_ones_bigtiff(tmp_path, monkeypatch):
     )  # fmt: skip
     row = np.arange(2**15, dtype=np.float32)[None, None]
     last = (slice(1, 2), slice(2**15 - 1, 2**15), slice(0, 2**15))
-    monkeypatch.setattr(Samples, "bands", lambda self: iter([(last, row)]))
+    monkeypatch.setattr(Samples, "slabs", lambda self: iter([(last, row)]))
     write_tiff(tmp_path / "h.ome.tif", huge)
     with tifffile.TiffFile(tmp_path / "h.ome.tif") as tif:
         assert tif.is_bigtiff
@@ -388,12 +388,14 @@ def test_memory_stays_flat_while_the_file_grows_64_times(tmp_path, monkeypatch, 
     assert large < small + 250_000  # the whole would be a million bytes
 
 
-def test_bands_and_contrast_cover_everything_once():
+def test_blocks_cover_everything_once():
     field = tiny.field()
     lattice = Lattice((3, 7, 11), (0.3, 0.2, 0.1), (0, 1, 1), rotation("z", 20))
-    seen = np.zeros(lattice.shape, int)
-    for block, values in sample(field, lattice, "contrast").bands():
-        seen[block] += 1
-        assert values.size <= 70
-        assert np.array_equal(values, contrast_on(field, lattice, block))
-    assert (seen == 1).all()
+    samples = sample(field, lattice, "contrast")
+    for blocks in (samples.bands(), samples.slabs()):
+        seen = np.zeros(lattice.shape, int)
+        for block, values in blocks:
+            seen[block] += 1
+            assert values.size <= 70
+            assert np.array_equal(values, contrast_on(field, lattice, block))
+        assert (seen == 1).all()

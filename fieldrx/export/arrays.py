@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from functools import partial
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -13,8 +14,17 @@ from fieldrx.io import atomic_path
 
 def write_npy(path, samples) -> None:
     """Write a NumPy array (z, y, x) of complex64 or float32."""
+    _, ny, nx = samples.shape
+    kind = np.dtype(_kind(samples))
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        _npy(file, samples)
+        _npy_header(file, samples)
+        start = file.tell()
+
+        def place(z, y):
+            return start + kind.itemsize * nx * (z * ny + y)
+
+        for block, values in samples.slabs():
+            _scatter(file, block, values.astype(kind), place)
 
 
 def write_volume_npz(path, samples, medium_index) -> None:
@@ -35,7 +45,9 @@ def write_volume_npz(path, samples, medium_index) -> None:
     }
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         with archive.open("contrast.npy", "w", force_zip64=True) as file:
-            _npy(file, samples)
+            _npy_header(file, samples)
+            for _, values in samples.bands():  # a zip archive is written from front to back
+                file.write(values.astype(_kind(samples)).tobytes())
         for name, value in others.items():
             with archive.open(f"{name}.npy", "w") as file:
                 np.lib.format.write_array(file, value, allow_pickle=False)
@@ -80,20 +92,26 @@ def fill(file, samples, place) -> None:
 
     Rows of a layer must lie one after the other.
     """
-    for block, values in samples.bands():
+    for block, values in samples.slabs():
         for channel, part in enumerate(samples.parts(values)):
-            for z, layer in enumerate(part, block[0].start):
-                file.seek(place(channel, z, block[1].start))
-                file.write(layer.astype("<f4").tobytes())
+            _scatter(file, block, part.astype("<f4"), partial(place, channel))
 
 
-def _npy(file, samples):
-    """One array in NumPy's format, version 1.0."""
-    kind = "<c8" if samples.dtype.kind == "c" else "<f4"
-    header = {"descr": kind, "fortran_order": False, "shape": samples.shape}
+def _scatter(file, block, values, place):
+    """Write every layer of a block at ``place(z, y)`` of its first row."""
+    for z, layer in enumerate(values, block[0].start):
+        file.seek(place(z, block[1].start))
+        file.write(layer.tobytes())
+
+
+def _kind(samples):
+    return "<c8" if samples.dtype.kind == "c" else "<f4"
+
+
+def _npy_header(file, samples):
+    """NumPy's format, version 1.0."""
+    header = {"descr": _kind(samples), "fortran_order": False, "shape": samples.shape}
     np.lib.format.write_array_header_1_0(file, header)
-    for _, values in samples.bands():
-        file.write(values.astype(kind).tobytes())
 
 
 def _words(numbers):
