@@ -31,7 +31,7 @@ def stills(field, out):
 
 def films(field, out):
     """The cell turning, and a flight into it."""
-    render(field, out / "spin.gif", 0.085, region=tight(field), kind="spin", frames=24, fps=8)
+    render(field, out / "spin.gif", 0.085, region=tight(field), kind="spin", frames=32, fps=10)
     render(field, out / "zoom.gif", 0.085, kind="zoom", frames=16, fps=5, through=brightest(field))
 
 
