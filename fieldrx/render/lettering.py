@@ -79,7 +79,7 @@ def text_mask(text, size) -> np.ndarray:
 
     Returns
     -------
-    float array, shape (about 1.6 size, width), from 0 to 1
+    float array, shape (about 1.75 size, width), from 0 to 1
         The figures' feet stand at 1.25 size from the top.
     """
     unit, place, letters = size / 7, 0.0, []
@@ -90,7 +90,7 @@ def text_mask(text, size) -> np.ndarray:
         segments, width = _glyph(letter)
         letters.append(segments + (place, 0, place, 0))
         place += width + _GAP
-    height = round(1.6 * size)
+    height = int(np.ceil(1.75 * size))
     canvas = np.zeros((height, int(np.ceil((place + 0.5) * unit)) + 2))
     for segments in letters:
         xs = segments[:, ::2] * unit + 1 + 0.5 * _PEN * unit

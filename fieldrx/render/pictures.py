@@ -200,7 +200,7 @@ def framed(picture, pixel_um, scale) -> np.ndarray:
     height, width = picture.shape[:2]
     size = min(max(width / 45, 9), 14)  # of figures, in pixels
     inner = max(width, _NARROWEST)
-    foot = round(5.2 * size)
+    foot = round(5.5 * size)
     canvas = np.full((_MARGIN + height + _MARGIN + foot, inner + 2 * _MARGIN, 3), 255, np.uint8)
     left = _MARGIN + (inner - width) // 2
     canvas[_MARGIN : _MARGIN + height, left : left + width] = picture
