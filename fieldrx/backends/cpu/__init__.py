@@ -11,10 +11,10 @@ from fieldrx.backends.cpu.field import (
     grid_backward,
     grid_forward,
 )
+from fieldrx.backends.cpu.interpolation import resample
 from fieldrx.backends.cpu.loss import squared_error
 from fieldrx.backends.cpu.multislice import Bpm, Mlb, Ssnp
 from fieldrx.backends.cpu.priors import negativity, total_variation
-from fieldrx.backends.cpu.interpolation import resample
 from fieldrx.backends.plain import Refocus
 
 __all__ = [
