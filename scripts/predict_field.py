@@ -12,7 +12,7 @@ from fieldrx.field.encodings import Hash, Positional
 from fieldrx.field.network import Network
 
 H100 = load.Limits(132, 227 * 1024, 228 * 1024)
-# Per second: operations by precision; bytes of global memory, of the L2 cache (a guess), and of shared memory,
+# Per second: operations by precision; bytes of global memory, of the L2 cache (a guess), of shared memory,
 # at 128 bytes a clock of 1.7 GHz on each multiprocessor.
 OPERATIONS = {layout.HALF: 800e12, layout.SINGLE: 50e12}
 GLOBAL, CACHE, SHARED = 3e12, 5.5e12, 132 * 128 * 1.7e9
@@ -71,7 +71,7 @@ def backward(encoding, network, precision):
         counts.append(gradient(plan.item, rows, columns, group))
         if plan.wide:  # X and D are read once for each 128 rows
             moved += plan.item * (-(-rows // 128) * columns + (0 if of_features else rows))
-    if plan.wide:  # written by network_backward, which reads what derivatives follow from
+    if plan.wide:  # written by network_backward, which reads again what derivatives follow from
         moved += layout.workspace_row(plan) + plan.item * network.depth * width
     flops, shared = map(sum, zip(*counts, strict=True))
     return flops, shared, cache, moved
@@ -83,10 +83,8 @@ def lookups(encoding):
 
 
 def main():
-    print(f"{POINTS} points                    per point: operations and bytes             predicted us")
-    print(
-        f"{'field':22} {'':8} {'':8} {'kFLOP':>7} {'shared':>7} {'cache':>7} {'global':>7} {'us':>7}  bound by"
-    )
+    print(f"per point: operations, and bytes of three memories; microseconds for {POINTS} points")
+    print(f"{'field':40} {'kFLOP':>7} {'shared':>7} {'cache':>7} {'global':>7} {'us':>7}  bound by")
     for name, (encoding, network) in FIELDS.items():
         for precision in (layout.HALF, layout.SINGLE):
             for kind in (forward, backward):

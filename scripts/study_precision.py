@@ -2,8 +2,8 @@
 
     python scripts/study_precision.py [--seeds N] [--steps N] [--emulate]
 
-Fits simulated images of a few beads on the CPU, in float32, and on the GPU, where the network's products
-are of halves, from the same seeds.  Prints the held-out error of every fit, the spread over seeds, and how far
+Fits simulated images of a few beads on the CPU, in float32, and on the GPU, where the network's products are
+of halves, from the same seeds.  Prints the held-out error of every fit, the spread over seeds, and how far
 the two precisions are apart.  Without a GPU, --emulate runs its kernels on the CPU, some seconds a step.
 """
 
