@@ -75,7 +75,7 @@ def test_cpu_and_gpu_give_the_same_gradient(gpu, kind):
     [(-3.3, "c16", 1e-12), (-3.3, "c8", 3e-6), (800.0, "c16", 1e-11), (800.0, "c8", 3e-6)],
 )
 def test_operators_on_odd_shapes(gpu, z_first, dtype, tolerance):
-    """Any heights, slices and frequencies: both kernels alone against those of the CPU, in double precision."""
+    """Any heights, slices and frequencies: both kernels alone against the CPU in double precision."""
     import cupy
 
     rng, shape = np.random.default_rng(4), (33, 7, 13)
