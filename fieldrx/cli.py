@@ -174,6 +174,14 @@ class _Turn(click.ParamType):
             raise InputError(f'--turn "{value}" is not AXIS:DEGREES such as y:30 or 1,1,0:45') from None
 
 
+def _check_device(ctx, param, value):
+    from fieldrx.backends import get
+
+    if value == "cuda":
+        get(value)  # says what is missing before any file is read
+    return value
+
+
 _file = click.Path(path_type=Path)
 _quiet = click.option("--quiet", "-q", is_flag=True, help="Print results and errors only.")
 _device = click.option(
@@ -181,6 +189,7 @@ _device = click.option(
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
+    callback=_check_device,
     help="Where to compute: auto takes a GPU where there is one.",
 )
 _spacing = click.option(
@@ -303,7 +312,7 @@ def reconstruct(
     Ctrl-C stops at the next step and saves the best field; --resume goes on from there.
     """
     from fieldrx.acquisition import read_acquisition
-    from fieldrx.backends import describe_device, get
+    from fieldrx.backends import describe_device
     from fieldrx.fit import Fit
     from fieldrx.io import in_file
     from fieldrx.models import MODELS
@@ -312,7 +321,6 @@ def reconstruct(
         raise InputError(f'there is no model "{model}"; expected auto or one of {", ".join(MODELS)}')
     if steps and budget:
         raise InputError("give --steps or --budget, not both")
-    backend = get(device)
     _writable(output, acquisition)
     if output.suffix.lower() != ".npz":
         raise InputError(f"{output}: a field is saved as .npz; choose a name with that ending")
@@ -341,7 +349,7 @@ def reconstruct(
             device=device,
         )
         if not quiet:
-            click.echo(f"device: {describe_device(backend)}", err=True)
+            click.echo(f"device: {describe_device(fit.backend)}", err=True)
             for note in (*notes, *fit.notes):
                 click.echo(f"note: {note}", err=True)
         told = len(fit.notes)

@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass, field, fields
 import numpy as np
 
 from fieldrx._version import __version__
-from fieldrx.backends import get, module_of, to_host
+from fieldrx.backends import describe_device, get, module_of, to_host
 from fieldrx.errors import InputError
 from fieldrx.field import Network, NeuralField
 from fieldrx.field.choices import default_encoding, make_preset
@@ -357,6 +357,7 @@ class Fit:
         provenance = {
             "fieldrx": __version__,
             "numpy": np.__version__,
+            "device": describe_device(self.backend),
             "name": acq.name,
             "microscope": acq.microscope.to_dict(),
             "grid": grid.to_dict(),

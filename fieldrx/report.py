@@ -20,6 +20,8 @@ from fieldrx.io import check_file, load_npz, read_volume
 from fieldrx.optics import sampling_notes
 from fieldrx.resources import memory_need, physical_memory
 
+_OTHER_NAMES = {"cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x")}  # of distributions
+
 
 def describe(path) -> list[tuple[str, str]]:
     """Pairs (name, text) that say what a field, volume, acquisition or checkpoint holds.
@@ -152,7 +154,7 @@ def examine(n_images, shape) -> list[tuple[str, str, bool]]:
 
 
 def _kernels(backend, name):
-    """Compile (or load) the kernels of a field on a device, and compare their values with the CPU's at points."""
+    """Compile (or load) the kernels of a field on a device, and compare its grid with the CPU's points."""
     begun = time.perf_counter()
     encoding = Hash.geometric((2, 2, 2), (4, 6, 5), levels=2, log2_table_size=8)
     network = Network(encoding.n_features, width=16, depth=1)
@@ -171,10 +173,12 @@ def _kernels(backend, name):
 
 
 def _version(package, required):
-    try:
-        return version(package), True
-    except PackageNotFoundError:
-        return ("missing" if required else "not installed (optional)"), not required
+    for name in (package, *_OTHER_NAMES.get(package, ())):
+        try:
+            return version(name), True
+        except PackageNotFoundError:
+            continue
+    return ("missing" if required else "not installed (optional)"), not required
 
 
 def _size(path):

@@ -143,8 +143,8 @@ __device__ __forceinline__ void activate(float (&c)[M_TILES][WIDTH / 8][4], numb
 __device__ __forceinline__ void fill_features(const Points& points, const Encoding& encoding, int first, number* f) {
     encode_rows(points, encoding, first, ROWS_OF_WARP, LANE, 32,
                 [=](int row, int feature, float v) { f[row * LD_FEATURES + feature] = to_number(v); });
-    const int more = FEATURES - N_FEATURES;
-    for (int i = LANE; i < ROWS_OF_WARP * more; i += 32) f[i / more * LD_FEATURES + N_FEATURES + i % more] = to_number(0.0f);
+    for (int i = LANE; i < ROWS_OF_WARP * (FEATURES - N_FEATURES); i += 32)
+        f[i % ROWS_OF_WARP * LD_FEATURES + N_FEATURES + i / ROWS_OF_WARP] = to_number(0.0f);
     __syncwarp();
 }
 

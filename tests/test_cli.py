@@ -519,6 +519,22 @@ def test_wrong_usage(args, words):
     assert "--help)" in line
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["reconstruct", "acq.npz", "--depth", DEPTH, "-o", "out.npz"],
+        ["evaluate", "field.npz", "acq.npz"],
+        ["render", "field.npz", "out.npy"],
+        ["simulate", "truth.npz", "acq.npz", "-o", "out.npz"],
+    ],
+)
+def test_a_gpu_that_is_not_there_is_refused(folder, args, monkeypatch):
+    monkeypatch.chdir(folder)
+    line = refused(*args, "--device", "cuda")
+    assert "--device cuda: CuPy" in line
+    assert line.endswith("use --device cpu\n")
+
+
 def test_inputs_are_never_replaced(folder):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     acq, truth, field = (folder / f"{name}.npz" for name in ("acq", "truth", "field"))

@@ -128,20 +128,20 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
-def test_commands_use_the_gpu_and_say_so(gpu, tmp_path, monkeypatch):
+def test_commands_use_the_gpu_and_say_so(gpu, tmp_path):
     acq = tiny.acquisition()
     acq.save(tmp_path / "acq.npz")
     write_volume(tmp_path / "volume.npz", tiny.phantom())
     for device, word in (("auto", "cuda, Emulated GPU"), ("cuda", "cuda, Emulated GPU"), ("cpu", "cpu,")):
         out = tmp_path / f"{device}.npz"
-        options = ("--depth", "-1:1:0.5", "-o", out, "--steps", 1, "--model", "born", "--device", device)
+        options = ("--depth", "-1:1:0.5", "-o", out, "--steps", 1, "--model", "bpm", "--device", device)
         gpu.launches.clear()
         result = run("reconstruct", tmp_path / "acq.npz", *options)
         assert result.exit_code == 0, result.output
         assert f"device: {word}" in result.output
         assert ("network_backward" in gpu.launches) == (device != "cpu")
     for command, kernel in (
-        (("evaluate", tmp_path / "cpu.npz", tmp_path / "acq.npz"), "born_forward"),
+        (("evaluate", tmp_path / "cpu.npz", tmp_path / "acq.npz"), "bpm_screen"),
         (("render", tmp_path / "cpu.npz", tmp_path / "out.npy"), "network_forward"),
         (
             ("simulate", tmp_path / "volume.npz", tmp_path / "acq.npz", "-o", tmp_path / "new.npz"),

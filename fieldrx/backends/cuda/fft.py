@@ -29,7 +29,7 @@ class Plan:
 
 
 def plan(shape) -> Plan:
-    """The plan for waves of a shape (n, ny, nx), made once per device."""
+    """The plan for waves of a shape (n, ny, nx), made once per device; for one stream at a time."""
     return _plan(tuple(shape), cupy.cuda.Device().id)
 
 

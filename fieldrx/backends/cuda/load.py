@@ -18,6 +18,7 @@ from fieldrx.errors import InputError
 _INCLUDE = re.compile(r'^#include "([\w.]+)"[^\n]*$', re.MULTILINE)
 _STANDARD = "-std=c++17"
 _PLAIN_SHARED = 48 * 1024  # bytes of dynamic shared memory that a kernel may use without asking
+_LEAST_CAPABILITY = 80  # asynchronous copies, products of 16 x 16 halves
 # Of a multiprocessor, for compute capability 8.0 and 9.0: registers, threads, and the bytes of shared memory
 # that every block takes beside its own.
 _REGISTERS, _THREADS, _RESERVED_SHARED = 65536, 2048, 1024
@@ -31,6 +32,9 @@ def missing() -> str:
 
     if not cupy.cuda.is_available():  # importable without a driver; asking for a device would raise
         return "CuPy finds no GPU or driver"
+    capability = cupy.cuda.Device().compute_capability
+    if int(capability) < _LEAST_CAPABILITY:
+        return f"the GPU has compute capability {capability[:-1]}.{capability[-1]}; 8.0 or more is needed"
     return ""
 
 
