@@ -10,6 +10,7 @@ from fieldrx.io import Volume, read_volume, write_volume
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.priors import Priors
 from fieldrx.simulation import cell_phantom, simulate
+from fieldrx.viewer import write_viewer
 
 __all__ = [
     "Acquisition",
@@ -30,5 +31,6 @@ __all__ = [
     "read_volume",
     "reconstruct",
     "simulate",
+    "write_viewer",
     "write_volume",
 ]

@@ -247,6 +247,17 @@ class Acquisition:
             "optics": {**self.microscope.to_dict(), "light": _checksum(light.sources_na, light.pattern)},
         }
 
+    def show(self, images=None):
+        """A matplotlib figure of images and of the directions of light; see ``fieldrx.plot``."""
+        from fieldrx.plot import show_acquisition
+
+        return show_acquisition(self, images)
+
+    def _repr_html_(self):
+        from fieldrx.plot import acquisition_html
+
+        return acquisition_html(self)
+
     def save(self, path) -> None:
         """Write an acquisition .npz that reads back as the same acquisition.
 

@@ -149,6 +149,31 @@ class _Numbers(click.ParamType):
         return numbers
 
 
+class _Axis(click.ParamType):
+    """z, y, x or a vector."""
+
+    name = "AXIS"
+
+    def convert(self, value, param, ctx):
+        if value in ("z", "y", "x"):
+            return value
+        numbers = _Numbers((3,), "z, y, x or a vector DZ,DY,DX")
+        return tuple(numbers.convert(value, param, ctx))
+
+
+class _Turn(click.ParamType):
+    """An axis and an angle."""
+
+    name = "AXIS:DEGREES"
+
+    def convert(self, value, param, ctx):
+        axis, _, degrees = str(value).rpartition(":")
+        try:
+            return _Axis().convert(axis, param, ctx), float(degrees)
+        except ValueError:  # InputError is one
+            raise InputError(f'--turn "{value}" is not AXIS:DEGREES such as y:30 or 1,1,0:45') from None
+
+
 def _check_device(ctx, param, value):
     from fieldrx.backends import get
 
@@ -376,22 +401,138 @@ def evaluate(field, acquisition, truth, model, device):
 @main.command()
 @click.argument("field", metavar="FIELD", type=_file)
 @click.argument("output", metavar="OUT", type=_file)
+@click.option(
+    "--quantity",
+    metavar="NAME",
+    default=None,
+    help="n, contrast, absorption, permittivity, phase (rad/um) or dry-mass (pg/um^3). Default: n.",
+)
+@click.option(
+    "--increment",
+    type=float,
+    default=None,
+    help="For dry-mass: refractive increment in ml/g. Default: 0.19, the mean of proteins.",
+)
 @_spacing
 @_region
+@click.option(
+    "--plane",
+    type=_Numbers((3,), "Z,Y,X in um"),
+    default=None,
+    help="One plane, through this point Z,Y,X; the xy-plane unless --down and --right turn it.",
+)
+@click.option("--down", type=_Axis(), default=None, help="Direction of the plane's columns. Default: y.")
+@click.option("--right", type=_Axis(), default=None, help="Direction of the plane's rows. Default: x.")
+@click.option(
+    "--turn",
+    type=_Turn(),
+    multiple=True,
+    help="A view: turn the sample about z, y, x or a vector by degrees, as y:30; several, one after the "
+    "other.",
+)
+@click.option(
+    "--projection",
+    metavar="NAME",
+    default=None,
+    help="A view: max, mean, path (integral along the line of sight) or surface. Default: max.",
+)
+@click.option("--level", type=float, default=None, help="Of the surface. Default: between sample and medium.")
+@click.option(
+    "--light",
+    type=_Numbers((2,), "NA_Y,NA_X"),
+    multiple=True,
+    help="Microscope images: predict one for this direction NA_Y,NA_X; several give several.",
+)
+@click.option("--movie", metavar="NAME", default=None, help="For .gif and .mp4: spin, sweep or zoom.")
+@click.option("--axis", type=_Axis(), default=None, help="What the film spin turns about. Default: y.")
+@click.option("--frames", type=click.IntRange(min=2), default=None, help="Of the film. Default: 48.")
+@click.option("--fps", type=float, default=None, help="Frames per second. Default: 12.")
+@click.option("--limits", type=_Numbers((2,), "LOW,HIGH"), default=None, help="Ends of the colour scale.")
 @_device
-def render(field, output, spacing, region, device):
-    """Write the field as OUT: .npy, .tif or .npz volumes, .png pictures."""
+@_quiet
+def render(
+    field, output, quantity, increment, spacing, region, plane, down, right, turn, projection, level,
+    light, movie, axis, frames, fps, limits, device, quiet,
+):  # fmt: skip
+    """Write the field as OUT, straight from the network, block by block: any size fits in memory.
+
+    \b
+    .npy .npz             arrays (.npz: the contrast with its grid, for simulate)
+    .tif .ome.tif         stacks for Fiji and napari, with scale and units
+    .ome.zarr .vti        pyramids for big volumes; ParaView
+    .png .gif .mp4        pictures and films with scale bar and colour bar
+
+    \b
+    fieldrx render cell.npz cell.png                           # the three central planes
+    fieldrx render cell.npz cell.ome.tif --spacing 0.1         # a volume
+    fieldrx render cell.npz part.ome.zarr --region=-2:2,4:9,4:9 --spacing 0.02
+    fieldrx render cell.npz plane.png --plane 0,9,9 --down 1,1,0
+    fieldrx render cell.npz mass.tif --projection path --quantity dry-mass
+    fieldrx render cell.npz cell.png --projection surface --turn x:20 --turn y:30
+    fieldrx render cell.npz cell.gif --movie spin --projection surface
+    fieldrx render cell.npz images.tif --light 0,0 --light 0.3,0.1
+
+    The region must lie in the domain of the field (see fieldrx info FIELD); a plane shows the medium outside.
+    """
     from fieldrx.field import load_field
+    from fieldrx.render import make_quantity, render_images, turned
     from fieldrx.render import render as render_field
 
     loaded = load_field(field).to(device)
     _writable(output, field)
-    if spacing is not None:
-        spacing = spacing[0] if len(spacing) == 1 else spacing
-    if region is not None:
-        region = _inside(np.reshape(region, (3, 2)), loaded)
-    render_field(loaded, output, spacing=spacing, region=region)
+    if (down or right) and plane is None:
+        raise InputError("--down and --right belong to --plane Z,Y,X")
+    if increment is not None:
+        if quantity != "dry-mass":
+            raise InputError("--increment belongs to --quantity dry-mass")
+        quantity = make_quantity(quantity, loaded, increment=increment)
+    films = {"kind": movie, "frames": frames, "fps": fps, "rotation_axis": axis}
+    films = {name: value for name, value in films.items() if value is not None}
+    options = {
+        "quantity": quantity,
+        "spacing": spacing[0] if spacing and len(spacing) == 1 else spacing,
+        "region": None if region is None else np.reshape(region, (3, 2)),
+        "plane": None if plane is None else (plane, down, right),
+        "rotation": turned(turn) if turn else None,
+        "projection": projection,
+        "level": level,
+        "limits": limits,
+    }
+    if movie == "zoom" and plane is not None:
+        films["through"], options["plane"] = plane, None
+    with _reporting(quiet) as reporter:
+        if light:
+            given = [name for name, value in (options | films).items() if value is not None]
+            if given:
+                raise InputError(f"--light predicts images as the microscope takes them, without {given[0]}")
+            told = _counted(reporter, "images")
+            render_images(loaded, output, np.array(light), callback=told, device=device)
+        else:
+            what = "frames" if output.suffix.lower() in (".gif", ".mp4") else "Mpoints"
+            render_field(loaded, output, **options, callback=_counted(reporter, what), **films)
     click.echo(str(output))
+
+
+@main.command()
+@click.argument("field", metavar="FIELD", type=_file)
+@click.option("-o", "--output", metavar="PAGE.html", type=_file, required=True, help="The page to write.")
+@click.option("--title", default=None, help="Of the page. Default: the name of FIELD.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "half", "single"]),
+    default="auto",
+    show_default=True,
+    help="Of a hash grid's table in the page: 2 or 4 bytes a number. auto: half above a million numbers.",
+)
+def view(field, output, title, precision):
+    """Write the field as one web page that shows it: planes, 3D, any zoom; opens without a network."""
+    from fieldrx.field import load_field
+    from fieldrx.viewer import write_viewer
+
+    loaded = load_field(field)
+    _writable(output, field)
+    write_viewer(loaded, output, field.stem if title is None else title, precision)
+    click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, open it in a browser")
 
 
 @main.command()
@@ -499,18 +640,18 @@ def _writable(path, *inputs):
     folder = path.parent
     if not folder.is_dir():
         raise InputError(f"{path}: there is no folder {folder}; make it first")
-    if path.is_dir():
+    if path.is_dir() and path.suffix.lower() != ".zarr":
         raise InputError(f"{path} is a folder; give the name of a file")
     if not os.access(folder, os.W_OK):
         raise InputError(f"{path}: the folder {folder} cannot be written to")
 
 
-def _inside(region, field):
-    low, high = field.bounds_um.T
-    if (region[:, 0] < low - 1e-9).any() or (region[:, 1] > high + 1e-9).any():
-        domain = ",".join(f"{a:.6g}:{b:.6g}" for a, b in field.bounds_um)
-        raise InputError(f"--region {region.tolist()} reaches outside the field's domain {domain} um")
-    return region
+def _counted(reporter, what):
+    """A callback (done, of how many) that tells a reporter; points are counted in millions."""
+    from fieldrx.fit import Progress
+
+    unit = 1e6 if what == "Mpoints" else 1
+    return lambda done, total: reporter(Progress(what, done / unit, total / unit))
 
 
 def _read_points(path):

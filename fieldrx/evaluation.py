@@ -39,20 +39,9 @@ def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
     """
     if acquisition.images is None:
         raise InputError("the acquisition has no images to compare with")
-    if abs(acquisition.microscope.medium_index - field.medium_index) > 1e-6:
-        raise InputError(
-            f"the field lies in a medium of index {field.medium_index:g}, the acquisition's is "
-            f"{acquisition.microscope.medium_index:g}: this field belongs to another acquisition"
-        )
-    name = model or field.provenance.get("model")
-    if name is None:
-        raise InputError("the field does not say with which model it was fitted; give one, --model")
-    depth = (*field.region_um[0], field.spacing_um[0])
-    grid = grid_for(name, acquisition.image_shape, acquisition.microscope, depth)
-    forward = make_model(
-        name, grid, acquisition.microscope, acquisition.illumination, acquisition.image_shape
+    name, forward, contrast = model_of(
+        field, acquisition.microscope, acquisition.illumination, acquisition.image_shape, model, device
     )
-    contrast = field.on_axes(*map(get(device).asarray, grid.axes))
     usable = np.flatnonzero(acquisition.usable)
     if not len(usable):
         raise InputError("no image can be compared: every one is masked or dark field")
@@ -86,6 +75,39 @@ def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
     if truth is not None:
         result["index_nrmse"] = index_error(field.on_axes(*truth.grid.axes), truth.contrast)
     return result
+
+
+def model_of(field, microscope, illumination, image_shape, name=None, device="auto"):
+    """A field's image formation: the model's name, the model, and the contrast on its grid.
+
+    Parameters
+    ----------
+    field : NeuralField
+    microscope : Microscope
+    illumination : Illumination
+    image_shape : (int, int)
+    name : str, optional
+        In ``fieldrx.models.MODELS``; the one the field was fitted with when not given.
+    device : str
+        "cpu", "cuda" or "auto": where the contrast is.
+
+    Raises
+    ------
+    InputError
+        If the media differ, or no model is known.
+    """
+    if abs(microscope.medium_index - field.medium_index) > 1e-6:
+        raise InputError(
+            f"the field lies in a medium of index {field.medium_index:g}, the acquisition's is "
+            f"{microscope.medium_index:g}: this field belongs to another acquisition"
+        )
+    name = name or field.provenance.get("model")
+    if name is None:
+        raise InputError("the field does not say with which model it was fitted; give one, --model")
+    depth = (*field.region_um[0], field.spacing_um[0])
+    grid = grid_for(name, image_shape, microscope, depth)
+    contrast = field.on_axes(*map(get(device).asarray, grid.axes))
+    return name, make_model(name, grid, microscope, illumination, image_shape), contrast
 
 
 def held_out(field, acquisition) -> np.ndarray:

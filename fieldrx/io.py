@@ -41,7 +41,6 @@ from fieldrx.optics import Grid
 _INSIDE = re.compile(r"(?P<file>.+\.(?:h5|hdf5|mat))(?::(?P<name>.*))?", re.IGNORECASE)
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _BROKEN_TIFF = re.compile("offset|corrupt|truncat|reshape|missing|failed", re.IGNORECASE)
-_IMAGEJ_LIMIT = 2**32 - 2**25  # bytes; beyond it ImageJ's own layout has no room for offsets
 
 
 # ---------------------------------------------------------------------------------------------
@@ -116,6 +115,8 @@ def atomic_path(path):
     ------
     InputError
         If `path` is a folder or a device, or its folder is missing or may not be written.
+    OSError
+        Of the system, a full disk for instance, with the name of the file.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():
@@ -132,8 +133,15 @@ def atomic_path(path):
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
+    except OSError as error:
+        raise named(error, path) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def named(error: OSError, path) -> OSError:
+    """What the system said about a file that was being written, with its final name."""
+    return OSError(error.errno, error.strerror or one_line(error), str(path))
 
 
 def save_npz(path, *, compressed=False, **arrays) -> None:
@@ -465,61 +473,6 @@ def _drop_single_axes(array) -> np.ndarray:
     return array.squeeze(lead)
 
 
-def write_tiff(path, array, spacing_um, origin_um=(0.0, 0.0, 0.0)) -> None:
-    """Write a volume or a plane as float32 TIFF that Fiji opens with its scale in um.
-
-    A name that ends in .ome.tif gives OME-TIFF, as does an array too large for ImageJ's layout
-    (4 GiB); any other name an ImageJ stack.
-
-    Parameters
-    ----------
-    path : path-like
-    array : ndarray, shape (z, y, x) or (y, x)
-        Real, or complex: written as two channels, real and imaginary part.
-    spacing_um : (float, float, float) or (float, float)
-        Distance of neighbours along the array's axes [um].
-    origin_um : (float, float, float)
-        Centre of voxel (0, 0, 0) as (z, y, x) [um]; only OME-TIFF keeps it.
-    """
-    array, spacing = np.asarray(array), tuple(float(d) for d in spacing_um)
-    if array.ndim not in (2, 3) or len(spacing) != array.ndim:
-        raise ValueError(f"array of shape {array.shape} with spacing {spacing}; expected 2 or 3 axes each")
-    if array.ndim == 2:
-        array, spacing = array[None], (1.0, *spacing)
-    data = _channels(array)
-    if str(path).lower().endswith((".ome.tif", ".ome.tiff")) or data.nbytes > _IMAGEJ_LIMIT:
-        layout = {"ome": True, "metadata": _ome_metadata(data.shape, spacing, origin_um)}
-    else:
-        layout = {"imagej": True, "metadata": {"axes": "ZCYX", "spacing": spacing[0], "unit": "um"}}
-    with atomic_path(path) as temporary:
-        tifffile.imwrite(
-            temporary, data, photometric="minisblack", resolution=(1 / spacing[2], 1 / spacing[1]),
-            resolutionunit="NONE", **layout,
-        )  # fmt: skip
-
-
-def _channels(array) -> np.ndarray:
-    """(z, y, x) to float32 (z, channel, y, x): one channel, or real and imaginary part."""
-    if not np.iscomplexobj(array):
-        return array.astype(np.float32, copy=False)[:, None]
-    return np.stack([array.real.astype(np.float32), array.imag.astype(np.float32)], axis=1)
-
-
-def _ome_metadata(shape, spacing, origin_um) -> dict:
-    nz, channels = shape[:2]
-    z = origin_um[0] + spacing[0] * np.arange(nz)
-    metadata = {"axes": "ZCYX", "Plane": {}}
-    for name, size in zip("ZYX", spacing, strict=True):
-        metadata |= {f"PhysicalSize{name}": size, f"PhysicalSize{name}Unit": "µm"}
-    positions = {"Z": np.repeat(z, channels), "Y": [origin_um[1]], "X": [origin_um[2]]}
-    for name, values in positions.items():
-        metadata["Plane"][f"Position{name}"] = [float(v) for v in np.broadcast_to(values, nz * channels)]
-        metadata["Plane"][f"Position{name}Unit"] = ["µm"] * (nz * channels)
-    if channels == 2:
-        metadata["Channel"] = {"Name": ["real", "imaginary"]}
-    return metadata
-
-
 # ---------------------------------------------------------------------------------------------
 # HDF5 and MATLAB
 
@@ -747,6 +700,13 @@ def write_png(path, image, limits=None) -> None:
     limits : (float, float), optional
         Values shown black and white; by default the smallest and the largest finite one.
     """
+    data = png_bytes(image, limits)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        file.write(data)
+
+
+def png_bytes(image, limits=None) -> bytes:
+    """The contents of a PNG file; parameters as of :func:`write_png`."""
     image = np.asarray(image)
     if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or image.size == 0:
         raise ValueError(f"image has shape {image.shape}; expected (y, x) or (y, x, 3)")
@@ -758,12 +718,10 @@ def write_png(path, image, limits=None) -> None:
     rows[1:, 1:] -= pixels.reshape(ny, -1)[:-1]
     header = struct.pack(">IIBBBBB", nx, ny, 8, 2 if image.ndim == 3 else 0, 0, 0, 0)
     chunks = (b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 6)), (b"IEND", b"")
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n")
-        for name, data in chunks:
-            file.write(
-                struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-            )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
 
 
 def _to_uint8(image, limits) -> np.ndarray:

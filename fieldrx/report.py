@@ -134,7 +134,7 @@ def examine(n_images, shape) -> list[tuple[str, str, bool]]:
     rows = [("fieldrx", f"{__version__}, Python {platform.python_version()}, {platform.platform()}", True)]
     for package in ("numpy", "scipy", "numba", "click", "tifffile"):
         rows.append((package, *_version(package, True)))
-    for package in ("cupy", "h5py", "matplotlib"):
+    for package in ("cupy", "h5py", "zarr", "imageio-ffmpeg", "matplotlib"):
         rows.append((package, *_version(package, False)))
     import numba
 

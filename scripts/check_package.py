@@ -16,6 +16,12 @@ WANTED = [
     "fieldrx/backends/cpu/born.py",
     "fieldrx/field/network.py",
     "fieldrx/models/born.py",
+    "fieldrx/render/files.py",
+    "fieldrx/export/tiff.py",
+    "fieldrx/web/page.html",
+    "fieldrx/web/style.css",
+    "fieldrx/web/app.js",
+    "fieldrx/web/layer.glsl",
 ]
 
 SOURCES = ["LICENSE", "CHANGELOG.rst", "docs/demo.png", "tests/tiny.py", "tests/physics/sphere.py"]
@@ -36,6 +42,7 @@ def main():
         with tarfile.open(sdist) as archive:
             in_sdist = {name.split("/", 1)[-1] for name in archive.getnames()}
     missing = [name for name in WANTED + [f"fieldrx/kernels/{k}" for k in kernels] if name not in in_wheel]
+    missing += ["fieldrx/napari.yaml"] * ("fieldrx/napari.yaml" not in in_wheel)
     missing += [name for name in WANTED + [f"kernels/{k}" for k in kernels] + SOURCES if name not in in_sdist]
     print(f"wheel: {len(in_wheel)} files, sdist: {len(in_sdist)} files, missing: {missing or 'none'}")
     return 1 if missing else 0

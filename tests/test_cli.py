@@ -14,6 +14,7 @@ import tiny
 from click.testing import CliRunner
 
 import fieldrx
+import fieldrx.render
 from fieldrx import load_field, read_acquisition, read_volume, write_volume
 from fieldrx.cli import main
 
@@ -67,7 +68,7 @@ def folder(tmp_path_factory):
 
 def test_help_and_version():
     text = good("--help").output
-    commands = ("demo", "reconstruct", "evaluate", "render", "query", "simulate", "info", "doctor")
+    commands = ("demo", "reconstruct", "evaluate", "render", "view", "query", "simulate", "info", "doctor")
     places = [text.index(f"\n  {name} ") for name in commands]
     assert places == sorted(places)
     for name in commands:
@@ -158,6 +159,48 @@ def test_render(folder, tmp_path, ending):
     good("render", folder / "field.npz", out, "--spacing", 0.5)
     if ending == ".npy":
         assert np.load(out).shape == (5, 12, 10)
+
+
+def test_render_planes_views_films_and_images(folder, tmp_path):
+    field, path = load_field(folder / "field.npz"), folder / "field.npz"
+    good("render", path, tmp_path / "p.npy", "--plane", "0,2,2", "--down", "1,1,0", "--spacing", 0.3)
+    plane = fieldrx.render.plane_lattice(field, (0, 2, 2), (1, 1, 0), spacing=0.3)
+    assert np.abs(np.load(tmp_path / "p.npy") - field(plane.points())).max() < 1e-6
+    turns = ["--turn", "y:30", "--turn", "1,0,1:-20.5"]
+    look = ["--projection", "path", "--quantity", "dry-mass", "--spacing", 0.3]
+    good("render", path, tmp_path / "v.npy", *turns, *look)
+    turn = fieldrx.render.turned([("y", 30), ((1, 0, 1), -20.5)])
+    seen = fieldrx.render.view(field, turn, "path", "dry-mass", spacing=0.3)
+    assert np.array_equal(np.load(tmp_path / "v.npy")[0], seen.values)
+    good("render", path, tmp_path / "z.gif", "--movie", "zoom", "--plane", "0,2,2", "--frames", 3,
+         "--spacing", 0.2, "--fps", 5)  # fmt: skip
+    good("render", path, tmp_path / "s.gif", "--axis", "1,1,0", "--frames", 2, "--spacing", 0.5,
+         "--limits", "1.33,1.34")  # fmt: skip
+    good("render", path, tmp_path / "d.npy", "--quantity", "dry-mass", "--increment", 0.18, "--spacing", 0.5)
+    density = field.volume(0.5).contrast.real / 0.18
+    assert np.abs(np.load(tmp_path / "d.npy") - density).max() < 1e-6
+    good("render", path, tmp_path / "i.npz", "--light", "0.1,-0.2", "--light", "0,0.4")
+    images = read_acquisition(tmp_path / "i.npz")
+    assert images.illumination.sources_na.tolist() == [[0.1, -0.2], [0, 0.4]]
+    assert images.images.shape == (2, *tiny.SHAPE)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "d.npy",
+        "i.npz",
+        "p.npy",
+        "s.gif",
+        "v.npy",
+        "z.gif",
+    ]
+
+
+def test_render_replaces_an_ome_zarr_and_tells_progress(folder, tmp_path):
+    out = tmp_path / "a.ome.zarr"
+    for _ in range(2):
+        result = good("render", folder / "field.npz", out, "--spacing", 0.5)
+        assert result.stdout == f"{out}\n"
+        assert "Mpoints: " in result.stderr
+    assert not good("render", folder / "field.npz", out, "-q").stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["a.ome.zarr"]
 
 
 def test_query_adds_columns(folder):
@@ -409,6 +452,27 @@ def test_evaluate_of_another_medium(folder, tmp_path):
         ("r.npy", ["--spacing", "1,2"], "--spacing"),
         ("r.npy", ["--spacing", "small"], "--spacing"),
         ("r.npy", ["--spacing", "nan"], "--spacing"),
+        ("r.npy", ["--quantity", "mass"], "there is no quantity"),
+        ("r.npy", ["--increment", "0.18"], "belongs to --quantity dry-mass"),
+        ("r.npy", ["--quantity", "dry-mass", "--increment", "0"], "positive number in ml/g"),
+        ("r.npy", ["--plane", "0,2"], "--plane"),
+        ("r.npy", ["--plane", "50,2,2"], "misses the region"),
+        ("r.npy", ["--down", "1,0,0"], "belong to --plane"),
+        ("r.npy", ["--plane", "0,2,2", "--down", "x"], "parallel"),
+        ("r.npy", ["--plane", "0,2,2", "--down", "sideways"], '--down "sideways" is not'),
+        ("r.npy", ["--turn", "y30"], "is not AXIS:DEGREES"),
+        ("r.npy", ["--turn", "w:30"], "is not AXIS:DEGREES"),
+        ("r.npy", ["--turn", "0,0,0:30"], "there is no axis"),
+        ("r.npy", ["--turn", "x:30", "--plane", "0,2,2"], "not both"),
+        ("r.npy", ["--projection", "sum"], "there is no projection"),
+        ("r.npy", ["--projection", "path", "--quantity", "n"], "no integral"),
+        ("r.npy", ["--movie", "spin"], "belong to a film"),
+        ("r.gif", ["--movie", "dance"], "there is no film"),
+        ("r.gif", ["--frames", "1"], "--frames"),
+        ("r.gif", ["--turn", "x:3"], "a film takes no plane, turn or shape"),
+        ("r.npz", ["--light", "0,0", "--spacing", "1"], "--light predicts images"),
+        ("r.npz", ["--light", "0,0.9"], "dark field"),
+        ("r.gif", ["--light", "0,0"], "cannot write images"),
     ],
 )
 def test_render_mistakes(folder, tmp_path, name, options, words):

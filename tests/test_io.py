@@ -474,63 +474,7 @@ def test_load_hdf5_reads_datasets_and_attributes(tmp_path):
     assert arrays["notes"].tolist() == ["a", "b"]
 
 
-# --- TIFF out --------------------------------------------------------------------------------
-
 VOLUME = np.random.default_rng(2).normal(size=(4, 6, 9))
-SPACING = (0.5, 0.2, 0.1)
-
-
-def test_write_tiff_for_imagej(tmp_path):
-    path = tmp_path / "v.tif"
-    io.write_tiff(path, VOLUME, SPACING)
-    with tifffile.TiffFile(path) as tif:
-        assert tif.is_imagej
-        assert tif.imagej_metadata["spacing"] == 0.5
-        assert tif.imagej_metadata["unit"] == "um"
-        assert tif.series[0].axes == "ZYX"
-        across, of = tif.pages[0].tags["XResolution"].value
-        assert across / of == pytest.approx(10)
-        across, of = tif.pages[0].tags["YResolution"].value
-        assert across / of == pytest.approx(5)
-        read = tif.asarray()
-    assert read.dtype == np.float32
-    np.testing.assert_array_equal(read, VOLUME.astype(np.float32))
-
-
-@pytest.mark.parametrize("name", ["v.tif", "v.ome.tif"])
-def test_write_tiff_complex_as_two_channels(tmp_path, name):
-    io.write_tiff(tmp_path / name, VOLUME + 2j * VOLUME, SPACING)
-    with tifffile.TiffFile(tmp_path / name) as tif:
-        assert tif.series[0].axes == "ZCYX"
-        read = tif.asarray()
-    np.testing.assert_array_equal(read[:, 0], VOLUME.astype(np.float32))
-    np.testing.assert_array_equal(read[:, 1], (2 * VOLUME).astype(np.float32))
-
-
-def test_write_ome_tiff_keeps_spacing_and_origin(tmp_path):
-    io.write_tiff(tmp_path / "v.ome.tif", VOLUME, SPACING, origin_um=(-1, 2, 3))
-    with tifffile.TiffFile(tmp_path / "v.ome.tif") as tif:
-        text = tif.ome_metadata
-        assert tif.series[0].axes == "ZYX"
-    expected = [f'PhysicalSize{name}="{size}"' for name, size in zip("ZYX", SPACING, strict=True)]
-    expected += ['PhysicalSizeXUnit="µm"', 'PositionZ="-0.5"', 'PositionY="2.0"', 'PositionX="3.0"']
-    for words in expected:
-        assert words in text
-
-
-def test_write_tiff_plane_and_large_volume(tmp_path, monkeypatch):
-    io.write_tiff(tmp_path / "p.tif", VOLUME[0], SPACING[1:])
-    np.testing.assert_array_equal(tifffile.imread(tmp_path / "p.tif"), VOLUME[0].astype(np.float32))
-    monkeypatch.setattr(io, "_IMAGEJ_LIMIT", 100)
-    io.write_tiff(tmp_path / "v.tif", VOLUME, SPACING)
-    with tifffile.TiffFile(tmp_path / "v.tif") as tif:
-        assert tif.is_ome
-
-
-@pytest.mark.parametrize("array", [np.zeros(3), np.zeros((2, 2, 2, 2)), np.zeros((3, 3))])
-def test_write_tiff_refuses_shapes(tmp_path, array):
-    with pytest.raises(ValueError, match="expected 2 or 3 axes"):
-        io.write_tiff(tmp_path / "v.tif", array, SPACING)
 
 
 # --- volumes ---------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ _KEYS = (
     "provenance",
 )
 _BLOCK = 1 << 20  # points evaluated at once
+_MOST = 1 << 31  # voxels along one axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,9 +205,17 @@ class NeuralField:
         Raises
         ------
         InputError
-            If both spacing and shape are given, or the grid is empty.
+            If both spacing and shape are given, the grid is empty, or the memory too small for it.
         """
         grid = self.grid(spacing, shape, region)
+        if 2 * np.prod(grid.shape, dtype=float) * np.dtype(np.complex64).itemsize > (
+            physical_memory() or np.inf
+        ):
+            raise InputError(
+                f"spacing {list(grid.spacing_um)} um gives {' x '.join(map(str, grid.shape))} voxels, more "
+                "than this machine's memory: use a larger spacing or a smaller region, or write it to a "
+                "file, fieldrx.render.render"
+            )
         return Volume(self.on_axes(*grid.axes), grid.spacing_um, grid.origin_um, self.medium_index)
 
     def grid(self, spacing=None, shape=None, region=None) -> Grid:
@@ -229,12 +238,23 @@ class NeuralField:
         if not (np.isfinite(step).all() and step.min() > 0):
             raise InputError(f"spacing {step.tolist()} um must be positive")
         count = np.floor(length / step * (1 + 1e-9) + 1e-6) + 1
-        if 2 * np.prod(count) * np.dtype(np.complex64).itemsize > (physical_memory() or np.inf):
+        if count.max() >= _MOST:
             raise InputError(
-                f"spacing {step.tolist()} um gives {' x '.join(f'{n:.4g}' for n in count)} voxels, "
-                "more than this machine's memory: use a larger spacing or a smaller region"
+                f"spacing {step.tolist()} um gives {' x '.join(f'{n:.4g}' for n in count)} voxels: use a "
+                "larger spacing or a smaller region"
             )
         return Grid(tuple(count.astype(int)), tuple(step), tuple(first))
+
+    def show(self, quantity="n", region=None, spacing=None, limits=None):
+        """A matplotlib figure of the three central planes; see ``fieldrx.plot.show_field``."""
+        from fieldrx.plot import show_field
+
+        return show_field(self, quantity, region, spacing, limits)
+
+    def _repr_html_(self):
+        from fieldrx.plot import field_html
+
+        return field_html(self)
 
     def save(self, path) -> None:
         """Write the field file; an interruption leaves the old one."""

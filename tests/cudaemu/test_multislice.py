@@ -94,3 +94,16 @@ def test_cpu_and_gpu_give_the_same_gradient(gpu, kind):
     wave = one.forward(slices)
     assert close(other.forward(cupy.asarray(slices)).get(), wave, 5e-6)
     assert close(other.backward(cupy.asarray(d_wave))[0].get(), one.backward(d_wave)[0], 1e-4)
+
+
+@pytest.mark.parametrize("kind", MARCHES)
+def test_phases_of_long_ways_are_exact(gpu, kind):
+    """Hundreds of turns between slices: the axial frequency must be better than single precision."""
+    import cupy
+
+    arguments, slices, d_wave = problem((6, 9), 2, gaps=(300.0, 411.0))
+    reference = getattr(plain, kind)(*arguments)
+    wave, (d_slices, _) = reference.forward(slices), reference.backward(d_wave)
+    march = getattr(cuda, kind)(*arguments)
+    assert close(march.forward(cupy.asarray(slices.astype("c8"))).get(), wave, 1e-6)
+    assert close(march.backward(cupy.asarray(d_wave.astype("c8")))[0].get(), d_slices, 2e-6)

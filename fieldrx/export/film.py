@@ -1,0 +1,116 @@
+"""Moving pictures: GIF by itself, MP4 through imageio-ffmpeg."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from fieldrx.errors import InputError
+from fieldrx.io import atomic_path
+
+_CLEAR, _END, _FIRST, _MOST = 256, 257, 258, 4096  # codes of GIF's LZW for 8-bit pixels
+
+
+def write_gif(path, frames, palette, fps=12.0) -> None:
+    """Write an endless GIF (version 89a) frame by frame.
+
+    Parameters
+    ----------
+    path : path-like
+    frames : iterable of uint8 arrays, shape (y, x, 3)
+    palette : uint8 array, shape (256, 3)
+        Colours of the file; a pixel takes the nearest.
+    fps : float
+        Frames per second; GIF knows delays of whole hundredths of a second.
+    """
+    delay = max(round(100 / fps), 2)
+    nearest = cKDTree(palette.astype(float))
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        for number, frame in enumerate(frames):
+            height, width = frame.shape[:2]
+            if number == 0:
+                file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0xF7, 0, 0) + palette.tobytes())
+                file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
+            file.write(b"\x21\xf9\x04\x04" + struct.pack("<HBB", delay, 0, 0))
+            file.write(b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x08")
+            data = _lzw(_indices(frame, nearest).tobytes())
+            for first in range(0, len(data), 255):
+                part = data[first : first + 255]
+                file.write(bytes([len(part)]) + part)
+            file.write(b"\x00")
+        file.write(b"\x3b")
+
+
+def write_mp4(path, frames, fps=24.0) -> None:
+    """Write an H.264 film frame by frame; parameters as of :func:`write_gif`.
+
+    Raises
+    ------
+    InputError
+        If the package imageio-ffmpeg is missing.
+    """
+    try:
+        import imageio_ffmpeg
+    except ImportError:
+        raise InputError(
+            f"{path}: writing mp4 needs imageio-ffmpeg; pip install fieldrx[movie], or choose .gif"
+        ) from None
+    with atomic_path(path) as temporary:
+        writer = None
+        try:
+            for frame in frames:
+                frame = _even(frame)
+                if writer is None:
+                    writer = imageio_ffmpeg.write_frames(
+                        temporary, frame.shape[1::-1], fps=fps, codec="libx264", macro_block_size=2,
+                        output_params=["-crf", "18"],
+                    )  # fmt: skip
+                    writer.send(None)
+                writer.send(np.ascontiguousarray(frame))
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def _even(frame):
+    """A frame with an even number of rows and columns, as the codec wants: white ones are added."""
+    rows, columns = (n % 2 for n in frame.shape[:2])
+    return np.pad(frame, ((0, rows), (0, columns), (0, 0)), constant_values=255)
+
+
+def _indices(frame, nearest):
+    """Numbers of the nearest colours of a palette, uint8 (y, x)."""
+    packed = frame.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    colours, where = np.unique(packed, return_inverse=True)
+    rgb = (colours[:, None] >> np.array([16, 8, 0], np.uint32)) & 255
+    return nearest.query(rgb.astype(float))[1].astype(np.uint8)[where].reshape(packed.shape)
+
+
+def _lzw(pixels: bytes) -> bytes:
+    """GIF's variant of LZW: codes of 9 to 12 bits, lowest bits first."""
+    codes, widths = [_CLEAR], [9]
+    table, following, width = {}, _FIRST, 9
+    prefix = pixels[0]
+    for pixel in pixels[1:]:
+        key = prefix << 8 | pixel
+        if key in table:
+            prefix = table[key]
+            continue
+        codes.append(prefix)
+        widths.append(width)
+        if following < _MOST:
+            table[key] = following
+            width += following == 1 << width
+            following += 1
+        else:
+            codes.append(_CLEAR)
+            widths.append(width)
+            table, following, width = {}, _FIRST, 9
+        prefix = pixel
+    codes += [prefix, _END]
+    widths += [width, width + (following == 1 << width and width < 12)]
+    places = np.arange(12)
+    bits = np.array(codes)[:, None] >> places & 1
+    return np.packbits(bits.astype(bool)[places < np.array(widths)[:, None]], bitorder="little").tobytes()

@@ -1,0 +1,70 @@
+"""TIFF with its scale: ImageJ stacks, and OME-TIFF for what is larger or needs more words."""
+
+from __future__ import annotations
+
+import numpy as np
+import tifffile
+
+from fieldrx.export.arrays import fill
+from fieldrx.io import atomic_path
+
+IMAGEJ_LIMIT = 2**32 - 2**25  # bytes; beyond it ImageJ's own layout has no room for offsets
+
+
+def write_tiff(path, samples) -> None:
+    """Write samples as float32 TIFF that Fiji and napari open with its scale in um.
+
+    A name that ends in .ome.tif gives OME-TIFF, as does an array too large for ImageJ's layout (4 GiB), in
+    the BigTIFF form where it needs 64-bit offsets; any other name an ImageJ stack.  Complex samples have
+    two channels.
+
+    Parameters
+    ----------
+    path : path-like
+    samples : Samples
+        ImageJ keeps its spacing; OME-TIFF also its origin, unless it is turned, and the channels' names.
+    """
+    nz, ny, nx = samples.shape
+    shape = nz, len(samples.channels), ny, nx
+    spacing = samples.lattice.spacing_um
+    if str(path).lower().endswith((".ome.tif", ".ome.tiff")) or samples.nbytes > IMAGEJ_LIMIT:
+        layout = {"ome": True, "metadata": _ome(samples)}
+    else:
+        metadata = {"axes": "ZCYX", "spacing": spacing[0], "unit": "um", "Labels": _labels(samples)}
+        layout = {"imagej": True, "metadata": metadata}
+    with atomic_path(path) as temporary:
+        offset, _ = tifffile.imwrite(
+            temporary, shape=shape, dtype=np.float32, byteorder="<", photometric="minisblack",
+            resolution=(1 / spacing[2], 1 / spacing[1]), resolutionunit="NONE", returnoffset=True, **layout,
+        )  # fmt: skip
+        with open(temporary, "rb+") as file:
+            fill(file, samples, lambda channel, z, y: offset + 4 * nx * (y + ny * (channel + shape[1] * z)))
+
+
+def _labels(samples):
+    """One name per slice, as ImageJ shows it above the picture."""
+    nz, z = samples.shape[0], samples.lattice
+    names = samples.channels
+    if not z.straight or nz == 1:
+        return list(names) * nz
+    places = z.origin_um[0] + z.spacing_um[0] * np.arange(nz)
+    return [f"{name}, z = {place:.6g} um" for place in places for name in names]
+
+
+def _ome(samples) -> dict:
+    """What tifffile turns into OME-XML."""
+    lattice, channels = samples.lattice, len(samples.channels)
+    metadata = {"axes": "ZCYX", "Name": samples.label, "Channel": {"Name": list(samples.channels)}}
+    if samples.described:
+        metadata["Description"] = samples.described
+    for name, size in zip("ZYX", lattice.spacing_um, strict=True):
+        metadata |= {f"PhysicalSize{name}": size, f"PhysicalSize{name}Unit": "µm"}
+    if lattice.straight:
+        count = samples.shape[0] * channels
+        z = lattice.origin_um[0] + lattice.spacing_um[0] * np.arange(samples.shape[0])
+        positions = {"Z": np.repeat(z, channels), "Y": lattice.origin_um[1], "X": lattice.origin_um[2]}
+        metadata["Plane"] = {}
+        for name, values in positions.items():
+            metadata["Plane"][f"Position{name}"] = [float(v) for v in np.broadcast_to(values, count)]
+            metadata["Plane"][f"Position{name}Unit"] = ["µm"] * count
+    return metadata

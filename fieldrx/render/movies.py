@@ -1,0 +1,196 @@
+"""Films of a field: it spins, it is swept through, or one flies into it; every frame is computed anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fieldrx.errors import InputError
+from fieldrx.export import write_gif, write_mp4
+from fieldrx.io import nearest
+from fieldrx.render.lattice import region_of, rotation
+from fieldrx.render.pictures import Scale, framed, palette, picture_step, scale_of, shown
+from fieldrx.render.quantities import Quantity, make_quantity
+from fieldrx.render.views import surface_level, view
+
+MOVIES = ("spin", "zoom", "sweep")
+ENDINGS = (".gif", ".mp4")
+_PIXELS = 240  # longest side of a frame
+_ZOOM = 6  # how much finer the last pixel of a flight is than the first
+
+
+def render_movie(
+    field, path, kind="spin", *, frames=48, fps=12.0, spacing=None, region=None, quantity=None,
+    projection="max", rotation_axis="y", through=None, level=None, limits=None, callback=None,
+) -> Path:  # fmt: skip
+    """Write a film, .gif or .mp4.
+
+    =========  ==============================================================================
+    kind       what happens
+    =========  ==============================================================================
+    ``spin``   the sample turns once about an axis, seen as a projection or a surface
+    ``sweep``  the xy-plane travels along z through the region
+    ``zoom``   the view closes in on a point of the xy-plane, evaluated anew at every step
+    =========  ==============================================================================
+
+    Parameters
+    ----------
+    field : NeuralField
+    path : path-like
+    kind : str
+    frames : int
+    fps : float
+        Frames per second.
+    spacing : float, optional
+        Pixel size [um], of a flight at its start; by default 240 pixels along the longest side.
+    region : array, shape (3, 2), optional
+        As of ``NeuralField.volume``.
+    quantity : str or Quantity, optional
+        As of ``view``; n for planes.
+    projection, level
+        Of ``spin``, as of ``view``.
+    rotation_axis : str or (float, float, float)
+        Of ``spin``, as of ``rotation``.
+    through : (float, float, float), optional
+        Where ``zoom`` leads; the centre of the region when not given.
+    limits : (float, float), optional
+        Ends of the scale.
+    callback : callable, optional
+        Told (frames done, of how many).
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If an argument does not make sense, or the package that writes mp4 is missing.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        raise InputError(f'{path}: cannot write a film as "{ending or "no ending"}"; expected .gif or .mp4')
+    if kind not in MOVIES:
+        raise InputError(
+            f'there is no film "{kind}"; expected one of {", ".join(MOVIES)}{nearest(kind, MOVIES)}'
+        )
+    if not (isinstance(frames, (int, np.integer)) and frames >= 2):
+        raise InputError(f"a film has at least 2 frames; got {frames}")
+    if not 0.1 <= fps <= 100:
+        raise InputError(f"fps is {fps:g}; expected 0.1 to 100 frames per second")
+    region = region_of(field, region)
+    if kind == "spin":
+        shaded = projection == "surface"
+        pictures = _spin(
+            field, frames, spacing, region, quantity, projection, rotation_axis, level, limits
+        )  # fmt: skip
+    else:
+        shaded = False
+        if not isinstance(quantity, Quantity):
+            quantity = make_quantity(quantity or "n", field)
+        planes = _Planes(field, region, quantity)
+        pictures = (
+            _sweep(planes, frames, spacing, limits)
+            if kind == "sweep"
+            else _zoom(planes, frames, spacing, through, limits)
+        )
+    pictures = _told(pictures, frames, callback)
+    if ending == ".gif":
+        write_gif(path, pictures, palette(shaded), fps)
+    else:
+        write_mp4(path, pictures, fps)
+    return path
+
+
+def picture_of(view_, scale) -> np.ndarray:
+    """A view with its scale; a surface under the lamp where there is one, a little darker far away."""
+    if view_.shade is None:
+        return framed(shown(view_.values, scale), view_.spacing_um[0], scale)
+    depth = view_.values
+    far = (depth - np.nanmin(depth)) / max(np.nanmax(depth) - np.nanmin(depth), 1e-9)
+    lit = np.where(np.isnan(depth), np.nan, view_.shade * (1 - 0.3 * far))
+    return framed(shown(lit, Scale(0, 1, shaded=True)), view_.spacing_um[0], Scale(0, 1, shaded=True))
+
+
+def _told(pictures, frames, callback):
+    for number, picture in enumerate(pictures, 1):
+        yield picture
+        if callback:
+            callback(number, frames)
+
+
+def _spin(field, frames, spacing, region, quantity, projection, axis, level, limits):
+    """Pictures of a full turn, all of the size that the widest of them needs."""
+    turns = [rotation(axis, 360 * k / frames) for k in range(frames)]
+    sizes = np.array([np.abs(turn)[1:] @ np.ptp(region, axis=1) for turn in turns]).max(axis=0)
+    step = picture_step(sizes, spacing, _PIXELS)
+    options = {"projection": projection, "quantity": quantity, "region": region, "size_um": sizes}
+    if projection == "surface":
+        if level is None:
+            level = surface_level(field, quantity or "n", region)
+        scale = Scale(0, 1, shaded=True)
+    else:
+        # some quick looks tell the range of all frames
+        quick = [view(field, turn, spacing=4 * step, **options) for turn in turns[:: max(frames // 6, 1)]]
+        values = np.concatenate([look.values.ravel() for look in quick])
+        scale = scale_of(values, quick[0].medium, quick[0].label, quick[0].unit, limits)
+    for turn in turns:
+        yield picture_of(view(field, turn, spacing=step, level=level, **options), scale)
+
+
+@dataclass(frozen=True, eq=False)
+class _Planes:
+    """Planes of constant z in a region."""
+
+    field: object
+    region: np.ndarray
+    quantity: Quantity
+
+    def values(self, z, y, x):
+        return self.quantity.of(self.field.on_axes(z, y, x)[0]).real
+
+    def scale(self, heights, limits):
+        """The scale of the plane with the highest values among some heights."""
+        y, x = (np.linspace(lo, hi, 160) for lo, hi in self.region[1:])
+        medium = float(self.quantity.of(np.zeros((), np.complex64)).real)
+        names = self.quantity.label, self.quantity.unit
+        scales = [scale_of(self.values(z, y, x), medium, *names, limits) for z in heights]
+        return max(scales, key=lambda scale: scale.high)
+
+    def picture(self, z, y, x, step, scale):
+        return framed(shown(self.values(z, y, x), scale), step, scale)
+
+
+def _sweep(planes, frames, spacing, limits):
+    """Pictures from the first plane to the last."""
+    (first, last), *across = planes.region
+    step = picture_step(np.ptp(across, axis=1), spacing, _PIXELS)
+    y, x = (np.arange(lo, hi + 1e-9 * (hi - lo), step) for lo, hi in across)
+    scale = planes.scale(np.linspace(first, last, 24), limits)
+    for z in np.linspace(first, last, frames):
+        yield planes.picture(z, y, x, step, scale)
+
+
+def _zoom(planes, frames, spacing, through, limits):
+    """Pictures on the way to a point, the pixel shrinking by the same factor every time."""
+    region = planes.region
+    target = np.asarray(region.mean(axis=1) if through is None else through, float)
+    if target.shape != (3,) or not ((target >= region[:, 0]) & (target <= region[:, 1])).all():
+        raise InputError(
+            f"the flight's goal {target.tolist()} is no point z, y, x in the region {region.tolist()} um"
+        )
+    step = picture_step(np.ptp(region[1:], axis=1), spacing, _PIXELS)
+    count = np.floor(np.ptp(region[1:], axis=1) / step + 1e-6) + 1
+    middle = region[1:].mean(axis=1)
+    scale = planes.scale(target[:1], limits)
+    way = np.maximum(np.abs(target[1:] - middle), 1e-9)
+    haste = min(2.0, (0.5 * np.ptp(region[1:], axis=1) / way).min())
+    for share in np.linspace(0, 1, frames):
+        pixel = step * _ZOOM**-share
+        # towards the goal as fast as the shrinking picture allows without leaving the region, twice at most
+        centre = target[1:] + (middle - target[1:]) * max(0.0, 1 - haste * (1 - pixel / step))
+        y, x = (c + pixel * (np.arange(n) - 0.5 * (n - 1)) for c, n in zip(centre, count, strict=True))
+        yield planes.picture(target[0], y, x, pixel, scale)

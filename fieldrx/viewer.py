@@ -1,0 +1,225 @@
+"""A field as one web page that evaluates it: weights, network and pictures in a single file.
+
+The page holds the field's weights, never a volume: ``fieldrx/web`` evaluates the network in the browser,
+with WebGL2 or in plain JavaScript, and needs no network access.  It is put together from
+
+================  ==========================================================================
+page.html         what is seen, with a ``{{name}}`` where each of the following goes
+style.css         its looks
+*.js              its program: one scope, in the order of `_SCRIPTS`
+*.glsl            the shaders
+header            JSON: encoding, network, domain, colours, contrast (`_header`)
+weights           base64: the encoding's table, then the layers, little-endian
+================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from fieldrx._version import __version__
+from fieldrx.errors import InputError
+from fieldrx.io import atomic_path
+from fieldrx.render import colour
+
+PRECISIONS = ("auto", "half", "single")
+_SCRIPTS = (
+    "field.js", "engine_js.js", "engine_gl.js", "raster.js", "view.js", "plane.js", "brick.js",
+    "volume.js", "scheduler.js", "contrast.js", "app.js",
+)  # fmt: skip
+_SHADERS = ("points.glsl", "encode_hash.glsl", "encode_waves.glsl", "layer.glsl")
+_SINGLE_UP_TO = 1 << 20  # parameters of a table that "auto" still keeps in single precision
+_MOST_BYTES = 350 << 20  # of weights: base64 of more is longer than browsers' longest string
+_SAMPLES = 1 << 17  # points from which the contrast is chosen
+_BINS = 96  # of the histogram behind the contrast sliders
+
+
+def write_viewer(field, path, title="Refractive index", precision="auto") -> Path:
+    """Write a field as one HTML file that shows it in any browser, without network access.
+
+    Parameters
+    ----------
+    field : NeuralField
+    path : path-like
+        Ends in .html.
+    title : str
+        Of the page.
+    precision : {"auto", "half", "single"}
+        Of a hash grid's table in the file: 2 or 4 bytes per parameter.  Half keeps 11 bits of every
+        parameter, scaled per level; "auto" is half above a million parameters.  Layers are always single.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If the ending is not .html, the precision unknown, the field too large for a page, or one that
+        is not a function of position (`Identity`).
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{path}: a viewer is a web page; choose a name that ends in .html")
+    if precision not in PRECISIONS:
+        raise InputError(f'there is no precision "{precision}"; expected one of {", ".join(PRECISIONS)}')
+    if field.encoding.kind == "identity":
+        raise InputError("a field of given features has no coordinates to show; expected one of positions")
+    page = _page(field, str(title), precision)
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        file.write(page)
+    return path
+
+
+def _page(field, title, precision):
+    table, layers = np.split(field.params, [field.encoding.n_params])
+    half = precision == "half" or (precision == "auto" and table.size > _SINGLE_UP_TO)
+    size = table.size * (2 if half else 4) + 4 * layers.size
+    if size > _MOST_BYTES:
+        raise InputError(
+            f"the field's {field.params.size} parameters take {size / 1e6:.0f} MB; a page holds at most "
+            f"{_MOST_BYTES / 1e6:.0f} MB: fit with a smaller hash table"
+            + ("" if half or not table.size else ', or choose precision "half"')
+        )
+    table, scales = _half_table(field.encoding, table) if half else (table.astype("<f4"), None)
+    table = table.tobytes()
+    table += bytes(-len(table) % 4)  # layers start on whole words
+    weights = base64.b64encode(table + layers.astype("<f4").tobytes()).decode()
+    header = _header(field, title, half, scales)
+    parts = {
+        "title": html.escape(title),
+        "style": _asset("style.css"),
+        "header": json.dumps(header, allow_nan=False).replace("<", "\\u003c"),
+        "shaders": "\n".join(
+            f'<script type="x-shader/x-glsl" id="{name}">\n{_asset(name)}</script>' for name in _SHADERS
+        ),
+        "script": "\n".join(f"// --- {name}\n{_asset(name)}" for name in _SCRIPTS),
+        "weights": weights,
+    }
+    page = _asset("page.html")
+    for name, text in parts.items():
+        before, found, after = page.partition("{{" + name + "}}")
+        assert found, name
+        page = before + text + after
+    return page
+
+
+def _asset(name):
+    return (files("fieldrx.web") / name).read_text(encoding="utf-8")
+
+
+def _half_table(encoding, table):
+    """The table in half precision, each level scaled by a power of two to fill the format's range.
+
+    Returns
+    -------
+    float16 array, and per level the factor that undoes the scaling
+    """
+    sizes = encoding.n_features_per_level * np.array(encoding.nodes_per_level)
+    parts, scales = [], []
+    for level in np.split(table, np.cumsum(sizes)[:-1]):
+        _, exponent = np.frexp(max(float(np.abs(level).max()), 2.0**-100))
+        parts.append(np.ldexp(level, 15 - exponent).astype("<f2"))
+        scales.append(2.0 ** (int(exponent) - 15))
+    return np.concatenate(parts), scales
+
+
+def _header(field, title, half, scales):
+    """What the page knows of the field besides its weights, as JSON values."""
+    region = np.asarray(field.region_um, float)
+    return {
+        "title": title,
+        "version": __version__,
+        "bounds_um": np.asarray(field.bounds_um).tolist(),
+        "region_um": region.tolist(),
+        "spacing_um": list(map(float, field.spacing_um)),
+        "medium_index": float(field.medium_index),
+        "output_scale": float(field.output_scale),
+        "encoding": _encoding(field.encoding, half, scales),
+        "network": {**field.network.to_dict(), "layer_shapes": field.network.layer_shapes()},
+        **_what_is_there(field, region),
+        "colours": base64.b64encode(colour(np.linspace(0, 1, 256)).tobytes()).decode(),
+    }
+
+
+def _encoding(encoding, half, scales):
+    """An encoding as the two kinds that the page computes: plane waves, or the levels of a grid."""
+    if encoding.kind != "hash":
+        waves = encoding.waves()
+        return {
+            "kind": "waves",
+            "frequencies": waves.frequencies.tolist(),
+            "sin_feature": waves.sin_feature.tolist(),
+            "cos_feature": waves.cos_feature.tolist(),
+        }
+    nodes = encoding.nodes_per_level
+    return {
+        "kind": "hash",
+        "half": half,
+        "smooth": encoding.smooth,
+        "features_per_level": encoding.n_features_per_level,
+        "levels": [
+            {"resolution": resolution, "first_node": sum(nodes[:level]), "nodes": nodes[level],
+             "dense": encoding.dense[level], "scale": scales[level] if half else 1.0}
+            for level, resolution in enumerate(encoding.resolutions)
+        ],
+    }  # fmt: skip
+
+
+def _what_is_there(field, region):
+    """What can be shown, with its distribution in the measured region, and where the sample lies in it."""
+    extent = np.maximum(np.diff(region, axis=1)[:, 0], 1e-6)
+    step = (extent.prod() / _SAMPLES) ** (1 / 3)
+    shape = np.clip(extent / step, 1, 256).astype(int)
+    axes = [lo + (np.arange(n) + 0.5) / n * (hi - lo) for n, (lo, hi) in zip(shape, region, strict=True)]
+    values = field.on_axes(*axes)
+    quantities = [_distribution(values.real, "index")]
+    if field.network.n_outputs > 1:
+        quantities.append(_distribution(values.imag, "absorption"))
+    return {"quantities": quantities, "sample_um": _bright_box(values.real, axes, region, quantities[0])}
+
+
+def _bright_box(values, axes, region, quantity):
+    """Box around all but the outermost of what lies in the upper part of the window: what 3D starts with."""
+    low, high = quantity["window"]
+    bright = values > low + (high - low) / 3
+    if not bright.any():
+        return region.tolist()
+    box = []
+    for axis, (places, (first, last)) in enumerate(zip(axes, region, strict=True)):
+        share = np.cumsum(bright.sum(axis=tuple({0, 1, 2} - {axis}))) / bright.sum()
+        inner = np.interp([0.005, 0.995], share, places)
+        margin = 0.06 * (inner[1] - inner[0])
+        box.append([float(max(first, inner[0] - margin)), float(min(last, inner[1] + margin))])
+    return box
+
+
+def _distribution(values, name):
+    """Range, histogram and first contrast window of one quantity.
+
+    The window runs from the most frequent value, the medium in most samples, to the 99.9th percentile;
+    where half of the values lie below the most frequent one by more than they lie above, from the first
+    percentile.
+    """
+    values = values.astype(np.float64).ravel()
+    low, high = np.quantile(values, [0.0005, 0.9998])
+    span = max(high - low, 1e-9)
+    low, high = low - 0.02 * span, high + 0.1 * span
+    counts, edges = np.histogram(values, _BINS, (low, high))
+    first, middle, last = np.quantile(values, [0.01, 0.5, 0.999])
+    mode = 0.5 * (edges[counts.argmax()] + edges[counts.argmax() + 1])
+    start = mode if mode < middle + 0.2 * span and mode - first < 0.3 * span else first
+    if last - start < 1e-3 * span:
+        start, last = low, high
+    return {
+        "name": name,
+        "range": [float(low), float(high)],
+        "window": [float(start), float(last)],
+        "histogram": counts.tolist(),
+    }
