@@ -174,7 +174,7 @@ def test_features(gpu, encoding):
 
     rng = np.random.default_rng(4)
     params = rng.normal(size=encoding.n_params).astype("f4")
-    shape = (77, 3 if encoding.kind != "identity" else encoding.n_features)
+    shape = (95, 3 if encoding.kind != "identity" else encoding.n_features)
     points = rng.uniform(-1.1, 1.1, shape).astype("f4")  # some outside the domain
     features, _ = features_and_taps(encoding, params, points)
     ours = cuda.encode(encoding, cupy.asarray(params), cupy.asarray(points))
