@@ -438,6 +438,53 @@ def simulate(volume, acquisition, output, model, image_shape, photons, seed):
 
 
 @main.command()
+@click.argument("acquisition", metavar="ACQ", type=_file)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT.toml",
+    type=_file,
+    required=True,
+    help="The corrected acquisition; its table and a picture of the pupil plane are written beside it.",
+)
+@click.option(
+    "--depth",
+    type=_Numbers((2,), "Z0:Z1 in um"),
+    default=None,
+    help="Between which heights the sample lies, Z0:Z1 in um from the focus, if you know: settles the sign.",
+)
+@click.option(
+    "--contrast",
+    type=click.Choice(["positive", "negative", "unknown"]),
+    default="positive",
+    show_default=True,
+    help="Whether the sample's index is above the medium's: settles the sign where --depth does not.",
+)
+@_quiet
+def calibrate(acquisition, output, depth, contrast, quiet):
+    """Find where the light of ACQ really came from, from its images.
+
+    Held-out images are not looked at: the LED board that the others show gives their directions.
+    """
+    from fieldrx.acquisition import read_acquisition
+    from fieldrx.calibration import calibrate as calibrate_images
+    from fieldrx.calibration import check_target, write_calibrated
+    from fieldrx.io import in_file
+
+    _writable(output, acquisition)
+    check_target(output, acquisition)
+    acq = read_acquisition(acquisition)
+    with in_file(acquisition):
+        found = calibrate_images(acq, depth, contrast)
+    written = write_calibrated(output, acquisition, found)
+    if quiet:
+        return
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    click.echo(", ".join(map(str, written)))
+
+
+@main.command()
 @click.argument("path", metavar="PATH", type=_file)
 def info(path):
     """What a file holds, in words and units."""

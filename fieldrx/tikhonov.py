@@ -54,8 +54,8 @@ def tikhonov(model, signal, images=None, regularisation=None, progress=None):
     images = np.arange(model.illumination.n_images) if images is None else np.asarray(images)
     if len(signal) != len(images):
         raise InputError(f"signal has {len(signal)} images; expected {len(images)}, one per chosen image")
-    spectrum = scipy.fft.rfft2(_extend(signal, model), workers=n_threads())
-    rows, columns = _supported(model, images)
+    spectrum = scipy.fft.rfft2(extend(signal, model), workers=n_threads())
+    rows, columns = supported(model, images)
     peak, best = _choose(model, spectrum, images, rows, columns, regularisation)
     nz = model.grid.shape[0]
     index = np.zeros((nz, *spectrum.shape[1:]), np.complex64)
@@ -74,7 +74,7 @@ def tikhonov(model, signal, images=None, regularisation=None, progress=None):
     return contrast, best
 
 
-def _extend(signal, model):
+def extend(signal, model):
     """The images on the model's grid, continued by reflection that fades to 0 at the border."""
     (y, x), (ny, nx) = model.window, model.grid.shape[1:]
     before, after = (y.start, x.start), (ny - y.stop, nx - x.stop)
@@ -91,7 +91,7 @@ def _extend(signal, model):
     return out
 
 
-def _supported(model, images):
+def supported(model, images):
     """Row and column numbers, in rfft2 layout, of the frequencies that the optics transfer."""
     nu_y, nu_x = model.grid.frequencies()
     half = np.abs(nu_x[: len(nu_x) // 2 + 1])
