@@ -243,6 +243,12 @@ def demo(out, steps, quiet):
     default=None,
     help="Weight of the total variation of index and absorption. Default: 0.6 (12 for ssnp, bpm, mlb).",
 )
+@click.option(
+    "--refine",
+    metavar="WHAT",
+    default=None,
+    help="Correct the optics during the fit: any of illumination,intensity,defocus,pupil.",
+)
 @click.option("--no-absorption", is_flag=True, help="Fit a transparent sample: the index is real.")
 @click.option(
     "--seed",
@@ -264,6 +270,7 @@ def reconstruct(
     holdout,
     preset,
     tv,
+    refine,
     no_absorption,
     seed,
     resume,
@@ -311,6 +318,7 @@ def reconstruct(
             schedule=schedule,
             holdout=holdout,
             absorption=not no_absorption,
+            refine=refine,
             callback=reporter,
         )
         if not quiet:

@@ -6,7 +6,8 @@ import numpy as np
 
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, index_error
-from fieldrx.models import grid_for, make_model, predict
+from fieldrx.models import grid_for, predict
+from fieldrx.refinement import Optics
 
 
 def evaluate(field, acquisition, truth=None, model=None) -> dict:
@@ -46,7 +47,10 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
         raise InputError("the field does not say with which model it was fitted; give one, --model")
     depth = (*field.region_um[0], field.spacing_um[0])
     grid = grid_for(name, acquisition.image_shape, acquisition.microscope, depth)
-    forward = make_model(
+    optics = Optics.of(acquisition.illumination)
+    if "optics" in field.provenance and _same_images(field, acquisition):
+        optics = Optics.from_dict(field.provenance["optics"])  # refined on these images
+    forward = optics.model(
         name, grid, acquisition.microscope, acquisition.illumination, acquisition.image_shape
     )
     contrast = field.on_axes(*grid.axes)
@@ -70,6 +74,7 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
     per_image = dict(zip(usable.tolist(), each.tolist(), strict=True))
     result = {
         "model": name,
+        "refined": field.provenance.get("refine", []),
         "fitted_to_these_images": _same_images(field, acquisition),
         "nrmse": overall,
         "nrmse_per_image": [per_image.get(k) for k in range(acquisition.n_images)],

@@ -149,8 +149,8 @@ def _measurable(acquisition):
     single[acquisition.holdout] = False
     if np.count_nonzero(single) < 2:
         raise InputError(
-            f"{np.count_nonzero(single)} images are valid, not held out and lit by one source each; calibration "
-            "needs at least 2 (several sources in an image: refine them during the fit, --refine illumination)"
+            f"{np.count_nonzero(single)} images are valid, not held out and lit by one source each; "
+            "calibration needs at least 2 (several sources in an image: reconstruct --refine illumination)"
         )
     return np.where(single, light.pattern.argmax(axis=1), -1)
 
@@ -197,7 +197,7 @@ def _turned_or_mirrored(places, values, table, source, radius):
 
 
 def _better_table(spectra, table, source, board, evidence):
-    """Directions of all sources: from the table, or from the lattice that it nearly is, whichever is likelier."""
+    """Directions of all sources: from the table or the lattice that it nearly is, whichever is likelier."""
     directions = board.directions(table)
     lattice = lattice_of(table)
     if lattice is None or np.abs(lattice - table).max() < 1e-4:
