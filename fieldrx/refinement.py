@@ -40,7 +40,6 @@ FIRST, EVERY, LAST = (
 _WIDTH = {"illumination": 0.004, "intensity": 0.03, "pupil": 0.3}  # NA, 1, rad; defocus: a depth of field
 _BOUND = 4.0  # widths from the start at which a parameter is held
 _STEP = {"illumination": 5e-4, "pupil": 0.05}  # of differences; defocus: a twentieth of a depth of field
-_CAUTION = 4.0  # residuals of neighbouring pixels go together: pixels that count as one
 _BATCH = 16
 
 
@@ -83,9 +82,9 @@ class Optics:
         zernike = np.zeros(max(ZERNIKE) + 1 if "pupil" in kinds else 0)
         return cls(illumination.sources_na, np.ones(illumination.n_images), 0.0, zernike)
 
-    def model(self, name, grid, microscope, illumination, image_shape):
+    def model(self, name, grid, microscope, illumination, image_shape, **options):
         """The model called `name` with these optics; `illumination` gives the pattern alone."""
-        options = {"gain": self.gain, "defocus_um": self.defocus_um}
+        options |= {"gain": self.gain, "defocus_um": self.defocus_um}
         if len(self.zernike):
             options["pupil"] = Pupil(self.zernike)
         light = Illumination(self.sources_na, illumination.pattern)
@@ -263,7 +262,7 @@ class Refinement:
     # ---- columns: for each image its number, predicted signal, and pairs (place in the row, derivative)
 
     def _normal_equations(self, optics, contrast):
-        """J^T J, J^T r, and the variance of the residual per independent pixel."""
+        """J^T J, J^T r, and the variance of the residual."""
         n = len(self.width)
         normal, right, squares, count = np.zeros((n, n)), np.zeros(n), 0.0, 0
         for first in range(0, len(self.train), _BATCH):
@@ -283,7 +282,7 @@ class Refinement:
                 right[places] += j @ residual
                 squares += float(residual @ residual)
                 count += len(residual)
-        return normal, right, _CAUTION * max(squares / max(count, 1), 1e-12)
+        return normal, right, max(squares / max(count, 1), 1e-12)
 
     def _residual(self, model, m, predicted):
         """Valid pixels of image m, and measured less predicted signal there."""
@@ -348,10 +347,11 @@ class Refinement:
         return out
 
     def _alone(self, sources_na, optics):
-        """A model with one image of each of these sources."""
+        """A model with one image of each of these sources; their differences need a pupil with a soft edge."""
         each = Optics(sources_na, np.ones(len(sources_na)), optics.defocus_um, optics.zernike)
         acq = self.acquisition
-        return each.model(self.name, self.grid, acq.microscope, Illumination(sources_na), acq.image_shape)
+        light = Illumination(sources_na)
+        return each.model(self.name, self.grid, acq.microscope, light, acq.image_shape, edge="soft")
 
     def _own(self, m, per_gain, by_source):
         """Columns of image m's gain and of its sources' directions."""

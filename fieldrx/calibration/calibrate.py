@@ -159,6 +159,9 @@ def _fit(spectra, table, source):
     """The board from nothing but the spectra and the table, and what was unusual about the table."""
     blind = spectra.blind_evidence()
     places, values = coarse_map(spectra, blind)
+    values -= values.mean(
+        axis=1, keepdims=True
+    )  # some part of every spectrum is bright wherever discs are put
     start, words = _turned_or_mirrored(places, values, table, source, spectra.radius)
     evidence = spectra.evidence(start.directions(table)[source])
     board, evidence = fit_board(spectra, table[source], evidence, start)

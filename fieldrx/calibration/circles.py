@@ -7,7 +7,7 @@ tells directions apart by the log likelihood ratio
 
     Lambda(nu_s) = sum over nu in either disc of (S - O) (log power - (S + O) / 2) / sigma^2,
 
-with sigma^2 = pi^2 / 6, the variance of the log of an exponentially distributed power (speckle).  A disc's edge
+with O no further below S than twice the log of 2, and sigma^2 = pi^2 / 6, the variance of the log of an exponentially distributed power (speckle).  A disc's edge
 crosses hundreds of pixels of the spectrum, so the maximum is found much finer than one.  The sign of nu_s does
 not show: plus and minus make the same pair of discs.
 """
@@ -21,6 +21,9 @@ _VARIANCE = np.pi**2 / 6
 _RADIUS_PIXELS = 40  # of the pupil in the binned spectrum
 _WINDOW = 2.25  # pixels of a spectrum that a Hann window makes one independent value
 _SAME = 2.0  # images' worth of trust in the means over rings, where few images see a frequency
+_HALF_POWER = 2 * np.log(
+    2
+)  # S - O is cut there: the window blurs the discs, whose edge is at half their power
 _REACH = 2.3  # of the spectra, in radii of the pupil
 
 
@@ -107,8 +110,8 @@ class Spectra:
         )
 
     def _evidence(self, bright, dim):
-        gap = np.where(self.counts, np.maximum(bright - dim, 0), 0)
-        height = np.clip(self.log_power, dim - 2, bright + 2) - 0.5 * (bright + dim)
+        gap = np.where(self.counts, np.clip(bright - dim, 0, _HALF_POWER), 0)
+        height = np.clip(self.log_power, bright - gap - 2, bright + 2) - bright + 0.5 * gap
         return (self.independent / _VARIANCE * gap * height).astype(np.float32)
 
     def _rings(self, statistic, *arguments):
