@@ -239,7 +239,7 @@ class Refinement:
         return Optics(sources, gain, defocus, zernike)
 
     def _carried(self, seen):
-        """Directions of all sources: those seen, without a common shift, and the others as the board moves."""
+        """Directions of all sources: those seen, less a common shift; others as the board moves."""
         nominal, out = self.start.sources_na, self.start.sources_na.copy()
         moved = seen - nominal[self.seen]
         moved -= moved.mean(axis=0)
@@ -308,7 +308,7 @@ class Refinement:
             yield m, predicted, columns
 
     def _differences(self, model, optics, contrast, batch):
-        """One march per parameter; a source's directions are differenced towards the axis, inside the pupil."""
+        """One march per parameter; a source is moved towards the axis, so that it stays inside the pupil."""
         base = model.forward(contrast, batch)
         pattern = self.acquisition.illumination.pattern
         lit = np.flatnonzero(pattern[batch].any(axis=0))
@@ -347,7 +347,7 @@ class Refinement:
         return out
 
     def _alone(self, sources_na, optics):
-        """A model with one image of each of these sources; their differences need a pupil with a soft edge."""
+        """A model with one image of each of these sources; differences need a pupil with a soft edge."""
         each = Optics(sources_na, np.ones(len(sources_na)), optics.defocus_um, optics.zernike)
         acq = self.acquisition
         light = Illumination(sources_na)

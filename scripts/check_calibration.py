@@ -52,7 +52,8 @@ def main():
     affine = np.c_[table, np.ones(len(table))]
     rest = difference - affine @ np.linalg.lstsq(affine, difference, rcond=None)[0]
     print(
-        f"the table is off by {apart(best, table):.4f}; less a common shift {apart(best - common, table):.4f}; "
+        f"the table is off by {apart(best, table):.4f}, less a common shift "
+        f"{apart(best - common, table):.4f}, "
         f"less an affine map {np.median(np.linalg.norm(rest, axis=1)):.4f}"
     )
     print(f"{'table':<12}{'table-spoilt':>14}{'table-found':>14}{'calibrated table-found':>24}")

@@ -1,4 +1,4 @@
-"""Single scattering with aberrations, defocus and gains: derivatives by differences, limits known otherwise."""
+"""Single scattering with aberrations, defocus and gains: derivatives, and limits known otherwise."""
 
 import numpy as np
 import pytest

@@ -4,7 +4,8 @@ A direction na is a point q = na / sqrt(1 - |na|^2) of a board at distance 1.  W
 
     na = v / |(v, w)|,    v = M q + t,    w = 1 + b . q,
 
-with a 2 x 2 matrix M (rotation, distance, unequal or oblique pitch), the point t above the axis, and the tilt b.
+with a 2 x 2 matrix M (rotation, distance, unequal or oblique pitch), the point t above the axis, and the
+tilt b.
 A table that is nearly a regular lattice is taken as one: LED boards are printed, tables are typed or fitted.
 """
 

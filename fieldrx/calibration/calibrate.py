@@ -242,9 +242,9 @@ def _settle(sample, depth, contrast):
             f"{sign * sample.skewness:+.2f} +- {sample.error:.2f})"
         )
     return 1, (
-        f"sign of the light ambiguous, kept as given: with all directions reversed the images are explained as "
-        f"well, by a sample of the opposite contrast at {-sample.height_um:+.1f} um; settle it by a depth on one "
-        "side of the focus"
+        f"sign of the light ambiguous, kept as given: with all directions reversed the images are explained "
+        f"as well, by a sample of the opposite contrast at {-sample.height_um:+.1f} um; settle it by a depth "
+        "on one side of the focus"
     )
 
 
@@ -264,16 +264,16 @@ def _words(board, sign, scatter, outliers, aperture, scope, sample, count, acqui
     turned = Board(sign * board.matrix, sign * board.shift, board.tilt)
     shift = turned.shift
     notes = [
-        f"directions from the spectra of {count} images: board turned by {turned.rotation_deg:+.2f} degrees, "
-        f"directions scaled by {turned.scale:.4f}, shifted by ({shift[0]:+.4f}, {shift[1]:+.4f}) in NA (y, x); "
-        f"single images scatter by {scatter:.4f}"
+        f"directions from the spectra of {count} images: board turned by {turned.rotation_deg:+.2f} "
+        f"degrees, directions scaled by {turned.scale:.4f}, shifted by ({shift[0]:+.4f}, {shift[1]:+.4f}) in NA "
+        f"(y, x); single images scatter by {scatter:.4f}"
     ]
     if len(acquisition.holdout):
         notes.append("held-out images were not looked at: their directions are the board's")
     if outliers.size:
         notes.append(
-            f"images {', '.join(map(str, outliers))} contradict the board: other lights, or dirt; leave them out "
-            "or look at them"
+            f"images {', '.join(map(str, outliers))} contradict the board: other lights, or dirt; leave them "
+            "out or look at them"
         )
     off = aperture / scope.objective_na - 1
     notes.append(

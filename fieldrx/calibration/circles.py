@@ -1,15 +1,16 @@
 """Directions of the light from the spectra of the images.
 
 The spectrum of an image lit from nu_s is bright within two discs of the pupil's radius, centred at +nu_s and
--nu_s, and dim outside (Eckert, Phillips, Waller, Applied Optics 57, 5434 (2018)).  All images show one sample, so
-one map S(nu) of the log power inside the discs and one map O(nu) of that outside serve them all, and an image
-tells directions apart by the log likelihood ratio
+-nu_s, and dim outside (Eckert, Phillips, Waller, Applied Optics 57, 5434 (2018)).  All images show one
+sample, so one map S(nu) of the log power inside the discs and one map O(nu) of that outside serve them all, and an
+image tells directions apart by the log likelihood ratio
 
     Lambda(nu_s) = sum over nu in either disc of (S - O) (log power - (S + O) / 2) / sigma^2,
 
-with O no further below S than twice the log of 2, and sigma^2 = pi^2 / 6, the variance of the log of an exponentially distributed power (speckle).  A disc's edge
-crosses hundreds of pixels of the spectrum, so the maximum is found much finer than one.  The sign of nu_s does
-not show: plus and minus make the same pair of discs.
+with sigma^2 = pi^2 / 6, the variance of the log of an exponentially distributed power (speckle).  O is taken
+no further below S than twice the log of 2: the window blurs the discs, whose edge is at half their power.
+That edge crosses hundreds of pixels, so the maximum is found much finer than one.  The sign of nu_s does not show:
+plus and minus make the same pair of discs.
 """
 
 from __future__ import annotations
@@ -21,9 +22,7 @@ _VARIANCE = np.pi**2 / 6
 _RADIUS_PIXELS = 40  # of the pupil in the binned spectrum
 _WINDOW = 2.25  # pixels of a spectrum that a Hann window makes one independent value
 _SAME = 2.0  # images' worth of trust in the means over rings, where few images see a frequency
-_HALF_POWER = 2 * np.log(
-    2
-)  # S - O is cut there: the window blurs the discs, whose edge is at half their power
+_HALF_POWER = 2 * np.log(2)  # the most that S - O counts
 _REACH = 2.3  # of the spectra, in radii of the pupil
 
 

@@ -17,8 +17,8 @@ _SIDE = 720  # pixels of the picture
 def write_calibrated(path, source, calibration) -> list[Path]:
     """Write the acquisition with its corrected directions, and a picture of them.
 
-    A .toml goes with a table beside it, names the images of `source`, which must be a .toml file, and keeps its
-    settings; an .npz holds the images too, whatever `source` was.
+    A .toml goes with a table beside it, names the images of `source`, which must be a .toml file, and keeps
+    its settings; an .npz holds the images too, whatever `source` was.
 
     Parameters
     ----------

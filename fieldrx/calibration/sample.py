@@ -1,11 +1,11 @@
-"""Where the sample lies along z, and whether it is denser than its medium: what settles the sign of the light.
+"""Where the sample lies along z, and whether it is denser than its medium: what settles the light's sign.
 
-All directions with the other sign explain the images as well: to first order a transparent sample of contrast
-delta(z) then becomes one of -delta(-z).  So the sign is settled by whoever knows on which side of the focus the
-sample lies, or that it is denser (or less dense) than its medium.
+All directions with the other sign explain the images as well: to first order a transparent sample of
+contrast delta(z) then becomes one of -delta(-z).  So the sign is settled by whoever knows on which side of
+the focus the sample lies, or that it is denser (or less dense) than its medium.
 
-Both come from thin samples: at every height z, the closed-form inversion of the images for one slice explains some
-share of them.  The best height is that of the sample; the skewness of the index there, positive for dense
+Both come from thin samples: at every height z, the closed-form inversion of the images for one slice
+explains some share of them.  The best height is that of the sample; the skewness of the index there, positive for dense
 things in a medium, tells its sign.
 """
 

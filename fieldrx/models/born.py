@@ -19,7 +19,8 @@ dL/dRe V + i dL/dIm V = 2 T^H dI with T^H = F^-1 conj(A) F.
 The optics enter through A alone.  With f = kz / 2 pi, f_s = f(nu_s), B the sum above and B_z the same with V
 times z, the derivatives of B are
 
-    d/dnu_s     (nu + nu_s) / f^2 B - 2 pi i [nu_s / f_s - (nu + nu_s) / f] B_z + i grad[phi(nu + nu_s) - phi(nu_s)] B
+    d/dnu_s     (nu + nu_s) / f^2 B - 2 pi i [nu_s / f_s - (nu + nu_s) / f] B_z
+                    + i grad[phi(nu + nu_s) - phi(nu_s)] B
     d/ddefocus  2 pi i (f - f_s) B
     d/dc_j      i [Z_j(nu + nu_s) - Z_j(nu_s)] B
 
@@ -29,6 +30,7 @@ for P = exp(i phi), phi = sum_j c_j Z_j, with the pupil's edge held still.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import scipy.fft
@@ -135,7 +137,7 @@ class Born:
             return field
         for s, part in zip(index, field, strict=True):
             part *= self._aberration(s).astype(field.dtype)
-        return np.stack([field[a:b].sum(axis=0) for a, b in zip(starts[:-1], starts[1:], strict=True)])
+        return np.stack([field[a:b].sum(axis=0) for a, b in pairwise(starts)])
 
     def _aberration(self, s):
         """P(nu + nu_s) / P(nu_s) of source s on the grid, 1 where the pupil is dark."""
@@ -234,7 +236,7 @@ class Born:
 
     def _each(self, images):
         starts, index, weight = self._rows(images)
-        return [(index[a:b], weight[a:b]) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        return [(index[a:b], weight[a:b]) for a, b in pairwise(starts)]
 
     def _slopes(self, field, moment, s):
         """Of one source of weight 1: its linear signal and its derivatives; see the module's head."""
