@@ -265,8 +265,8 @@ def _words(board, sign, scatter, outliers, aperture, scope, sample, count, acqui
     shift = turned.shift
     notes = [
         f"directions from the spectra of {count} images: board turned by {turned.rotation_deg:+.2f} "
-        f"degrees, directions scaled by {turned.scale:.4f}, shifted by ({shift[0]:+.4f}, {shift[1]:+.4f}) in NA "
-        f"(y, x); single images scatter by {scatter:.4f}"
+        f"degrees, directions scaled by {turned.scale:.4f}, shifted by ({shift[0]:+.4f}, {shift[1]:+.4f}) in "
+        f"NA (y, x); single images scatter by {scatter:.4f}"
     ]
     if len(acquisition.holdout):
         notes.append("held-out images were not looked at: their directions are the board's")

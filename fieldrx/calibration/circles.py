@@ -2,15 +2,15 @@
 
 The spectrum of an image lit from nu_s is bright within two discs of the pupil's radius, centred at +nu_s and
 -nu_s, and dim outside (Eckert, Phillips, Waller, Applied Optics 57, 5434 (2018)).  All images show one
-sample, so one map S(nu) of the log power inside the discs and one map O(nu) of that outside serve them all, and an
-image tells directions apart by the log likelihood ratio
+sample, so one map S(nu) of the log power inside the discs and one map O(nu) of that outside serve them
+all, and an image tells directions apart by the log likelihood ratio
 
     Lambda(nu_s) = sum over nu in either disc of (S - O) (log power - (S + O) / 2) / sigma^2,
 
 with sigma^2 = pi^2 / 6, the variance of the log of an exponentially distributed power (speckle).  O is taken
 no further below S than twice the log of 2: the window blurs the discs, whose edge is at half their power.
-That edge crosses hundreds of pixels, so the maximum is found much finer than one.  The sign of nu_s does not show:
-plus and minus make the same pair of discs.
+That edge crosses hundreds of pixels, so the maximum is found much finer than one.  The sign of nu_s does not
+show: plus and minus make the same pair of discs.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ contrast delta(z) then becomes one of -delta(-z).  So the sign is settled by who
 the focus the sample lies, or that it is denser (or less dense) than its medium.
 
 Both come from thin samples: at every height z, the closed-form inversion of the images for one slice
-explains some share of them.  The best height is that of the sample; the skewness of the index there, positive for dense
-things in a medium, tells its sign.
+explains some share of them.  The best height is that of the sample; the skewness of the index there, positive
+for dense things in a medium, tells its sign.
 """
 
 from __future__ import annotations
