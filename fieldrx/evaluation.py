@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from fieldrx.backends import get, to_host
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, index_error
 from fieldrx.models import grid_for, predict
 from fieldrx.refinement import Optics
 
 
-def evaluate(field, acquisition, truth=None, model=None) -> dict:
+def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
     """Errors of a field as JSON-ready numbers.
 
     Parameters
@@ -21,6 +22,8 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
     truth : Volume, optional
     model : str, optional
         Image formation; the one the field was fitted with when not given.
+    device : str
+        "cpu", "cuda" or "auto".
 
     Returns
     -------
@@ -53,7 +56,7 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
     forward = optics.model(
         name, grid, acquisition.microscope, acquisition.illumination, acquisition.image_shape
     )
-    contrast = field.on_axes(*grid.axes)
+    contrast = field.on_axes(*map(get(device).asarray, grid.axes))
     usable = np.flatnonzero(acquisition.usable)
     if not len(usable):
         raise InputError("no image can be compared: every one is masked or dark field")
@@ -64,7 +67,7 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
         )
     predicted = np.ones_like(acquisition.images)
     for batch, images in predict(forward, contrast, usable):
-        predicted[batch] = images
+        predicted[batch] = to_host(images)
 
     def error(images):
         mask = None if acquisition.mask is None else acquisition.mask[images]

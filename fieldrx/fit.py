@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass, field, fields
 import numpy as np
 
 from fieldrx._version import __version__
-from fieldrx.backends import cpu
+from fieldrx.backends import get, module_of, to_host
 from fieldrx.errors import InputError
 from fieldrx.field import Network, NeuralField
 from fieldrx.field.choices import default_encoding, make_preset
@@ -205,6 +205,8 @@ class Fit:
         Directions, gains, defocus and aberrations to start from, when known better than the acquisition's.
     callback : callable, optional
         Called with a `Progress` after every piece of work.
+    device : str
+        "cpu", "cuda", or "auto" for the GPU where there is one.
     """
 
     def __init__(
@@ -223,10 +225,14 @@ class Fit:
         refine=None,
         optics=None,
         callback=None,
+        device="auto",
     ):
         if acquisition.images is None:
             raise InputError("the acquisition has no images to fit: give it images, not optics alone")
         self.acquisition, self.callback = acquisition, callback or (lambda progress: None)
+        self.backend = get(device)
+        self._images = self.backend.asarray(acquisition.images)
+        self._mask = None if acquisition.mask is None else self.backend.asarray(acquisition.mask)
         shape = acquisition.images.shape[1:]
         seed = (schedule or {}).get("seed", 0) if isinstance(schedule or {}, dict) else schedule.seed
         self.train, self.held = split_images(acquisition, holdout, seed)
@@ -312,16 +318,18 @@ class Fit:
         """Initial weights, taught the closed-form solution if the schedule says so."""
         rng, begun = np.random.default_rng(self.schedule.seed), time.perf_counter()
         params = np.concatenate([self.encoding.initial_params(rng), self.network.initial_params(rng)])
+        params = self.backend.asarray(params.astype(np.float32))
         target, _ = tikhonov(
             self.linear,
             self._signal(self.train, self.linear)[0],
             self.train,
             progress=lambda share: self._tell(Progress("closed form", round(100 * share), 100)),
         )
-        scale = float(np.quantile(np.abs(target.real[:, *self.model.window]), 0.99)) or 1e-3
+        xp = module_of(target)
+        scale = float(xp.quantile(xp.abs(target.real[:, *self.model.window]), 0.99)) or 1e-3
         scale *= _HEADROOM if self.multislice else 1
-        zeros = np.zeros(params.size, np.float32)
-        state = _State(params.astype(np.float32), zeros.copy(), zeros.copy(), params, scale)
+        zeros = xp.zeros(params.size, np.float32)
+        state = _State(params, zeros.copy(), zeros.copy(), params.copy(), scale)
         self._teach(state, target)
         state.m[:], state.v[:], state.best_params = 0, 0, state.params.copy()
         state.good_params, state.good_m, state.good_v = state.params.copy(), state.m.copy(), state.v.copy()
@@ -342,9 +350,10 @@ class Fit:
         batch = self._batch(state.step, share)
         predicted, pullback = self.model.signal_and_pullback(contrast, batch)
         data, residual = self._data_term(predicted, batch)
-        self._check(data)
-        look = state.step % self.schedule.evaluate_every == 0
-        state.history["holdout"].append(self._look(contrast, gain) if look else np.nan)
+        holdout = np.nan
+        if state.step % self.schedule.evaluate_every == 0:
+            self._check(float(data))
+            holdout = self._look(contrast, gain)
         gradient = coarsen(pullback(residual), stride, shift)
         del predicted, pullback, residual, contrast
         d_outputs = self._to_outputs(gradient, state.output_scale)
@@ -354,8 +363,11 @@ class Fit:
         )
         d_outputs += d_prior
         axes = self._axes(stride, shift)
-        grad = cpu.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs, gain)
+        grad = self.backend.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs, gain)
         self._update(state, grad, self.schedule.rate(state.step, share) * state.rate_scale, state.step + 1)
+        data, prior = float(data), float(prior)  # until here nobody waits for the device
+        self._check(data)  # a set-back also undoes the update
+        state.history["holdout"].append(holdout)
         state.step += 1
         return data, prior
 
@@ -380,12 +392,12 @@ class Fit:
             "notes": self.notes,
         }
         if self.refinement:
-            provenance["optics"] = self.refinement.start.with_vector(state.best_optics).to_dict()
+            provenance["optics"] = self.refinement.start.with_vector(to_host(state.best_optics)).to_dict()
         history = {name: np.array(values, np.float64) for name, values in state.history.items()}
         return NeuralField(
             self.encoding,
             self.network,
-            state.best_params,
+            to_host(state.best_params),
             grid.bounds_um,
             np.array(region),
             grid.spacing_um,
@@ -431,10 +443,10 @@ class Fit:
             self._look(self._contrast(state.params)[1], None)
 
     def _refine(self, contrast):
-        """Correct the optics at the present field; the best field so far may no longer be the best."""
+        """Correct the optics at the present field, on the host: now and then."""
         state, refinement = self.state, self.refinement
-        before = refinement.start.with_vector(state.optics)
-        optics, words = refinement.improve(before, contrast)
+        before = refinement.start.with_vector(to_host(state.optics))
+        optics, words = refinement.improve(before, to_host(contrast))
         state.corrections += 1
         self.notes.append(f"step {state.step}: {words}")
         state.optics = optics.to_vector()
@@ -442,7 +454,7 @@ class Fit:
 
     def _use_optics(self):
         if self.refinement:
-            self.model = self.refinement.model(self.refinement.start.with_vector(self.state.optics))
+            self.model = self.refinement.model(self.refinement.start.with_vector(to_host(self.state.optics)))
 
     def _set_back(self, why):
         """Return to the last good field with half the step size; false if that was done too often."""
@@ -476,10 +488,10 @@ class Fit:
         return error
 
     def _held_out_error(self, contrast):
-        acq = self.acquisition
-        predicted = np.concatenate([part for _, part in predict(self.model, contrast, self.held)])
-        mask = None if acq.mask is None else acq.mask[self.held]
-        return image_errors(predicted, acq.images[self.held], mask)[0]
+        xp, held = module_of(contrast), self.backend.asarray(self.held)
+        predicted = xp.concatenate([part for _, part in predict(self.model, contrast, self.held)])
+        mask = None if self._mask is None else self._mask[held]
+        return image_errors(predicted, self._images[held], mask)[0]
 
     def _tell(self, progress):
         self.callback(progress)
@@ -507,13 +519,14 @@ class Fit:
 
     def _contrast(self, params, stride=1, gain=None, shift=(0.0, 0.0)):
         """The field's outputs at shifted points, and the contrast they make on the model's grid."""
-        outputs = cpu.grid_forward(self.encoding, self.network, params, *self._axes(stride, shift), gain)
+        axes = self._axes(stride, shift)
+        outputs = self.backend.grid_forward(self.encoding, self.network, params, *axes, gain)
         return outputs, refine(to_contrast(outputs, self.state.output_scale), stride, shift)
 
     def _to_outputs(self, gradient, scale):
         """Gradient of the field's outputs from that of the contrast, times a number."""
         parts = [gradient.real, gradient.imag][: self.network.n_outputs]
-        return np.stack(parts) * np.float32(scale)
+        return module_of(gradient).stack(parts) * np.float32(scale)
 
     def _batch(self, step, share):
         """Images of a step: consecutive parts of a shuffled order, shuffled anew every round."""
@@ -538,18 +551,18 @@ class Fit:
 
     def _signal(self, images, model=None):
         """Measured signal of some images, 0 where it is undefined, and the pixels that count."""
-        signal = (model or self.model).signal(self.acquisition.images[images])
+        images = self.backend.asarray(images)
+        signal = (model or self.model).signal(self._images[images])
         valid = np.isfinite(signal)
-        if self.acquisition.mask is not None:
-            valid &= self.acquisition.mask[images]
+        if self._mask is not None:
+            valid &= self._mask[images]
         return np.where(valid, signal, np.float32(0)), valid
 
     def _data_term(self, predicted, images):
         """Squared relative error of a batch, and its gradient with respect to the predicted signal."""
         measured, valid = self._signal(images)
-        residual = np.where(valid, predicted - measured, np.float32(0))
         share = len(self.train) / len(images) / self._norm
-        return share * float(np.vdot(residual, residual)), residual * np.float32(2 * share)
+        return self.backend.squared_error(predicted, measured, valid, share)
 
     def _check(self, data):
         """Raise where images come out not finite, or worse than an empty sample's and than those before."""
@@ -568,7 +581,7 @@ class Fit:
             (slice(n, None), schedule.learning_rate),
         ):
             if state.params[part].size:
-                cpu.adam_step(
+                self.backend.adam_step(
                     state.params[part],
                     grad[part],
                     state.m[part],
@@ -591,13 +604,14 @@ class Fit:
                 break
             shift = self._shift(k)
             axes = self._axes(2, shift)
-            outputs = cpu.grid_forward(self.encoding, self.network, state.params, *axes)
+            outputs = self.backend.grid_forward(self.encoding, self.network, state.params, *axes)
             residual = refine(to_contrast(outputs, 1.0), 2, shift) - target
-            error = np.sqrt(0.5 * scale * float(np.vdot(residual, residual).real))
+            squared = np.vdot(residual, residual).real
             d_outputs = self._to_outputs(coarsen(residual, 2, shift), scale)
-            grad = cpu.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs)
+            grad = self.backend.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs)
             rate = min(1.0, (k + 1) / 5, 2 * (self.schedule.warm_steps - k) / self.schedule.warm_steps)
             self._update(state, grad, rate, k + 1)
+            error = np.sqrt(0.5 * scale * float(squared))
             self._tell(Progress("warm start", k + 1, self.schedule.warm_steps, error))
 
     def _shift(self, step):
@@ -608,6 +622,7 @@ class Fit:
         """Parameters whose network does without the gain."""
         params = params.copy()
         if gain is not None:
+            gain = self.backend.asarray(gain)
             named = self.network.unpack(params[self.encoding.n_params :])
             for layer in (0, *self.network.skips):
                 named[f"weight_{layer}"][-len(gain) :] *= gain[:, None]
@@ -616,7 +631,7 @@ class Fit:
     # ---- checkpoints -----------------------------------------------------------------------------
 
     def _save(self, path):
-        arrays = {name: value for name, value in vars(self.state).items() if name != "history"}
+        arrays = {name: to_host(value) for name, value in vars(self.state).items() if name != "history"}
         history = {f"history_{name}": np.array(v, np.float64) for name, v in self.state.history.items()}
         save_npz(path, arguments=np.array(json.dumps(self.arguments)), **arrays, **history)
 
@@ -630,7 +645,10 @@ class Fit:
                 f"{path} belongs to a fit with other {' and '.join(other)}: resume with the same "
                 "arguments, or start anew without --resume"
             )
-        values = {name: arrays[name] if arrays[name].ndim else arrays[name].item() for name in names}
+        values = {
+            name: self.backend.asarray(arrays[name]) if arrays[name].ndim else arrays[name].item()
+            for name in names
+        }
         return _State(**values, history={name: list(arrays[f"history_{name}"]) for name in _HISTORY})
 
     def _signal_norm(self, images):

@@ -1,5 +1,6 @@
 """Refined optics: recovered at a known sample, used by evaluate, taken back where they do harm."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -116,18 +117,21 @@ def test_harmful_correction_is_taken_back():
 
 
 def test_fit_records_and_evaluate_uses_the_optics(tmp_path):
-    acq = tiny.acquisition(photons=2000)
-    fit = tiny.fit(acq, schedule=tiny.schedule(steps=12), refine="illumination,intensity")
-    field = fit.run()
+    moved = 0.01 * np.random.default_rng(0).standard_normal((6, 2))
+    moved[4] = 0  # held out
+    acq = tiny.acquisition()
+    acq = replace(acq, illumination=Illumination(acq.illumination.sources_na + moved))
+    options = {"schedule": tiny.schedule(steps=40, warm_steps=20), "refine": "illumination,intensity"}
+    field = tiny.fit(acq, **options).run()
     assert any("refined directions by" in note for note in field.provenance["notes"])
     assert field.provenance["refine"] == ["illumination", "intensity"]
     field.save(tmp_path / "f.npz")
     back = load_field(tmp_path / "f.npz")
     stored = Optics.from_dict(back.provenance["optics"])
-    assert not np.array_equal(stored.sources_na, acq.illumination.sources_na)
+    assert np.abs(stored.sources_na - acq.illumination.sources_na).max() > 1e-4
     result = evaluate(back, acq)
     assert result["refined"] == ["illumination", "intensity"]
-    assert result["nrmse_holdout"] == pytest.approx(field.provenance["nrmse_holdout"], rel=1e-3)
+    assert result["nrmse_holdout"] == pytest.approx(field.provenance["nrmse_holdout"], rel=1e-2)
     back.provenance.pop("optics")
     assert evaluate(back, acq)["nrmse_train"] > result["nrmse_train"]
 

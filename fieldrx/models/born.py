@@ -33,9 +33,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import scipy.fft
 
-from fieldrx.backends import cpu, n_threads
+from fieldrx.backends import module_of, of, to_host
+from fieldrx.backends.fft import fft2, ifft2
 from fieldrx.errors import InputError
 from fieldrx.models.base import Gradients, as_complex, image_window
 from fieldrx.optics import Grid, Illumination, Microscope
@@ -121,23 +121,24 @@ class Born:
 
     def linear(self, contrast, images=None) -> np.ndarray:
         """First-order signal ``sum_s w_s 2 Re b_s`` (I - 1 here, log I for Rytov), shape (n, ny, nx)."""
-        spectrum = scipy.fft.fft2(as_complex(contrast, self.grid), workers=n_threads(), overwrite_x=False)
+        spectrum = fft2(as_complex(contrast, self.grid))
         field = self._scattered(spectrum, self._rows(images))
         del spectrum
-        field = scipy.fft.ifft2(field, workers=n_threads(), overwrite_x=True)
+        field = ifft2(field, overwrite=True)
         return (2 * self._scale) * field.real[(slice(None), *self.window)]
 
     def _scattered(self, spectrum, rows):
         """Spectra of the scattered fields: one per image, or, weighted alike, the sum over its sources."""
         starts, index, weight = rows
         each = rows if self.pupil is None else (np.arange(len(index) + 1), index, weight)
-        field = np.empty((len(each[0]) - 1, *self.grid.shape[1:]), spectrum.dtype)
-        cpu.born_forward(spectrum, *self._geometry(), *each, *self._constants(), field)
+        xp = module_of(spectrum)
+        field = xp.empty((len(each[0]) - 1, *self.grid.shape[1:]), spectrum.dtype)
+        of(spectrum).born_forward(spectrum, *self._geometry(), *each, *self._constants(), field)
         if self.pupil is None:
             return field
         for s, part in zip(index, field, strict=True):
-            part *= self._aberration(s).astype(field.dtype)
-        return np.stack([field[a:b].sum(axis=0) for a, b in pairwise(starts)])
+            part *= xp.asarray(self._aberration(s).astype(field.dtype))
+        return xp.stack([field[a:b].sum(axis=0) for a, b in pairwise(starts)])
 
     def _aberration(self, s):
         """P(nu + nu_s) / P(nu_s) of source s on the grid, 1 where the pupil is dark."""
@@ -155,18 +156,19 @@ class Born:
         """Adjoint of :meth:`linear` for the real inner product, shape ``grid.shape``, complex."""
         rows = self._rows(images)
         dtype = np.complex128 if signal.dtype == np.float64 else np.complex64
-        padded = np.zeros((len(rows[0]) - 1, *self.grid.shape[1:]), dtype)
+        padded = module_of(signal).zeros((len(rows[0]) - 1, *self.grid.shape[1:]), dtype)
         padded[(slice(None), *self.window)] = signal
-        padded = scipy.fft.fft2(padded, workers=n_threads(), overwrite_x=True)
+        padded = fft2(padded, overwrite=True)
+        xp = module_of(padded)
         if self.pupil is not None:
             image = np.repeat(np.arange(len(padded)), np.diff(rows[0]))
-            conjugate = (self._aberration(s).conj().astype(dtype) for s in rows[1])
-            padded = np.stack([padded[m] * c for m, c in zip(image, conjugate, strict=True)])
+            conjugate = (xp.asarray(self._aberration(s).conj().astype(dtype)) for s in rows[1])
+            padded = xp.stack([padded[m] * c for m, c in zip(image, conjugate, strict=True)])
             rows = np.arange(len(image) + 1), *rows[1:]
-        out = np.empty(self.grid.shape, dtype)
-        cpu.born_adjoint(padded, *self._geometry(), *rows, *self._constants(), out)
+        out = xp.empty(self.grid.shape, dtype)
+        of(padded).born_adjoint(padded, *self._geometry(), *rows, *self._constants(), out)
         del padded
-        out = scipy.fft.ifft2(out, workers=n_threads(), overwrite_x=True)
+        out = ifft2(out, overwrite=True)
         out *= 2 * self._scale
         return out
 
@@ -220,7 +222,7 @@ class Born:
         """Derivatives of the linear signal of every image, by the optics; yields a `Sensitivities` each."""
         contrast = as_complex(contrast, self.grid)
         z = (self.grid.axis(0) - self.defocus_um).astype(contrast.real.dtype)[:, None, None]
-        spectra = [scipy.fft.fft2(c, workers=n_threads()) for c in (contrast, z * contrast)]
+        spectra = [fft2(c) for c in (contrast, z * contrast)]
         for index, weight in self._each(images):
             shape = self.image_shape
             total = Sensitivities(np.zeros(shape), {}, np.zeros(shape), np.zeros((self._n_zernike, *shape)))
@@ -247,7 +249,7 @@ class Born:
         f_s = scope.axial_frequency(source @ source)
 
         def image(spectrum):
-            return (2 * self._scale) * scipy.fft.ifft2(spectrum, workers=n_threads()).real[self.window]
+            return (2 * self._scale) * ifft2(spectrum).real[self.window]
 
         phase, modes = np.zeros((2, 1, 1)), []
         if self.pupil is not None:
@@ -288,7 +290,7 @@ class Born:
     def _gains(self, images, like):
         """Gain of the chosen images, to multiply arrays (n, ny, nx) of the precision of `like`."""
         gain = self.gain if images is None else self.gain[images]
-        return np.asarray(gain, like.dtype)[..., None, None]
+        return module_of(like).asarray(np.asarray(gain, like.dtype))[..., None, None]
 
     def transfer(self, nu_y, nu_x, images=None) -> tuple[np.ndarray, np.ndarray]:
         """Transfer functions of Re and Im contrast at a list of frequencies.
@@ -304,24 +306,27 @@ class Born:
             Spectrum of the linear signal per unit spectrum of the index contrast and of absorption:
             ``A(nu) + conj A(-nu)`` and ``i (A(nu) - conj A(-nu))``, times the scale of the potential.
         """
-        plus = self._factor(np.asarray(nu_y), np.asarray(nu_x), images)
-        minus = self._factor(-np.asarray(nu_y), -np.asarray(nu_x), images).conj()
+        nu_y, nu_x = (of(nu_y).asarray(nu) for nu in (nu_y, nu_x))
+        plus = self._factor(nu_y, nu_x, images)
+        minus = self._factor(-nu_y, -nu_x, images).conj()
         return (plus + minus).astype(np.complex64), (1j * (plus - minus)).astype(np.complex64)
 
     def _factor(self, nu_y, nu_x, images):
         """``scale * sum_s w_s A_s(nu, z)`` at a list of frequencies, shape (n, n_images, nz)."""
-        microscope, z = self.microscope, self.grid.axis(0) - self.defocus_um
+        xp, microscope = module_of(nu_y), self.microscope
+        z = xp.asarray(self.grid.axis(0) - self.defocus_um)
         weights = self._weights(images)
-        out = np.zeros((len(nu_y), len(weights), len(z)), np.complex64)
+        out = xp.zeros((len(nu_y), len(weights), len(z)), np.complex64)
         for s in np.flatnonzero(weights.any(axis=0)):
             source = self._sources[s]
             nu2 = (nu_y + source[0]) ** 2 + (nu_x + source[1]) ** 2
-            inside = np.flatnonzero(nu2 <= microscope.cutoff**2)
+            inside = xp.flatnonzero(nu2 <= microscope.cutoff**2)
             f = microscope.axial_frequency(nu2[inside])
             turns = (f - microscope.axial_frequency(source @ source))[:, None] * z
             a = (1j * self._scale / (4 * np.pi * f))[:, None] * np.exp(-2j * np.pi * turns)
             if self.pupil is not None:
-                a *= self._relative_pupil(np.stack([nu_y, nu_x])[:, inside] + source[:, None], s)[:, None]
+                nu = np.stack([to_host(n[inside]) + c for n, c in zip((nu_y, nu_x), source, strict=True)])
+                a *= xp.asarray(self._relative_pupil(nu, s))[:, None]
             for m in np.flatnonzero(weights[:, s]):
                 out[inside, m] += weights[m, s] * a
         return out
@@ -368,7 +373,7 @@ class Rytov(Born):
 
     def signal_of_linear(self, linear, images=None) -> np.ndarray:
         """The signal, gains included, of images whose linear signal is given."""
-        return linear + np.log(self._gains(images, linear))
+        return linear + module_of(linear).log(self._gains(images, linear))
 
     def forward(self, contrast, images=None) -> np.ndarray:
         """Predicted intensities ``gain exp(linear)``, shape (n, ny, nx)."""
