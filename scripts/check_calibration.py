@@ -1,6 +1,6 @@
 """Calibrate an acquisition from a spoilt table: does it find the geometry again?
 
-    python scripts/check_calibration.py ACQUISITION.toml [--seeds 3] [--depth Z0:Z1]
+    python scripts/check_calibration.py ACQUISITION.toml [--seeds 3] [--depth=Z0:Z1]
 
 The table is turned by 3 degrees, scaled by 4 %, and every source scattered by 0.004 in NA; then all signs are
 reversed, and the table is mirrored.  Printed are median distances (NA): of the spoilt table and of what
