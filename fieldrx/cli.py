@@ -278,6 +278,12 @@ def demo(out, steps, quiet):
     default=None,
     help="Weight of the total variation of index and absorption. Default: 0.6 (12 for ssnp, bpm, mlb).",
 )
+@click.option(
+    "--refine",
+    metavar="WHAT",
+    default=None,
+    help="Correct the optics during the fit: any of illumination,intensity,defocus,pupil.",
+)
 @click.option("--no-absorption", is_flag=True, help="Fit a transparent sample: the index is real.")
 @click.option(
     "--seed",
@@ -299,6 +305,7 @@ def reconstruct(
     holdout,
     preset,
     tv,
+    refine,
     no_absorption,
     seed,
     resume,
@@ -345,6 +352,7 @@ def reconstruct(
             schedule=schedule,
             holdout=holdout,
             absorption=not no_absorption,
+            refine=refine,
             callback=reporter,
             device=device,
         )
@@ -589,6 +597,53 @@ def simulate(volume, acquisition, output, model, image_shape, photons, seed, dev
     click.echo(
         f"{output}: {result.n_images} images of {result.image_shape[0]} x {result.image_shape[1]} pixels"
     )
+
+
+@main.command()
+@click.argument("acquisition", metavar="ACQ", type=_file)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT.toml",
+    type=_file,
+    required=True,
+    help="The corrected acquisition; its table and a picture of the pupil plane are written beside it.",
+)
+@click.option(
+    "--depth",
+    type=_Numbers((2,), "Z0:Z1 in um"),
+    default=None,
+    help="Between which heights the sample lies, Z0:Z1 in um from the focus, if you know: settles the sign.",
+)
+@click.option(
+    "--contrast",
+    type=click.Choice(["positive", "negative", "unknown"]),
+    default="positive",
+    show_default=True,
+    help="Whether the sample's index is above the medium's: settles the sign where --depth does not.",
+)
+@_quiet
+def calibrate(acquisition, output, depth, contrast, quiet):
+    """Find where the light of ACQ really came from, from its images.
+
+    Held-out images are not looked at: the LED board that the others show gives their directions.
+    """
+    from fieldrx.acquisition import read_acquisition
+    from fieldrx.calibration import calibrate as calibrate_images
+    from fieldrx.calibration import check_target, write_calibrated
+    from fieldrx.io import in_file
+
+    _writable(output, acquisition)
+    check_target(output, acquisition)
+    acq = read_acquisition(acquisition)
+    with in_file(acquisition):
+        found = calibrate_images(acq, depth, contrast)
+    written = write_calibrated(output, acquisition, found)
+    if quiet:
+        return
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    click.echo(", ".join(map(str, written)))
 
 
 @main.command()

@@ -7,7 +7,8 @@ import numpy as np
 from fieldrx.backends import get, to_host
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, index_error
-from fieldrx.models import grid_for, make_model, predict
+from fieldrx.models import grid_for, predict
+from fieldrx.refinement import Optics
 
 
 def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
@@ -39,9 +40,11 @@ def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
     """
     if acquisition.images is None:
         raise InputError("the acquisition has no images to compare with")
-    name, forward, contrast = model_of(
-        field, acquisition.microscope, acquisition.illumination, acquisition.image_shape, model, device
-    )
+    optics = None
+    if "optics" in field.provenance and _same_images(field, acquisition):
+        optics = Optics.from_dict(field.provenance["optics"])  # refined on these images
+    seen = acquisition.microscope, acquisition.illumination, acquisition.image_shape
+    name, forward, contrast = model_of(field, *seen, model, device, optics)
     usable = np.flatnonzero(acquisition.usable)
     if not len(usable):
         raise InputError("no image can be compared: every one is masked or dark field")
@@ -62,6 +65,7 @@ def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
     per_image = dict(zip(usable.tolist(), each.tolist(), strict=True))
     result = {
         "model": name,
+        "refined": field.provenance.get("refine", []),
         "fitted_to_these_images": _same_images(field, acquisition),
         "nrmse": overall,
         "nrmse_per_image": [per_image.get(k) for k in range(acquisition.n_images)],
@@ -77,7 +81,7 @@ def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
     return result
 
 
-def model_of(field, microscope, illumination, image_shape, name=None, device="auto"):
+def model_of(field, microscope, illumination, image_shape, name=None, device="auto", optics=None):
     """A field's image formation: the model's name, the model, and the contrast on its grid.
 
     Parameters
@@ -90,6 +94,8 @@ def model_of(field, microscope, illumination, image_shape, name=None, device="au
         In ``fieldrx.models.MODELS``; the one the field was fitted with when not given.
     device : str
         "cpu", "cuda" or "auto": where the contrast is.
+    optics : Optics, optional
+        Better known than those of the illumination.
 
     Raises
     ------
@@ -107,7 +113,8 @@ def model_of(field, microscope, illumination, image_shape, name=None, device="au
     depth = (*field.region_um[0], field.spacing_um[0])
     grid = grid_for(name, image_shape, microscope, depth)
     contrast = field.on_axes(*map(get(device).asarray, grid.axes))
-    return name, make_model(name, grid, microscope, illumination, image_shape), contrast
+    optics = optics or Optics.of(illumination)
+    return name, optics.model(name, grid, microscope, illumination, image_shape), contrast
 
 
 def held_out(field, acquisition) -> np.ndarray:

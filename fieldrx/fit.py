@@ -41,6 +41,7 @@ from fieldrx.metrics import image_errors
 from fieldrx.models import Born, Rytov, grid_for, is_multislice, make_model, predict
 from fieldrx.models.auto import choose_model
 from fieldrx.priors import Priors
+from fieldrx.refinement import Refinement
 from fieldrx.resources import check_memory
 from fieldrx.tikhonov import tikhonov
 
@@ -167,6 +168,9 @@ class _State:
     good_m: np.ndarray | None = None
     good_v: np.ndarray | None = None
     good_step: int = 0
+    optics: np.ndarray = field(default_factory=lambda: np.zeros(0))  # refined, and those of the best field
+    best_optics: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    corrections: int = 0
     rate_scale: float = 1.0
     step: int = 0
     seconds: float = 0.0
@@ -194,6 +198,11 @@ class Fit:
         Share of the images to hold out when the acquisition does not name its own; default 0.1.
     absorption : bool
         Whether the field has an imaginary part.
+    refine : str or sequence of str, optional
+        What of the optics is corrected during the fit: "illumination", "intensity", "defocus", "pupil"; see
+        `fieldrx.refinement`.
+    optics : Optics, optional
+        Directions, gains, defocus and aberrations to start from, when known better than the acquisition's.
     callback : callable, optional
         Called with a `Progress` after every piece of work.
     device : str
@@ -213,6 +222,8 @@ class Fit:
         schedule=None,
         holdout=None,
         absorption=True,
+        refine=None,
+        optics=None,
         callback=None,
         device="auto",
     ):
@@ -231,9 +242,14 @@ class Fit:
             self.notes.append(f"model {model}: {why}")
         self.grid = grid_for(model, shape, acquisition.microscope, depth)
         self.priors, self.schedule = _settings(model, priors, schedule)
-        optics = self.grid, acquisition.microscope, acquisition.illumination, shape
-        self.model = make_model(model, *optics)
-        self.linear = self.model if isinstance(self.model, Born) else Rytov(*optics)
+        geometry = self.grid, acquisition.microscope, acquisition.illumination, shape
+        seen = acquisition, model, self.grid, self.train, self.held
+        self.refinement = Refinement(refine, *seen, optics) if refine or optics else None
+        self.model = (
+            self.refinement.model(self.refinement.start) if self.refinement else make_model(model, *geometry)
+        )
+        self.multislice = not isinstance(self.model, Born)
+        self.linear = Rytov(*geometry) if self.multislice else self.model
         if preset is not None and (encoding or network):
             raise InputError("give a preset, or an encoding and a network of your own, not both")
         if preset is not None:
@@ -247,7 +263,7 @@ class Fit:
         if self.network.n_outputs > 2:
             raise InputError(f"the network has {self.network.n_outputs} outputs; expected 1 or 2 (Re, Im)")
         need = len(acquisition.images), self.encoding.n_params + self.network.n_params
-        check_memory(self.grid.shape, *need, multislice=self.model is not self.linear)
+        check_memory(self.grid.shape, *need, multislice=self.multislice)
         self.arguments = {
             "acquisition": acquisition.fingerprint(),
             "model": model,
@@ -257,6 +273,7 @@ class Fit:
             "priors": asdict(self.priors),
             "schedule": asdict(self.schedule),
             "holdout": self.held.tolist(),
+            "refine": list(self.refinement.kinds) if self.refinement else [],
         }
         self._norm = self._signal_norm(self.train)
         self.state, self._stop, self.diverged = None, _StopOnSignal(), None
@@ -291,6 +308,7 @@ class Fit:
                 if checkpoint is None:
                     raise InputError("resume needs the checkpoint of the interrupted fit")
                 self.state = self._load(checkpoint)
+                self._use_optics()
             else:
                 self.start()
             self._iterate(checkpoint)
@@ -309,13 +327,15 @@ class Fit:
         )
         xp = module_of(target)
         scale = float(xp.quantile(xp.abs(target.real[:, *self.model.window]), 0.99)) or 1e-3
-        scale *= _HEADROOM if self.model is not self.linear else 1
+        scale *= _HEADROOM if self.multislice else 1
         zeros = xp.zeros(params.size, np.float32)
         state = _State(params, zeros.copy(), zeros.copy(), params.copy(), scale)
         self._teach(state, target)
         state.m[:], state.v[:], state.best_params = 0, 0, state.params.copy()
         state.good_params, state.good_m, state.good_v = state.params.copy(), state.m.copy(), state.v.copy()
         state.seconds = time.perf_counter() - begun
+        if self.refinement:
+            state.optics = state.best_optics = self.refinement.start.to_vector()
         self.state = state
 
     def step(self) -> tuple[float, float]:
@@ -323,6 +343,8 @@ class Fit:
         state = self.state
         share = self.schedule.share(state.step, state.seconds)
         stride, gain = self._coarseness(share)
+        if self.refinement and self.refinement.due(share, state.corrections):
+            self._refine(self._contrast(state.params, stride, gain)[1])
         shift = self._shift(state.step)
         outputs, contrast = self._contrast(state.params, stride, gain, shift)
         batch = self._batch(state.step, share)
@@ -370,6 +392,8 @@ class Fit:
             "diverged": self.diverged,
             "notes": self.notes,
         }
+        if self.refinement:
+            provenance["optics"] = self.refinement.start.with_vector(to_host(state.best_optics)).to_dict()
         history = {name: np.array(values, np.float64) for name, values in state.history.items()}
         return NeuralField(
             self.encoding,
@@ -419,6 +443,20 @@ class Fit:
         if not self._stop.asked or not len(self.held):
             self._look(self._contrast(state.params)[1], None)
 
+    def _refine(self, contrast):
+        """Correct the optics at the present field, on the host: now and then."""
+        state, refinement = self.state, self.refinement
+        before = refinement.start.with_vector(to_host(state.optics))
+        optics, words = refinement.improve(before, to_host(contrast))
+        state.corrections += 1
+        self.notes.append(f"step {state.step}: {words}")
+        state.optics = optics.to_vector()
+        self._use_optics()
+
+    def _use_optics(self):
+        if self.refinement:
+            self.model = self.refinement.model(self.refinement.start.with_vector(to_host(self.state.optics)))
+
     def _set_back(self, why):
         """Return to the last good field with half the step size; false if that was done too often."""
         state = self.state
@@ -447,6 +485,7 @@ class Fit:
         if not error >= state.best_error:
             state.best_error = error if len(self.held) else np.inf
             state.best_step, state.best_params = state.step, self._fold(state.params, gain)
+            state.best_optics = state.optics
         return error
 
     def _held_out_error(self, contrast):
@@ -504,7 +543,7 @@ class Fit:
 
     def _pool(self, share):
         """Images to draw from: all for a linear model, else those of the least tilted light first."""
-        if self.model is self.linear or share >= self.schedule.tilted_from:
+        if not self.multislice or share >= self.schedule.tilted_from:
             return self.train
         illumination = self.acquisition.illumination
         tilt = illumination.pattern @ np.linalg.norm(illumination.sources_na, axis=1)

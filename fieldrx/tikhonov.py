@@ -57,8 +57,8 @@ def tikhonov(model, signal, images=None, regularisation=None, progress=None):
     if len(signal) != len(images):
         raise InputError(f"signal has {len(signal)} images; expected {len(images)}, one per chosen image")
     xp = module_of(signal)
-    spectrum = rfft2(_extend(signal, model))
-    rows, columns = map(xp.asarray, _supported(model, images))
+    spectrum = rfft2(extend(signal, model))
+    rows, columns = map(xp.asarray, supported(model, images))
     peak, best = _choose(model, spectrum, images, rows, columns, regularisation)
     nz = model.grid.shape[0]
     index = xp.zeros((nz, *spectrum.shape[1:]), np.complex64)
@@ -78,7 +78,7 @@ def tikhonov(model, signal, images=None, regularisation=None, progress=None):
     return contrast, best
 
 
-def _extend(signal, model):
+def extend(signal, model):
     """The images on the model's grid, continued by reflection that fades to 0 at the border."""
     (y, x), (ny, nx) = model.window, model.grid.shape[1:]
     before, after = (y.start, x.start), (ny - y.stop, nx - x.stop)
@@ -96,7 +96,7 @@ def _extend(signal, model):
     return out
 
 
-def _supported(model, images):
+def supported(model, images):
     """Row and column numbers, in rfft2 layout, of the frequencies that the optics transfer."""
     nu_y, nu_x = model.grid.frequencies()
     half = np.abs(nu_x[: len(nu_x) // 2 + 1])

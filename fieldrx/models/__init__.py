@@ -1,11 +1,11 @@
 """Image formation: from a refractive index contrast to intensity images, and back."""
 
 from fieldrx.errors import InputError
-from fieldrx.models.base import ForwardModel, predict
+from fieldrx.models.base import ForwardModel, Gradients, predict
 from fieldrx.models.born import Born, Rytov
 from fieldrx.models.bpm import BeamPropagation
 from fieldrx.models.mlb import MultiLayerBorn
-from fieldrx.models.multislice import Gradients, MultiSlice
+from fieldrx.models.multislice import MultiSlice
 from fieldrx.models.ssnp import SSNP
 from fieldrx.optics import Grid, Microscope
 
@@ -27,15 +27,15 @@ __all__ = [
 ]
 
 
-def make_model(name, grid, microscope, illumination, image_shape=None) -> ForwardModel:
-    """The model called `name`; other parameters as of :class:`Born`.
+def make_model(name, grid, microscope, illumination, image_shape=None, **optics) -> ForwardModel:
+    """The model called `name`; other parameters as of :class:`Born` (`optics`: pupil, defocus_um, gain).
 
     Raises
     ------
     InputError
         If no model has that name.
     """
-    return _kind(name)(grid, microscope, illumination, image_shape)
+    return _kind(name)(grid, microscope, illumination, image_shape, **optics)
 
 
 def grid_for(name: str, image_shape, microscope: Microscope, depth) -> Grid:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,31 @@ from fieldrx.errors import InputError
 from fieldrx.optics import Grid, Illumination, Microscope
 
 _BATCH = 16  # images predicted at once
+
+
+@dataclass
+class Gradients:
+    """Gradient of a number with respect to everything that a model depends on.
+
+    Parameters
+    ----------
+    contrast : complex, shape (nz, ny, nx)
+    sources_na : float64, shape (n_sources, 2)
+        With the pupil's edge held still, which a moving source crosses in jumps.
+    pattern : float64, shape (n_images, n_sources)
+        Of the weights of the chosen images, zero for others.
+    gain : float64, shape (n_images,)
+    defocus_um : float
+    pupil : array
+        Of the Zernike coefficients, or d/dRe + i d/dIm of the pupil's array.
+    """
+
+    contrast: np.ndarray
+    sources_na: np.ndarray
+    pattern: np.ndarray
+    gain: np.ndarray
+    defocus_um: float
+    pupil: np.ndarray
 
 
 class ForwardModel(Protocol):

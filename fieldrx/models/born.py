@@ -15,18 +15,55 @@ samples.
 
 The adjoint follows from I - 1 = 2 Re F^-1[w A V^]: dL = <dI, 2 Re(T dV)> = Re <2 T^H dI, dV>, hence
 dL/dRe V + i dL/dIm V = 2 T^H dI with T^H = F^-1 conj(A) F.
+
+The optics enter through A alone.  With f = kz / 2 pi, f_s = f(nu_s), B the sum above and B_z the same with V
+times z, the derivatives of B are
+
+    d/dnu_s     (nu + nu_s) / f^2 B - 2 pi i [nu_s / f_s - (nu + nu_s) / f] B_z
+                    + i grad[phi(nu + nu_s) - phi(nu_s)] B
+    d/ddefocus  2 pi i (f - f_s) B
+    d/dc_j      i [Z_j(nu + nu_s) - Z_j(nu_s)] B
+
+for P = exp(i phi), phi = sum_j c_j Z_j, with the pupil's edge held still.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import pairwise
+
 import numpy as np
 
-from fieldrx.backends import module_of, of
+from fieldrx.backends import module_of, of, to_host
 from fieldrx.backends.fft import fft2, ifft2
-from fieldrx.models.base import as_complex, image_window
+from fieldrx.errors import InputError
+from fieldrx.models.base import Gradients, as_complex, image_window
 from fieldrx.optics import Grid, Illumination, Microscope
+from fieldrx.pupil import zernike
 
 _DARK = 1e-2  # normalised intensity below which a logarithm is noise
+
+
+@dataclass
+class Sensitivities:
+    """Derivatives of one image's linear signal.
+
+    Parameters
+    ----------
+    linear : float, shape (ny, nx)
+        The linear signal itself.
+    sources : dict
+        By source: its linear signal alone (ny, nx), and the derivative by its direction (2, ny, nx) [1 / NA].
+    defocus : float, shape (ny, nx)
+        [1 / um]
+    pupil : float, shape (n, ny, nx)
+        By the Zernike coefficients.
+    """
+
+    linear: np.ndarray
+    sources: dict
+    defocus: np.ndarray
+    pupil: np.ndarray
 
 
 class Born:
@@ -43,6 +80,12 @@ class Born:
     illumination : Illumination
     image_shape : (int, int), optional
         Pixels of an image; the whole lateral grid when not given.
+    pupil : Pupil, optional
+        Aberrations; A is multiplied by P(nu + nu_s) / P(nu_s).  None when not given.
+    defocus_um : float
+        Height of the plane in focus; z is measured from there.
+    gain : array_like, shape (n_images,), optional
+        Brightness of every image over its background; 1 when not given.
 
     Raises
     ------
@@ -52,10 +95,26 @@ class Born:
 
     name = "born"
 
-    def __init__(self, grid: Grid, microscope: Microscope, illumination: Illumination, image_shape=None):
+    def __init__(
+        self,
+        grid: Grid,
+        microscope: Microscope,
+        illumination: Illumination,
+        image_shape=None,
+        *,
+        pupil=None,
+        defocus_um=0.0,
+        gain=None,
+    ):
         self.grid, self.microscope, self.illumination = grid, microscope, illumination
         self.image_shape = tuple(image_shape or grid.shape[1:])
         self.window = image_window(grid, self.image_shape)
+        self.pupil, self.defocus_um = pupil, float(defocus_um)
+        if pupil is not None and pupil.array is not None:
+            raise InputError("single scattering takes a pupil of Zernike coefficients, not an array")
+        self.gain = np.ones(illumination.n_images) if gain is None else np.array(gain, np.float64)
+        if self.gain.shape != (illumination.n_images,):
+            raise InputError(f"gain has shape {self.gain.shape}; expected one per image")
         self._bright = illumination.bright(microscope)
         self._sources = illumination.sources_na / microscope.wavelength_um
         self._scale = 2 * microscope.medium_index * microscope.wavenumber**2 * grid.spacing_um[0]
@@ -63,12 +122,35 @@ class Born:
     def linear(self, contrast, images=None) -> np.ndarray:
         """First-order signal ``sum_s w_s 2 Re b_s`` (I - 1 here, log I for Rytov), shape (n, ny, nx)."""
         spectrum = fft2(as_complex(contrast, self.grid))
-        rows = self._rows(images)
-        field = module_of(spectrum).empty((len(rows[0]) - 1, *self.grid.shape[1:]), spectrum.dtype)
-        of(spectrum).born_forward(spectrum, *self._geometry(), *rows, *self._constants(), field)
+        field = self._scattered(spectrum, self._rows(images))
         del spectrum
         field = ifft2(field, overwrite=True)
         return (2 * self._scale) * field.real[(slice(None), *self.window)]
+
+    def _scattered(self, spectrum, rows):
+        """Spectra of the scattered fields: one per image, or, weighted alike, the sum over its sources."""
+        starts, index, weight = rows
+        each = rows if self.pupil is None else (np.arange(len(index) + 1), index, weight)
+        xp = module_of(spectrum)
+        field = xp.empty((len(each[0]) - 1, *self.grid.shape[1:]), spectrum.dtype)
+        of(spectrum).born_forward(spectrum, *self._geometry(), *each, *self._constants(), field)
+        if self.pupil is None:
+            return field
+        for s, part in zip(index, field, strict=True):
+            part *= xp.asarray(self._aberration(s).astype(field.dtype))
+        return xp.stack([field[a:b].sum(axis=0) for a, b in pairwise(starts)])
+
+    def _aberration(self, s):
+        """P(nu + nu_s) / P(nu_s) of source s on the grid, 1 where the pupil is dark."""
+        y, x = (nu + c for nu, c in zip(self.grid.frequencies(), self._sources[s], strict=True))
+        place = np.nonzero(y[:, None] ** 2 + x**2 <= self.microscope.cutoff**2)
+        out = np.ones(self.grid.shape[1:], np.complex128)
+        out[place] = self._relative_pupil(np.stack([y[place[0]], x[place[1]]]), s)
+        return out
+
+    def _relative_pupil(self, nu, s):
+        radius = self.microscope.objective_na / self.microscope.wavelength_um
+        return self.pupil.value(nu / radius) / self.pupil.value(self._sources[s][:, None] / radius)
 
     def adjoint(self, signal, images=None) -> np.ndarray:
         """Adjoint of :meth:`linear` for the real inner product, shape ``grid.shape``, complex."""
@@ -77,8 +159,14 @@ class Born:
         padded = module_of(signal).zeros((len(rows[0]) - 1, *self.grid.shape[1:]), dtype)
         padded[(slice(None), *self.window)] = signal
         padded = fft2(padded, overwrite=True)
-        out = module_of(signal).empty(self.grid.shape, dtype)
-        of(signal).born_adjoint(padded, *self._geometry(), *rows, *self._constants(), out)
+        xp = module_of(padded)
+        if self.pupil is not None:
+            image = np.repeat(np.arange(len(padded)), np.diff(rows[0]))
+            conjugate = (xp.asarray(self._aberration(s).conj().astype(dtype)) for s in rows[1])
+            padded = xp.stack([padded[m] * c for m, c in zip(image, conjugate, strict=True)])
+            rows = np.arange(len(image) + 1), *rows[1:]
+        out = xp.empty(self.grid.shape, dtype)
+        of(padded).born_adjoint(padded, *self._geometry(), *rows, *self._constants(), out)
         del padded
         out = ifft2(out, overwrite=True)
         out *= 2 * self._scale
@@ -90,19 +178,119 @@ class Born:
 
     def signal_and_pullback(self, contrast, images=None):
         """Predicted signal, and the map from its gradient to that of the contrast."""
-        return self.linear(contrast, images), lambda d: self.adjoint(d, images)
+        linear = self.linear(contrast, images)
+        return self.signal_of_linear(linear, images), lambda d: self.vjp(contrast, d, images)
+
+    def signal_of_linear(self, linear, images=None) -> np.ndarray:
+        """The signal, gains included, of images whose linear signal is given."""
+        gain = self._gains(images, linear)
+        return gain * linear + (gain - 1)
 
     def forward(self, contrast, images=None) -> np.ndarray:
         """Predicted intensities, shape (n, ny, nx)."""
-        return 1 + self.linear(contrast, images)
+        linear = self.linear(contrast, images)
+        return self._gains(images, linear) * (1 + linear)
 
     def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
         """Gradient of ``sum(d_intensity * forward(contrast))``; the same at every contrast."""
-        return self.adjoint(d_intensity, images)
+        return self.adjoint(self._gains(images, d_intensity) * d_intensity, images)
 
     def forward_and_pullback(self, contrast, images=None):
         """Predicted intensities, and the map from their gradient to that of the contrast."""
-        return self.forward(contrast, images), lambda d: self.adjoint(d, images)
+        return self.forward(contrast, images), lambda d: self.vjp(contrast, d, images)
+
+    def gradients(self, contrast, d_intensity, images=None) -> Gradients:
+        """Gradient of ``sum(d_intensity * forward(contrast))`` with respect to all parameters."""
+        images = np.arange(self.illumination.n_images) if images is None else np.asarray(images)
+        n_images, n_sources = self.illumination.pattern.shape
+        d_sources, d_pattern = np.zeros((n_sources, 2)), np.zeros((n_images, n_sources))
+        d_gain, d_defocus, d_pupil = np.zeros(n_images), 0.0, np.zeros(self._n_zernike)
+        d_contrast = self.vjp(contrast, d_intensity, images)
+        for k, slopes in enumerate(self.sensitivities(contrast, images)):
+            m = images[k]
+            d_gain[m] += np.vdot(d_intensity[k], self._per_gain(slopes.linear, m))
+            d_linear = d_intensity[k] * self._intensity_slope(slopes.linear, m)
+            background = self.illumination.pattern[m] @ self._bright
+            for s, (alone, along) in slopes.sources.items():
+                d_sources[s] += np.tensordot(along, d_linear, 2)
+                d_pattern[m, s] += np.vdot(d_linear, alone - slopes.linear) / background
+            d_defocus += float(np.vdot(d_linear, slopes.defocus))
+            d_pupil += np.tensordot(slopes.pupil, d_linear, 2)
+        return Gradients(d_contrast, d_sources, d_pattern, d_gain, d_defocus, d_pupil)
+
+    def sensitivities(self, contrast, images=None):
+        """Derivatives of the linear signal of every image, by the optics; yields a `Sensitivities` each."""
+        contrast = as_complex(contrast, self.grid)
+        z = (self.grid.axis(0) - self.defocus_um).astype(contrast.real.dtype)[:, None, None]
+        spectra = [fft2(c) for c in (contrast, z * contrast)]
+        for index, weight in self._each(images):
+            shape = self.image_shape
+            total = Sensitivities(np.zeros(shape), {}, np.zeros(shape), np.zeros((self._n_zernike, *shape)))
+            for s, w in zip(index, weight, strict=True):
+                one = np.array([0, 1]), np.array([s]), np.array([1.0])
+                field, moment = (self._scattered(v, one)[0] for v in spectra)
+                alone, along, defocus, pupil = self._slopes(field, moment, s)
+                total.linear[...] += w * alone
+                total.defocus[...] += w * defocus
+                total.pupil[...] += w * pupil
+                total.sources[int(s)] = alone, w * along
+            yield total
+
+    def _each(self, images):
+        starts, index, weight = self._rows(images)
+        return [(index[a:b], weight[a:b]) for a, b in pairwise(starts)]
+
+    def _slopes(self, field, moment, s):
+        """Of one source of weight 1: its linear signal and its derivatives; see the module's head."""
+        scope, source = self.microscope, self._sources[s]
+        y, x = (nu + c for nu, c in zip(self.grid.frequencies(), source, strict=True))
+        nu = np.stack(np.broadcast_arrays(y[:, None], x))
+        f = scope.axial_frequency((nu**2).sum(axis=0))
+        f_s = scope.axial_frequency(source @ source)
+
+        def image(spectrum):
+            return (2 * self._scale) * ifft2(spectrum).real[self.window]
+
+        phase, modes = np.zeros((2, 1, 1)), []
+        if self.pupil is not None:
+            radius = scope.objective_na / scope.wavelength_um
+            inside = np.nonzero((nu**2).sum(axis=0) <= scope.cutoff**2)
+            here, there = nu[:, *inside] / radius, source[:, None] / radius
+            phase = np.zeros(nu.shape)
+            for j, c in enumerate(self.pupil.zernike):
+                (value, slope), (value_s, slope_s) = zernike(j, *here), zernike(j, *there)
+                mode = np.zeros(f.shape)
+                mode[inside] = value - value_s
+                modes.append(image(1j * mode * field))
+                phase[:, *inside] += c * (slope - slope_s) / radius
+        along = [
+            image((n / f**2 + 1j * p) * field - 2j * np.pi * (c / f_s - n / f) * moment)
+            for n, p, c in zip(nu, phase, source, strict=True)
+        ]
+        defocus = image(2j * np.pi * (f - f_s) * field)
+        modes = np.array(modes).reshape(-1, *self.image_shape)
+        return image(field), np.array(along) / scope.wavelength_um, defocus, modes
+
+    @property
+    def _n_zernike(self):
+        return 0 if self.pupil is None else len(self.pupil.zernike)
+
+    def _per_gain(self, linear, m):
+        """Derivative of image m by its gain."""
+        return 1 + linear
+
+    def _intensity_slope(self, linear, m):
+        """Derivative of image m by its linear signal."""
+        return self.gain[m]
+
+    def signal_slopes(self, linear, m):
+        """Derivatives of the signal of image m by its linear signal, and by its gain."""
+        return self.gain[m], 1 + linear
+
+    def _gains(self, images, like):
+        """Gain of the chosen images, to multiply arrays (n, ny, nx) of the precision of `like`."""
+        gain = self.gain if images is None else self.gain[images]
+        return module_of(like).asarray(np.asarray(gain, like.dtype))[..., None, None]
 
     def transfer(self, nu_y, nu_x, images=None) -> tuple[np.ndarray, np.ndarray]:
         """Transfer functions of Re and Im contrast at a list of frequencies.
@@ -126,7 +314,7 @@ class Born:
     def _factor(self, nu_y, nu_x, images):
         """``scale * sum_s w_s A_s(nu, z)`` at a list of frequencies, shape (n, n_images, nz)."""
         xp, microscope = module_of(nu_y), self.microscope
-        z = xp.asarray(self.grid.axis(0))
+        z = xp.asarray(self.grid.axis(0) - self.defocus_um)
         weights = self._weights(images)
         out = xp.zeros((len(nu_y), len(weights), len(z)), np.complex64)
         for s in np.flatnonzero(weights.any(axis=0)):
@@ -136,6 +324,9 @@ class Born:
             f = microscope.axial_frequency(nu2[inside])
             turns = (f - microscope.axial_frequency(source @ source))[:, None] * z
             a = (1j * self._scale / (4 * np.pi * f))[:, None] * np.exp(-2j * np.pi * turns)
+            if self.pupil is not None:
+                nu = np.stack([to_host(n[inside]) + c for n, c in zip((nu_y, nu_x), source, strict=True)])
+                a *= xp.asarray(self._relative_pupil(nu, s))[:, None]
             for m in np.flatnonzero(weights[:, s]):
                 out[inside, m] += weights[m, s] * a
         return out
@@ -158,7 +349,7 @@ class Born:
         return (
             scope.medium_index / scope.wavelength_um,
             scope.cutoff,
-            self.grid.origin_um[0],
+            self.grid.origin_um[0] - self.defocus_um,
             self.grid.spacing_um[0],
         )
 
@@ -175,9 +366,19 @@ class Rytov(Born):
         """log I; nan for pixels too dark to have a meaningful logarithm."""
         return np.log(np.where(intensity > _DARK, intensity, np.nan))
 
+    def signal_and_pullback(self, contrast, images=None):
+        """Predicted signal, and the map from its gradient to that of the contrast."""
+        linear = self.linear(contrast, images)
+        return self.signal_of_linear(linear, images), lambda d: self.adjoint(d, images)
+
+    def signal_of_linear(self, linear, images=None) -> np.ndarray:
+        """The signal, gains included, of images whose linear signal is given."""
+        return linear + module_of(linear).log(self._gains(images, linear))
+
     def forward(self, contrast, images=None) -> np.ndarray:
-        """Predicted intensities ``exp(linear)``, shape (n, ny, nx)."""
-        return np.exp(self.linear(contrast, images))
+        """Predicted intensities ``gain exp(linear)``, shape (n, ny, nx)."""
+        linear = self.linear(contrast, images)
+        return self._gains(images, linear) * np.exp(linear)
 
     def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
         """Gradient of ``sum(d_intensity * forward(contrast))``."""
@@ -187,3 +388,13 @@ class Rytov(Born):
         """Predicted intensities, and the map from their gradient to that of the contrast."""
         intensity = self.forward(contrast, images)
         return intensity, lambda d: self.adjoint(d * intensity, images)
+
+    def _per_gain(self, linear, m):
+        return np.exp(linear)
+
+    def _intensity_slope(self, linear, m):
+        return self.gain[m] * np.exp(linear)
+
+    def signal_slopes(self, linear, m):
+        """Derivatives of the signal of image m by its linear signal, and by its gain."""
+        return 1.0, np.full(linear.shape, 1 / self.gain[m])

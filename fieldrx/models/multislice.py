@@ -13,13 +13,12 @@ then `camera`'s adjoint, then the model's own march in reverse.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 import numpy as np
 
 from fieldrx.backends import module_of, of, plain, to_host
 from fieldrx.errors import InputError
-from fieldrx.models.base import as_complex, image_window
+from fieldrx.models.base import Gradients, as_complex, image_window
 from fieldrx.models.camera import Camera
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import Pupil
@@ -27,31 +26,6 @@ from fieldrx.pupil import Pupil
 ENGINES = ("compiled", "plain")
 MEMORY = ("auto", "store", "recompute")
 _LANES = 16  # sources that march together
-
-
-@dataclass
-class Gradients:
-    """Gradient of a number with respect to everything that a multi-slice model depends on.
-
-    Parameters
-    ----------
-    contrast : complex, shape (nz, ny, nx)
-    sources_na : float64, shape (n_sources, 2)
-        With the pupil's edge held still, which a moving source crosses in jumps.
-    pattern : float64, shape (n_images, n_sources)
-        Of the weights of the chosen images, zero for others.
-    gain : float64, shape (n_images,)
-    defocus_um : float
-    pupil : array
-        Of the Zernike coefficients, or d/dRe + i d/dIm of the pupil's array.
-    """
-
-    contrast: np.ndarray
-    sources_na: np.ndarray
-    pattern: np.ndarray
-    gain: np.ndarray
-    defocus_um: float
-    pupil: np.ndarray
 
 
 class MultiSlice(ABC):

@@ -1,0 +1,174 @@
+"""The LED board: one geometry for all images.
+
+A direction na is a point q = na / sqrt(1 - |na|^2) of a board at distance 1.  Where the board really is,
+
+    na = v / |(v, w)|,    v = M q + t,    w = 1 + b . q,
+
+with a 2 x 2 matrix M (rotation, distance, unequal or oblique pitch), the point t above the axis, and the
+tilt b.
+A table that is nearly a regular lattice is taken as one: LED boards are printed, tables are typed or fitted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+_NEARLY = 0.15  # root mean square distance from a lattice, over its pitch, up to which a table counts as one
+_TILT_FROM, _OBLIQUE_FROM = 12, 8  # images that it takes to fit a tilt, an oblique board
+_STEEPEST = 0.95
+
+
+@dataclass(frozen=True)
+class Board:
+    """Where the board is, relative to where its table says.
+
+    Parameters
+    ----------
+    matrix : array, shape (2, 2)
+        M, in (y, x); the identity where the table is right.
+    shift : array, shape (2,)
+        t, about the shift of all directions.
+    tilt : array, shape (2,)
+        b, the tangents of the board's tilt along y and x.
+    """
+
+    matrix: np.ndarray
+    shift: np.ndarray
+    tilt: np.ndarray
+
+    @classmethod
+    def turned(cls, degrees=0.0, scale=1.0, mirrored=False):
+        """A board that is only rotated (from +x towards +y), scaled, and mirrored in y."""
+        c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+        matrix = scale * np.array([[c, s], [-s, c]]) @ np.diag([-1.0 if mirrored else 1.0, 1.0])
+        return cls(matrix, np.zeros(2), np.zeros(2))
+
+    def directions(self, table_na):
+        """Directions (n, 2) of sources whose table says `table_na`."""
+        q, reach = _plane(table_na)
+        v = q @ self.matrix.T + self.shift
+        w = 1 + q @ self.tilt
+        return reach * v / np.sqrt((v**2).sum(axis=1) + w**2)[:, None]
+
+    @property
+    def rotation_deg(self):
+        """Rotation of the board, from +x towards +y."""
+        u, _, v = np.linalg.svd(self.matrix)
+        turn = u @ np.diag([1.0, np.sign(np.linalg.det(u @ v))]) @ v
+        return float(np.rad2deg(np.arctan2(turn[0, 1], turn[1, 1])))
+
+    @property
+    def scale(self):
+        """Of directions: the nominal distance of the board over the true one."""
+        return float(np.sqrt(abs(np.linalg.det(self.matrix))))
+
+    @property
+    def mirrored(self):
+        return bool(np.linalg.det(self.matrix) < 0)
+
+
+def fit_board(spectra, table_na, evidence, start, rounds=3, softness=4.0):
+    """The board that makes all images most likely together.
+
+    Parameters
+    ----------
+    spectra : Spectra
+    table_na : array, shape (n, 2)
+        What the table says of the images.
+    evidence : array
+        Of a first guess, as of `Spectra.evidence`.
+    start : Board
+
+    Returns
+    -------
+    Board
+    evidence : array
+        Of the fitted board.
+    """
+    free = 4 if len(table_na) < _OBLIQUE_FROM else 6 if len(table_na) < _TILT_FROM else 8
+    board = start
+    for k in range(rounds):
+
+        def cost(step, base=board, now=evidence, width=softness if k == 0 else 1.0):
+            moved = _moved(base, 0.01 * step).directions(table_na)
+            return -spectra.likelihood(now, moved, width).sum()
+
+        options = {"maxiter": 3, "xtol": 0.02, "ftol": 1e-6}
+        found = minimize(cost, np.zeros(free), method="Powell", options=options)
+        board = _moved(board, 0.01 * found.x)
+        evidence = spectra.evidence(board.directions(table_na))
+    return board, evidence
+
+
+def lattice_of(table_na):
+    """The regular lattice that a table nearly is, as directions (n, 2), or None.
+
+    A lattice that is square to within 3 % and 2 degrees becomes exactly square.
+    """
+    q, reach = _plane(table_na)
+    if len(q) < 9:
+        return None
+    difference = (q[:, None] - q)[~np.eye(len(q), dtype=bool)]
+    length = np.linalg.norm(difference, axis=1)
+    if length.min() == 0:
+        return None
+    pitch = np.median(np.sort(length.reshape(len(q), -1), axis=1)[:, 0])
+    near = difference[(length < 1.25 * pitch) & ((difference[:, 1] > 0) | (difference[:, 0] > 0))]
+    basis = []
+    while len(near) and len(basis) < 2:
+        crowd = [(np.minimum(_apart(near, v), _apart(near, -v)) < 0.2 * pitch).sum() for v in near]
+        v = near[int(np.argmax(crowd))]
+        alike = near[_apart(near, v) < 0.2 * pitch]
+        basis.append(alike.mean(axis=0))
+        across = np.abs(near @ [-basis[0][1], basis[0][0]]) / np.linalg.norm(basis[0])
+        near = near[across > 0.6 * pitch]
+    if len(basis) < 2:
+        return None
+    matrix, origin = np.array(basis), q[np.argmin(np.linalg.norm(q - q.mean(axis=0), axis=1))]
+    for _ in range(4):
+        place = np.rint((q - origin) @ np.linalg.inv(matrix))
+        solution = np.linalg.lstsq(np.c_[place, np.ones(len(q))], q, rcond=None)[0]
+        matrix, origin = solution[:2], solution[2]
+        if abs(np.linalg.det(matrix)) < 0.1 * pitch**2:
+            return None
+    matrix = _squared(matrix)
+    snapped = place @ matrix + (q - place @ matrix).mean(axis=0)
+    if len(np.unique(place, axis=0)) < len(q):
+        return None
+    if np.sqrt(((snapped - q) ** 2).sum(axis=1).mean()) > _NEARLY * pitch:
+        return None
+    return reach * snapped / np.sqrt(1 + (snapped**2).sum(axis=1))[:, None]
+
+
+def _squared(matrix):
+    """The nearest square lattice's basis, if that is near."""
+    a, b = matrix
+    lengths = np.linalg.norm(matrix, axis=1)
+    if abs(lengths[0] / lengths[1] - 1) > 0.03 or abs(a @ b) > 0.035 * lengths.prod():
+        return matrix
+    quarter = np.array([[0.0, 1.0], [-1.0, 0.0]]) * np.sign(np.linalg.det(matrix))
+    mean = 0.5 * (a + b @ quarter.T)  # the second basis vector, turned back onto the first
+    return np.array([mean, mean @ quarter])
+
+
+def _apart(vectors, v):
+    return np.linalg.norm(vectors - v, axis=1)
+
+
+def _plane(na):
+    """Points of the board at distance 1, and the sine that the reach of the directions is counted in."""
+    na = np.asarray(na, float)
+    steepest = np.linalg.norm(na, axis=1).max()
+    reach = 1.0 if steepest < _STEEPEST else steepest / _STEEPEST  # immersed light: only the board's scale
+    return na / np.sqrt(reach**2 - (na**2).sum(axis=1))[:, None], reach
+
+
+def _moved(board, step):
+    """The board after small changes: rotation, scale, shift y, x; shear, unequal pitch; tilt y, x."""
+    step = np.concatenate([step, np.zeros(8 - len(step))])
+    rotation, scale, shift, (shear, stretch), tilt = step[0], step[1], step[2:4], step[4:6], step[6:8]
+    change = np.array([[1 + scale + stretch, shear + rotation], [shear - rotation, 1 + scale - stretch]])
+    return Board(change @ board.matrix, board.shift + shift, board.tilt + tilt)

@@ -1,0 +1,293 @@
+"""Calibration of an acquisition: directions, their sign, the aperture, and where the sample lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fieldrx.acquisition import Acquisition
+from fieldrx.background import typical_level
+from fieldrx.calibration.board import Board, fit_board, lattice_of
+from fieldrx.calibration.circles import Spectra, coarse_map, refine_each
+from fieldrx.calibration.sample import Sample, find_sample
+from fieldrx.errors import InputError
+from fieldrx.optics import Illumination
+
+CONTRASTS = ("positive", "negative", "unknown")
+_OUTLIER = 4.0  # robust standard deviations from the board
+_CERTAIN = 3.0  # standard errors of the skewness beyond which it tells the sign
+_APERTURES = np.linspace(0.9, 1.1, 21)
+_TURNS = np.arange(0, 180, 4.0)  # a half turn is a change of sign, which the spectra do not show
+_SCALES = 1.12 ** np.arange(-3, 4)
+_BETTER = 1.15  # times the likelihood of the table as it is, for a table to be called turned or mirrored
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the images say about their optics.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        The same images with corrected directions.
+    board : Board
+        From the table to the directions found.
+    nominal_na, found_na : array, shape (n_sources, 2)
+        Directions of the table and those found.
+    measured_na : array, shape (n_images, 2)
+        The directions that each image alone tells, near the board's; nan for images not looked at.
+    scatter_na : float
+        Median distance of `measured_na` from the board.
+    outliers : array of int
+        Images that contradict the board.
+    objective_na : float
+        Aperture at which the discs fit best.
+    intensities : array, shape (n_images,)
+        Background of the images relative to their median; 1 where normalised before.
+    sample : Sample
+        With the sign of the directions found.
+    notes : tuple of str
+        All findings in words.
+    """
+
+    acquisition: Acquisition
+    board: Board
+    nominal_na: np.ndarray
+    found_na: np.ndarray
+    measured_na: np.ndarray
+    scatter_na: float
+    outliers: np.ndarray
+    objective_na: float
+    intensities: np.ndarray
+    sample: Sample
+    notes: tuple[str, ...]
+
+
+def calibrate(acquisition: Acquisition, depth=None, contrast="positive") -> Calibration:
+    """Find the directions of the light from the images.
+
+    Held-out images are not looked at; their directions are those of the board that the others show.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        With images; its directions are the first guess, which may be turned, mirrored or scaled.
+    depth : (float, float), optional
+        Between which heights the sample lies [um], if known: settles the sign where 0 is not inside.
+    contrast : str
+        "positive" where the sample is denser than its medium, "negative", or "unknown": settles the sign when
+        `depth` does not.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    InputError
+        If no image is lit by a single source within the pupil, or an argument does not make sense.
+    """
+    if contrast not in CONTRASTS:
+        raise InputError(f'contrast is "{contrast}"; expected one of {", ".join(CONTRASTS)}')
+    if acquisition.images is None:
+        raise InputError("the acquisition has no images to calibrate on")
+    light, scope = acquisition.illumination, acquisition.microscope
+    source = _measurable(acquisition)
+    looked_at = np.flatnonzero(source >= 0)
+    table = light.sources_na
+    spectra = Spectra(acquisition.images[looked_at], scope)
+    board, evidence, notes = _fit(spectra, table, source[looked_at])
+    directions, board, lattice, evidence = _better_table(spectra, table, source[looked_at], board, evidence)
+    if lattice:
+        notes.append("the table is a regular lattice but for small scatter: the lattice was fitted")
+    at = directions[source[looked_at]]
+    measured, own = refine_each(spectra, evidence, at, 2 * spectra.pixel_na)
+    distance = np.linalg.norm(measured - at, axis=1)
+    scatter = float(np.median(distance))
+    gained = own - spectra.likelihood(evidence, at)
+    strange = (distance > _OUTLIER * max(scatter, 0.3 * spectra.pixel_na)) & (gained > 5 * np.median(gained))
+    outliers = looked_at[strange]
+    everyone = np.full((acquisition.n_images, 2), np.nan)
+    everyone[looked_at] = measured
+    chosen = replace(acquisition, illumination=Illumination(directions, light.pattern))
+    usable = np.intersect1d(looked_at, np.flatnonzero(chosen.usable))
+    mask = None if acquisition.mask is None else acquisition.mask[usable]
+    sample = find_sample(acquisition.images[usable], chosen.illumination.select(usable), scope, mask)
+    sign, why = _settle(sample, depth, contrast)
+    if sign < 0:
+        directions, everyone = -directions, -everyone
+        board = Board(-board.matrix, -board.shift, board.tilt)
+        sample = _flipped(sample)
+        chosen = replace(acquisition, illumination=Illumination(directions, light.pattern))
+    aperture = _aperture(spectra, evidence, at)
+    notes += _words(board, sign, scatter, outliers, aperture, scope, sample, len(looked_at), acquisition)
+    notes.append(why)
+    chosen = replace(chosen, notes=(*acquisition.notes, *notes))
+    intensities = _intensities(acquisition)
+    return Calibration(
+        chosen,
+        board,
+        table,
+        directions,
+        everyone,
+        scatter,
+        outliers,
+        aperture,
+        intensities,
+        sample,
+        tuple(notes),
+    )
+
+
+def _measurable(acquisition):
+    """Number of the one source of every image that can tell it, -1 for the others."""
+    light = acquisition.illumination
+    single = np.count_nonzero(light.pattern, axis=1) == 1
+    if acquisition.mask is not None:
+        single &= acquisition.mask.any(axis=(1, 2))
+    single[acquisition.holdout] = False
+    if np.count_nonzero(single) < 2:
+        raise InputError(
+            f"{np.count_nonzero(single)} images are valid, not held out and lit by one source each; "
+            "calibration needs at least 2 (several sources in an image: reconstruct --refine illumination)"
+        )
+    return np.where(single, light.pattern.argmax(axis=1), -1)
+
+
+def _fit(spectra, table, source):
+    """The board from nothing but the spectra and the table, and what was unusual about the table."""
+    blind = spectra.blind_evidence()
+    places, values = coarse_map(spectra, blind)
+    values -= values.mean(
+        axis=1, keepdims=True
+    )  # some part of every spectrum is bright wherever discs are put
+    start, words = _turned_or_mirrored(places, values, table, source, spectra.radius)
+    evidence = spectra.evidence(start.directions(table)[source])
+    board, evidence = fit_board(spectra, table[source], evidence, start)
+    return board, evidence, words
+
+
+def _turned_or_mirrored(places, values, table, source, radius):
+    """The table as it is, unless a turned, mirrored or scaled one is far likelier."""
+    both = np.concatenate([places, -places])
+    step = radius / 14
+
+    def score(board):
+        na = board.directions(table)[source]
+        apart = np.linalg.norm(both - na[:, None], axis=2)
+        nearest = apart.argmin(axis=1)
+        hit = apart[np.arange(len(na)), nearest] < step
+        return float((values[np.arange(len(na)), nearest % len(places)] * hit).sum())
+
+    plain = max(score(Board.turned(a, k)) for a in (-6, -3, 0, 3, 6) for k in (0.94, 1, 1.06))
+    best, choice = plain, (0.0, 1.0, False)
+    for mirrored in (False, True):
+        for angle in _TURNS:
+            for scale in _SCALES:
+                value = score(Board.turned(angle, scale, mirrored))
+                if value > best:
+                    best, choice = value, (angle, scale, mirrored)
+    if best <= max(_BETTER * plain, 0) or choice == (0.0, 1.0, False):
+        return Board.turned(), []
+    angle, scale, mirrored = choice
+    turn = angle - 180 if angle > 90 else angle
+    words = [f"turned by about {turn:.0f} degrees"] if turn else []
+    words += ["mirrored"] if mirrored else []
+    words += [f"scaled by about {scale:.2f}"] if scale != 1 else []
+    said = f"the images fit the table only when it is {', '.join(words)}: check which way its axes run"
+    return Board.turned(turn, scale, mirrored), [said]
+
+
+def _better_table(spectra, table, source, board, evidence):
+    """Directions of all sources: from the table or the lattice that it nearly is, whichever is likelier."""
+    directions = board.directions(table)
+    lattice = lattice_of(table)
+    if lattice is None or np.abs(lattice - table).max() < 1e-4:
+        return directions, board, False, evidence
+    regular, better = fit_board(spectra, lattice[source], evidence, board, rounds=2, softness=1.0)
+    moved = regular.directions(lattice)
+    gain = [
+        spectra.likelihood(e, moved[source]).sum() - spectra.likelihood(e, directions[source]).sum()
+        for e in (evidence, better)
+    ]
+    return (moved, regular, True, better) if sum(gain) > 0 else (directions, board, False, evidence)
+
+
+def _aperture(spectra, evidence, directions):
+    """Radius of the discs that fits best (NA), between the trials by a parabola."""
+    values = [spectra.likelihood(evidence, directions, radius=k * spectra.radius).sum() for k in _APERTURES]
+    k = int(np.clip(np.argmax(values), 1, len(values) - 2))
+    left, middle, right = values[k - 1 : k + 2]
+    bend = left - 2 * middle + right
+    shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
+    return float(spectra.radius * (_APERTURES[k] + np.clip(shift, -1, 1) * (_APERTURES[1] - _APERTURES[0])))
+
+
+def _settle(sample, depth, contrast):
+    """The sign of the directions, +1 as found or -1, and how it was settled."""
+    if depth is not None:
+        z0, z1 = sorted(float(z) for z in depth[:2])
+        if z0 * z1 > 0 or (z0 == 0) != (z1 == 0):
+            sign = 1 if (sample.height_um < 0) == (z0 + z1 < 0) else -1
+            side = "before" if z0 + z1 < 0 else "behind"
+            kept = "as given" if sign > 0 else "the other one"
+            return sign, f"sign of the light {kept}: settled by the depth, which lies {side} the focus"
+    certain = abs(sample.skewness) > _CERTAIN * sample.error
+    if contrast != "unknown" and certain:
+        sign = 1 if (sample.skewness > 0) == (contrast == "positive") else -1
+        kept = "as given" if sign > 0 else "the other one"
+        return sign, (
+            f"sign of the light {kept}: settled by {contrast} contrast (skewness of the index "
+            f"{sign * sample.skewness:+.2f} +- {sample.error:.2f})"
+        )
+    return 1, (
+        f"sign of the light ambiguous, kept as given: with all directions reversed the images are explained "
+        f"as well, by a sample of the opposite contrast at {-sample.height_um:+.1f} um; settle it by a depth "
+        "on one side of the focus"
+    )
+
+
+def _flipped(sample):
+    low, high = sample.extent_um
+    return replace(
+        sample,
+        heights_um=-sample.heights_um[::-1],
+        explained=sample.explained[::-1],
+        height_um=-sample.height_um,
+        extent_um=(-high, -low),
+        skewness=-sample.skewness,
+    )
+
+
+def _words(board, sign, scatter, outliers, aperture, scope, sample, count, acquisition):
+    turned = Board(sign * board.matrix, sign * board.shift, board.tilt)
+    shift = turned.shift
+    notes = [
+        f"directions from the spectra of {count} images: board turned by {turned.rotation_deg:+.2f} "
+        f"degrees, directions scaled by {turned.scale:.4f}, shifted by ({shift[0]:+.4f}, {shift[1]:+.4f}) in "
+        f"NA (y, x); single images scatter by {scatter:.4f}"
+    ]
+    if len(acquisition.holdout):
+        notes.append("held-out images were not looked at: their directions are the board's")
+    if outliers.size:
+        notes.append(
+            f"images {', '.join(map(str, outliers))} contradict the board: other lights, or dirt; leave them "
+            "out or look at them"
+        )
+    off = aperture / scope.objective_na - 1
+    notes.append(
+        f"the objective's NA: {aperture:.4f} fits best, {scope.objective_na:g} is given"
+        + ("; check it, and the pixel size and wavelength" if abs(off) > 0.03 else "")
+    )
+    low, high = sample.extent_um
+    notes.append(
+        f"the sample is best explained at z = {sample.height_um:+.1f} um from the focus, and to half of that "
+        f"between {low:+.1f} and {high:+.1f} um"
+    )
+    return notes
+
+
+def _intensities(acquisition):
+    level = np.array([typical_level(image) for image in acquisition.images])
+    return level / np.median(level)

@@ -1,0 +1,185 @@
+"""Directions of the light from the spectra of the images.
+
+The spectrum of an image lit from nu_s is bright within two discs of the pupil's radius, centred at +nu_s and
+-nu_s, and dim outside (Eckert, Phillips, Waller, Applied Optics 57, 5434 (2018)).  All images show one
+sample, so one map S(nu) of the log power inside the discs and one map O(nu) of that outside serve them
+all, and an image tells directions apart by the log likelihood ratio
+
+    Lambda(nu_s) = sum over nu in either disc of (S - O) (log power - (S + O) / 2) / sigma^2,
+
+with sigma^2 = pi^2 / 6, the variance of the log of an exponentially distributed power (speckle).  O is taken
+no further below S than twice the log of 2: the window blurs the discs, whose edge is at half their power.
+That edge crosses hundreds of pixels, so the maximum is found much finer than one.  The sign of nu_s does not
+show: plus and minus make the same pair of discs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+_VARIANCE = np.pi**2 / 6
+_RADIUS_PIXELS = 40  # of the pupil in the binned spectrum
+_WINDOW = 2.25  # pixels of a spectrum that a Hann window makes one independent value
+_SAME = 2.0  # images' worth of trust in the means over rings, where few images see a frequency
+_HALF_POWER = 2 * np.log(2)  # the most that S - O counts
+_REACH = 2.3  # of the spectra, in radii of the pupil
+
+
+class Spectra:
+    """Log power spectra of images, over the half plane that says all about a real image.
+
+    Parameters
+    ----------
+    images : float array, shape (n, ny, nx)
+        Normalised intensities.
+    microscope : Microscope
+
+    Attributes
+    ----------
+    pixel_na : float
+        Pixel of the images' spectra before any binning.
+    """
+
+    def __init__(self, images, microscope):
+        self.radius = microscope.objective_na
+        axes = [
+            np.fft.fftshift(np.fft.fftfreq(n, microscope.pixel_size_um)) * microscope.wavelength_um
+            for n in images.shape[1:]
+        ]
+        self.pixel_na = float(max(a[1] - a[0] for a in axes))
+        keep, centres, bins = zip(
+            *(_binned(a, self.radius, half) for a, half in zip(axes, (0, 1), strict=True)), strict=True
+        )
+        window = np.hanning(images.shape[1] + 2)[1:-1, None] * np.hanning(images.shape[2] + 2)[1:-1]
+        shape = len(centres[0]), bins[0], len(centres[1]), bins[1]
+        self.log_power = np.empty((len(images), shape[0], shape[2]), np.float32)
+        for image, out in zip(images, self.log_power, strict=True):
+            spectrum = np.fft.fftshift(np.fft.fft2((image - image.mean()) * window))
+            power = np.abs(spectrum[np.ix_(*keep)]) ** 2
+            log = np.log(np.maximum(power, 1e-12 * power.max() + 1e-300))
+            out[...] = (log + np.euler_gamma).reshape(shape).mean(axis=(1, 3))
+        self.y, self.x = (a.astype(np.float32) for a in np.meshgrid(*centres, indexing="ij"))
+        self.pixel = float(max(c[1] - c[0] for c in centres))  # of the binned spectra
+        self.ring = np.hypot(self.y, self.x)
+        outside = self.ring > 2.1 * self.radius
+        level = self.log_power[:, outside].mean(axis=1) if outside.sum() > 50 else self.log_power.min((1, 2))
+        self.log_power -= level[:, None, None]
+        np.maximum(self.log_power, -2, out=self.log_power)
+        # the lowest frequencies hold the background's unevenness, and the sample's strongest scattering
+        self.counts = (
+            (self.ring > 4 * self.pixel_na) & ((self.x > 0) | (self.y > 0)) & (self.ring < 2.1 * self.radius)
+        )
+        self.independent = np.prod(bins) / _WINDOW
+
+    def discs(self, na, radius=None, softness=1.0):
+        """Share of every pixel within either disc, shape (ny, nx), for one direction (na_y, na_x)."""
+        radius = self.radius if radius is None else radius
+        width = np.float32(softness * self.pixel)
+        outside = np.float32(1)
+        for sign in (1, -1):
+            distance = np.hypot(self.y - np.float32(sign * na[0]), self.x - np.float32(sign * na[1]))
+            outside = outside * np.clip(0.5 - (radius - distance) / width, 0, 1)
+        return 1 - outside
+
+    def blind_evidence(self):
+        """Evidence of the images without any knowledge of directions, from the spread over each ring."""
+        bright, dim = self._rings(np.quantile, 0.85), self._rings(np.quantile, 0.15)
+        return self._evidence(bright, dim)
+
+    def evidence(self, directions):
+        """Terms of Lambda for every image, shape (n, ny, nx), from S and O at about the right directions.
+
+        Parameters
+        ----------
+        directions : array, shape (n, 2)
+        """
+        margin = 2 * self.pixel
+        inside = np.stack([self.discs(na, self.radius - margin) for na in directions])
+        outside = np.stack([1 - self.discs(na, self.radius + margin) for na in directions])
+        return self._evidence(self._mean(inside), self._mean(outside))
+
+    def likelihood(self, evidence, directions, softness=1.0, radius=None):
+        """Lambda of every image at its direction, shape (n,)."""
+        return np.array(
+            [
+                float(np.vdot(self.discs(na, radius, softness), e))
+                for na, e in zip(directions, evidence, strict=True)
+            ]
+        )
+
+    def _evidence(self, bright, dim):
+        gap = np.where(self.counts, np.clip(bright - dim, 0, _HALF_POWER), 0)
+        height = np.clip(self.log_power, bright - gap - 2, bright + 2) - bright + 0.5 * gap
+        return (self.independent / _VARIANCE * gap * height).astype(np.float32)
+
+    def _rings(self, statistic, *arguments):
+        """A statistic over all images and the pixels of each ring, as an image."""
+        number = (self.ring / self.pixel).astype(int)
+        values = [
+            statistic(self.log_power[:, number == k], *arguments) if (number == k).any() else 0.0
+            for k in range(number.max() + 1)
+        ]
+        return np.array(values, np.float32)[number]
+
+    def _mean(self, weights):
+        """Weighted mean over the images, smoothed; the ring's mean where no image has weight."""
+        number = (self.ring / self.pixel).astype(int).ravel()
+        top, bottom = (weights * self.log_power).sum(axis=0), weights.sum(axis=0)
+        ring = np.bincount(number, top.ravel()) / np.maximum(np.bincount(number, bottom.ravel()), 1e-6)
+        top, bottom = gaussian_filter(top, 1.5), gaussian_filter(bottom, 1.5)
+        return (top + _SAME * ring[number].reshape(top.shape)) / (bottom + _SAME)
+
+
+def coarse_map(spectra, evidence):
+    """Lambda of every image on a lattice of directions over half the pupil.
+
+    Returns
+    -------
+    directions : array, shape (m, 2)
+    values : array, shape (n, m)
+    """
+    step = spectra.radius / 14
+    axis = np.arange(-15, 16) * step
+    y, x = np.meshgrid(axis, axis[axis > -0.5 * step], indexing="ij")
+    inside = (np.hypot(y, x) <= 1.04 * spectra.radius) & ((x > 0) | (y >= 0))
+    directions = np.stack([y[inside], x[inside]], axis=1)
+    masks = np.stack([spectra.discs(na, softness=2.0).ravel() for na in directions])
+    return directions, evidence.reshape(len(evidence), -1) @ masks.T
+
+
+def refine_each(spectra, evidence, directions, reach):
+    """The best direction of every image near a first one, by a pattern search to a twentieth of a pixel.
+
+    Parameters
+    ----------
+    directions : array, shape (n, 2)
+    reach : float
+        First step of the search (NA).
+
+    Returns
+    -------
+    directions : array, shape (n, 2)
+    likelihood : array, shape (n,)
+    """
+    best = np.array(directions, float)
+    value = spectra.likelihood(evidence, best)
+    step = np.full(len(best), float(reach))
+    while (active := np.flatnonzero(step > 0.05 * spectra.pixel_na)).size:
+        for k in active:
+            trials = best[k] + step[k] * np.array([(1, 0), (-1, 0), (0, 1), (0, -1)])
+            found = [float(np.vdot(spectra.discs(na), evidence[k])) for na in trials]
+            if max(found) > value[k]:
+                value[k], best[k] = max(found), trials[int(np.argmax(found))]
+            else:
+                step[k] *= 0.5
+    return best, value
+
+
+def _binned(axis, radius, half):
+    """Indices kept along an axis, the centres of bins, and pixels per bin."""
+    step = axis[1] - axis[0]
+    bins = max(1, int(radius / step / _RADIUS_PIXELS))
+    keep = np.flatnonzero((np.abs(axis) < _REACH * radius) & (axis > (-0.5 * step if half else -np.inf)))
+    keep = keep[: len(keep) // bins * bins]
+    return keep, axis[keep].reshape(-1, bins).mean(axis=1), bins

@@ -1,0 +1,392 @@
+"""Refining the optics while the field is fitted: directions, intensities, defocus, aberrations.
+
+Now and then the fit holds the field still and corrects the optics theta by a damped Gauss-Newton step on the
+training images: with residual r_m = measured - predicted signal and columns J_m = d signal_m / d theta,
+
+    (sum_m J_m^T J_m / v + D) step = sum_m J_m^T r_m / v - D (theta - theta_0),      D = diag(1 / width^2),
+
+where v is the variance of the residual and `width` says how far a parameter may be expected from where it
+started.  Single scattering has its columns in closed form (`Born.sensitivities`).  Multi-slice models are
+differenced: one march more per column in the compiled engine costs a fraction of the plain engine's gradient.
+
+What an image cannot tell is not refined.  All directions shifted together, with the sample sheared, make the
+same images, so the mean shift stays that of the table (`fieldrx calibrate` finds it from the pupil's edge);
+piston, tilt and defocus among the Zernike terms are shifts of the sample, and stay out.  Held-out images are
+not looked at: their directions move with the board, an affine map fitted to the others, their gain stays.
+
+A correction that makes the held-out error worse is taken back, and said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fieldrx.errors import InputError
+from fieldrx.metrics import image_errors
+from fieldrx.models import Born, make_model, predict
+from fieldrx.optics import Illumination
+from fieldrx.pupil import Pupil
+
+KINDS = ("illumination", "intensity", "defocus", "pupil")
+ZERNIKE = (3, 5, 6, 7, 8, 9, 12)  # astigmatism, coma, trefoil, spherical aberration
+FIRST, EVERY, LAST = (
+    0.3,
+    0.1,
+    0.95,
+)  # shares of the fit between which, and how often, the optics are corrected
+
+_WIDTH = {"illumination": 0.004, "intensity": 0.03, "pupil": 0.3}  # NA, 1, rad; defocus: a depth of field
+_BOUND = 4.0  # widths from the start at which a parameter is held
+_STEP = {"illumination": 5e-4, "pupil": 0.05}  # of differences; defocus: a twentieth of a depth of field
+_BATCH = 16
+
+
+def parse_refine(text) -> tuple[str, ...]:
+    """Read "illumination,intensity,defocus,pupil", or any of them.
+
+    Raises
+    ------
+    InputError
+        If a word is unknown.
+    """
+    words = tuple(dict.fromkeys(w.strip() for w in (text.split(",") if isinstance(text, str) else text)))
+    unknown = [w for w in words if w not in KINDS]
+    if unknown or not words:
+        raise InputError(f'--refine knows {", ".join(KINDS)}, separated by commas; got "{text}"')
+    return words
+
+
+@dataclass(frozen=True)
+class Optics:
+    """What refinement may change, as numbers.
+
+    Parameters
+    ----------
+    sources_na : array, shape (n_sources, 2)
+    gain : array, shape (n_images,)
+    defocus_um : float
+    zernike : array
+        Coefficients from ANSI index 0 on, as of `fieldrx.pupil.Pupil` [rad]; empty where not refined.
+    """
+
+    sources_na: np.ndarray
+    gain: np.ndarray
+    defocus_um: float = 0.0
+    zernike: np.ndarray = ()
+
+    @classmethod
+    def of(cls, illumination, kinds=()) -> Optics:
+        """Those of an acquisition, before any refinement."""
+        zernike = np.zeros(max(ZERNIKE) + 1 if "pupil" in kinds else 0)
+        return cls(illumination.sources_na, np.ones(illumination.n_images), 0.0, zernike)
+
+    def model(self, name, grid, microscope, illumination, image_shape, **options):
+        """The model called `name` with these optics; `illumination` gives the pattern alone."""
+        options |= {"gain": self.gain, "defocus_um": self.defocus_um}
+        if len(self.zernike):
+            options["pupil"] = Pupil(self.zernike)
+        light = Illumination(self.sources_na, illumination.pattern)
+        return make_model(name, grid, microscope, light, image_shape, **options)
+
+    def padded(self, count) -> Optics:
+        """The same with at least `count` Zernike coefficients."""
+        zernike = np.concatenate([self.zernike, np.zeros(max(0, count - len(self.zernike)))])
+        return Optics(np.array(self.sources_na, float), np.array(self.gain, float), self.defocus_um, zernike)
+
+    def to_vector(self) -> np.ndarray:
+        """All numbers in one row, for a checkpoint."""
+        return np.concatenate([self.sources_na.ravel(), self.gain, [self.defocus_um], self.zernike])
+
+    def with_vector(self, vector) -> Optics:
+        """Optics of the same shape from such a row."""
+        n, m = self.sources_na.size, len(self.gain)
+        sources, gain, rest = np.split(np.asarray(vector, float), [n, n + m])
+        return Optics(sources.reshape(-1, 2), gain, float(rest[0]), rest[1:])
+
+    def to_dict(self) -> dict:
+        """Plain numbers, for provenance."""
+        return {
+            "sources_na": np.round(self.sources_na, 7).tolist(),
+            "gain": np.round(self.gain, 6).tolist(),
+            "defocus_um": round(self.defocus_um, 4),
+            "zernike_rad": np.round(self.zernike, 5).tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, values) -> Optics:
+        """From provenance."""
+        sources, gain = np.array(values["sources_na"], float), np.array(values["gain"], float)
+        return cls(sources, gain, float(values["defocus_um"]), np.array(values["zernike_rad"], float))
+
+
+class Refinement:
+    """Corrections of one fit's optics.
+
+    Parameters
+    ----------
+    kinds : str or sequence of str
+        Of `KINDS`.
+    acquisition : Acquisition
+    name : str
+        Of the model.
+    grid : Grid
+    train, held : arrays of int
+        Images to learn from, and those held out.
+    start : Optics, optional
+        Where to start from; those of the acquisition when not given.
+    """
+
+    def __init__(self, kinds, acquisition, name, grid, train, held, start=None):
+        self.kinds = parse_refine(kinds) if kinds else ()
+        self.acquisition, self.name, self.grid = acquisition, name, grid
+        self.train, self.held = train, held
+        nominal = Optics.of(acquisition.illumination, self.kinds)
+        self.start = nominal if start is None else start.padded(len(nominal.zernike))
+        scope = acquisition.microscope
+        self.depth_of_field = scope.medium_index * scope.wavelength_um / scope.objective_na**2
+        lit = acquisition.illumination.pattern[train].any(axis=0)
+        self.seen = np.flatnonzero(lit & acquisition.illumination.bright(scope))
+        self.parts = self._layout()
+        self.width = self._widths()
+
+    def model(self, optics):
+        """The fit's model with these optics."""
+        acq = self.acquisition
+        return optics.model(self.name, self.grid, acq.microscope, acq.illumination, acq.image_shape)
+
+    def due(self, share, done) -> bool:
+        """Whether it is time for the next correction, after `done` of them."""
+        return bool(self.kinds) and FIRST + EVERY * done <= share < LAST
+
+    def improve(self, optics, contrast):
+        """One correction at a contrast.
+
+        Parameters
+        ----------
+        optics : Optics
+        contrast : complex array, shape ``grid.shape``
+
+        Returns
+        -------
+        Optics
+            The corrected ones, or those that came.
+        str
+            What happened, in words.
+        """
+        normal, right, v = self._normal_equations(optics, contrast)
+        now = self._pack(optics)
+        begun = self._pack(self.start)
+        normal = normal / v + np.diag(1 / self.width**2)
+        right = right / v - (now - begun) / self.width**2
+        found = now + np.linalg.solve(normal, right)
+        found = begun + np.clip(found - begun, -_BOUND * self.width, _BOUND * self.width)
+        trial = self._keep_inside(self._unpack(found, optics))
+        before, after = self._held_error(optics, contrast), self._held_error(trial, contrast)
+        words = self._words(trial)
+        if after > before:
+            return optics, f"{words}: taken back, the held-out error rose from {before:.4f} to {after:.4f}"
+        if not len(self.held):
+            return trial, f"{words} (nothing is held out to check it)"
+        return trial, f"{words}: held-out error {before:.4f} to {after:.4f}"
+
+    # ---- parameters as a row ---------------------------------------------------------------------
+
+    def _layout(self):
+        sizes = {
+            "illumination": 2 * len(self.seen),
+            "intensity": len(self.train),
+            "defocus": 1,
+            "pupil": len(ZERNIKE),
+        }
+        parts, first = {}, 0
+        for kind in self.kinds:
+            parts[kind] = slice(first, first + sizes[kind])
+            first += sizes[kind]
+        return parts
+
+    def _widths(self):
+        width = np.empty(sum(p.stop - p.start for p in self.parts.values()))
+        for kind, part in self.parts.items():
+            width[part] = _WIDTH.get(kind, self.depth_of_field)
+        return width
+
+    def _pack(self, optics):
+        row = np.empty(len(self.width))
+        values = {
+            "illumination": optics.sources_na[self.seen].ravel(),
+            "intensity": optics.gain[self.train],
+            "defocus": optics.defocus_um,
+            "pupil": np.asarray(optics.zernike)[list(ZERNIKE)] if "pupil" in self.kinds else (),
+        }
+        for kind, part in self.parts.items():
+            row[part] = values[kind]
+        return row
+
+    def _unpack(self, row, optics):
+        sources, gain = optics.sources_na.copy(), optics.gain.copy()
+        defocus, zernike = optics.defocus_um, np.array(optics.zernike)
+        for kind, part in self.parts.items():
+            if kind == "illumination":
+                sources = self._carried(row[part].reshape(-1, 2))
+            elif kind == "intensity":
+                gain[self.train] = row[part]
+            elif kind == "defocus":
+                defocus = float(row[part][0])
+            else:
+                zernike[list(ZERNIKE)] = row[part]
+        return Optics(sources, gain, defocus, zernike)
+
+    def _carried(self, seen):
+        """Directions of all sources: those seen, less a common shift; others as the board moves."""
+        nominal, out = self.start.sources_na, self.start.sources_na.copy()
+        moved = seen - nominal[self.seen]
+        moved -= moved.mean(axis=0)
+        out[self.seen] += moved
+        others = np.setdiff1d(np.arange(len(nominal)), self.seen)
+        if len(others) and len(self.seen) >= 6:
+            here, there = (np.c_[nominal[k], np.ones(len(k))] for k in (self.seen, others))
+            out[others] += there @ np.linalg.lstsq(here, moved, rcond=None)[0]
+        return out
+
+    def _keep_inside(self, optics):
+        """Sources that were inside the pupil stay there: its edge makes or breaks a background."""
+        scope = self.acquisition.microscope
+        bright = self.acquisition.illumination.bright(scope)
+        na = np.linalg.norm(optics.sources_na, axis=1)
+        limit = np.where(bright, scope.objective_na, np.inf)
+        scale = np.minimum(1.0, limit / np.maximum(na, 1e-12))
+        return Optics(optics.sources_na * scale[:, None], optics.gain, optics.defocus_um, optics.zernike)
+
+    # ---- columns: for each image its number, predicted signal, and pairs (place in the row, derivative)
+
+    def _normal_equations(self, optics, contrast):
+        """J^T J, J^T r, and the variance of the residual."""
+        n = len(self.width)
+        normal, right, squares, count = np.zeros((n, n)), np.zeros(n), 0.0, 0
+        for first in range(0, len(self.train), _BATCH):
+            batch = self.train[first : first + _BATCH]
+            model = self.model(optics)
+            linear = isinstance(model, Born)
+            images = (
+                self._closed_form(model, contrast, batch)
+                if linear
+                else self._differences(model, optics, contrast, batch)
+            )
+            for m, predicted, columns in images:
+                valid, residual = self._residual(model, m, predicted)
+                places = np.array([place for place, _ in columns])
+                j = np.stack([np.ravel(c)[valid] for _, c in columns]).astype(np.float64)
+                normal[np.ix_(places, places)] += j @ j.T
+                right[places] += j @ residual
+                squares += float(residual @ residual)
+                count += len(residual)
+        return normal, right, max(squares / max(count, 1), 1e-12)
+
+    def _residual(self, model, m, predicted):
+        """Valid pixels of image m, and measured less predicted signal there."""
+        signal = model.signal(self.acquisition.images[m])
+        valid = np.isfinite(signal)
+        if self.acquisition.mask is not None:
+            valid &= self.acquisition.mask[m]
+        valid = valid.ravel()
+        return valid, (signal - predicted).ravel()[valid].astype(np.float64)
+
+    def _closed_form(self, model, contrast, batch):
+        for m, slopes in zip(batch, model.sensitivities(contrast, batch), strict=True):
+            per_linear, per_gain = model.signal_slopes(slopes.linear, m)
+            predicted = model.signal_of_linear(slopes.linear, m)
+            columns = self._own(
+                m, per_gain, {s: per_linear * along for s, (_, along) in slopes.sources.items()}
+            )
+            if "defocus" in self.parts:
+                columns.append((self.parts["defocus"].start, per_linear * slopes.defocus))
+            if "pupil" in self.parts:
+                first = self.parts["pupil"].start
+                columns += [(first + k, per_linear * slopes.pupil[j]) for k, j in enumerate(ZERNIKE)]
+            yield m, predicted, columns
+
+    def _differences(self, model, optics, contrast, batch):
+        """One march per parameter; a source is moved towards the axis, so that it stays inside the pupil."""
+        base = model.forward(contrast, batch)
+        pattern = self.acquisition.illumination.pattern
+        lit = np.flatnonzero(pattern[batch].any(axis=0))
+        along = self._along(optics, contrast, lit) if "illumination" in self.parts else {}
+        shared = []
+        if "defocus" in self.parts:
+            step = 0.05 * self.depth_of_field
+            moved = Optics(optics.sources_na, optics.gain, optics.defocus_um + step, optics.zernike)
+            shared.append((self.parts["defocus"].start, moved, step))
+        if "pupil" in self.parts:
+            for k, j in enumerate(ZERNIKE):
+                zernike = np.array(optics.zernike)
+                zernike[j] += _STEP["pupil"]
+                moved = Optics(optics.sources_na, optics.gain, optics.defocus_um, zernike)
+                shared.append((self.parts["pupil"].start + k, moved, _STEP["pupil"]))
+        shared = [(p, (self.model(o).forward(contrast, batch) - base) / h) for p, o, h in shared]
+        background = pattern[:, model.illumination.bright(model.microscope)].sum(axis=1)
+        for k, m in enumerate(batch):
+            share = optics.gain[m] * pattern[m] / background[m]
+            by_source = {s: share[s] * along[s] for s in np.flatnonzero(pattern[m]) if s in along}
+            columns = self._own(m, base[k] / optics.gain[m], by_source)
+            yield m, base[k] - 1, columns + [(place, slope[k]) for place, slope in shared]
+
+    def _along(self, optics, contrast, sources):
+        """Derivative of |E_s|^2 by the direction of each source, as a dictionary of (2, ny, nx)."""
+        sources = np.intersect1d(sources, self.seen)
+        here = self._alone(optics.sources_na[sources], optics).forward(contrast)
+        out = {s: np.empty((2, *here.shape[1:]), here.dtype) for s in sources}
+        for axis in (0, 1):
+            moved = optics.sources_na[sources].copy()
+            step = np.where(moved[:, axis] > 0, -1.0, 1.0) * _STEP["illumination"]
+            moved[:, axis] += step
+            there = self._alone(moved, optics).forward(contrast)
+            for k, s in enumerate(sources):
+                out[s][axis] = (there[k] - here[k]) / step[k]
+        return out
+
+    def _alone(self, sources_na, optics):
+        """A model with one image of each of these sources; differences need a pupil with a soft edge."""
+        each = Optics(sources_na, np.ones(len(sources_na)), optics.defocus_um, optics.zernike)
+        acq = self.acquisition
+        light = Illumination(sources_na)
+        return each.model(self.name, self.grid, acq.microscope, light, acq.image_shape, edge="soft")
+
+    def _own(self, m, per_gain, by_source):
+        """Columns of image m's gain and of its sources' directions."""
+        columns = []
+        if "intensity" in self.parts:
+            columns.append((self.parts["intensity"].start + int(np.searchsorted(self.train, m)), per_gain))
+        if "illumination" in self.parts:
+            for s, slopes in by_source.items():
+                place = np.searchsorted(self.seen, s)
+                if place < len(self.seen) and self.seen[place] == s:
+                    first = self.parts["illumination"].start + 2 * int(place)
+                    columns += [(first, slopes[0]), (first + 1, slopes[1])]
+        return columns
+
+    # ---- what it did -----------------------------------------------------------------------------
+
+    def _held_error(self, optics, contrast):
+        if not len(self.held):
+            return 0.0
+        acq = self.acquisition
+        model = self.model(optics)
+        predicted = np.concatenate([part for _, part in predict(model, contrast, self.held)])
+        mask = None if acq.mask is None else acq.mask[self.held]
+        return image_errors(predicted, acq.images[self.held], mask)[0]
+
+    def _words(self, optics):
+        words = []
+        if "illumination" in self.kinds:
+            moved = np.linalg.norm(optics.sources_na - self.start.sources_na, axis=1)[self.seen]
+            words.append(f"directions by {np.median(moved):.4f} NA (median, at most {moved.max():.4f})")
+        if "intensity" in self.kinds:
+            words.append(f"intensities by {np.std(optics.gain[self.train]):.2%}")
+        if "defocus" in self.kinds:
+            words.append(f"focus by {optics.defocus_um:+.2f} um")
+        if "pupil" in self.kinds:
+            largest = max(ZERNIKE, key=lambda j: abs(optics.zernike[j]))
+            words.append(f"Zernike term {largest} by {optics.zernike[largest]:+.3f} rad, others less")
+        return f"refined {', '.join(words)}"

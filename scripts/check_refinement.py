@@ -1,0 +1,93 @@
+"""Simulated images with known errors of the optics: does a fit with refinement find them?
+
+    python scripts/check_refinement.py [--model born] [--steps 260] [--seed 0] [--verbose]
+
+An invented cell is imaged with scattered directions and brightness, out of focus, through a pupil with
+astigmatism and coma, with photon noise.  Four fits follow: with the true optics; with the nominal ones; with
+the nominal ones and refinement; and with the true ones and refinement, whose error is what the noise allows.
+Printed are the relative error of the index and those of directions and gains (root mean square), focus, and
+the worse of the two aberrations.
+"""
+
+import argparse
+
+import numpy as np
+
+import fieldrx
+from fieldrx.metrics import index_error
+from fieldrx.refinement import Optics
+from fieldrx.simulation import on_image_grid
+
+SCOPE = fieldrx.Microscope(wavelength_um=0.532, objective_na=0.6, medium_index=1.335, pixel_size_um=0.2)
+SHAPE, DEPTH = (72, 64), (-5.0, 5.0, 0.5)
+PHOTONS = 20000
+
+
+def lights():
+    """One LED on the axis and three rings, 37 in all."""
+    rings = [
+        fieldrx.Illumination.led_ring(n, na, 7).sources_na for n, na in ((6, 0.2), (12, 0.4), (18, 0.56))
+    ]
+    return fieldrx.Illumination(np.concatenate([[[0.0, 0.0]], *rings]))
+
+
+def truth(seed):
+    """The cell, and optics that differ from the nominal ones."""
+    rng, light = np.random.default_rng(seed), lights()
+    scatter = 0.004 * rng.standard_normal(light.sources_na.shape)
+    zernike = np.zeros(13)
+    zernike[5], zernike[7] = 0.35, -0.3
+    gain = 1 + 0.03 * rng.standard_normal(light.n_images)
+    optics = Optics(light.sources_na + scatter - scatter.mean(axis=0), gain, 0.4, zernike)
+    cell = fieldrx.cell_phantom(spacing_um=0.2, diameter_um=7.0, peak_contrast=0.006)
+    centre = [0.5 * (n - 1) * SCOPE.pixel_size_um for n in SHAPE]
+    z, y, x = cell.origin_um
+    return fieldrx.Volume(cell.contrast, 0.2, (z, y + centre[0], x + centre[1]), 1.335), optics
+
+
+def images(cell, optics, model, seed):
+    """Images of the cell through these optics, with photon noise."""
+    contrast, grid = on_image_grid(cell, SHAPE, SCOPE)
+    clean = optics.model(model, grid, SCOPE, lights(), SHAPE).forward(contrast)
+    return np.random.default_rng(seed).poisson(PHOTONS * np.maximum(clean, 0)).astype("f4") / PHOTONS
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", default="born")
+    parser.add_argument("--steps", type=int, default=260)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--verbose", action="store_true", help="say what every correction did")
+    options = parser.parse_args()
+    cell, true = truth(options.seed)
+    measured = images(cell, true, options.model, options.seed)
+    nominal = Optics.of(lights(), ("pupil",))
+    held = np.arange(3, 37, 6)
+    seen = np.setdiff1d(np.arange(37), held)
+    rows = {}
+    print(f"{'':<18}", *(f"{n:>10}" for n in ("index", "NA", "gain", "focus um", "rad")))
+    for name, start, refine in (
+        ("true optics", true, None),
+        ("nominal", nominal, None),
+        ("nominal, refined", nominal, "illumination,intensity,defocus,pupil"),
+        ("true, refined", true, "illumination,intensity,defocus,pupil"),
+    ):
+        acq = fieldrx.Acquisition(measured, lights(), SCOPE, holdout=held)
+        schedule = {"steps": options.steps, "seed": options.seed, "patience": 0}
+        fit = fieldrx.Fit(acq, DEPTH, options.model, refine=refine, optics=start, schedule=schedule)
+        field = fit.run()
+        if options.verbose:
+            print(*fit.notes, sep="\n")
+        found = Optics.from_dict(field.provenance["optics"])
+        rows[name] = (
+            index_error(field.on_axes(*cell.grid.axes), cell.contrast),
+            np.sqrt(((found.sources_na - true.sources_na)[seen] ** 2).mean()),
+            np.sqrt(((found.gain - true.gain)[seen] ** 2).mean()),
+            abs(found.defocus_um - true.defocus_um),
+            np.abs(found.zernike[[5, 7]] - true.zernike[[5, 7]]).max(),
+        )
+        print(f"{name:<18}", *(f"{v:10.5f}" for v in rows[name]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

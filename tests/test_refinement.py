@@ -1,0 +1,160 @@
+"""Refined optics: recovered at a known sample, used by evaluate, taken back where they do harm."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import tiny
+
+from fieldrx import Acquisition, Illumination, InputError, Microscope, evaluate, load_field
+from fieldrx.refinement import ZERNIKE, Optics, Refinement, parse_refine
+from fieldrx.simulation import cell_phantom, on_image_grid
+
+SCOPE = Microscope(wavelength_um=0.532, objective_na=0.6, medium_index=1.335, pixel_size_um=0.25)
+SHAPE = (48, 40)
+RINGS = [(0.0, 0.0), *Illumination.led_ring(6, 0.25).sources_na, *Illumination.led_ring(9, 0.5).sources_na]
+LIGHT = Illumination(RINGS)
+NOISE = {"born": 0.001, "rytov": 0.001, "bpm": 0.002}  # bpm: below, the jumps at its pupil's edge count too
+ALL = ("illumination", "intensity", "defocus", "pupil")
+
+
+@cache
+def problem(name):
+    """The contrast, the true optics, and noisy images."""
+    rng = np.random.default_rng(0)
+    scatter = 0.004 * rng.standard_normal((16, 2))
+    zernike = np.zeros(13)
+    zernike[5], zernike[7] = 0.3, -0.25
+    gain = 1 + 0.03 * rng.standard_normal(16)
+    optics = Optics(LIGHT.sources_na + scatter - scatter[:13].mean(axis=0), gain, 0.3, zernike)
+    cell = cell_phantom(spacing_um=0.4, diameter_um=4.4, peak_contrast=0.02)
+    volume = type(cell)(cell.contrast, 0.4, (cell.origin_um[0], 2.9, 2.3), 1.335)
+    contrast, grid = on_image_grid(volume, SHAPE, SCOPE)
+    clean = optics.model(name, grid, SCOPE, LIGHT, SHAPE).forward(contrast)
+    return contrast, grid, optics, (clean + NOISE[name] * rng.standard_normal(clean.shape)).astype("f4")
+
+
+@pytest.mark.parametrize("name", ["born", "rytov", "bpm"])
+def test_known_sample_gives_the_optics_to_the_noise(name):
+    """Three corrections at the true contrast: errors within twice their Cramer-Rao bounds."""
+    contrast, grid, true, images = problem(name)
+    acq = Acquisition(images, LIGHT, SCOPE)
+    train, held = np.arange(13), np.arange(13, 16)
+    refinement = Refinement(ALL, acq, name, grid, train, held)
+    optics = refinement.start
+    for _ in range(3):
+        optics, words = refinement.improve(optics, contrast)
+    assert "held-out error" in words
+    normal, _, _ = refinement._normal_equations(true, contrast)
+    bound = np.sqrt(np.diag(np.linalg.inv(normal / NOISE[name] ** 2)))
+    error = refinement._pack(optics) - refinement._pack(true)
+    begun = refinement._pack(refinement.start) - refinement._pack(true)
+    for kind, part in refinement.parts.items():
+        rms = np.sqrt(np.mean(error[part] ** 2)) / np.sqrt(np.mean(bound[part] ** 2))
+        assert rms < 2, (kind, rms)
+        assert np.linalg.norm(error[part]) < 0.5 * np.linalg.norm(begun[part]), kind
+    assert np.array_equal(optics.gain[held], np.ones(3))
+
+
+def test_columns_by_differences_are_the_gradients():
+    """The multi-slice models' columns against their hand-derived gradients, two sources to an image."""
+    contrast, grid, true, images = problem("bpm")
+    pattern = np.eye(16)[:3] + 0.5 * np.eye(16)[3:6]
+    light = Illumination(LIGHT.sources_na, pattern)
+    acq = Acquisition(images[:3], light, SCOPE)
+    refinement = Refinement(ALL, acq, "bpm", grid, np.arange(3), [])
+    start = Optics(true.sources_na, true.gain[:3], true.defocus_um, true.zernike)
+    model = start.model("bpm", grid, SCOPE, light, SHAPE)
+    d = np.random.default_rng(1).normal(size=(3, *SHAPE)).astype("f4")
+    found = np.zeros(len(refinement.width))
+    for m, _, columns in refinement._differences(model, start, contrast, np.arange(3)):
+        for place, slope in columns:
+            found[place] += np.vdot(d[m], slope)
+    slopes = model.gradients(contrast, d)
+    soft = start.model("bpm", grid, SCOPE, light, SHAPE, edge="soft").gradients(contrast, d)
+    along = soft.sources_na[refinement.seen]
+    for kind, expected, close in (
+        ("illumination", along.ravel(), 0.1),
+        ("intensity", slopes.gain, 1e-3),
+        ("defocus", np.array([slopes.defocus_um]), 0.1),
+        ("pupil", slopes.pupil[list(ZERNIKE)], 0.05),
+    ):
+        error = np.linalg.norm(found[refinement.parts[kind]] - expected) / np.linalg.norm(expected)
+        assert error < close, (kind, error)
+
+
+def test_common_shift_is_not_refined_and_held_out_lights_follow_the_board():
+    _, grid, _, images = problem("born")
+    refinement = Refinement(
+        "illumination", Acquisition(images, LIGHT, SCOPE), "born", grid, np.arange(13), []
+    )
+    turned = LIGHT.sources_na @ np.array([[1.0, 0.02], [-0.02, 1.0]])
+    shifted = refinement._carried(turned[:13] + [0.01, -0.02])
+    centre = turned[:13].mean(axis=0) - LIGHT.sources_na[:13].mean(axis=0)
+    assert np.allclose(shifted, turned - centre)
+
+
+def test_harmful_correction_is_taken_back():
+    """Training images of a turned board, held-out ones of the board as it is: they contradict each other."""
+    contrast, grid, _, _ = problem("born")
+    turned = Optics(LIGHT.sources_na @ np.array([[1.0, 0.03], [-0.03, 1.0]]), np.ones(16))
+    nominal = Optics.of(LIGHT)
+    order = [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 9, 11, 13, 15]
+    mixed = np.concatenate(
+        [
+            o.model("born", grid, SCOPE, LIGHT, SHAPE).forward(contrast, np.array(part))
+            for o, part in ((turned, order[:12]), (nominal, order[12:]))
+        ]
+    )[np.argsort(order)]
+    acq = Acquisition(mixed, LIGHT, SCOPE)
+    refinement = Refinement("illumination", acq, "born", grid, np.sort(order[:12]), np.sort(order[12:]))
+    optics, words = refinement.improve(refinement.start, contrast)
+    assert optics is refinement.start
+    assert "taken back, the held-out error rose" in words
+    free = Refinement("illumination", acq, "born", grid, np.sort(order[:12]), [])
+    assert "nothing is held out to check it" in free.improve(free.start, contrast)[1]
+
+
+def test_fit_records_and_evaluate_uses_the_optics(tmp_path):
+    moved = 0.01 * np.random.default_rng(0).standard_normal((6, 2))
+    moved[4] = 0  # held out
+    acq = tiny.acquisition()
+    acq = replace(acq, illumination=Illumination(acq.illumination.sources_na + moved))
+    options = {"schedule": tiny.schedule(steps=40, warm_steps=20), "refine": "illumination,intensity"}
+    field = tiny.fit(acq, **options).run()
+    assert any("refined directions by" in note for note in field.provenance["notes"])
+    assert field.provenance["refine"] == ["illumination", "intensity"]
+    field.save(tmp_path / "f.npz")
+    back = load_field(tmp_path / "f.npz")
+    stored = Optics.from_dict(back.provenance["optics"])
+    assert np.abs(stored.sources_na - acq.illumination.sources_na).max() > 1e-4
+    result = evaluate(back, acq)
+    assert result["refined"] == ["illumination", "intensity"]
+    assert result["nrmse_holdout"] == pytest.approx(field.provenance["nrmse_holdout"], rel=1e-2)
+    back.provenance.pop("optics")
+    assert evaluate(back, acq)["nrmse_train"] > result["nrmse_train"]
+
+
+def test_resumed_fit_is_the_uninterrupted_one(tmp_path):
+    options = {"schedule": tiny.schedule(steps=12), "refine": "illumination,intensity"}
+    whole = tiny.fit(**options).run()
+    fit = tiny.fit(**options)
+    fit.callback = lambda p: fit._stop._ask(2, None) if p.stage == "fit" and p.done == 6 else None
+    fit.run(tmp_path / "c.npz")
+    resumed = tiny.fit(**options).run(tmp_path / "c.npz", resume=True)
+    assert np.array_equal(resumed.params, whole.params)
+    assert resumed.provenance["optics"] == whole.provenance["optics"]
+
+
+def test_vector_round_trip():
+    optics = problem("born")[2]
+    back = optics.with_vector(optics.to_vector())
+    for name in ("sources_na", "gain", "defocus_um", "zernike"):
+        assert np.array_equal(getattr(back, name), getattr(optics, name))
+
+
+@pytest.mark.parametrize("text", ["focus", "", "illumination,,pupil"])
+def test_wrong_words(text):
+    with pytest.raises(InputError, match="--refine knows"):
+        parse_refine(text)
