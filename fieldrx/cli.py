@@ -441,7 +441,7 @@ def simulate(volume, acquisition, output, model, image_shape, photons, seed):
 @click.argument("path", metavar="PATH", type=_file)
 def info(path):
     """What a file holds, in words and units."""
-    from fieldrx.report import describe
+    from fieldrx.describe import describe
 
     for name, text in describe(path):
         click.echo(f"{name:<18}{text}")
@@ -460,7 +460,7 @@ def info(path):
 )
 def doctor(images, shape):
     """Versions, devices, threads, kernels that compile, memory that a job needs."""
-    from fieldrx.report import examine
+    from fieldrx.describe import examine
 
     healthy = True
     for name, text, good in examine(images, shape):

@@ -4,7 +4,8 @@ The fit minimises, over the weights of the field,
 
     |I_predicted - I_measured|^2 / |I_measured - 1|^2  +  priors
 
-(for Rytov with log I in both norms), norms over the valid pixels of the training images.  One step
+(for Rytov with log I in both norms; other losses are in `fieldrx.losses`), over the valid pixels of the
+training images.  One step
 evaluates the field on the model's grid, predicts a batch of images, and takes the gradient back through
 the model and the network to the weights, where Adam uses it (Kingma & Ba, 2015).
 
@@ -37,6 +38,7 @@ from fieldrx.field.choices import default_encoding, make_preset
 from fieldrx.field.neural_field import normalised, to_contrast
 from fieldrx.interpolation import coarsen, refine
 from fieldrx.io import load_npz, save_npz
+from fieldrx.losses import make_loss
 from fieldrx.metrics import image_errors
 from fieldrx.models import Born, Rytov, grid_for, is_multislice, make_model, predict
 from fieldrx.models.auto import choose_model
@@ -194,6 +196,8 @@ class Fit:
         Share of the images to hold out when the acquisition does not name its own; default 0.1.
     absorption : bool
         Whether the field has an imaginary part.
+    loss : str
+        "squared", or "huber" or "poisson" with numbers of their own: see `fieldrx.losses.make_loss`.
     callback : callable, optional
         Called with a `Progress` after every piece of work.
     """
@@ -211,6 +215,7 @@ class Fit:
         schedule=None,
         holdout=None,
         absorption=True,
+        loss="squared",
         callback=None,
     ):
         if acquisition.images is None:
@@ -225,6 +230,8 @@ class Fit:
             self.notes.append(f"model {model}: {why}")
         self.grid = grid_for(model, shape, acquisition.microscope, depth)
         self.priors, self.schedule = _settings(model, priors, schedule)
+        self.loss, told = make_loss(loss, acquisition, self.train)
+        self.notes += [told] if told else []
         optics = self.grid, acquisition.microscope, acquisition.illumination, shape
         self.model = make_model(model, *optics)
         self.linear = self.model if isinstance(self.model, Born) else Rytov(*optics)
@@ -249,10 +256,11 @@ class Fit:
             "encoding": self.encoding.to_dict(),
             "network": self.network.to_dict(),
             "priors": asdict(self.priors),
+            "loss": self.loss.to_dict(),
             "schedule": asdict(self.schedule),
             "holdout": self.held.tolist(),
         }
-        self._norm = self._signal_norm(self.train)
+        self._norm = self._empty_loss(self.train)
         self.state, self._stop, self.diverged = None, _StopOnSignal(), None
 
     # ---- the run -------------------------------------------------------------------------------
@@ -296,7 +304,7 @@ class Fit:
         params = np.concatenate([self.encoding.initial_params(rng), self.network.initial_params(rng)])
         target, _ = tikhonov(
             self.linear,
-            self._signal(self.train, self.linear)[0],
+            self._signal(self.train, self.linear),
             self.train,
             progress=lambda share: self._tell(Progress("closed form", round(100 * share), 100)),
         )
@@ -318,7 +326,7 @@ class Fit:
         shift = self._shift(state.step)
         outputs, contrast = self._contrast(state.params, stride, gain, shift)
         batch = self._batch(state.step, share)
-        predicted, pullback = self.model.signal_and_pullback(contrast, batch)
+        predicted, pullback = self.loss.predict(self.model, contrast, batch)
         data, residual = self._data_term(predicted, batch)
         self._check(data)
         look = state.step % self.schedule.evaluate_every == 0
@@ -497,20 +505,27 @@ class Fit:
         tilt = (tilt / illumination.pattern.sum(axis=1))[self.train]
         return self.train[tilt <= np.median(tilt)]
 
-    def _signal(self, images, model=None):
-        """Measured signal of some images, 0 where it is undefined, and the pixels that count."""
-        signal = (model or self.model).signal(self.acquisition.images[images])
-        valid = np.isfinite(signal)
+    def _signal(self, images, model):
+        """Measured signal of some images as a model sees it, 0 where it is undefined."""
+        return self._known(model.signal(self.acquisition.images[images]), images, 0.0)[0]
+
+    def _measured(self, images):
+        """What the loss compares with, and the pixels that count."""
+        values = self.loss.measured(self.model, self.acquisition.images[images])
+        return self._known(values, images, self.loss.empty)
+
+    def _known(self, values, images, empty):
+        """Values of some images with `empty` where they are masked or undefined, and where they are not."""
+        valid = np.isfinite(values)
         if self.acquisition.mask is not None:
             valid &= self.acquisition.mask[images]
-        return np.where(valid, signal, np.float32(0)), valid
+        return np.where(valid, values, np.float32(empty)), valid
 
     def _data_term(self, predicted, images):
-        """Squared relative error of a batch, and its gradient with respect to the predicted signal."""
-        measured, valid = self._signal(images)
-        residual = np.where(valid, predicted - measured, np.float32(0))
+        """Loss of a batch over that of an empty sample, and its gradient with respect to the prediction."""
+        value, gradient = self.loss.value_and_gradient(predicted, *self._measured(images))
         share = len(self.train) / len(images) / self._norm
-        return share * float(np.vdot(residual, residual)), residual * np.float32(2 * share)
+        return share * value, gradient * np.float32(share)
 
     def _check(self, data):
         """Raise where images come out not finite, or worse than an empty sample's and than those before."""
@@ -594,11 +609,15 @@ class Fit:
         values = {name: arrays[name] if arrays[name].ndim else arrays[name].item() for name in names}
         return _State(**values, history={name: list(arrays[f"history_{name}"]) for name in _HISTORY})
 
-    def _signal_norm(self, images):
-        norm = sum(float(np.vdot(image, image)) for k in images for image in self._signal([k])[0])
-        if norm == 0:
+    def _empty_loss(self, images):
+        """Loss of an empty sample's images."""
+        total = 0.0
+        for k in images:
+            measured, valid = self._measured([k])
+            total += self.loss.value_and_gradient(np.full_like(measured, self.loss.empty), measured, valid)[0]
+        if total == 0:
             raise InputError("the images hold no signal: every valid pixel is exactly 1, the empty field")
-        return norm
+        return total
 
 
 class _StopOnSignal:

@@ -1,0 +1,119 @@
+"""The noise floor of images, measured where the optics can send no light.
+
+Two waves that passed a pupil of cutoff NA / lambda interfere at frequencies up to 2 NA / lambda, never
+beyond.  What an image holds beyond is noise, and as the noise of a camera's pixels is white, its power there
+is its power everywhere: sigma^2 = mean |F[w I]|^2 / sum w^2 over those frequencies, w a Hann window that keeps
+the image's own border out of them.  Noise that repeats from image to image, or that the optics filtered
+(speckle, stray light), does not show there: the floor is a lower bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from scipy.ndimage import gaussian_filter
+
+from fieldrx.errors import InputError
+
+_ROOM = 1.05  # of the band's edge, for what a window smears over it
+_FEWEST = 64  # frequencies needed for an estimate
+_ENOUGH = 0.25  # share of valid pixels below which an image is not looked at
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """Noise of normalised images.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of a pixel's noise, over all images, in units of the empty field.
+    per_image : float array, shape (n,)
+        The same of each image; nan where too few pixels are valid.
+    share : float
+        Norm of the noise over norm of I - 1: the relative error below which no prediction can come.
+    method : str
+        "beyond the band" or "differences of pixels", an upper bound, where pixels are so large that the band
+        fills the whole spectrum.
+    """
+
+    sigma: float
+    per_image: np.ndarray
+    share: float
+    method: str
+
+
+def noise_floor(acquisition, images=None) -> NoiseFloor:
+    """Noise of some images of an acquisition.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    images : array of int, optional
+        All usable ones when not given.
+
+    Raises
+    ------
+    InputError
+        If no image has pixels enough.
+    """
+    images = np.flatnonzero(acquisition.usable) if images is None else np.asarray(images)
+    beyond = _beyond(acquisition.image_shape, acquisition.microscope)
+    variance, signal, weight = np.full(len(images), np.nan), np.zeros(len(images)), np.zeros(len(images))
+    for k, number in enumerate(images):
+        image = acquisition.images[number].astype(np.float64) - 1
+        valid = None if acquisition.mask is None else acquisition.mask[number]
+        share = 1.0 if valid is None else float(valid.mean())
+        if share < _ENOUGH:
+            continue
+        filled = image if valid is None or valid.all() else _filled(image, valid)
+        # filled pixels hold no noise
+        variance[k] = (_outside(filled, beyond) if beyond is not None else _differences(filled)) / share
+        weight[k] = share * image.size
+        signal[k] = float((image**2).sum() if valid is None else (image**2).sum(where=valid))
+    if not weight.any():
+        raise InputError(
+            f"no image has a valid share of {_ENOUGH:.0%} of its pixels: noise cannot be estimated"
+        )
+    power = float(np.nansum(variance * weight))
+    method = "differences of pixels" if beyond is None else "beyond the band"
+    share = float(np.sqrt(power / signal.sum())) if signal.sum() > 0 else float("inf")
+    return NoiseFloor(float(np.sqrt(power / weight.sum())), np.sqrt(variance), share, method)
+
+
+def _beyond(shape, microscope):
+    """Frequencies beyond the band of an intensity image; None where there are too few."""
+    nu_y, nu_x = (np.fft.fftfreq(n, microscope.pixel_size_um) for n in shape)
+    nu2 = nu_y[:, None] ** 2 + nu_x[None] ** 2
+    beyond = nu2 > (_ROOM * 2 * microscope.cutoff) ** 2
+    # what the pixels alias folds back from beyond their Nyquist frequency into the band's mirror image
+    nyquist = 0.5 / microscope.pixel_size_um
+    for axis in (nu_y[:, None], nu_x[None]):
+        folded = 2 * nyquist - np.abs(axis)
+        other = nu2 - axis**2
+        beyond &= folded**2 + other > (_ROOM * 2 * microscope.cutoff) ** 2
+    return beyond if np.count_nonzero(beyond) >= _FEWEST else None
+
+
+def _outside(image, beyond):
+    window = np.hanning(image.shape[0] + 2)[1:-1, None] * np.hanning(image.shape[1] + 2)[None, 1:-1]
+    spectrum = scipy.fft.fft2((image - image.mean()) * window)
+    return float((np.abs(spectrum[beyond]) ** 2).mean() / (window**2).sum())
+
+
+def _differences(image):
+    """Variance from mixed second differences, robustly; structure of the sample adds to it.
+
+    The difference [1 -2 1] along both axes takes white noise of variance v to 36 v (J. Immerkaer, Computer Vision
+    and Image Understanding 64, 300 (1996)); the median absolute value is 0.6745 standard deviations.
+    """
+    second = np.diff(np.diff(image, 2, axis=0), 2, axis=1)
+    return float((np.median(np.abs(second)) / 0.6745) ** 2 / 36)
+
+
+def _filled(image, valid):
+    """Invalid pixels replaced by a weighted mean of valid ones around them."""
+    total, weight = gaussian_filter(image * valid, 2.0), gaussian_filter(valid.astype(float), 2.0)
+    return np.where(valid, image, total / np.maximum(weight, 1e-3))
