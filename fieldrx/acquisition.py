@@ -63,7 +63,7 @@ from __future__ import annotations
 import csv
 import tomllib
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +238,18 @@ class Acquisition:
         """Which images have a valid pixel and a source inside the pupil, bool of shape (n,)."""
         lit = self.illumination.pattern[:, self.illumination.bright(self.microscope)].any(axis=1)
         return lit if self.mask is None else lit & self.mask.any(axis=(1, 2))
+
+    def select(self, images) -> Acquisition:
+        """Some of the images, in the order given, with their light; those held out keep their part."""
+        images = np.asarray(images)
+        return replace(
+            self,
+            images=None if self.images is None else self.images[images],
+            illumination=self.illumination.select(images),
+            mask=None if self.mask is None else self.mask[images],
+            holdout=np.flatnonzero(np.isin(images, self.holdout)),
+            checksum=None,
+        )
 
     def fingerprint(self) -> dict:
         """What tells one acquisition from another: JSON values with a checksum of images and of optics."""

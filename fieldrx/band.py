@@ -6,10 +6,11 @@ caps of all sources fill a part of frequency space: about a doughnut, with nothi
 frequencies are lateral zero or nearly so (the missing cone), and nothing beyond |nu| = (NA + NA_source) /
 lambda.  Slowly varying layers perpendicular to the axis, and all details finer than that, leave no trace.
 
-The power of the transfer, sum over images of |H(nu, nu_z)|^2 with H the transform along z of the
-linear model's transfer function of the index (`Born.transfer`), says how strong the trace is; a frequency
-counts as supported where it reaches a share of the strongest.  Multiple scattering moves light between
-frequencies and blurs this border; it does not fill the cone.
+The power of the transfer, sum over images of |H(nu, nu_z)|^2 with H the transform along z (under a Hann
+window, as caps are sharp and slices few) of the linear model's transfer function of the index
+(`Born.transfer`), says how strong the trace is; a frequency counts as supported where it reaches a share of the
+strongest.  Multiple scattering moves light between frequencies and blurs this border; it does not fill
+the cone.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from fieldrx.backends import n_threads
 from fieldrx.models.born import Born
 from fieldrx.optics import Grid
 
-SHARE = 0.01  # of the strongest power; a tenth of its amplitude
+SHARE = 0.05  # of the strongest power
 _BLOCK = 256  # frequencies at once
 
 
@@ -82,19 +83,23 @@ def supported_band(grid: Grid, microscope, illumination, images=None, share=SHAR
     -------
     Band
     """
-    # the origin does not matter to the power, and the linear model wants images within its grid
-    centred = Grid(grid.shape, grid.spacing_um, (-0.5 * (grid.shape[0] - 1) * grid.spacing_um[0], 0.0, 0.0))
-    model = Born(centred, microscope, illumination)
-    nu_y, nu_x = grid.frequencies()
+    # the origin does not matter to the power; the linear model wants its images within the grid
     nz, ny, nx = grid.shape
-    power = np.zeros((ny * nx, nz), np.float32)
-    reach = microscope.cutoff + np.linalg.norm(model.illumination.sources_na, axis=1).max() / microscope.wavelength_um
-    y, x = np.nonzero(nu_y[:, None] ** 2 + nu_x[None] ** 2 <= reach**2)
+    centred = Grid(grid.shape, grid.spacing_um, (-0.5 * (nz - 1) * grid.spacing_um[0], 0.0, 0.0))
+    model = Born(centred, microscope, illumination)
+    window = np.hanning(nz + 2)[1:-1].astype(np.float32)
+    nu_y, nu_x = grid.frequencies()
+    steepest = np.linalg.norm(illumination.sources_na[illumination.bright(microscope)], axis=1).max()
+    reach = microscope.cutoff + steepest / microscope.wavelength_um
+    # a real volume: half of the lateral frequencies tell the others
+    y, x = np.nonzero(nu_y[:, None] ** 2 + nu_x[None, : nx // 2 + 1] ** 2 <= reach**2)
+    power = np.zeros((ny, nx, nz), np.float32)
     for first in range(0, len(y), _BLOCK):
         r, c = y[first : first + _BLOCK], x[first : first + _BLOCK]
         transfer, _ = model.transfer(nu_y[r], nu_x[c], images)
-        # the images see sum_z H(z) V(z): its transform conj'd is the weight of exp(2 pi i nu_z z)
-        along = scipy.fft.ifft(transfer, axis=2, workers=n_threads())
-        power[r * nx + c] = (np.abs(along) ** 2).sum(axis=1)
-    power = np.moveaxis(power.reshape(ny, nx, nz), 2, 0)
+        # sum_z H(z) V(z) = sum_k ifft(H)_k V_k, with V_k the volume's spectrum
+        along = scipy.fft.ifft(transfer * window, axis=2, workers=n_threads())
+        power[r, c] = (np.abs(along) ** 2).sum(axis=1)
+        power[-r % ny, -c % nx] = power[r, c][:, -np.arange(nz) % nz]
+    power = np.moveaxis(power, 2, 0)
     return Band(grid, power / power.max(), share)

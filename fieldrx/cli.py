@@ -355,11 +355,8 @@ def evaluate(field, acquisition, truth, model):
     known = None if truth is None else read_volume(truth)
     with in_file(acquisition):
         result = evaluate_field(loaded, acq, known, model)
-    clean = {k: v if not (isinstance(v, float) and math.isnan(v)) else None for k, v in result.items()}
-    clean["nrmse_per_image"] = [None if v is None or math.isnan(v) else v for v in clean["nrmse_per_image"]]
-    click.echo(
-        json.dumps({"field": str(field), "acquisition": str(acquisition), **clean}, indent=1, allow_nan=False)
-    )
+    shown = {"field": str(field), "acquisition": str(acquisition), **_without_nan(result)}
+    click.echo(json.dumps(shown, indent=1, allow_nan=False))
 
 
 @main.command()
@@ -467,6 +464,15 @@ def doctor(images, shape):
         click.echo(f"{'ok  ' if good else 'FAIL'} {name:<16}{text}")
         healthy &= good
     sys.exit(0 if healthy else 1)
+
+
+def _without_nan(value):
+    """JSON values with null for nan."""
+    if isinstance(value, dict):
+        return {name: _without_nan(v) for name, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _device(device):

@@ -265,7 +265,7 @@ class Fit:
 
     # ---- the run -------------------------------------------------------------------------------
 
-    def run(self, checkpoint=None, resume=False) -> NeuralField:
+    def run(self, checkpoint=None, resume=False, initial=None) -> NeuralField:
         """Fit to the end and return the best field.
 
         Parameters
@@ -274,6 +274,8 @@ class Fit:
             Where the state is saved now and then, and at the end; remove it once the field is saved.
         resume : bool
             Continue from `checkpoint`; the result is that of an uninterrupted fit.
+        initial : NeuralField, optional
+            As of :meth:`start`.
 
         Returns
         -------
@@ -294,12 +296,21 @@ class Fit:
                     raise InputError("resume needs the checkpoint of the interrupted fit")
                 self.state = self._load(checkpoint)
             else:
-                self.start()
+                self.start(initial)
             self._iterate(checkpoint)
         return self.field(interrupted=stop.asked)
 
-    def start(self) -> None:
-        """Initial weights, taught the closed-form solution if the schedule says so."""
+    def start(self, initial=None) -> None:
+        """Initial weights: those of a field, or random ones, taught the closed form if the schedule says so.
+
+        Parameters
+        ----------
+        initial : NeuralField, optional
+            Of the same encoding and network, on the grid of this fit.
+        """
+        if initial is not None:
+            self._start_from(initial)
+            return
         rng, begun = np.random.default_rng(self.schedule.seed), time.perf_counter()
         params = np.concatenate([self.encoding.initial_params(rng), self.network.initial_params(rng)])
         target, _ = tikhonov(
@@ -310,13 +321,30 @@ class Fit:
         )
         scale = float(np.quantile(np.abs(target.real[:, *self.model.window]), 0.99)) or 1e-3
         scale *= _HEADROOM if self.model is not self.linear else 1
-        zeros = np.zeros(params.size, np.float32)
-        state = _State(params.astype(np.float32), zeros.copy(), zeros.copy(), params, scale)
+        state = self._fresh(params, scale)
         self._teach(state, target)
         state.m[:], state.v[:], state.best_params = 0, 0, state.params.copy()
         state.good_params, state.good_m, state.good_v = state.params.copy(), state.m.copy(), state.v.copy()
         state.seconds = time.perf_counter() - begun
         self.state = state
+
+    def _start_from(self, field):
+        same = field.encoding == self.encoding and field.network == self.network
+        if not same or not np.allclose(field.bounds_um, self.grid.bounds_um):
+            raise InputError(
+                "the initial field has another encoding, network or domain: fit with its model, depth, encoding "
+                "and network"
+            )
+        self.state = self._fresh(field.params, field.output_scale)
+        self.state.good_params, self.state.good_m, self.state.good_v = (
+            a.copy() for a in (self.state.params, self.state.m, self.state.v)
+        )
+
+    @staticmethod
+    def _fresh(params, scale):
+        """The state of a fit before its first step."""
+        params, zeros = params.astype(np.float32), np.zeros(params.size, np.float32)
+        return _State(params, zeros.copy(), zeros.copy(), params.copy(), scale)
 
     def step(self) -> tuple[float, float]:
         """One step of the optimiser; returns the data term and the prior."""

@@ -179,7 +179,10 @@ def make_loss(text, acquisition, images):
         return Huber(threshold), f"Huber's threshold {threshold:.3g}: the typical amplitude of the signal"
     if numbers:
         return Poisson(*numbers), ""
-    photons = 1 / noise_floor(acquisition, images).sigma ** 2
+    sigma = noise_floor(acquisition, images).sigma
+    if not sigma > 0:
+        raise InputError("the images do not tell their noise: give the photons a pixel, poisson:PHOTONS")
+    photons = 1 / sigma**2
     return Poisson(photons), f"{photons:.4g} photons a pixel, from the noise of the images"
 
 

@@ -15,8 +15,6 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import gaussian_filter
 
-from fieldrx.errors import InputError
-
 _ROOM = 1.05  # of the band's edge, for what a window smears over it
 _FEWEST = 64  # frequencies needed for an estimate
 _ENOUGH = 0.25  # share of valid pixels below which an image is not looked at
@@ -54,10 +52,10 @@ def noise_floor(acquisition, images=None) -> NoiseFloor:
     images : array of int, optional
         All usable ones when not given.
 
-    Raises
-    ------
-    InputError
-        If no image has pixels enough.
+    Returns
+    -------
+    NoiseFloor
+        With nan where no image has pixels enough.
     """
     images = np.flatnonzero(acquisition.usable) if images is None else np.asarray(images)
     beyond = _beyond(acquisition.image_shape, acquisition.microscope)
@@ -73,14 +71,10 @@ def noise_floor(acquisition, images=None) -> NoiseFloor:
         variance[k] = (_outside(filled, beyond) if beyond is not None else _differences(filled)) / share
         weight[k] = share * image.size
         signal[k] = float((image**2).sum() if valid is None else (image**2).sum(where=valid))
-    if not weight.any():
-        raise InputError(
-            f"no image has a valid share of {_ENOUGH:.0%} of its pixels: noise cannot be estimated"
-        )
     power = float(np.nansum(variance * weight))
     method = "differences of pixels" if beyond is None else "beyond the band"
-    share = float(np.sqrt(power / signal.sum())) if signal.sum() > 0 else float("inf")
-    return NoiseFloor(float(np.sqrt(power / weight.sum())), np.sqrt(variance), share, method)
+    sigma, share = (np.sqrt(power / total) if total > 0 else np.nan for total in (weight.sum(), signal.sum()))
+    return NoiseFloor(float(sigma), np.sqrt(variance), float(share), method)
 
 
 def _beyond(shape, microscope):
