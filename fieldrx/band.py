@@ -6,11 +6,12 @@ caps of all sources fill a part of frequency space: about a doughnut, with nothi
 frequencies are lateral zero or nearly so (the missing cone), and nothing beyond |nu| = (NA + NA_source) /
 lambda.  Slowly varying layers perpendicular to the axis, and all details finer than that, leave no trace.
 
-The power of the transfer, sum over images of |H(nu, nu_z)|^2 with H the transform along z (under a Hann
-window, as caps are sharp and slices few) of the linear model's transfer function of the index
-(`Born.transfer`), says how strong the trace is; a frequency counts as supported where it reaches a share of the
-strongest.  Multiple scattering moves light between frequencies and blurs this border; it does not fill
-the cone.
+The power of the transfer, sum over images of |H|^2 with H all caps of an image that pass within a cell
+of the discrete Fourier transform, says how strong the trace is: a cap counts with 1 - d in a cell whose centre
+it misses along z by d of the cell's height, the reciprocal of the depth range.  For the index the two
+caps of a source have opposite signs, so where they share a cell, near zero frequency, they cancel.  A cell counts as
+supported where its power reaches a share of the strongest.  Multiple scattering moves light between
+frequencies and blurs this border; it does not fill the cone.
 """
 
 from __future__ import annotations
@@ -21,12 +22,9 @@ import numpy as np
 import scipy.fft
 
 from fieldrx.backends import n_threads
-from fieldrx.models.born import Born
 from fieldrx.optics import Grid
 
 SHARE = 0.05  # of the strongest power
-_BLOCK = 256  # frequencies at once
-
 
 @dataclass(frozen=True, eq=False)
 class Band:
@@ -83,23 +81,29 @@ def supported_band(grid: Grid, microscope, illumination, images=None, share=SHAR
     -------
     Band
     """
-    # the origin does not matter to the power; the linear model wants its images within the grid
     nz, ny, nx = grid.shape
-    centred = Grid(grid.shape, grid.spacing_um, (-0.5 * (nz - 1) * grid.spacing_um[0], 0.0, 0.0))
-    model = Born(centred, microscope, illumination)
-    window = np.hanning(nz + 2)[1:-1].astype(np.float32)
     nu_y, nu_x = grid.frequencies()
-    steepest = np.linalg.norm(illumination.sources_na[illumination.bright(microscope)], axis=1).max()
-    reach = microscope.cutoff + steepest / microscope.wavelength_um
-    # a real volume: half of the lateral frequencies tell the others
-    y, x = np.nonzero(nu_y[:, None] ** 2 + nu_x[None, : nx // 2 + 1] ** 2 <= reach**2)
-    power = np.zeros((ny, nx, nz), np.float32)
-    for first in range(0, len(y), _BLOCK):
-        r, c = y[first : first + _BLOCK], x[first : first + _BLOCK]
-        transfer, _ = model.transfer(nu_y[r], nu_x[c], images)
-        # sum_z H(z) V(z) = sum_k ifft(H)_k V_k, with V_k the volume's spectrum
-        along = scipy.fft.ifft(transfer * window, axis=2, workers=n_threads())
-        power[r, c] = (np.abs(along) ** 2).sum(axis=1)
-        power[-r % ny, -c % nx] = power[r, c][:, -np.arange(nz) % nz]
-    power = np.moveaxis(power, 2, 0)
+    nu_y, nu_x = np.broadcast_arrays(nu_y[:, None], nu_x[None])
+    weights = illumination.weights(microscope, images) * illumination.bright(microscope)
+    power = np.zeros((nz, ny * nx), np.float32)
+    for row in weights:
+        lit = np.flatnonzero(row)
+        transfer = np.zeros((nz, ny * nx), np.float32)
+        for source, weight in zip(illumination.sources_na[lit] / microscope.wavelength_um, row[lit], strict=True):
+            for sign in (1, -1):
+                place, height, strength = _cap(nu_y, nu_x, source, sign, microscope)
+                cell = height * nz * grid.spacing_um[0]
+                low = np.floor(cell).astype(int)
+                for node, share in ((low, low + 1 - cell), (low + 1, cell - low)):
+                    transfer[node % nz, place] += (weight * strength * share).astype(np.float32)
+        power += transfer**2
+    power = power.reshape(grid.shape)
     return Band(grid, power / power.max(), share)
+
+
+def _cap(nu_y, nu_x, source, sign, microscope):
+    """Where a source's cap (sign 1) or its mirror image (-1) lies: lateral places, axial frequency, strength."""
+    nu2 = (sign * nu_y + source[0]) ** 2 + (sign * nu_x + source[1]) ** 2
+    place = np.flatnonzero(nu2.ravel() <= microscope.cutoff**2)
+    f = microscope.axial_frequency(nu2.ravel()[place])
+    return place, sign * (f - microscope.axial_frequency(source @ source)), sign / f
