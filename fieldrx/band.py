@@ -26,6 +26,7 @@ from fieldrx.optics import Grid
 
 SHARE = 0.05  # of the strongest power
 
+
 @dataclass(frozen=True, eq=False)
 class Band:
     """Frequencies that the images support, on the discrete Fourier transform of a volume.
@@ -89,13 +90,15 @@ def supported_band(grid: Grid, microscope, illumination, images=None, share=SHAR
     for row in weights:
         lit = np.flatnonzero(row)
         transfer = np.zeros((nz, ny * nx), np.float32)
-        for source, weight in zip(illumination.sources_na[lit] / microscope.wavelength_um, row[lit], strict=True):
+        for source, weight in zip(
+            illumination.sources_na[lit] / microscope.wavelength_um, row[lit], strict=True
+        ):
             for sign in (1, -1):
                 place, height, strength = _cap(nu_y, nu_x, source, sign, microscope)
                 cell = height * nz * grid.spacing_um[0]
                 low = np.floor(cell).astype(int)
-                for node, share in ((low, low + 1 - cell), (low + 1, cell - low)):
-                    transfer[node % nz, place] += (weight * strength * share).astype(np.float32)
+                for node, part in ((low, low + 1 - cell), (low + 1, cell - low)):
+                    transfer[node % nz, place] += (weight * strength * part).astype(np.float32)
         power += transfer**2
     power = power.reshape(grid.shape)
     return Band(grid, power / power.max(), share)

@@ -1,16 +1,16 @@
 """How uncertain a field is: an ensemble of fields that the same images would also allow.
 
-Every member goes on from the field with a restarted, large step size, on a part of the training images and in
-another order: it wanders off along all that the images leave open and settles again (restarts that make
-an ensemble cheap: Huang et al., ICLR 2017; here on subsets of the data).  Where members differ, the
-images do not decide.
+Every member goes on from the field with a restarted, large step size, on a part of the training images, in
+another order, and with priors weaker or stronger than the field's: it wanders off along all that the images leave
+open and settles again (restarts that make an ensemble cheap: Huang et al., ICLR 2017; members of other
+hyperparameters: Wenzel et al., NeurIPS 2020).  Where members differ, the images do not decide.
 
-Their spread s has the right shape more than the right size, since all members share the field's past, its
-priors and its model of light.  The size comes from images that neither the field nor a member has seen: their
-residual r against the mean's prediction has the variance sigma^2 + factor^2 s_I^2, with sigma the noise floor
-and s_I the spread of the members' predictions.  No truth is needed.  What no image shows, frequencies outside
-the supported band (`fieldrx.band`), no residual can test: there the spread shows what the priors leave open
-and is no error bar.
+Their spread s has the right shape more than the right size, since all members share the field's past and its
+model of light.  The size comes from images that neither the field nor a member has seen: against the mean's
+prediction their pixels should lie within 2 sqrt(sigma^2 + factor^2 s_I^2) as often as a normal distribution does, with
+sigma the noise floor and s_I the spread of the members' predictions.  No truth is needed.  What no image
+shows, frequencies outside the supported band (`fieldrx.band`), no residual can test: there the spread shows
+what the priors leave open and is no error bar.
 
 An ensemble file is one .npz without pickles: ``format`` ("fieldrx-ensemble"), ``version``, ``factor``,
 ``calibration`` and ``provenance`` (JSON text), and every member's arrays (`fieldrx.field.neural_field`) behind a
@@ -23,22 +23,27 @@ import json
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy.special import erf
 
 from fieldrx._version import __version__
 from fieldrx.errors import InputError
-from fieldrx.field import NeuralField
+from fieldrx.field import NeuralField, load_field
 from fieldrx.field.neural_field import field_from_arrays
 from fieldrx.fit import Fit, Schedule
 from fieldrx.io import Volume, check_keys, load_npz, one_line, save_npz
+from fieldrx.metrics import image_errors
 from fieldrx.models import grid_for, make_model, predict
 from fieldrx.noise import noise_floor
 from fieldrx.priors import Priors
 
 FORMAT, VERSION = "fieldrx-ensemble", 1
-MEMBERS, STEPS, OMIT = 6, 24, 0.25
+MEMBERS, STEPS = 6, 32
+_OMITTED = 0.4  # share of the training images that a member does not see
+_PRIORS = 4.0  # the weakest and strongest total variation of a member, over and times the field's
 _COVERED = 0.954  # share of a normal distribution within two standard deviations
+_LEVELS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # half widths of bars that are reported, in standard deviations
 _RESTART = {"coarse": 0.7, "warm_steps": 1, "tilted_from": 0.0, "patience": 0}
-_RESTART_RATE = 0.5  # of the fit's first step size
+_RATE = 0.5  # of the field's own first step size
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +141,159 @@ class Ensemble:
             squares = squares + (change.real * rest.real + 1j * change.imag * rest.imag)
         variance = squares / (len(self.members) - 1)
         return mean, self.factor * (np.sqrt(variance.real) + 1j * np.sqrt(variance.imag))
+
+
+def make_ensemble(field, acquisition, members=MEMBERS, steps=STEPS, seed=0, callback=None) -> Ensemble:
+    """An ensemble around a fitted field.
+
+    Parameters
+    ----------
+    field : NeuralField
+        A fit with held-out images.
+    acquisition : Acquisition
+        The images it was fitted to.
+    members : int
+    steps : int
+        Of the optimiser, for every member.
+    seed : int
+        Of the images that members see, and of their order.
+    callback : callable, optional
+        Called with a `fieldrx.fit.Progress` after every step.
+
+    Returns
+    -------
+    Ensemble
+
+    Raises
+    ------
+    InputError
+        If the images are not the field's, none was held out, or a number does not make sense.
+    """
+    done = field.provenance
+    if done.get("acquisition", {}).get("images") != acquisition.fingerprint()["images"]:
+        raise InputError("the field was fitted to other images: give the acquisition of its fit")
+    held = np.asarray(done["holdout"], int)
+    if not len(held):
+        raise InputError("the fit held out no image, so nothing can calibrate its uncertainty: use --holdout")
+    if members < 2 or steps < 1:
+        raise InputError(f"{members} members of {steps} steps; expected at least 2 members and 1 step")
+    train = np.setdiff1d(np.flatnonzero(acquisition.usable), held)
+    strengths = _PRIORS ** np.linspace(-1, 1, members)
+    fields = []
+    for k, strength in enumerate(strengths):
+        fit = _member(field, acquisition, train, strength, steps, (seed, k), callback)
+        fields.append(fit.run(initial=field))
+        if fields[-1].provenance["interrupted"]:
+            raise KeyboardInterrupt
+    raw = Ensemble(fields)
+    factor, calibration = calibrate(raw, done, acquisition, held)
+    calibration["share_of_images"] = len(fields[0].provenance["images"]) / len(train)
+    provenance = {
+        "fieldrx": __version__,
+        "field": {k: done[k] for k in ("name", "acquisition", "model", "depth")},
+        "steps": steps,
+        "seed": seed,
+        "strength_of_priors": strengths.tolist(),
+    }
+    return Ensemble(raw.members, factor, provenance, calibration)
+
+
+def _member(parent, acquisition, train, strength, steps, seed, callback):
+    """The fit of one member: some of the images, other priors, large steps."""
+    done, rng = parent.provenance, np.random.default_rng(seed)
+    seen = np.sort(rng.permutation(train)[: max(round((1 - _OMITTED) * len(train)), 1)])
+    own = Schedule(**done["schedule"])
+    schedule = replace(
+        own,
+        steps=steps,
+        budget_s=None,
+        evaluate_every=steps,
+        learning_rate=_RATE * own.learning_rate,
+        table_learning_rate=_RATE * own.table_learning_rate,
+        seed=int(rng.integers(2**31)),
+        **_RESTART,
+    )
+    priors = Priors(**done["priors"])
+    priors = replace(priors, tv=strength * priors.tv, tv_absorption=strength * priors.tv_absorption)
+    return Fit(
+        acquisition.select(seen),
+        done["depth"],
+        done["model"],
+        encoding=parent.encoding,
+        network=parent.network,
+        priors=priors,
+        schedule=schedule,
+        holdout=0,
+        loss=done["loss"],
+        origin={"images": seen.tolist()},
+        callback=callback,
+    )
+
+
+def calibrate(ensemble, settings, acquisition, images) -> tuple[float, dict]:
+    """The factor that makes the bars right for images that no member has seen.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Its own factor is not used.
+    settings : dict
+        With ``model`` and ``depth`` of the fit.
+    acquisition : Acquisition
+    images : array of int
+
+    Returns
+    -------
+    factor : float
+    calibration : dict
+        ``images``, ``sigma``, ``nrmse_holdout`` of the mean; ``levels``: shares of a normal
+        distribution within bars of several widths, and what was found with and without the factor,
+        ``covered`` and ``covered_raw``.
+    """
+    grid = grid_for(settings["model"], acquisition.image_shape, acquisition.microscope, settings["depth"])
+    optics = grid, acquisition.microscope, acquisition.illumination, acquisition.image_shape
+    model = make_model(settings["model"], *optics)
+    contrasts = [member.on_axes(*grid.axes) for member in ensemble.members]
+    valid = np.ones((len(images), *acquisition.image_shape), bool)
+    if acquisition.mask is not None:
+        valid = acquisition.mask[images]
+
+    def predicted(contrast):
+        return np.concatenate([part for _, part in predict(model, contrast, images)])
+
+    spread = np.std([predicted(c)[valid] for c in contrasts], axis=0, ddof=1)
+    mean = predicted(np.mean(contrasts, axis=0))
+    measured = acquisition.images[images]
+    residual = np.abs(measured - mean)[valid]
+    sigma = noise_floor(acquisition, images).sigma
+    sigma = sigma if sigma > 0 else 0.0
+
+    def covered(factor, width=2.0):
+        return float(np.mean(residual <= width * np.sqrt(sigma**2 + (factor * spread) ** 2)))
+
+    factor = _smallest(lambda f: covered(f) >= _COVERED)
+    return factor, {
+        "images": np.asarray(images).tolist(),
+        "sigma": sigma,
+        "nrmse_holdout": image_errors(mean, measured, valid)[0],
+        "levels": [float(erf(width / np.sqrt(2))) for width in _LEVELS],
+        "covered": [covered(factor, width) for width in _LEVELS],
+        "covered_raw": [covered(1.0, width) for width in _LEVELS],
+    }
+
+
+def _smallest(enough, low=1e-3, high=1e3):
+    """Smallest number between `low` and `high` from which a growing condition holds, to 0.1 %."""
+    while high / low > 1.001:
+        middle = float(np.sqrt(low * high))
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def load_field_or_ensemble(path):
+    """Whichever of the two a file holds; errors as of their readers."""
+    arrays = load_npz(path, "field or ensemble", ("format",))
+    return load_ensemble(path) if str(arrays["format"]) == FORMAT else load_field(path)
 
 
 def load_ensemble(path) -> Ensemble:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fieldrx.acquisition import Acquisition
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, index_error
-from fieldrx.models import grid_for, make_model, predict
+from fieldrx.models import ForwardModel, grid_for, make_model, predict
 from fieldrx.noise import NoiseFloor, noise_floor
 
 
@@ -19,8 +20,7 @@ class Comparison:
     Parameters
     ----------
     acquisition : Acquisition
-    model : str
-        The image formation.
+    model : ForwardModel
     contrast : complex64 array
         The field on the model's grid.
     predicted : float32 array, shape (n, y, x)
@@ -31,8 +31,8 @@ class Comparison:
         Of the usable images.
     """
 
-    acquisition: object
-    model: object
+    acquisition: Acquisition
+    model: ForwardModel
     contrast: np.ndarray
     predicted: np.ndarray
     usable: np.ndarray
@@ -54,20 +54,9 @@ def compare(field, acquisition, model=None) -> Comparison:
     """Predict the images of an acquisition; parameters and errors as of :func:`evaluate`."""
     if acquisition.images is None:
         raise InputError("the acquisition has no images to compare with")
-    if abs(acquisition.microscope.medium_index - field.medium_index) > 1e-6:
-        raise InputError(
-            f"the field lies in a medium of index {field.medium_index:g}, the acquisition's is "
-            f"{acquisition.microscope.medium_index:g}: this field belongs to another acquisition"
-        )
-    name = model or field.provenance.get("model")
-    if name is None:
-        raise InputError("the field does not say with which model it was fitted; give one, --model")
-    depth = (*field.region_um[0], field.spacing_um[0])
-    grid = grid_for(name, acquisition.image_shape, acquisition.microscope, depth)
-    forward = make_model(
-        name, grid, acquisition.microscope, acquisition.illumination, acquisition.image_shape
+    _, forward, contrast = model_of(
+        field, acquisition.microscope, acquisition.illumination, acquisition.image_shape, model
     )
-    contrast = field.on_axes(*grid.axes)
     usable = np.flatnonzero(acquisition.usable)
     if not len(usable):
         raise InputError("no image can be compared: every one is masked or dark field")
@@ -78,6 +67,36 @@ def compare(field, acquisition, model=None) -> Comparison:
     return Comparison(
         acquisition, forward, contrast, predicted, usable, held, noise_floor(acquisition, usable)
     )
+
+
+def model_of(field, microscope, illumination, image_shape, name=None):
+    """A field's image formation: the model's name, the model, and the contrast on its grid.
+
+    Parameters
+    ----------
+    field : NeuralField
+    microscope : Microscope
+    illumination : Illumination
+    image_shape : (int, int)
+    name : str, optional
+        In ``fieldrx.models.MODELS``; the one the field was fitted with when not given.
+
+    Raises
+    ------
+    InputError
+        If the media differ, or no model is known.
+    """
+    if abs(microscope.medium_index - field.medium_index) > 1e-6:
+        raise InputError(
+            f"the field lies in a medium of index {field.medium_index:g}, the acquisition's is "
+            f"{microscope.medium_index:g}: this field belongs to another acquisition"
+        )
+    name = name or field.provenance.get("model")
+    if name is None:
+        raise InputError("the field does not say with which model it was fitted; give one, --model")
+    depth = (*field.region_um[0], field.spacing_um[0])
+    grid = grid_for(name, image_shape, microscope, depth)
+    return name, make_model(name, grid, microscope, illumination, image_shape), field.on_axes(*grid.axes)
 
 
 def evaluate(field, acquisition, truth=None, model=None) -> dict:

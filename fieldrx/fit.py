@@ -198,6 +198,8 @@ class Fit:
         Whether the field has an imaginary part.
     loss : str
         "squared", or "huber" or "poisson" with numbers of their own: see `fieldrx.losses.make_loss`.
+    origin : dict, optional
+        JSON values that join the field's provenance.
     callback : callable, optional
         Called with a `Progress` after every piece of work.
     """
@@ -216,6 +218,7 @@ class Fit:
         holdout=None,
         absorption=True,
         loss="squared",
+        origin=None,
         callback=None,
     ):
         if acquisition.images is None:
@@ -259,6 +262,7 @@ class Fit:
             "loss": self.loss.to_dict(),
             "schedule": asdict(self.schedule),
             "holdout": self.held.tolist(),
+            **(origin or {}),
         }
         self._norm = self._empty_loss(self.train)
         self.state, self._stop, self.diverged = None, _StopOnSignal(), None

@@ -747,6 +747,12 @@ def write_png(path, image, limits=None) -> None:
     limits : (float, float), optional
         Values shown black and white; by default the smallest and the largest finite one.
     """
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        file.write(png_bytes(image, limits))
+
+
+def png_bytes(image, limits=None) -> bytes:
+    """The contents of a PNG file; parameters as of :func:`write_png`."""
     image = np.asarray(image)
     if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or image.size == 0:
         raise ValueError(f"image has shape {image.shape}; expected (y, x) or (y, x, 3)")
@@ -758,12 +764,10 @@ def write_png(path, image, limits=None) -> None:
     rows[1:, 1:] -= pixels.reshape(ny, -1)[:-1]
     header = struct.pack(">IIBBBBB", nx, ny, 8, 2 if image.ndim == 3 else 0, 0, 0, 0)
     chunks = (b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 6)), (b"IEND", b"")
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n")
-        for name, data in chunks:
-            file.write(
-                struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-            )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
 
 
 def _to_uint8(image, limits) -> np.ndarray:

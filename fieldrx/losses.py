@@ -142,9 +142,9 @@ def make_loss(text, acquisition, images):
 
     Parameters
     ----------
-    text : str
+    text : str or dict
         "squared"; "huber" or "huber:THRESHOLD"; "poisson", "poisson:PHOTONS" or
-        "poisson:PHOTONS:READ_NOISE".
+        "poisson:PHOTONS:READ_NOISE"; or what ``to_dict`` of a loss gave.
     acquisition : Acquisition
     images : array of int
         Those that may be looked at.
@@ -160,6 +160,8 @@ def make_loss(text, acquisition, images):
     InputError
         If there is no such loss, or a number does not make sense.
     """
+    if isinstance(text, dict):
+        text = ":".join(str(value) for value in text.values())
     name, *parts = str(text).split(":")
     try:
         numbers = [float(part) for part in parts]
