@@ -1,16 +1,16 @@
 """Which spatial frequencies of a sample the images can tell anything about.
 
 To first order an image's spectrum at the lateral frequency nu holds the sample's spectrum on one curved cap
-(an Ewald sphere's) at the axial frequency f(nu + nu_s) - f(nu_s), f = kz / 2 pi, and on its mirror image.  All
-caps of all sources fill a part of frequency space: about a doughnut, with nothing along its axis, where
+(an Ewald sphere's) at the axial frequency f(nu + nu_s) - f(nu_s), f = kz / 2 pi, and on its mirror image.
+All caps of all sources fill a part of frequency space: about a doughnut, with nothing along its axis, where
 frequencies are lateral zero or nearly so (the missing cone), and nothing beyond |nu| = (NA + NA_source) /
 lambda.  Slowly varying layers perpendicular to the axis, and all details finer than that, leave no trace.
 
 The power of the transfer, sum over images of |H|^2 with H all caps of an image that pass within a cell
-of the discrete Fourier transform, says how strong the trace is: a cap counts with 1 - d in a cell whose centre
-it misses along z by d of the cell's height, the reciprocal of the depth range.  For the index the two
-caps of a source have opposite signs, so where they share a cell, near zero frequency, they cancel.  A cell counts as
-supported where its power reaches a share of the strongest.  Multiple scattering moves light between
+of the discrete Fourier transform, says how strong the trace is: a cap counts with 1 - d in a cell whose
+centre it misses along z by d of the cell's height, the reciprocal of the depth range.  For the index the two
+caps of a source have opposite signs, so where they share a cell, near zero frequency, they cancel.  A cell
+counts as supported where its power reaches a share of the strongest.  Multiple scattering moves light between
 frequencies and blurs this border; it does not fill the cone.
 """
 
@@ -105,7 +105,7 @@ def supported_band(grid: Grid, microscope, illumination, images=None, share=SHAR
 
 
 def _cap(nu_y, nu_x, source, sign, microscope):
-    """Where a source's cap (sign 1) or its mirror image (-1) lies: lateral places, axial frequency, strength."""
+    """A source's cap (sign 1) or its mirror image (-1): lateral places, axial frequency, weight."""
     nu2 = (sign * nu_y + source[0]) ** 2 + (sign * nu_x + source[1]) ** 2
     place = np.flatnonzero(nu2.ravel() <= microscope.cutoff**2)
     f = microscope.axial_frequency(nu2.ravel()[place])

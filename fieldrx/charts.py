@@ -129,7 +129,8 @@ def picture(values, limits, extent_um, title="", *, grey=False, diverging=False,
         place = f'x="{width - pixels - 10:.1f}" y="{height - 14}" width="{pixels:.1f}" height="4"'
         out.append(f'<rect {place} fill="white" stroke="black" stroke-width="0.5"/>')
         out.append(
-            f'<text x="{width - 10 - pixels / 2:.1f}" y="{height - 19}" class="onpicture">{length:g} um</text>'
+            f'<text x="{width - 10 - pixels / 2:.1f}" y="{height - 19}" class="onpicture">{length:g} '
+            f"um</text>"
         )
     ramp = paint(np.linspace(0, 1, 128)[None])
     below = height + 8

@@ -1,20 +1,20 @@
 """How uncertain a field is: an ensemble of fields that the same images would also allow.
 
 Every member goes on from the field with a restarted, large step size, on a part of the training images, in
-another order, and with priors weaker or stronger than the field's: it wanders off along all that the images leave
-open and settles again (restarts that make an ensemble cheap: Huang et al., ICLR 2017; members of other
+another order, and with priors weaker or stronger than the field's: it wanders off along all that the images
+leave open and settles again (restarts that make an ensemble cheap: Huang et al., ICLR 2017; members of other
 hyperparameters: Wenzel et al., NeurIPS 2020).  Where members differ, the images do not decide.
 
 Their spread s has the right shape more than the right size, since all members share the field's past and its
 model of light.  The size comes from images that neither the field nor a member has seen: against the mean's
-prediction their pixels should lie within 2 sqrt(sigma^2 + factor^2 s_I^2) as often as a normal distribution does, with
-sigma the noise floor and s_I the spread of the members' predictions.  No truth is needed.  What no image
-shows, frequencies outside the supported band (`fieldrx.band`), no residual can test: there the spread shows
-what the priors leave open and is no error bar.
+prediction their pixels should lie within 2 sqrt(sigma^2 + factor^2 s_I^2) as often as a normal distribution
+does, with sigma the noise floor and s_I the spread of the members' predictions.  No truth is needed.  What
+no image shows, frequencies outside the supported band (`fieldrx.band`), no residual can test: there the
+spread shows what the priors leave open and is no error bar.
 
 An ensemble file is one .npz without pickles: ``format`` ("fieldrx-ensemble"), ``version``, ``factor``,
-``calibration`` and ``provenance`` (JSON text), and every member's arrays (`fieldrx.field.neural_field`) behind a
-prefix ``member_K_``.
+``calibration`` and ``provenance`` (JSON text), and every member's arrays (`fieldrx.field.neural_field`)
+behind a prefix ``member_K_``.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Ensemble:
         return mean.astype(np.complex64), std.astype(np.complex64)
 
     def volume(self, spacing=None, shape=None, region=None) -> tuple[Volume, Volume]:
-        """Mean contrast and its standard deviation on a regular grid; parameters of ``NeuralField.volume``."""
+        """Mean contrast and its standard deviation on a grid; parameters of ``NeuralField.volume``."""
         grid = self.members[0].grid(spacing, shape, region)
         place = grid.spacing_um, grid.origin_um, self.medium_index
         mean, std = self.on_axes(*grid.axes)
@@ -282,8 +282,10 @@ def calibrate(ensemble, settings, acquisition, images) -> tuple[float, dict]:
     }
 
 
-def _smallest(enough, low=1e-3, high=1e3):
+def _smallest(enough, low=1.0, high=1e3):
     """Smallest number between `low` and `high` from which a growing condition holds, to 0.1 %."""
+    if enough(low):
+        return low
     while high / low > 1.001:
         middle = float(np.sqrt(low * high))
         low, high = (low, middle) if enough(middle) else (middle, high)

@@ -336,7 +336,8 @@ class Fit:
         same = field.encoding == self.encoding and field.network == self.network
         if not same or not np.allclose(field.bounds_um, self.grid.bounds_um):
             raise InputError(
-                "the initial field has another encoding, network or domain: fit with its model, depth, encoding "
+                "the initial field has another encoding, network or domain: fit with its model, depth, "
+                "encoding "
                 "and network"
             )
         self.state = self._fresh(field.params, field.output_scale)

@@ -12,8 +12,8 @@ poisson    2 n [I_p - J + J log(J / I_p)], n photons,            few photons: th
 
 The square root of a photon count has the same noise everywhere (1/2 of a photon's root), which is why
 Huber's threshold is taken there.  Read noise of r electrons is added as r^2 photons to both, which keeps
-mean and variance right (the shifted Poisson model; Snyder, Hammoud, White, J. Opt. Soc. Am. A 10, 1014 (1993)).
-A fit divides every loss by that of an empty sample, so 1 means that nothing is explained yet.
+mean and variance right (the shifted Poisson model; Snyder, Hammoud, White, J. Opt. Soc. Am. A 10, 1014
+(1993)). A fit divides every loss by that of an empty sample, so 1 means that nothing is explained yet.
 
 Only the arrays' own functions and ufuncs are used: CuPy arrays work like NumPy's.
 """

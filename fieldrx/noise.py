@@ -2,8 +2,8 @@
 
 Two waves that passed a pupil of cutoff NA / lambda interfere at frequencies up to 2 NA / lambda, never
 beyond.  What an image holds beyond is noise, and as the noise of a camera's pixels is white, its power there
-is its power everywhere: sigma^2 = mean |F[w I]|^2 / sum w^2 over those frequencies, w a Hann window that keeps
-the image's own border out of them.  Noise that repeats from image to image, or that the optics filtered
+is its power everywhere: sigma^2 = mean |F[w I]|^2 / sum w^2 over those frequencies, w a Hann window that
+keeps the image's own border out of them.  Noise that repeats from image to image, or that the optics filtered
 (speckle, stray light), does not show there: the floor is a lower bound.
 """
 
@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 _ROOM = 1.05  # of the band's edge, for what a window smears over it
 _FEWEST = 64  # frequencies needed for an estimate
+_FILLING = 30  # rounds
 _ENOUGH = 0.25  # share of valid pixels below which an image is not looked at
 
 
@@ -66,7 +67,7 @@ def noise_floor(acquisition, images=None) -> NoiseFloor:
         share = 1.0 if valid is None else float(valid.mean())
         if share < _ENOUGH:
             continue
-        filled = image if valid is None or valid.all() else _filled(image, valid)
+        filled = image if valid is None or valid.all() else _filled(image, valid, beyond)
         # filled pixels hold no noise
         variance[k] = (_outside(filled, beyond) if beyond is not None else _differences(filled)) / share
         weight[k] = share * image.size
@@ -100,14 +101,22 @@ def _outside(image, beyond):
 def _differences(image):
     """Variance from mixed second differences, robustly; structure of the sample adds to it.
 
-    The difference [1 -2 1] along both axes takes white noise of variance v to 36 v (J. Immerkaer, Computer Vision
-    and Image Understanding 64, 300 (1996)); the median absolute value is 0.6745 standard deviations.
+    The difference [1 -2 1] along both axes takes white noise of variance v to 36 v (J. Immerkaer, Computer
+    Vision and Image Understanding 64, 300 (1996)); the median absolute value is 0.6745 standard deviations.
     """
     second = np.diff(np.diff(image, 2, axis=0), 2, axis=1)
     return float((np.median(np.abs(second)) / 0.6745) ** 2 / 36)
 
 
-def _filled(image, valid):
-    """Invalid pixels replaced by a weighted mean of valid ones around them."""
+def _filled(image, valid, beyond):
+    """Invalid pixels replaced by means of those around, then by what the band makes of the valid ones.
+
+    The second is the iteration of Papoulis and Gerchberg (IEEE Trans. Circuits Syst. 22, 735 (1975)).
+    """
     total, weight = gaussian_filter(image * valid, 2.0), gaussian_filter(valid.astype(float), 2.0)
-    return np.where(valid, image, total / np.maximum(weight, 1e-3))
+    filled = np.where(valid, image, total / np.maximum(weight, 1e-3))
+    for _ in range(_FILLING if beyond is not None else 0):
+        spectrum = scipy.fft.fft2(filled)
+        spectrum[beyond] = 0
+        filled = np.where(valid, image, scipy.fft.ifft2(spectrum).real)
+    return filled

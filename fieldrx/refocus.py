@@ -1,10 +1,11 @@
 """Where along the optical axis a sample lies, found by refocusing its images.
 
-Light from another direction shifts what is out of focus: a detail at height z moves by z tan(theta).  For every
-height the images are explained as well as they can be by one thin slice there, whose spectra of index x_r and
-absorption x_a at every lateral frequency solve b_m = H_rm x_r + H_am x_a over all images m, with the linear
-model's transfer functions.  The explained share of the images' power is high where the sample lies, because
-only there the images agree; elsewhere two free numbers explain M images by chance to about 2 / M.
+Light from another direction shifts what is out of focus: a detail at height z moves by z tan(theta).  For
+every height the images are explained as well as they can be by one thin slice there, whose spectra of index
+x_r and absorption x_a at every lateral frequency solve b_m = H_rm x_r + H_am x_a over all images m, with
+the linear model's transfer functions.  The explained share of the images' power is high where the sample
+lies, because only there the images agree; elsewhere two free numbers explain M images by chance to about 2
+/ M.
 """
 
 from __future__ import annotations

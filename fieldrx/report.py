@@ -1,7 +1,7 @@
 """A report of a reconstruction: one HTML file with pictures, numbers and settings that opens offline.
 
-It says what was measured and what was not, how well the field predicts images that it never saw, beside the noise,
-what the optics can tell at all, and, given an ensemble, how uncertain the values are.
+It says what was measured and what was not, how well the field predicts images that it never saw, beside
+the noise, what the optics can tell at all, and, given an ensemble, how uncertain the values are.
 """
 
 from __future__ import annotations
@@ -26,19 +26,24 @@ body{font:16px/1.5 system-ui,"Segoe UI","Helvetica Neue",Arial,sans-serif;color:
 max-width:1000px;margin:2em auto;padding:0 1.2em}
 h1{font-size:1.7em;margin-bottom:.1em}h2{font-size:1.25em;margin-top:2.2em;border-bottom:2px solid #dfe5ee;
 padding-bottom:.2em}h3{font-size:1.02em;margin:1.4em 0 .3em}
-.sub{color:#5b6475;margin-top:0}.short{background:#f3f7fc;border-left:5px solid #0072b2;padding:.8em 1.2em;margin:1.2em 0}
-.short li{margin:.35em 0}.cannot{background:#fdf5ef;border-left:5px solid #d55e00;padding:.8em 1.2em;margin:1.2em 0}
+.sub{color:#5b6475;margin-top:0}.short{background:#f3f7fc;border-left:5px solid #0072b2;
+padding:.8em 1.2em;margin:1.2em 0}
+.short li{margin:.35em 0}.cannot{background:#fdf5ef;border-left:5px solid #d55e00;padding:.8em 1.2em;
+margin:1.2em 0}
 .learn{color:#414a5a;font-size:.94em;max-width:52em}
 table{border-collapse:collapse;font-size:.92em;margin:.6em 0}td,th{padding:.25em .9em .25em 0;text-align:left;
 vertical-align:top;border-bottom:1px solid #edf0f5}td.n{text-align:right;font-variant-numeric:tabular-nums}
 .row{display:flex;flex-wrap:wrap;gap:18px;align-items:flex-start;margin:.8em 0}figure{margin:0}
 figcaption{font-size:.88em;color:#414a5a;margin-bottom:.25em;max-width:430px}
 svg{max-width:100%;height:auto;display:block}svg text{font-size:12px;fill:#3c4454;font-family:inherit}
-svg text.onpicture{fill:#fff;stroke:#000;stroke-width:.4px;paint-order:stroke;font-weight:600;text-anchor:middle}
-.legend{font-size:.85em;margin-left:62px}.key{margin-right:1.2em;white-space:nowrap}.key i{display:inline-block;
+svg text.onpicture{fill:#fff;stroke:#000;stroke-width:.4px;paint-order:stroke;font-weight:600;
+text-anchor:middle}
+.legend{font-size:.85em;margin-left:62px}.key{margin-right:1.2em;white-space:nowrap}
+.key i{display:inline-block;
 width:.8em;height:.8em;border-radius:.2em;margin-right:.4em}
 .tile svg{width:146px}.half svg{width:300px}.row.three{gap:14px}.row.planes svg{max-width:300px}
-code,pre{background:#f4f5f8;border-radius:3px;font-size:.88em}code{padding:0 .25em}pre{padding:.7em;overflow-x:auto;
+code,pre{background:#f4f5f8;border-radius:3px;font-size:.88em}code{padding:0 .25em}pre{padding:.7em;
+overflow-x:auto;
 white-space:pre-wrap}dt{font-weight:600;margin-top:.5em}dd{margin-left:1.2em}
 @media print{body{margin:0;max-width:none}h2{break-after:avoid}figure,.row{break-inside:avoid}}
 """
@@ -195,16 +200,21 @@ def _head(facts):
         )
     points.append(
         f"<b>Reach of the optics:</b> details down to {numbers['resolution_lateral_um']:.2g} um across and "
-        f"{numbers['resolution_axial_um']:.2g} um along the light (half a period). {_percent(numbers['share_inside_band'])} of the "
-        f"field's power lies at frequencies that the images support, {_percent(numbers['share_in_gap'])} in the gap "
-        f"between them (slow variations and the missing cone), {_percent(numbers['share_beyond_reach'])} beyond them."
+        f"{numbers['resolution_axial_um']:.2g} um along the light (half a period). "
+        f"{_percent(numbers['share_inside_band'])} of the "
+        f"field's power lies at frequencies that the images support, {_percent(numbers['share_in_gap'])} "
+        f"in the gap "
+        f"between them (slow variations and the missing cone), {_percent(numbers['share_beyond_reach'])} "
+        f"beyond them."
     )
     if facts.ensemble is None:
         points.append("<b>Error bars:</b> none made (<code>fieldrx ensemble</code> makes them).")
     elif numbers["std_in_sample"] is not None:
         points.append(
-            f"<b>Error bars:</b> inside the sample the index is uncertain by {numbers['std_in_sample']:.2g} (median "
-            f"of one standard deviation; the largest contrast is {facts.top:.2g}), as far as the images can tell."
+            f"<b>Error bars:</b> inside the sample the index is uncertain by "
+            f"{numbers['std_in_sample']:.2g} (median "
+            f"of one standard deviation; the largest contrast is {facts.top:.2g}), as far as the images "
+            f"can tell."
         )
     name = escape(acq.name or "reconstruction")
     made = escape(f"fieldrx {facts.field.provenance.get('fieldrx', __version__)}")
@@ -250,17 +260,20 @@ def _measured(facts):
     )  # fmt: skip
     shown = facts.usable[np.unique(np.linspace(0, len(facts.usable) - 1, _SHOWN).astype(int))]
     spread = float(np.quantile(np.abs(acq.images[shown] - 1), 0.998)) or 1.0
+    limits = 1 - spread, 1 + spread
     tiles = "".join(
-        f'<div class="tile">{_tile(acq.images[k], (1 - spread, 1 + spread), (height, width), f"image {k}")}</div>'
+        f'<div class="tile">{_tile(acq.images[k], limits, (height, width), f"image {k}")}</div>'
         for k in shown
     )
     notes = "".join(f"<li>{escape(note)}</li>" for note in acq.notes)
     return (
         "<h2>1. What was measured</h2>"
-        '<p class="learn">A camera records brightness only. One image of a transparent cell says little; but light '
+        '<p class="learn">A camera records brightness only. One image of a transparent cell says little; '
+        'but light '
         "from another direction meets the cell differently, and many such images together hold its three "
         "dimensions. Images are divided by the empty field's brightness, so that 1 means: nothing here.</p>"
-        f'<div class="row"><div>{table}</div><figure><figcaption>Directions of the light, in the plane of the '
+        f'<div class="row"><div>{table}</div><figure><figcaption>Directions of the light, in the plane '
+        f'of the '
         f"pupil; the circle is the objective's aperture</figcaption>{light}</figure></div>"
         f'<div class="row">{tiles}</div>'
         + (f"<h3>Remarks on the images</h3><ul>{notes}</ul>" if notes else "")
@@ -286,11 +299,14 @@ def _inferred(facts):
     if field.network.n_outputs > 1:
         absorption = facts.volume.contrast.imag
         rows.append(("absorption (imaginary part), 0.1 to 99.9 % of the voxels",
-                     f"{np.quantile(absorption, 0.001):.3g} ... {np.quantile(absorption, 0.999):.3g}"))  # fmt: skip
+                     f"{np.quantile(absorption, 0.001):.3g} ... {np.quantile(absorption, 0.999):.3g}")
+        )
     return (
         "<h2>2. What was inferred</h2>"
-        '<p class="learn">A small neural network holds the index at every point. It was trained on these images '
-        "alone, through a calculation of how light crosses the sample: there is no database of cells behind it. "
+        '<p class="learn">A small neural network holds the index at every point. It was trained on these '
+        'images '
+        "alone, through a calculation of how light crosses the sample: there is no database of cells "
+        "behind it. "
         "Planes through the middle of what it found:</p>"
         f'<div class="row planes">{pictures}</div>{_table(rows)}'
     )
@@ -341,11 +357,16 @@ def _predictions(facts):
     )
     return (
         "<h2>3. Does it predict what it never saw?</h2>"
-        '<p class="learn">The hardest honest question to a reconstruction: what will the sample look like, lit from a '
-        "direction that was not used? Error is |predicted - measured| / |measured - 1|; an empty sample scores "
-        "100 %, and nothing can score below the camera's noise. Where unseen images are predicted about as well as "
-        "the fitted ones, the field has learnt the sample and not the images. What exceeds the noise is missed by "
-        "the model of light, by the optics as they were given (directions, focus, aberrations), or by the field.</p>"
+        '<p class="learn">The hardest honest question to a reconstruction: what will the sample look '
+        'like, lit from a '
+        "direction that was not used? Error is |predicted - measured| / |measured - 1|; an empty sample "
+        "scores "
+        "100 %, and nothing can score below the camera's noise. Where unseen images are predicted about "
+        "as well as "
+        "the fitted ones, the field has learnt the sample and not the images. What exceeds the noise is "
+        "missed by "
+        "the model of light, by the optics as they were given (directions, focus, aberrations), or by "
+        "the field.</p>"
         f"<table><tr><th></th><th>error</th><th>noise floor</th></tr>{body}</table>{drawing}"
         f"<h3>Measured, predicted, and what is left</h3>{rows}"
         + (
@@ -399,7 +420,8 @@ def _reach(facts):
     tall = 0.6 * 2 * reach_x  # sections are stretched along nu_z, which is far shorter
     extents = (tall, 2 * reach_x), (2 * reach_x, 2 * reach_x)
     titles = (
-        f"nu_z (down, -{reach_z:.2g} ... {reach_z:.2g}) over nu_x (-{reach_x:.2g} ... {reach_x:.2g}), cycles/um",
+        f"nu_z (down, -{reach_z:.2g} ... {reach_z:.2g}) over nu_x (-{reach_x:.2g} ... {reach_x:.2g}), "
+        f"cycles/um",
         f"nu_y (down) over nu_x, both -{reach_x:.2g} ... {reach_x:.2g} cycles/um, at nu_z = 0",
     )
     top_row = "".join(
@@ -429,18 +451,25 @@ def _reach(facts):
     )
     return (
         "<h2>4. What these optics can tell, and what they cannot</h2>"
-        '<p class="learn">Any volume is a sum of waves of all directions and finenesses (spatial frequencies). Each '
-        "image of a weakly scattering sample holds those on two curved sheets; all images together fill the bright "
+        '<p class="learn">Any volume is a sum of waves of all directions and finenesses (spatial '
+        'frequencies). Each '
+        "image of a weakly scattering sample holds those on two curved sheets; all images together fill "
+        "the bright "
         "region on the left. Outside it the images stay the same whatever the sample does.</p>"
         f'<div class="row">{top_row}</div><div class="row">{second}</div>'
         f"<h3>Where the power of this field lies</h3>{shares}"
         '<div class="cannot"><b>What this report cannot know.</b> '
-        f"The steepest light comes at {tilt:.0f} degrees. Broad flat structures whose surface normal lies within "
-        f"{90 - tilt:.0f} degrees of the optical axis, the mean index of the whole volume, and details finer than "
-        f"{numbers['resolution_lateral_um']:.2g} um across or {numbers['resolution_axial_um']:.2g} um along the light "
-        "leave no trace in the images as long as light scatters once. What the field shows of them comes from "
+        f"The steepest light comes at {tilt:.0f} degrees. Broad flat structures whose surface normal "
+        f"lies within "
+        f"{90 - tilt:.0f} degrees of the optical axis, the mean index of the whole volume, and details "
+        f"finer than "
+        f"{numbers['resolution_lateral_um']:.2g} um across or {numbers['resolution_axial_um']:.2g} um "
+        f"along the light "
+        "leave no trace in the images as long as light scatters once. What the field shows of them comes "
+        "from "
         "assumptions (an index that does not fall below the medium's, smooth regions) and, to a degree that "
-        "cannot be tested here, from multiple scattering. No error on unseen images and no error bar speaks of them."
+        "cannot be tested here, from multiple scattering. No error on unseen images and no error bar "
+        "speaks of them."
         "</div>"
     )
 
@@ -449,7 +478,8 @@ def _uncertainty(facts):
     head = "<h2>5. How uncertain the values are</h2>"
     if facts.ensemble is None:
         return (
-            f'{head}<p class="learn">No ensemble was given. <code>fieldrx ensemble FIELD ACQ -o ENSEMBLE.npz</code> lets '
+            f'{head}<p class="learn">No ensemble was given. <code>fieldrx ensemble FIELD ACQ -o '
+            f'ENSEMBLE.npz</code> lets '
             "several fields fit parts of the images and measures where they differ; "
             "<code>fieldrx report ... --ensemble ENSEMBLE.npz</code> shows the result here.</p>"
         )
@@ -474,7 +504,8 @@ def _uncertainty(facts):
         [
             (
                 "members",
-                f"{len(ensemble.members)}, each refitted to {_percent(told['share_of_images'])} of the images",
+                f"{len(ensemble.members)}, each refitted to {_percent(told['share_of_images'])} of the "
+                f"images",
             ),
             ("calibrated on", f"{len(told['images'])} images that no fit has seen"),
             ("factor on the raw spread", f"{ensemble.factor:.3g}"),
@@ -487,12 +518,16 @@ def _uncertainty(facts):
         ]
     )
     return (
-        f'{head}<p class="learn">{len(ensemble.members)} fields were trained on from this one, each on a part of the '
-        "images and shaken by large steps. Where they agree, the images decide; where they differ, they do not. "
-        "All of them share assumptions and a model of light, so their spread alone is too small: it is multiplied "
+        f'{head}<p class="learn">{len(ensemble.members)} fields were trained on from this one, each on a '
+        f'part of the '
+        "images and shaken by large steps. Where they agree, the images decide; where they differ, they "
+        "do not. "
+        "All of them share assumptions and a model of light, so their spread alone is too small: it is "
+        "multiplied "
         "by a factor that makes the bars right for images that none of them has seen. The standard "
         "deviation speaks of what the images support; the cautions of section 4 remain.</p>"
-        f'<div class="row planes">{pictures}</div><div class="row"><div>{rows}</div><figure><figcaption>Do the bars keep '
+        f'<div class="row planes">{pictures}</div><div '
+        f'class="row"><div>{rows}</div><figure><figcaption>Do the bars keep '
         f"their promise? Unseen pixels within bars of several widths</figcaption>{reliability}</figure></div>"
     )
 
@@ -514,11 +549,13 @@ def _course(facts):
     notes = "".join(f"<li>{escape(str(note))}</li>" for note in done.get("notes", ()))
     best = done.get("best_step")
     kept = "" if best is None or not len(facts.held) else (
-        f" The field of step {best} was kept, the best for the held-out images; chosen by them, their error is "
+        f" The field of step {best} was kept, the best for the held-out images; chosen by them, their "
+        f"error is "
         "a little optimistic."
     )  # fmt: skip
     return (
-        f'<h2>6. How the fit went</h2><p class="learn">Both curves should fall and level off.{kept}</p>{drawing}'
+        f'<h2>6. How the fit went</h2><p class="learn">Both curves should fall and level '
+        f'off.{kept}</p>{drawing}'
         + (f"<ul>{notes}</ul>" if notes else "")
     )
 
@@ -534,18 +571,22 @@ def _settings(facts):
     command = ""
     if depth:
         command = (
-            f"<pre>fieldrx reconstruct ACQ --depth {':'.join(f'{d:g}' for d in depth)} --model {done.get('model')} "
-            f"--seed {done.get('schedule', {}).get('seed', 0)} -o FIELD.npz\nfieldrx evaluate FIELD.npz ACQ</pre>"
+            f"<pre>fieldrx reconstruct ACQ --depth {':'.join(f'{d:g}' for d in depth)} --model "
+            f"{done.get('model')} "
+            f"--seed {done.get('schedule', {}).get('seed', 0)} -o FIELD.npz\nfieldrx evaluate FIELD.npz "
+            f"ACQ</pre>"
         )
     return f"<h2>7. Settings, to repeat it</h2>{command}{_table(rows)}"
 
 
 def _words():
     words = {
-        "index contrast": "refractive index less that of the medium; it grows with the density of dry matter.",
+        "index contrast": "refractive index less that of the medium; it grows with the density of dry "
+        "matter.",
         "numerical aperture": "sine of the steepest angle that passes, times the medium's index.",
         "held out": "kept away from the fit, to test it.",
-        "noise floor": "the camera's own noise as a share of the signal, measured at frequencies where the optics "
+        "noise floor": "the camera's own noise as a share of the signal, measured at frequencies where "
+        "the optics "
         "can send no light; noise that repeats from image to image does not show there.",
         "missing cone": "the spatial frequencies near the optical axis that no image supports.",
         "standard deviation": "about 68 % of the errors are smaller, about 95 % smaller than twice it.",

@@ -1,8 +1,8 @@
 """Strength of the regularisation, chosen by images that a trial did not see.
 
 A trial fit at the usual strength goes on for a few steps with weaker and with stronger total variation; the
-one that predicts best a sixth of the training images, kept aside for this, wins.  The images that a fit holds out for
-its report are not looked at.
+one that predicts best a sixth of the training images, kept aside for this, wins.  The images that a fit
+holds out for its report are not looked at.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def choose_tv(acquisition, depth, model, *, holdout=None, schedule=None, callbac
     train, _ = split_images(acquisition, holdout, schedule.get("seed", 0))
     if len(train) < 2 * _ASIDE:
         raise InputError(
-            f"{len(train)} training images are too few to choose the total variation by: give its weight, --tv"
+            f"{len(train)} training images are too few to choose the total variation by: give its "
+            f"weight, --tv"
         )
     part = replace(acquisition.select(train), holdout=np.arange(_ASIDE // 2, len(train), _ASIDE))
 
