@@ -39,11 +39,15 @@ class Band:
         Transfer power over its maximum, in the order of ``numpy.fft``.
     share : float
         Power from which a frequency counts as supported.
+    strongest : float
+        The maximum: squared change of the images' spectra, summed over the images, over that of the
+        index's, both as discrete Fourier transforms with one and the same lateral grid.
     """
 
     grid: Grid
     power: np.ndarray
     share: float = SHARE
+    strongest: float = 1.0
 
     @property
     def supported(self) -> np.ndarray:
@@ -56,6 +60,24 @@ class Band:
         spectrum *= self.supported
         out = scipy.fft.ifftn(spectrum, axes=(-3, -2, -1), workers=n_threads(), overwrite_x=True)
         return out if np.iscomplexobj(contrast) else out.real
+
+    def hidden(self, spectral_density) -> float:
+        """Standard deviation of a volume that noise could hide inside the band.
+
+        A frequency of the volume is known to the noise of the images there over the transfer's power, as of a
+        least-squares estimate (the bound of Cramer and Rao, cells taken as independent).
+
+        Parameters
+        ----------
+        spectral_density : callable
+            Maps lateral frequency [cycles/um] to the variance of an image's pixel that noise of this
+            frequency would make if it were white.
+        """
+        nz, ny, nx = self.grid.shape
+        nu_y, nu_x = self.grid.frequencies()
+        noise = spectral_density(np.hypot(nu_y[:, None], nu_x[None]))
+        inverse = np.divide(1.0, self.power, out=np.zeros(self.power.shape), where=self.supported)
+        return float(np.sqrt((noise * inverse).sum() / self.strongest / (ny * nx)) / nz)
 
     def share_outside(self, contrast) -> float:
         """Share of a volume's squared norm that lies at unsupported frequencies."""
@@ -101,7 +123,10 @@ def supported_band(grid: Grid, microscope, illumination, images=None, share=SHAR
                     transfer[node % nz, place] += (weight * strength * part).astype(np.float32)
         power += transfer**2
     power = power.reshape(grid.shape)
-    return Band(grid, power / power.max(), share)
+    # a cap's amplitude is k0^2 n0 dz / (2 pi f) per unit contrast, see `fieldrx.models.born`
+    amplitude = microscope.medium_index * microscope.wavenumber**2 * grid.spacing_um[0] / (2 * np.pi)
+    strongest = float(power.max())
+    return Band(grid, power / strongest, share, strongest * amplitude**2)
 
 
 def _cap(nu_y, nu_x, source, sign, microscope):

@@ -1,20 +1,24 @@
 """How uncertain a field is: an ensemble of fields that the same images would also allow.
 
-Every member goes on from the field with a restarted, large step size, on a part of the training images, in
-another order, and with priors weaker or stronger than the field's: it wanders off along all that the images
-leave open and settles again (restarts that make an ensemble cheap: Huang et al., ICLR 2017; members of other
-hyperparameters: Wenzel et al., NeurIPS 2020).  Where members differ, the images do not decide.
+Every member goes on from the field with a restarted, large step size, on a part of the training images
+and in another order: it wanders off along all that the images leave open and settles again (restarts that
+make an ensemble cheap: Huang et al., ICLR 2017).  Where members differ, the images do not decide.
 
-Their spread s has the right shape more than the right size, since all members share the field's past and its
-model of light.  The size comes from images that neither the field nor a member has seen: against the mean's
-prediction their pixels should lie within 2 sqrt(sigma^2 + factor^2 s_I^2) as often as a normal distribution
-does, with sigma the noise floor and s_I the spread of the members' predictions.  No truth is needed.  What
-no image shows, frequencies outside the supported band (`fieldrx.band`), no residual can test: there the
-spread shows what the priors leave open and is no error bar.
+Their spread s has the right shape more than the right size, since all members share the field's past, its
+priors and its model of light.  The size comes, without any truth, from images that neither the field nor a
+member has seen, and from their residual r against the prediction of the members' mean:
+
+    std^2 = (factor s)^2 + hidden^2 .
+
+`factor` makes pixels lie within 2 sqrt(sigma^2 + factor^2 s_I^2) as often as a normal distribution does, with
+sigma the noise floor and s_I the spread of the members' predictions.  `hidden` is what the images could not
+have shown even so: a wave inside the band whose trace is no stronger than the residual's spectrum stays
+unseen (`fieldrx.band.Band.hidden`).  What no image shows, frequencies outside the supported band, no
+residual can test: there the spread shows what is left open and is no error bar.
 
 An ensemble file is one .npz without pickles: ``format`` ("fieldrx-ensemble"), ``version``, ``factor``,
-``calibration`` and ``provenance`` (JSON text), and every member's arrays (`fieldrx.field.neural_field`)
-behind a prefix ``member_K_``.
+``hidden``, ``calibration`` and ``provenance`` (JSON text), and every member's arrays
+(`fieldrx.field.neural_field`) behind a prefix ``member_K_``.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ import numpy as np
 from scipy.special import erf
 
 from fieldrx._version import __version__
+from fieldrx.band import supported_band
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField, load_field
 from fieldrx.field.neural_field import field_from_arrays
@@ -37,9 +42,9 @@ from fieldrx.noise import noise_floor
 from fieldrx.priors import Priors
 
 FORMAT, VERSION = "fieldrx-ensemble", 1
-MEMBERS, STEPS = 6, 32
-_OMITTED = 0.4  # share of the training images that a member does not see
-_PRIORS = 4.0  # the weakest and strongest total variation of a member, over and times the field's
+MEMBERS, STEPS = 6, 24
+_OMITTED = 0.25  # share of the training images that a member does not see
+_RINGS = 0.1  # width of the rings over which a residual's spectrum is averaged [cycles/um], at least
 _COVERED = 0.954  # share of a normal distribution within two standard deviations
 _LEVELS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # half widths of bars that are reported, in standard deviations
 _RESTART = {"coarse": 0.7, "warm_steps": 1, "tilted_from": 0.0, "patience": 0}
@@ -56,6 +61,8 @@ class Ensemble:
         Two or more, of one domain and medium.
     factor : float
         What their spread is multiplied by; see the module.
+    hidden : float
+        Standard deviation that is added in squares, of index and of absorption.
     provenance : dict
         JSON values: how the ensemble came to be.
     calibration : dict
@@ -69,6 +76,7 @@ class Ensemble:
 
     members: tuple[NeuralField, ...]
     factor: float = 1.0
+    hidden: float = 0.0
     provenance: dict = field(default_factory=dict)
     calibration: dict = field(default_factory=dict)
 
@@ -80,8 +88,8 @@ class Ensemble:
         for other in self.members[1:]:
             if other.medium_index != first.medium_index or not np.allclose(other.bounds_um, first.bounds_um):
                 raise InputError("the members of an ensemble must share their domain and medium")
-        if not (np.isfinite(self.factor) and self.factor > 0):
-            raise InputError(f"factor is {self.factor}; expected a positive number")
+        if not (np.isfinite(self.factor) and self.factor > 0 and 0 <= self.hidden < np.inf):
+            raise InputError(f"factor {self.factor} and hidden {self.hidden} must be finite, not negative")
 
     def __call__(self, points):
         """Mean refractive index and its standard deviation at any points.
@@ -123,6 +131,7 @@ class Ensemble:
             "format": np.array(FORMAT),
             "version": np.array(VERSION),
             "factor": np.array(self.factor),
+            "hidden": np.array(self.hidden),
             "provenance": np.array(json.dumps(self.provenance)),
             "calibration": np.array(json.dumps(self.calibration)),
         }
@@ -139,8 +148,14 @@ class Ensemble:
             mean = mean + change / count
             rest = value - mean
             squares = squares + (change.real * rest.real + 1j * change.imag * rest.imag)
-        variance = squares / (len(self.members) - 1)
-        return mean, self.factor * (np.sqrt(variance.real) + 1j * np.sqrt(variance.imag))
+        return mean, self.scaled(squares / (len(self.members) - 1))
+
+    def scaled(self, variance):
+        """Standard deviation from the variance of the members, of index (and, imaginary, absorption)."""
+        real = np.sqrt(self.factor**2 * variance.real + self.hidden**2)
+        if not np.iscomplexobj(variance):
+            return real
+        return real + 1j * np.sqrt(self.factor**2 * variance.imag + self.hidden**2)
 
 
 def make_ensemble(field, acquisition, members=MEMBERS, steps=STEPS, seed=0, callback=None) -> Ensemble:
@@ -178,28 +193,26 @@ def make_ensemble(field, acquisition, members=MEMBERS, steps=STEPS, seed=0, call
     if members < 2 or steps < 1:
         raise InputError(f"{members} members of {steps} steps; expected at least 2 members and 1 step")
     train = np.setdiff1d(np.flatnonzero(acquisition.usable), held)
-    strengths = _PRIORS ** np.linspace(-1, 1, members)
     fields = []
-    for k, strength in enumerate(strengths):
-        fit = _member(field, acquisition, train, strength, steps, (seed, k), callback)
+    for k in range(members):
+        fit = _member(field, acquisition, train, steps, (seed, k), callback)
         fields.append(fit.run(initial=field))
         if fields[-1].provenance["interrupted"]:
             raise KeyboardInterrupt
     raw = Ensemble(fields)
-    factor, calibration = calibrate(raw, done, acquisition, held)
+    factor, hidden, calibration = calibrate(raw, done, acquisition, held)
     calibration["share_of_images"] = len(fields[0].provenance["images"]) / len(train)
     provenance = {
         "fieldrx": __version__,
         "field": {k: done[k] for k in ("name", "acquisition", "model", "depth")},
         "steps": steps,
         "seed": seed,
-        "strength_of_priors": strengths.tolist(),
     }
-    return Ensemble(raw.members, factor, provenance, calibration)
+    return Ensemble(raw.members, factor, hidden, provenance, calibration)
 
 
-def _member(parent, acquisition, train, strength, steps, seed, callback):
-    """The fit of one member: some of the images, other priors, large steps."""
+def _member(parent, acquisition, train, steps, seed, callback):
+    """The fit of one member: some of the images, large steps."""
     done, rng = parent.provenance, np.random.default_rng(seed)
     seen = np.sort(rng.permutation(train)[: max(round((1 - _OMITTED) * len(train)), 1)])
     own = Schedule(**done["schedule"])
@@ -213,15 +226,13 @@ def _member(parent, acquisition, train, strength, steps, seed, callback):
         seed=int(rng.integers(2**31)),
         **_RESTART,
     )
-    priors = Priors(**done["priors"])
-    priors = replace(priors, tv=strength * priors.tv, tv_absorption=strength * priors.tv_absorption)
     return Fit(
         acquisition.select(seen),
         done["depth"],
         done["model"],
         encoding=parent.encoding,
         network=parent.network,
-        priors=priors,
+        priors=Priors(**done["priors"]),
         schedule=schedule,
         holdout=0,
         loss=done["loss"],
@@ -230,8 +241,8 @@ def _member(parent, acquisition, train, strength, steps, seed, callback):
     )
 
 
-def calibrate(ensemble, settings, acquisition, images) -> tuple[float, dict]:
-    """The factor that makes the bars right for images that no member has seen.
+def calibrate(ensemble, settings, acquisition, images) -> tuple[float, float, dict]:
+    """What makes the bars right for images that no member has seen; see the module.
 
     Parameters
     ----------
@@ -244,7 +255,7 @@ def calibrate(ensemble, settings, acquisition, images) -> tuple[float, dict]:
 
     Returns
     -------
-    factor : float
+    factor, hidden : float
     calibration : dict
         ``images``, ``sigma``, ``nrmse_holdout`` of the mean; ``levels``: shares of a normal
         distribution within bars of several widths, and what was found with and without the factor,
@@ -265,6 +276,9 @@ def calibrate(ensemble, settings, acquisition, images) -> tuple[float, dict]:
     mean = predicted(np.mean(contrasts, axis=0))
     measured = acquisition.images[images]
     residual = np.abs(measured - mean)[valid]
+    fitted = np.setdiff1d(np.flatnonzero(acquisition.usable), images)
+    band = supported_band(grid, acquisition.microscope, acquisition.illumination, fitted)
+    hidden = band.hidden(_density((measured - mean) * valid, acquisition.microscope.pixel_size_um))
     sigma = noise_floor(acquisition, images).sigma
     sigma = sigma if sigma > 0 else 0.0
 
@@ -272,14 +286,32 @@ def calibrate(ensemble, settings, acquisition, images) -> tuple[float, dict]:
         return float(np.mean(residual <= width * np.sqrt(sigma**2 + (factor * spread) ** 2)))
 
     factor = _smallest(lambda f: covered(f) >= _COVERED)
-    return factor, {
-        "images": np.asarray(images).tolist(),
-        "sigma": sigma,
-        "nrmse_holdout": image_errors(mean, measured, valid)[0],
-        "levels": [float(erf(width / np.sqrt(2))) for width in _LEVELS],
-        "covered": [covered(factor, width) for width in _LEVELS],
-        "covered_raw": [covered(1.0, width) for width in _LEVELS],
-    }
+    return (
+        factor,
+        hidden,
+        {
+            "images": np.asarray(images).tolist(),
+            "sigma": sigma,
+            "nrmse_holdout": image_errors(mean, measured, valid)[0],
+            "levels": [float(erf(width / np.sqrt(2))) for width in _LEVELS],
+            "covered": [covered(factor, width) for width in _LEVELS],
+            "covered_raw": [covered(1.0, width) for width in _LEVELS],
+        },
+    )
+
+
+def _density(residual, pixel_um):
+    """Spectral density of residuals (n, y, x), averaged over rings: a function of lateral frequency."""
+    ny, nx = residual.shape[1:]
+    window = np.hanning(ny + 2)[1:-1, None] * np.hanning(nx + 2)[None, 1:-1]
+    power = (np.abs(np.fft.fft2(residual * window)) ** 2).mean(axis=0) / (window**2).sum()
+    nu = np.hypot(np.fft.fftfreq(ny, pixel_um)[:, None], np.fft.fftfreq(nx, pixel_um)[None])
+    width = max(_RINGS, 2 / (min(ny, nx) * pixel_um))
+    ring = (nu / width).astype(int).ravel()
+    count = np.bincount(ring)
+    mean = np.bincount(ring, power.ravel()) / np.maximum(count, 1)
+    place = width * (np.arange(len(count)) + 0.5)
+    return lambda wanted: np.interp(wanted, place[count > 0], mean[count > 0])
 
 
 def _smallest(enough, low=1.0, high=1e3):
@@ -313,7 +345,7 @@ def load_ensemble(path) -> Ensemble:
         raise InputError(
             f"{path} is an ensemble file of version {arrays['version']}; this fieldrx reads version {VERSION}"
         )
-    check_keys(arrays, ("factor", "provenance", "calibration", "member_0_format"), path, "ensemble")
+    check_keys(arrays, ("factor", "hidden", "provenance", "calibration", "member_0_format"), path, "ensemble")
     members = []
     while f"member_{len(members)}_format" in arrays:
         prefix = f"member_{len(members)}_"
@@ -321,6 +353,6 @@ def load_ensemble(path) -> Ensemble:
         members.append(field_from_arrays(own, path))
     try:
         texts = (json.loads(str(arrays[name])) for name in ("provenance", "calibration"))
-        return Ensemble(members, float(arrays["factor"]), *texts)
+        return Ensemble(members, float(arrays["factor"]), float(arrays["hidden"]), *texts)
     except (ValueError, TypeError) as error:  # InputError is a ValueError
         raise InputError(f"{path} is damaged: {one_line(error)}; make it again") from None

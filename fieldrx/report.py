@@ -269,11 +269,11 @@ def _measured(facts):
     return (
         "<h2>1. What was measured</h2>"
         '<p class="learn">A camera records brightness only. One image of a transparent cell says little; '
-        'but light '
+        "but light "
         "from another direction meets the cell differently, and many such images together hold its three "
         "dimensions. Images are divided by the empty field's brightness, so that 1 means: nothing here.</p>"
         f'<div class="row"><div>{table}</div><figure><figcaption>Directions of the light, in the plane '
-        f'of the '
+        f"of the "
         f"pupil; the circle is the objective's aperture</figcaption>{light}</figure></div>"
         f'<div class="row">{tiles}</div>'
         + (f"<h3>Remarks on the images</h3><ul>{notes}</ul>" if notes else "")
@@ -298,13 +298,16 @@ def _inferred(facts):
     ]  # fmt: skip
     if field.network.n_outputs > 1:
         absorption = facts.volume.contrast.imag
-        rows.append(("absorption (imaginary part), 0.1 to 99.9 % of the voxels",
-                     f"{np.quantile(absorption, 0.001):.3g} ... {np.quantile(absorption, 0.999):.3g}")
+        rows.append(
+            (
+                "absorption (imaginary part), 0.1 to 99.9 % of the voxels",
+                f"{np.quantile(absorption, 0.001):.3g} ... {np.quantile(absorption, 0.999):.3g}",
+            )
         )
     return (
         "<h2>2. What was inferred</h2>"
         '<p class="learn">A small neural network holds the index at every point. It was trained on these '
-        'images '
+        "images "
         "alone, through a calculation of how light crosses the sample: there is no database of cells "
         "behind it. "
         "Planes through the middle of what it found:</p>"
@@ -358,7 +361,7 @@ def _predictions(facts):
     return (
         "<h2>3. Does it predict what it never saw?</h2>"
         '<p class="learn">The hardest honest question to a reconstruction: what will the sample look '
-        'like, lit from a '
+        "like, lit from a "
         "direction that was not used? Error is |predicted - measured| / |measured - 1|; an empty sample "
         "scores "
         "100 %, and nothing can score below the camera's noise. Where unseen images are predicted about "
@@ -452,7 +455,7 @@ def _reach(facts):
     return (
         "<h2>4. What these optics can tell, and what they cannot</h2>"
         '<p class="learn">Any volume is a sum of waves of all directions and finenesses (spatial '
-        'frequencies). Each '
+        "frequencies). Each "
         "image of a weakly scattering sample holds those on two curved sheets; all images together fill "
         "the bright "
         "region on the left. Outside it the images stay the same whatever the sample does.</p>"
@@ -479,7 +482,7 @@ def _uncertainty(facts):
     if facts.ensemble is None:
         return (
             f'{head}<p class="learn">No ensemble was given. <code>fieldrx ensemble FIELD ACQ -o '
-            f'ENSEMBLE.npz</code> lets '
+            f"ENSEMBLE.npz</code> lets "
             "several fields fit parts of the images and measures where they differ; "
             "<code>fieldrx report ... --ensemble ENSEMBLE.npz</code> shows the result here.</p>"
         )
@@ -519,7 +522,7 @@ def _uncertainty(facts):
     )
     return (
         f'{head}<p class="learn">{len(ensemble.members)} fields were trained on from this one, each on a '
-        f'part of the '
+        f"part of the "
         "images and shaken by large steps. Where they agree, the images decide; where they differ, they "
         "do not. "
         "All of them share assumptions and a model of light, so their spread alone is too small: it is "
@@ -555,8 +558,7 @@ def _course(facts):
     )  # fmt: skip
     return (
         f'<h2>6. How the fit went</h2><p class="learn">Both curves should fall and level '
-        f'off.{kept}</p>{drawing}'
-        + (f"<ul>{notes}</ul>" if notes else "")
+        f"off.{kept}</p>{drawing}" + (f"<ul>{notes}</ul>" if notes else "")
     )
 
 

@@ -38,9 +38,10 @@ def coverage(ensemble, acquisition, truth):
     values = np.stack([member.on_axes(*grid.axes).real for member in ensemble.members])
     error = values.mean(axis=0) - known
     inside_error = band.inside(error)
-    inside = ensemble.factor * np.std([band.inside(v) for v in values], axis=0, ddof=1)
-    raw, whole = inside / ensemble.factor, ensemble.factor * values.std(axis=0, ddof=1)
-    outside = ensemble.factor * np.std([v - band.inside(v) for v in values], axis=0, ddof=1)
+    inside = ensemble.scaled(np.var([band.inside(v) for v in values], axis=0, ddof=1))
+    raw = np.std([band.inside(v) for v in values], axis=0, ddof=1)
+    outside = ensemble.scaled(np.var([v - band.inside(v) for v in values], axis=0, ddof=1))
+    whole = ensemble.scaled(np.var(values, axis=0, ddof=1))
     sample = known > 0.1 * known.max()
     cases = [
         ("inside the band", inside_error, inside),
@@ -99,7 +100,8 @@ def main():
     rows, size = coverage(ensemble, acq, truth)
     mean, _ = ensemble.on_axes(*truth.grid.axes)
     lines.append(
-        f"{options.data.name}: factor {ensemble.factor:.2f} from images {ensemble.calibration['images']}, "
+        f"{options.data.name}: factor {ensemble.factor:.2f}, hidden {ensemble.hidden:.2g}, from images "
+        f"{ensemble.calibration['images']}, "
         f"held-out error of the mean {ensemble.calibration['nrmse_holdout']:.4f}"
     )
     lines.append(

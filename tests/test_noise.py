@@ -43,8 +43,8 @@ def test_large_pixels_give_an_upper_bound():
     """Where the band fills the spectrum, differences of pixels tell."""
     scope = Microscope(wavelength_um=0.6, objective_na=0.6, medium_index=1.33, pixel_size_um=0.5)
     y, x = np.mgrid[:60, :50]
-    images = 1 + 0.1 * np.sin(y / 9)[None] * np.cos(x / 7) + np.random.default_rng(0).normal(
-        0, 0.03, (2, 60, 50)
+    images = (
+        1 + 0.1 * np.sin(y / 9)[None] * np.cos(x / 7) + np.random.default_rng(0).normal(0, 0.03, (2, 60, 50))
     )
     floor = noise_floor(Acquisition(images, Illumination.led_ring(2, 0.3), scope))
     assert floor.method == "differences of pixels"
