@@ -13,6 +13,8 @@ import numpy as np
 from fieldrx._version import __version__
 from fieldrx.acquisition import read_acquisition
 from fieldrx.backends import cpu, cuda_unavailable
+from fieldrx.ensemble import FORMAT as ENSEMBLE
+from fieldrx.ensemble import load_ensemble
 from fieldrx.errors import InputError
 from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
@@ -22,7 +24,7 @@ from fieldrx.resources import memory_need, physical_memory
 
 
 def describe(path) -> list[tuple[str, str]]:
-    """Pairs (name, text) that say what a field, volume, acquisition or checkpoint holds.
+    """Pairs (name, text) that say what a field, ensemble, volume, acquisition or checkpoint holds.
 
     Raises
     ------
@@ -35,6 +37,8 @@ def describe(path) -> list[tuple[str, str]]:
     keys = load_npz(path, "file")
     if str(keys.get("format", "")) == FORMAT:
         return _describe_field(path)
+    if str(keys.get("format", "")) == ENSEMBLE:
+        return _describe_ensemble(path)
     if "contrast" in keys:
         return _describe_volume(path)
     if {"arguments", "params", "step"} <= set(keys):
@@ -71,6 +75,19 @@ def _describe_field(path):
         ("held-out error", "unknown" if error is None else f"{error:.4f} over {held} images"),
     ]
     return rows + ([("interrupted", "yes: the fit had not ended")] if done.get("interrupted") else [])
+
+
+def _describe_ensemble(path):
+    ensemble = load_ensemble(path)
+    told, first = ensemble.calibration, ensemble.members[0]
+    ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", first.region_um, strict=True)]
+    return [
+        ("ensemble", f"{len(ensemble.members)} fields: mean and standard deviation of n, {_size(path)}"),
+        ("region", ", ".join(ranges) + " um"),
+        ("medium", f"index {ensemble.medium_index:g}"),
+        ("calibration", f"spread times {ensemble.factor:.3g} and, added in squares, {ensemble.hidden:.2g}, "
+                        f"from {len(told.get('images', ()))} unseen images"),
+    ]  # fmt: skip
 
 
 def _describe_volume(path):

@@ -125,4 +125,4 @@ def test_pictures_have_scale_and_values():
     assert "10 um" in svg
     assert ">2</text>" in svg
     assert "unit" in svg
-    assert 'NA 0.6<' in pupil_map([(np.array([[0.1, 0.2]]), "fitted", "blue")], 0.6)
+    assert "NA 0.6<" in pupil_map([(np.array([[0.1, 0.2]]), "fitted", "blue")], 0.6)
