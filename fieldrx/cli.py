@@ -160,6 +160,13 @@ class _Numbers(click.ParamType):
 
 _file = click.Path(path_type=Path)
 _quiet = click.option("--quiet", "-q", is_flag=True, help="Print results and errors only.")
+_device = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute: auto takes a GPU where there is one.",
+)
 _spacing = click.option(
     "--spacing",
     type=_Numbers((1, 3), "one number or DZ,DY,DX in um"),
@@ -237,13 +244,7 @@ def demo(out, steps, quiet):
 @click.option(
     "--budget", type=_Duration(), default=None, help="Time for the fit instead of steps: 90s, 5m, 1h."
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where to compute.",
-)
+@_device
 @click.option(
     "--holdout",
     type=click.FloatRange(0, 1, max_open=True),
@@ -300,7 +301,7 @@ def reconstruct(
     Ctrl-C stops at the next step and saves the best field; --resume goes on from there.
     """
     from fieldrx.acquisition import read_acquisition
-    from fieldrx.backends import n_threads
+    from fieldrx.backends import describe_device, get
     from fieldrx.fit import Fit
     from fieldrx.io import in_file
     from fieldrx.models import MODELS
@@ -309,7 +310,7 @@ def reconstruct(
         raise InputError(f'there is no model "{model}"; expected auto or one of {", ".join(MODELS)}')
     if steps and budget:
         raise InputError("give --steps or --budget, not both")
-    _device(device)
+    backend = get(device)
     _writable(output, acquisition)
     if output.suffix.lower() != ".npz":
         raise InputError(f"{output}: a field is saved as .npz; choose a name with that ending")
@@ -348,9 +349,10 @@ def reconstruct(
             loss=loss,
             origin={"automatic": notes[len(acq.notes) :]},
             callback=reporter,
+            device=device,
         )
         if not quiet:
-            click.echo(f"device: cpu, {n_threads()} threads", err=True)
+            click.echo(f"device: {describe_device(backend)}", err=True)
             for note in (*notes, *fit.notes):
                 click.echo(f"note: {note}", err=True)
         told = len(fit.notes)
@@ -380,7 +382,8 @@ def reconstruct(
 @click.argument("acquisition", metavar="ACQ", type=_file)
 @click.option("--truth", metavar="TRUTH.npz", type=_file, default=None, help="Known volume to compare with.")
 @click.option("--model", default=None, help="Image formation. Default: the one of the fit.")
-def evaluate(field, acquisition, truth, model):
+@_device
+def evaluate(field, acquisition, truth, model, device):
     """Predicted against measured images, as JSON."""
     from fieldrx.acquisition import read_acquisition
     from fieldrx.evaluation import evaluate as evaluate_field
@@ -390,7 +393,7 @@ def evaluate(field, acquisition, truth, model):
     loaded, acq = load_field(field), read_acquisition(acquisition)
     known = None if truth is None else read_volume(truth)
     with in_file(acquisition):
-        result = evaluate_field(loaded, acq, known, model)
+        result = evaluate_field(loaded, acq, known, model, device)
     shown = {"field": str(field), "acquisition": str(acquisition), **_without_nan(result)}
     click.echo(json.dumps(shown, indent=1, allow_nan=False))
 
@@ -400,12 +403,13 @@ def evaluate(field, acquisition, truth, model):
 @click.argument("output", metavar="OUT", type=_file)
 @_spacing
 @_region
-def render(field, output, spacing, region):
+@_device
+def render(field, output, spacing, region, device):
     """Write the field as OUT: .npy, .tif or .npz volumes, .png pictures."""
     from fieldrx.field import load_field
     from fieldrx.render import render as render_field
 
-    loaded = load_field(field)
+    loaded = load_field(field).to(device)
     _writable(output, field)
     if spacing is not None:
         spacing = spacing[0] if len(spacing) == 1 else spacing
@@ -520,7 +524,8 @@ def report(field, acquisition, output, ensemble):
     "--photons", type=float, default=None, help="Photons per pixel of the empty field: Poisson noise."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the noise.")
-def simulate(volume, acquisition, output, model, image_shape, photons, seed):
+@_device
+def simulate(volume, acquisition, output, model, image_shape, photons, seed, device):
     """Images of a known VOLUME with the optics of ACQ."""
     from fieldrx.acquisition import read_acquisition
     from fieldrx.io import read_volume
@@ -530,7 +535,7 @@ def simulate(volume, acquisition, output, model, image_shape, photons, seed):
     if output.suffix.lower() != ".npz":
         raise InputError(f"{output}: an acquisition is saved as .npz; choose a name with that ending")
     acq = read_acquisition(acquisition, images="optional" if image_shape else "required")
-    result = simulate_images(read_volume(volume), acq, model, image_shape, photons, seed)
+    result = simulate_images(read_volume(volume), acq, model, image_shape, photons, seed, device)
     result.save(output)
     click.echo(
         f"{output}: {result.n_images} images of {result.image_shape[0]} x {result.image_shape[1]} pixels"
@@ -576,13 +581,6 @@ def _without_nan(value):
     if isinstance(value, list):
         return [_without_nan(v) for v in value]
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _device(device):
-    from fieldrx.backends import cuda_unavailable
-
-    if device == "cuda":
-        raise InputError(f"--device cuda: {cuda_unavailable()}; use --device cpu")
 
 
 def _find_depth(acq, holdout, seed):

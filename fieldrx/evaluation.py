@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
+from fieldrx.backends import get, to_host
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, index_error
 from fieldrx.models import ForwardModel, grid_for, make_model, predict
@@ -50,26 +51,26 @@ class Comparison:
         return noise_floor(self.acquisition, images).share
 
 
-def compare(field, acquisition, model=None) -> Comparison:
+def compare(field, acquisition, model=None, device="auto") -> Comparison:
     """Predict the images of an acquisition; parameters and errors as of :func:`evaluate`."""
     if acquisition.images is None:
         raise InputError("the acquisition has no images to compare with")
     _, forward, contrast = model_of(
-        field, acquisition.microscope, acquisition.illumination, acquisition.image_shape, model
+        field, acquisition.microscope, acquisition.illumination, acquisition.image_shape, model, device
     )
     usable = np.flatnonzero(acquisition.usable)
     if not len(usable):
         raise InputError("no image can be compared: every one is masked or dark field")
     predicted = np.ones_like(acquisition.images)
     for batch, images in predict(forward, contrast, usable):
-        predicted[batch] = images
+        predicted[batch] = to_host(images)
     held = np.intersect1d(held_out(field, acquisition), usable)
     return Comparison(
         acquisition, forward, contrast, predicted, usable, held, noise_floor(acquisition, usable)
     )
 
 
-def model_of(field, microscope, illumination, image_shape, name=None):
+def model_of(field, microscope, illumination, image_shape, name=None, device="auto"):
     """A field's image formation: the model's name, the model, and the contrast on its grid.
 
     Parameters
@@ -80,6 +81,8 @@ def model_of(field, microscope, illumination, image_shape, name=None):
     image_shape : (int, int)
     name : str, optional
         In ``fieldrx.models.MODELS``; the one the field was fitted with when not given.
+    device : str
+        "cpu", "cuda", or "auto" for the GPU where there is one.
 
     Raises
     ------
@@ -96,10 +99,11 @@ def model_of(field, microscope, illumination, image_shape, name=None):
         raise InputError("the field does not say with which model it was fitted; give one, --model")
     depth = (*field.region_um[0], field.spacing_um[0])
     grid = grid_for(name, image_shape, microscope, depth)
-    return name, make_model(name, grid, microscope, illumination, image_shape), field.on_axes(*grid.axes)
+    forward = make_model(name, grid, microscope, illumination, image_shape)
+    return name, forward, field.on_axes(*map(get(device).asarray, grid.axes))
 
 
-def evaluate(field, acquisition, truth=None, model=None) -> dict:
+def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
     """Errors of a field as JSON-ready numbers.
 
     Parameters
@@ -110,6 +114,8 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
     truth : Volume, optional
     model : str, optional
         Image formation; the one the field was fitted with when not given.
+    device : str
+        "cpu", "cuda" or "auto".
 
     Returns
     -------
@@ -131,7 +137,7 @@ def evaluate(field, acquisition, truth=None, model=None) -> dict:
             f"the truth lies in a medium of index {truth.medium_index:g}, the field in "
             f"{field.medium_index:g}: make them agree"
         )
-    compared = compare(field, acquisition, model)
+    compared = compare(field, acquisition, model, device)
     usable, held = compared.usable, compared.held
     overall, each = compared.error(usable)
     signal = [float(np.sqrt(np.mean((acquisition.images[k] - 1.0) ** 2))) for k in usable]

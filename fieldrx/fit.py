@@ -31,14 +31,14 @@ from dataclasses import asdict, dataclass, field, fields
 import numpy as np
 
 from fieldrx._version import __version__
-from fieldrx.backends import cpu
+from fieldrx.backends import get, module_of, to_host
 from fieldrx.errors import InputError
 from fieldrx.field import Network, NeuralField
 from fieldrx.field.choices import default_encoding, make_preset
 from fieldrx.field.neural_field import normalised, to_contrast
 from fieldrx.interpolation import coarsen, refine
 from fieldrx.io import load_npz, save_npz
-from fieldrx.losses import make_loss
+from fieldrx.losses import SquaredError, make_loss
 from fieldrx.metrics import image_errors
 from fieldrx.models import Born, Rytov, grid_for, is_multislice, make_model, predict
 from fieldrx.models.auto import choose_model
@@ -202,6 +202,8 @@ class Fit:
         JSON values that join the field's provenance.
     callback : callable, optional
         Called with a `Progress` after every piece of work.
+    device : str
+        "cpu", "cuda", or "auto" for the GPU where there is one.
     """
 
     def __init__(
@@ -220,10 +222,14 @@ class Fit:
         loss="squared",
         origin=None,
         callback=None,
+        device="auto",
     ):
         if acquisition.images is None:
             raise InputError("the acquisition has no images to fit: give it images, not optics alone")
         self.acquisition, self.callback = acquisition, callback or (lambda progress: None)
+        self.backend = get(device)
+        self._images = self.backend.asarray(acquisition.images)
+        self._mask = None if acquisition.mask is None else self.backend.asarray(acquisition.mask)
         shape = acquisition.images.shape[1:]
         seed = (schedule or {}).get("seed", 0) if isinstance(schedule or {}, dict) else schedule.seed
         self.train, self.held = split_images(acquisition, holdout, seed)
@@ -317,13 +323,15 @@ class Fit:
             return
         rng, begun = np.random.default_rng(self.schedule.seed), time.perf_counter()
         params = np.concatenate([self.encoding.initial_params(rng), self.network.initial_params(rng)])
+        params = self.backend.asarray(params.astype(np.float32))
         target, _ = tikhonov(
             self.linear,
             self._signal(self.train, self.linear),
             self.train,
             progress=lambda share: self._tell(Progress("closed form", round(100 * share), 100)),
         )
-        scale = float(np.quantile(np.abs(target.real[:, *self.model.window]), 0.99)) or 1e-3
+        xp = module_of(target)
+        scale = float(xp.quantile(xp.abs(target.real[:, *self.model.window]), 0.99)) or 1e-3
         scale *= _HEADROOM if self.model is not self.linear else 1
         state = self._fresh(params, scale)
         self._teach(state, target)
@@ -340,7 +348,7 @@ class Fit:
                 "encoding "
                 "and network"
             )
-        self.state = self._fresh(field.params, field.output_scale)
+        self.state = self._fresh(self.backend.asarray(field.params), field.output_scale)
         self.state.good_params, self.state.good_m, self.state.good_v = (
             a.copy() for a in (self.state.params, self.state.m, self.state.v)
         )
@@ -348,8 +356,8 @@ class Fit:
     @staticmethod
     def _fresh(params, scale):
         """The state of a fit before its first step."""
-        params, zeros = params.astype(np.float32), np.zeros(params.size, np.float32)
-        return _State(params, zeros.copy(), zeros.copy(), params.copy(), scale)
+        zeros = module_of(params).zeros(params.size, np.float32)
+        return _State(params.copy(), zeros.copy(), zeros.copy(), params.copy(), scale)
 
     def step(self) -> tuple[float, float]:
         """One step of the optimiser; returns the data term and the prior."""
@@ -361,9 +369,10 @@ class Fit:
         batch = self._batch(state.step, share)
         predicted, pullback = self.loss.predict(self.model, contrast, batch)
         data, residual = self._data_term(predicted, batch)
-        self._check(data)
-        look = state.step % self.schedule.evaluate_every == 0
-        state.history["holdout"].append(self._look(contrast, gain) if look else np.nan)
+        holdout = np.nan
+        if state.step % self.schedule.evaluate_every == 0:
+            self._check(float(data))
+            holdout = self._look(contrast, gain)
         gradient = coarsen(pullback(residual), stride, shift)
         del predicted, pullback, residual, contrast
         d_outputs = self._to_outputs(gradient, state.output_scale)
@@ -373,8 +382,11 @@ class Fit:
         )
         d_outputs += d_prior
         axes = self._axes(stride, shift)
-        grad = cpu.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs, gain)
+        grad = self.backend.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs, gain)
         self._update(state, grad, self.schedule.rate(state.step, share) * state.rate_scale, state.step + 1)
+        data, prior = float(data), float(prior)  # until here nobody waits for the device
+        self._check(data)  # a set-back also undoes the update
+        state.history["holdout"].append(holdout)
         state.step += 1
         return data, prior
 
@@ -402,7 +414,7 @@ class Fit:
         return NeuralField(
             self.encoding,
             self.network,
-            state.best_params,
+            to_host(state.best_params),
             grid.bounds_um,
             np.array(region),
             grid.spacing_um,
@@ -478,10 +490,10 @@ class Fit:
         return error
 
     def _held_out_error(self, contrast):
-        acq = self.acquisition
-        predicted = np.concatenate([part for _, part in predict(self.model, contrast, self.held)])
-        mask = None if acq.mask is None else acq.mask[self.held]
-        return image_errors(predicted, acq.images[self.held], mask)[0]
+        xp, held = module_of(contrast), self.backend.asarray(self.held)
+        predicted = xp.concatenate([part for _, part in predict(self.model, contrast, self.held)])
+        mask = None if self._mask is None else self._mask[held]
+        return image_errors(predicted, self._images[held], mask)[0]
 
     def _tell(self, progress):
         self.callback(progress)
@@ -509,13 +521,14 @@ class Fit:
 
     def _contrast(self, params, stride=1, gain=None, shift=(0.0, 0.0)):
         """The field's outputs at shifted points, and the contrast they make on the model's grid."""
-        outputs = cpu.grid_forward(self.encoding, self.network, params, *self._axes(stride, shift), gain)
+        axes = self._axes(stride, shift)
+        outputs = self.backend.grid_forward(self.encoding, self.network, params, *axes, gain)
         return outputs, refine(to_contrast(outputs, self.state.output_scale), stride, shift)
 
     def _to_outputs(self, gradient, scale):
         """Gradient of the field's outputs from that of the contrast, times a number."""
         parts = [gradient.real, gradient.imag][: self.network.n_outputs]
-        return np.stack(parts) * np.float32(scale)
+        return module_of(gradient).stack(parts) * np.float32(scale)
 
     def _batch(self, step, share):
         """Images of a step: consecutive parts of a shuffled order, shuffled anew every round."""
@@ -540,24 +553,29 @@ class Fit:
 
     def _signal(self, images, model):
         """Measured signal of some images as a model sees it, 0 where it is undefined."""
-        return self._known(model.signal(self.acquisition.images[images]), images, 0.0)[0]
+        images = self.backend.asarray(images)
+        return self._known(model.signal(self._images[images]), images, 0.0)[0]
 
     def _measured(self, images):
         """What the loss compares with, and the pixels that count."""
-        values = self.loss.measured(self.model, self.acquisition.images[images])
+        images = self.backend.asarray(images)
+        values = self.loss.measured(self.model, self._images[images])
         return self._known(values, images, self.loss.empty)
 
     def _known(self, values, images, empty):
         """Values of some images with `empty` where they are masked or undefined, and where they are not."""
         valid = np.isfinite(values)
-        if self.acquisition.mask is not None:
-            valid &= self.acquisition.mask[images]
+        if self._mask is not None:
+            valid &= self._mask[images]
         return np.where(valid, values, np.float32(empty)), valid
 
     def _data_term(self, predicted, images):
         """Loss of a batch over that of an empty sample, and its gradient with respect to the prediction."""
-        value, gradient = self.loss.value_and_gradient(predicted, *self._measured(images))
+        measured, valid = self._measured(images)
         share = len(self.train) / len(images) / self._norm
+        if isinstance(self.loss, SquaredError):  # fused on every device
+            return self.backend.squared_error(predicted, measured, valid, share)
+        value, gradient = self.loss.value_and_gradient(predicted, measured, valid)
         return share * value, gradient * np.float32(share)
 
     def _check(self, data):
@@ -577,7 +595,7 @@ class Fit:
             (slice(n, None), schedule.learning_rate),
         ):
             if state.params[part].size:
-                cpu.adam_step(
+                self.backend.adam_step(
                     state.params[part],
                     grad[part],
                     state.m[part],
@@ -600,13 +618,14 @@ class Fit:
                 break
             shift = self._shift(k)
             axes = self._axes(2, shift)
-            outputs = cpu.grid_forward(self.encoding, self.network, state.params, *axes)
+            outputs = self.backend.grid_forward(self.encoding, self.network, state.params, *axes)
             residual = refine(to_contrast(outputs, 1.0), 2, shift) - target
-            error = np.sqrt(0.5 * scale * float(np.vdot(residual, residual).real))
+            squared = np.vdot(residual, residual).real
             d_outputs = self._to_outputs(coarsen(residual, 2, shift), scale)
-            grad = cpu.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs)
+            grad = self.backend.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs)
             rate = min(1.0, (k + 1) / 5, 2 * (self.schedule.warm_steps - k) / self.schedule.warm_steps)
             self._update(state, grad, rate, k + 1)
+            error = np.sqrt(0.5 * scale * float(squared))
             self._tell(Progress("warm start", k + 1, self.schedule.warm_steps, error))
 
     def _shift(self, step):
@@ -617,6 +636,7 @@ class Fit:
         """Parameters whose network does without the gain."""
         params = params.copy()
         if gain is not None:
+            gain = self.backend.asarray(gain)
             named = self.network.unpack(params[self.encoding.n_params :])
             for layer in (0, *self.network.skips):
                 named[f"weight_{layer}"][-len(gain) :] *= gain[:, None]
@@ -625,7 +645,7 @@ class Fit:
     # ---- checkpoints -----------------------------------------------------------------------------
 
     def _save(self, path):
-        arrays = {name: value for name, value in vars(self.state).items() if name != "history"}
+        arrays = {name: to_host(value) for name, value in vars(self.state).items() if name != "history"}
         history = {f"history_{name}": np.array(v, np.float64) for name, v in self.state.history.items()}
         save_npz(path, arguments=np.array(json.dumps(self.arguments)), **arrays, **history)
 
@@ -639,7 +659,10 @@ class Fit:
                 f"{path} belongs to a fit with other {' and '.join(other)}: resume with the same "
                 "arguments, or start anew without --resume"
             )
-        values = {name: arrays[name] if arrays[name].ndim else arrays[name].item() for name in names}
+        values = {
+            name: self.backend.asarray(arrays[name]) if arrays[name].ndim else arrays[name].item()
+            for name in names
+        }
         return _State(**values, history={name: list(arrays[f"history_{name}"]) for name in _HISTORY})
 
     def _empty_loss(self, images):
@@ -647,7 +670,8 @@ class Fit:
         total = 0.0
         for k in images:
             measured, valid = self._measured([k])
-            total += self.loss.value_and_gradient(np.full_like(measured, self.loss.empty), measured, valid)[0]
+            empty = np.full_like(measured, self.loss.empty)
+            total += float(self.loss.value_and_gradient(empty, measured, valid)[0])
         if total == 0:
             raise InputError("the images hold no signal: every valid pixel is exactly 1, the empty field")
         return total

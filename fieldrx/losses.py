@@ -51,7 +51,7 @@ class SquaredError:
     def value_and_gradient(self, predicted, measured, valid):
         """Sum over the valid pixels, and its gradient with respect to `predicted`; all of one shape."""
         residual = (predicted - measured) * valid
-        return float((residual * residual).sum(dtype=np.float64)), 2 * residual
+        return (residual * residual).sum(dtype=np.float64), 2 * residual
 
 
 class _OfIntensities:
@@ -97,7 +97,7 @@ class Huber(_OfIntensities):
         slope = 1 / (2 * root) - below / (4 * root**3)
         error = (amplitude - np.sqrt(measured.clip(0, None))) * valid
         inner = error.clip(-self.threshold, self.threshold)
-        value = float((inner * (2 * error - inner)).sum(dtype=np.float64))
+        value = (inner * (2 * error - inner)).sum(dtype=np.float64)
         return value, 2 * inner * slope
 
 
@@ -134,7 +134,7 @@ class Poisson(_OfIntensities):
         log = np.log(ratio.clip(1e-30, None)) - below / safe + 0.5 * (below / safe) ** 2
         value = (intensity - target + target * log) * valid
         slope = (1 - ratio + ratio * below / safe) * valid
-        return 2 * self.photons * float(value.sum(dtype=np.float64)), 2 * self.photons * slope
+        return 2 * self.photons * value.sum(dtype=np.float64), 2 * self.photons * slope
 
 
 def make_loss(text, acquisition, images):

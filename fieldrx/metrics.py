@@ -19,6 +19,8 @@ def image_errors(predicted, measured, mask=None):
     mask : bool array, shape (n, y, x), optional
         Valid pixels.
 
+    All three on one device.
+
     Returns
     -------
     overall : float
@@ -29,8 +31,8 @@ def image_errors(predicted, measured, mask=None):
     error, signal = np.empty(len(measured)), np.empty(len(measured))
     for k in range(len(measured)):
         valid = 1.0 if mask is None else mask[k]
-        error[k] = (valid * (predicted[k] - measured[k]).astype(np.float64) ** 2).sum()
-        signal[k] = (valid * (measured[k] - 1).astype(np.float64) ** 2).sum()
+        error[k] = float((valid * (predicted[k] - measured[k]).astype(np.float64) ** 2).sum())
+        signal[k] = float((valid * (measured[k] - 1).astype(np.float64) ** 2).sum())
     return _ratio(error.sum(), signal.sum()), np.array(
         [_ratio(e, s) for e, s in zip(error, signal, strict=True)]
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fieldrx.backends import cpu
+from fieldrx.backends import module_of, of
 from fieldrx.errors import InputError
 
 _EDGE = 0.02  # differences below this share of the output scale are smoothed, above it kept as edges
@@ -58,14 +58,14 @@ class Priors:
         -------
         float, float32 array of the outputs' shape
         """
-        grad = np.zeros_like(outputs)
+        grad, backend = module_of(outputs).zeros_like(outputs), of(outputs)
         voxels = outputs[0].size
         weights = unit_um / np.asarray(spacing_um)
         value = 0.0
         pairs = ((self.tv, self.nonnegative), (self.tv_absorption, self.nonnegative_absorption))
         for u, g, (tv, negative) in zip(outputs, grad, pairs, strict=False):
             if tv:
-                value += tv / voxels * cpu.total_variation(u, weights, _EDGE, tv / voxels, g)
+                value += tv / voxels * backend.total_variation(u, weights, _EDGE, tv / voxels, g)
             if negative:
-                value += negative / voxels * cpu.negativity(u, negative / voxels, g)
+                value += negative / voxels * backend.negativity(u, negative / voxels, g)
         return value, grad

@@ -6,13 +6,16 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from fieldrx.acquisition import Acquisition
+from fieldrx.backends import get, to_host
 from fieldrx.errors import InputError
 from fieldrx.io import Volume
 from fieldrx.models import make_model, predict
 from fieldrx.optics import Grid
 
 
-def simulate(volume: Volume, optics: Acquisition, model="born", image_shape=None, photons=None, seed=0):
+def simulate(
+    volume: Volume, optics: Acquisition, model="born", image_shape=None, photons=None, seed=0, device="auto"
+):
     """Normalised images of a volume, taken with the optics of an acquisition.
 
     Parameters
@@ -29,6 +32,8 @@ def simulate(volume: Volume, optics: Acquisition, model="born", image_shape=None
         Mean count of photons per pixel of the empty field: adds Poisson noise.
     seed : int
         Of the noise.
+    device : str
+        "cpu", "cuda" or "auto".
 
     Returns
     -------
@@ -52,7 +57,8 @@ def simulate(volume: Volume, optics: Acquisition, model="born", image_shape=None
         raise InputError(f"photons is {photons:g}; expected a positive number up to 1e15")
     contrast, grid = on_image_grid(volume, shape, scope)
     forward = make_model(model, grid, scope, optics.illumination, shape)
-    images = np.concatenate([part for _, part in predict(forward, contrast, np.arange(optics.n_images))])
+    parts = predict(forward, get(device).asarray(contrast), np.arange(optics.n_images))
+    images = np.concatenate([to_host(part) for _, part in parts])
     if photons is not None:
         counts = np.random.default_rng(seed).poisson(photons * np.maximum(images, 0))
         images = (counts / photons).astype(np.float32)

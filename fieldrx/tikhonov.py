@@ -13,12 +13,13 @@ for a block of frequencies at a time, so memory is that of the images plus the v
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
 
-from fieldrx.backends import n_threads
+from fieldrx.backends import is_on_device, module_of, of, to_host
+from fieldrx.backends.fft import irfft2, rfft2
 from fieldrx.errors import InputError
 
-_BLOCK = 128  # frequencies solved at once
+_BLOCK, _DEVICE_BYTES = 128, 1 << 28  # frequencies solved at once, or bytes of their matrices on a GPU
+_DEVICE_ORDER = 256  # of the largest matrices that CuPy solves in stacks; larger ones it takes one by one
 _TRIALS = 10.0 ** np.arange(-4.0, 0.6, 0.5)  # regularisations tried, relative to the strongest frequency
 _SAMPLE = 384  # frequencies on which they are tried
 _FOLDS = 4
@@ -43,6 +44,7 @@ def tikhonov(model, signal, images=None, regularisation=None, progress=None):
     Returns
     -------
     contrast : complex64 array, shape ``model.grid.shape``
+        On the device of the signal.
     regularisation : float
         The one used.
 
@@ -54,23 +56,25 @@ def tikhonov(model, signal, images=None, regularisation=None, progress=None):
     images = np.arange(model.illumination.n_images) if images is None else np.asarray(images)
     if len(signal) != len(images):
         raise InputError(f"signal has {len(signal)} images; expected {len(images)}, one per chosen image")
-    spectrum = scipy.fft.rfft2(_extend(signal, model), workers=n_threads())
-    rows, columns = _supported(model, images)
+    xp = module_of(signal)
+    spectrum = rfft2(_extend(signal, model))
+    rows, columns = map(xp.asarray, _supported(model, images))
     peak, best = _choose(model, spectrum, images, rows, columns, regularisation)
     nz = model.grid.shape[0]
-    index = np.zeros((nz, *spectrum.shape[1:]), np.complex64)
-    absorption = np.zeros_like(index)
-    for first in range(0, len(rows), _BLOCK):
-        r, c = rows[first : first + _BLOCK], columns[first : first + _BLOCK]
+    index = xp.zeros((nz, *spectrum.shape[1:]), np.complex64)
+    absorption = xp.zeros_like(index)
+    block = max(_BLOCK, _DEVICE_BYTES // (16 * nz * len(images)) if is_on_device(signal) else 0)
+    for first in range(0, len(rows), block):
+        r, c = rows[first : first + block], columns[first : first + block]
         h = _matrix(model, r, c, images)
         x = _solve(h, spectrum[:, r, c].T[..., None], best * peak)[..., 0].T
         index[:, r, c], absorption[:, r, c] = x[:nz], x[nz:]
         if progress:
-            progress(min(first + _BLOCK, len(rows)) / len(rows))
+            progress(min(first + block, len(rows)) / len(rows))
     shape = model.grid.shape[1:]
-    contrast = np.empty(model.grid.shape, np.complex64)
-    contrast.real = scipy.fft.irfft2(index, s=shape, workers=n_threads(), overwrite_x=True)
-    contrast.imag = scipy.fft.irfft2(absorption, s=shape, workers=n_threads(), overwrite_x=True)
+    contrast = xp.empty(model.grid.shape, np.complex64)
+    contrast.real = irfft2(index, shape)
+    contrast.imag = irfft2(absorption, shape)
     return contrast, best
 
 
@@ -80,14 +84,15 @@ def _extend(signal, model):
     before, after = (y.start, x.start), (ny - y.stop, nx - x.stop)
     n, m = signal.shape[1:]
     pads = [(min(b, size - 1), min(a, size - 1)) for b, a, size in zip(before, after, (n, m), strict=True)]
-    out = np.zeros((len(signal), ny, nx), np.float32)
+    xp = module_of(signal)
+    out = xp.zeros((len(signal), ny, nx), np.float32)
     inner = tuple(slice(w.start - p[0], w.stop + p[1]) for w, p in zip((y, x), pads, strict=True))
-    out[(slice(None), *inner)] = np.pad(signal, ((0, 0), *pads), mode="reflect")
+    out[(slice(None), *inner)] = xp.pad(signal, ((0, 0), *pads), mode="reflect")
     for k, (pad, size) in enumerate(zip(pads, (n, m), strict=True)):
         rise = [0.5 - 0.5 * np.cos(np.pi * (np.arange(p) + 0.5) / max(p, 1)) for p in pad]
         window = np.concatenate([rise[0], np.ones(size), rise[1][::-1]]).astype(np.float32)
         shape = (-1, 1) if k == 0 else (1, -1)
-        out[(slice(None), *inner)] *= window.reshape(shape)
+        out[(slice(None), *inner)] *= xp.asarray(window.reshape(shape))
     return out
 
 
@@ -103,8 +108,9 @@ def _supported(model, images):
 
 def _matrix(model, rows, columns, images):
     """H at the given frequencies, shape (n, n_images, 2 nz)."""
-    nu_y, nu_x = model.grid.frequencies()
-    return np.concatenate(model.transfer(nu_y[rows], nu_x[columns], images), axis=2)
+    xp = module_of(rows)
+    nu_y, nu_x = map(xp.asarray, model.grid.frequencies())
+    return xp.concatenate(model.transfer(nu_y[rows], nu_x[columns], images), axis=2)
 
 
 def _solve(h, b, tau):
@@ -112,14 +118,21 @@ def _solve(h, b, tau):
     hh = h.conj().swapaxes(1, 2)
     wide = h.shape[1] <= h.shape[2]
     gram = h @ hh if wide else hh @ h
-    diagonal = np.arange(gram.shape[1])
+    xp = module_of(h)
+    diagonal = xp.arange(gram.shape[1])
     gram[:, diagonal, diagonal] += np.float32(tau)
-    return hh @ np.linalg.solve(gram, b) if wide else np.linalg.solve(gram, hh @ b)
+    solve = _solve_on_host if is_on_device(h) and gram.shape[1] > _DEVICE_ORDER else xp.linalg.solve
+    return hh @ solve(gram, b) if wide else solve(gram, hh @ b)
+
+
+def _solve_on_host(matrices, b):
+    return of(b).asarray(np.linalg.solve(to_host(matrices), to_host(b)))
 
 
 def _choose(model, spectrum, images, rows, columns, regularisation):
     """Scale of tau, and the regularisation that predicts left-out images best."""
-    pick = np.random.default_rng(0).permutation(len(rows))[:_SAMPLE]
+    xp = module_of(rows)
+    pick = xp.asarray(np.random.default_rng(0).permutation(len(rows))[:_SAMPLE])
     h = _matrix(model, rows[pick], columns[pick], images)
     peak = float((np.abs(h) ** 2).sum(axis=2).mean(axis=1).max())
     if regularisation is not None or len(images) < 2:
@@ -130,7 +143,8 @@ def _choose(model, spectrum, images, rows, columns, regularisation):
     for trial in _TRIALS:
         error = 0.0
         for k in range(fold.max() + 1):
-            x = _solve(h[:, fold != k], b[:, fold != k], trial * peak)
-            error += float((np.abs(h[:, fold == k] @ x - b[:, fold == k]) ** 2).sum())
+            rest, left = (xp.asarray(np.flatnonzero(chosen)) for chosen in (fold != k, fold == k))
+            x = _solve(h[:, rest], b[:, rest], trial * peak)
+            error += float((xp.abs(h[:, left] @ x - b[:, left]) ** 2).sum())
         errors.append(error)
     return peak, float(_TRIALS[int(np.argmin(errors))])

@@ -1,10 +1,19 @@
-"""Operators on arrays; only this package knows how they are computed."""
+"""Operators on arrays; only this package knows how they are computed, and where.
+
+`get` chooses the operators for a device by name, `of` those for an array that is there already; both give
+`fieldrx.backends.cpu` or `fieldrx.backends.cuda`, which have the same names.
+"""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import sys
 
 import numba
+import numpy as np
+
+from fieldrx.errors import InputError
+
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def n_threads() -> int:
@@ -13,11 +22,66 @@ def n_threads() -> int:
 
 
 def cuda_unavailable() -> str:
-    """Why no GPU can be used, in a few words."""
-    if find_spec("cupy") is None:
-        return "CuPy is not installed (pip install fieldrx[cuda12] or fieldrx[cuda13])"
-    import cupy
+    """Why no GPU can be used, in a few words; empty where one can be."""
+    from fieldrx.backends.cuda.load import missing
 
-    if not cupy.cuda.is_available():  # importable without a driver; asking for a device would raise
-        return "CuPy finds no GPU or driver"
-    return "this version computes on the CPU only"
+    return missing()
+
+
+def get(device="auto"):
+    """The operators for a device.
+
+    Parameters
+    ----------
+    device : str
+        "cpu", "cuda", or "auto" for the GPU where there is one.
+
+    Raises
+    ------
+    InputError
+        If there is no such device.
+    """
+    if device not in DEVICES:
+        raise InputError(f'there is no device "{device}"; expected one of {", ".join(DEVICES)}')
+    why = cuda_unavailable() if device != "cpu" else ""
+    if device == "cuda" and why:
+        raise InputError(f"--device cuda: {why}; use --device cpu")
+    return _backend("cpu" if device == "cpu" or why else "cuda")
+
+
+def of(array):
+    """The operators for the device that holds an array."""
+    return _backend("cuda" if is_on_device(array) else "cpu")
+
+
+def module_of(array):
+    """The array's own module, numpy or cupy."""
+    return sys.modules["cupy"] if is_on_device(array) else np
+
+
+def is_on_device(array) -> bool:
+    """Whether an array lives on a GPU."""
+    cupy = sys.modules.get("cupy")
+    return cupy is not None and isinstance(array, cupy.ndarray)
+
+
+def to_host(array) -> np.ndarray:
+    """An array as a NumPy array; copied if it lives on a GPU."""
+    return array.get() if is_on_device(array) else np.asarray(array)
+
+
+def describe_device(backend) -> str:
+    """The device of a backend in a few words: "cpu, 2 threads" or "cuda, NVIDIA H100 80GB"."""
+    if backend is _backend("cpu"):
+        return f"cpu, {n_threads()} threads"
+    return f"cuda, {backend.device_name()}"
+
+
+def _backend(name):
+    if name == "cuda":
+        from fieldrx.backends import cuda
+
+        return cuda
+    from fieldrx.backends import cpu
+
+    return cpu

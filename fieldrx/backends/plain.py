@@ -1,4 +1,4 @@
-"""Multi-slice propagation in plain NumPy and scipy.fft, in single or double precision.
+"""Multi-slice propagation in plain NumPy and scipy.fft (or CuPy), in single or double precision.
 
 The reference that the compiled engine is compared with, its fallback, and the one that also
 differentiates with respect to the sources.  The three classes have the same methods: ``forward`` takes
@@ -14,19 +14,13 @@ F^-1 and no factors of n appear.
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
 
-from fieldrx.backends import n_threads
+from fieldrx.backends import module_of
+from fieldrx.backends.fft import fft, ifft
+from fieldrx.backends.fft import fft2 as _fft
+from fieldrx.backends.fft import ifft2 as _ifft
 
 BAND = 0.95  # sine of the steepest waves kept; steeper ones would cross the grid and wrap round
-
-
-def _fft(a):
-    return scipy.fft.fft2(a, workers=n_threads())
-
-
-def _ifft(a):
-    return scipy.fft.ifft2(a, workers=n_threads())
 
 
 class _March:
@@ -35,7 +29,7 @@ class _March:
     Parameters
     ----------
     nu_y, nu_x : float64, shapes (ny,), (nx,)
-        Frequencies in numpy.fft order [cycles/um].
+        Frequencies in numpy.fft order [cycles/um], on the device of the slices to come.
     sources : float64, shape (n, 2)
         nu_s [cycles/um].
     ball : float
@@ -45,11 +39,12 @@ class _March:
     """
 
     def __init__(self, nu_y, nu_x, sources, ball, gaps):
+        self.xp = module_of(nu_y)
+        sources = self.xp.asarray(sources)
         self.sources, self.ball, self.gaps = sources, ball, gaps
-        self.nu = np.stack(
-            np.broadcast_arrays(
-                nu_y[:, None] + sources[:, 0, None, None], nu_x[None, :] + sources[:, 1, None, None]
-            )
+        flat = self.xp.zeros((len(sources), len(nu_y), len(nu_x)))
+        self.nu = self.xp.stack(
+            [nu_y[:, None] + sources[:, 0, None, None] + flat, nu_x + sources[:, 1, None, None] + flat]
         )
         squared = (self.nu**2).sum(axis=0)
         self.band = squared <= (BAND * ball) ** 2
@@ -79,7 +74,7 @@ class Bpm(_March):
         dtype = np.result_type(slices.dtype, np.complex64)
         real = slices.real.dtype
         self.slices, self.obliquity = slices, (self.ball / self.f_s).astype(real)
-        wave = np.ones(self.f.shape, dtype)
+        wave = self.xp.ones(self.f.shape, dtype)
         self.before = []
         for j, phase in enumerate(slices):
             if j:
@@ -90,7 +85,7 @@ class Bpm(_March):
 
     def backward(self, d_wave, directions=False):
         d_slices = np.empty_like(self.slices)
-        d_f, d_fs = np.zeros(self.f.shape), np.zeros(len(self.sources))
+        d_f, d_fs = self.xp.zeros(self.f.shape), self.xp.zeros(len(self.sources))
         for j in range(len(self.slices) - 1, -1, -1):
             phase, wave = self.slices[j], self.before[j]
             screen = np.exp(1j * self.obliquity * phase)
@@ -115,7 +110,7 @@ class Mlb(_March):
         dtype = np.result_type(slices.dtype, np.complex64)
         self.slices = slices
         self.half = np.where(self.band, 0.5j * self.ball / self.f, 0).astype(dtype)
-        spectrum = _fft(np.ones(self.f.shape, dtype))
+        spectrum = _fft(self.xp.ones(self.f.shape, dtype))
         self.before = []
         for j, potential in enumerate(slices):
             if j:
@@ -127,7 +122,7 @@ class Mlb(_March):
 
     def backward(self, d_wave, directions=False):
         d_slices = np.empty_like(self.slices)
-        d_f, d_fs = np.zeros(self.f.shape), np.zeros(len(self.sources))
+        d_f, d_fs = self.xp.zeros(self.f.shape), self.xp.zeros(len(self.sources))
         n = d_wave[0].size
         d_spectrum = _fft(d_wave)
         for j in range(len(self.slices) - 1, -1, -1):
@@ -161,7 +156,7 @@ class Ssnp(_March):
         dtype = np.result_type(slices.dtype, np.complex64)
         real = slices.real.dtype
         self.slices = slices
-        u = _fft(np.ones(self.f.shape, dtype))
+        u = _fft(self.xp.ones(self.f.shape, dtype))
         p = (1j * self.f_s / self.ball).astype(dtype) * u
         self.before = []
         for j, potential in enumerate(slices):
@@ -180,7 +175,7 @@ class Ssnp(_March):
     def backward(self, d_wave, directions=False):
         d_slices = np.empty_like(self.slices)
         real, n = self.slices.real.dtype, d_wave[0].size
-        d_f, d_fs = np.zeros(self.f.shape), np.zeros(len(self.sources))
+        d_f, d_fs = self.xp.zeros(self.f.shape), self.xp.zeros(len(self.sources))
         d_forward = 0.5 * np.conj(self.carrier) * _fft(d_wave)
         d_u, d_p = self.band * d_forward, np.conj(self.split) * d_forward
         if directions:  # split = -i ball / f, carrier = exp(-2 pi i f_s height)
@@ -209,3 +204,116 @@ class Ssnp(_March):
         d_s = ball / f * (rate * c - s / ball)
         d_t = (rate * c * f + t * ball / f) / ball
         return (np.conj(d_u) * (d_c * u + d_s * p) + np.conj(d_p) * (d_c * p - d_t * u)).real * self.band
+
+
+class Refocus:
+    """From the waves at the last slice to fields on the camera and intensities, and back.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Of the padded plane in which the waves travel to the camera.
+    size : (int, int)
+        (ny, nx), of the waves.
+    window : (slice, slice)
+        Where the images lie in it.
+    fade : float64, shape (ny, nx)
+        Factor of the scattered wave.
+    transfer : callable
+        Gives for the number of a source the rows and columns of the padded spectrum that pass, the complex
+        transfer function there, and the incident wave P(nu_s) on the camera.
+    """
+
+    def __init__(self, shape, size, window, fade, transfer):
+        self.padded, self.fade, self.transfer = PaddedFourier(shape, size, window), fade, transfer
+
+    def fields(self, waves, sources):
+        """Fields on the camera, shape (n, iy, ix), of `waves` (n, ny, nx) from `sources` (n,)."""
+        return module_of(waves).stack([self._field(w, s) for w, s in zip(waves, sources, strict=True)])
+
+    def _field(self, wave, source):
+        rows, columns, table, incident = self.transfer(source)
+        spectrum = self.padded.forward((wave - 1) * self._fade(wave), rows, columns)
+        table = module_of(wave).asarray(table.astype(wave.dtype))
+        return (incident + self.padded.inverse(table * spectrum, rows, columns)).astype(
+            wave.dtype, copy=False
+        )
+
+    def add_intensities(self, fields, share, images):
+        """Add ``sum_n share[m, n] |fields[n]|^2`` to ``images[m]``; `share` is a host array."""
+        for n, field in enumerate(fields):
+            intensity = field.real**2 + field.imag**2
+            for m in np.flatnonzero(share[:, n]):
+                images[m] += images.dtype.type(share[m, n]) * intensity
+
+    def waves_gradient(self, d_images, fields, share, sources):
+        """Gradient of the waves from that of the images, (n, ny, nx)."""
+        numbers = enumerate(zip(fields, sources, strict=True))
+        return module_of(fields).stack(
+            [self._wave_gradient(field_gradient(d_images, f, share[:, n]), s) for n, (f, s) in numbers]
+        )
+
+    def _wave_gradient(self, d_field, source):
+        rows, columns, table, _ = self.transfer(source)
+        table = module_of(d_field).asarray(table.conj().astype(d_field.dtype))
+        return self._fade(d_field) * self.padded.inverse_adjoint(d_field, rows, columns, table)
+
+    def _fade(self, wave):
+        return module_of(wave).asarray(self.fade.astype(wave.real.dtype))
+
+
+def field_gradient(d_images, field, share):
+    """dE = 2 E sum_m share_m dI_m."""
+    lit, real = np.flatnonzero(share), field.real.dtype
+    total = sum(real.type(2 * share[m]) * d_images[m] for m in lit)
+    return field * total.astype(real, copy=False) if len(lit) else field * real.type(0)
+
+
+class PaddedFourier:
+    """One padded transform, visited where something is, its inverse within the window, and adjoints.
+
+    Spectra carry the plain inner product here, so the adjoint of F is n F^-1.  Parameters as of `Refocus`.
+    """
+
+    def __init__(self, shape, size, window):
+        self.shape, self.size, self.window = tuple(shape), tuple(size), window
+
+    def forward(self, wave, rows, columns):
+        """Spectrum of a wave at some rows and columns."""
+        ny, nx = self.shape
+        rows, columns = (module_of(wave).asarray(k) for k in (rows, columns))
+        return fft(fft(wave, nx, axis=1)[:, columns], ny, axis=0)[rows]
+
+    def inverse(self, spectrum, rows, columns):
+        """The wave within the window."""
+        (ny, nx), (y, x), xp = self.shape, self.window, module_of(spectrum)
+        rows, columns = xp.asarray(rows), xp.asarray(columns)
+        half = xp.zeros((ny, len(columns)), spectrum.dtype)
+        half[rows] = spectrum
+        half = ifft(half, axis=0)[y]
+        full = xp.zeros((half.shape[0], nx), spectrum.dtype)
+        full[:, columns] = half
+        return ifft(full, axis=1)[:, x]
+
+    def inverse_adjoint_spectrum(self, d_field, rows, columns):
+        """Adjoint of :meth:`inverse`."""
+        (ny, nx), (y, x), xp = self.shape, self.window, module_of(d_field)
+        rows, columns = xp.asarray(rows), xp.asarray(columns)
+        full = xp.zeros((d_field.shape[0], nx), d_field.dtype)
+        full[:, x] = d_field
+        full = fft(full, axis=1)[:, columns]
+        half = xp.zeros((ny, len(columns)), d_field.dtype)
+        half[y] = full
+        return fft(half, axis=0)[rows] / (ny * nx)
+
+    def inverse_adjoint(self, d_field, rows, columns, conj_transfer):
+        """Adjoint of a filtered wave within the window: the gradient of the wave."""
+        (ny, nx), (n, m), xp = self.shape, self.size, module_of(d_field)
+        spectrum = conj_transfer * self.inverse_adjoint_spectrum(d_field, rows, columns)
+        rows, columns = xp.asarray(rows), xp.asarray(columns)
+        half = xp.zeros((ny, len(columns)), d_field.dtype)
+        half[rows] = spectrum
+        half = ifft(half, axis=0, norm="forward")[:n]
+        full = xp.zeros((n, nx), d_field.dtype)
+        full[:, columns] = half
+        return ifft(full, axis=1, norm="forward")[:, :m]

@@ -22,11 +22,11 @@ history_*           float arrays: the course of the fit
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fieldrx.backends import cpu
+from fieldrx.backends import get, is_on_device, module_of, of, to_host
 from fieldrx.errors import InputError
 from fieldrx.field.encodings import encoding_from_dict
 from fieldrx.field.network import Network
@@ -61,6 +61,7 @@ class NeuralField:
     network : Network
         With one output (index contrast) or two (index contrast and absorption).
     params : float32 array, shape (encoding.n_params + network.n_params,)
+        The field is evaluated on the device that holds them.
     bounds_um : array, shape (3, 2)
         Domain along z, y and x [um].
     region_um : array, shape (3, 2)
@@ -103,7 +104,7 @@ class NeuralField:
             "medium_index": (),
         }
         for name, shape in shapes.items():
-            value = np.asarray(getattr(self, name))
+            value = to_host(getattr(self, name))
             if value.shape != shape or not np.isfinite(value).all():
                 raise InputError(f"{name} must be finite numbers of shape {shape}; got shape {value.shape}")
         bounds, region = np.asarray(self.bounds_um), np.asarray(self.region_um)
@@ -130,31 +131,41 @@ class NeuralField:
         """
         return self.medium_index + self.contrast(points)
 
+    def to(self, device) -> NeuralField:
+        """The same field on another device: "cpu", "cuda" or "auto" (see `fieldrx.backends.get`)."""
+        return replace(self, params=get(device).asarray(to_host(self.params)))
+
     def contrast(self, points) -> np.ndarray:
-        """Complex index contrast n - n0 at any points (..., 3) [um]; 0 outside the domain."""
-        points = np.asarray(points, np.float64)
+        """Complex index contrast n - n0 at any points (..., 3) [um]; 0 outside the domain.
+
+        Device arrays in, device arrays out.
+        """
+        xp = module_of(points)
+        points = xp.asarray(points, np.float64)
         if points.ndim == 0 or points.shape[-1] != 3:
             raise InputError(f"points have shape {points.shape}; expected (..., 3) as (z, y, x) in um")
-        if not np.isfinite(points).all():
+        if not xp.isfinite(points).all():
             raise InputError("points must be finite numbers in um")
         flat = points.reshape(-1, 3)
-        out = np.zeros(len(flat), np.complex128)
-        inside = np.flatnonzero(((flat >= self.bounds_um[:, 0]) & (flat <= self.bounds_um[:, 1])).all(1))
+        out = xp.zeros(len(flat), np.complex128)
+        low, high = xp.asarray(np.asarray(self.bounds_um, np.float64).T)
+        inside = xp.flatnonzero(((flat >= low) & (flat <= high)).all(axis=1))
+        backend, params = self._at(points)
         for first in range(0, len(inside), _BLOCK):
             block = inside[first : first + _BLOCK]
-            values = cpu.field_forward(
-                self.encoding,
-                self.network,
-                self.params,
-                np.stack(normalised(flat[block].T, self.bounds_um), axis=1),
-            )
-            out[block] = to_contrast(values.T, self.output_scale)
+            at = xp.stack(normalised(flat[block].T, self.bounds_um), axis=1)
+            values = backend.field_forward(self.encoding, self.network, params, backend.asarray(at))
+            out[block] = _like(points, to_contrast(values.T, self.output_scale))
         return out.reshape(points.shape[:-1])
 
     def on_axes(self, z, y, x) -> np.ndarray:
-        """Index contrast on the grid of three axes [um], complex64 of shape (len(z), len(y), len(x))."""
-        axes = [np.atleast_1d(np.asarray(a, np.float64)) for a in (z, y, x)]
-        out = np.zeros([len(a) for a in axes], np.complex64)
+        """Index contrast on the grid of three axes [um], complex64 of shape (len(z), len(y), len(x)).
+
+        On the device that holds `z`.
+        """
+        like, axes = z, [np.atleast_1d(np.asarray(to_host(a), np.float64)) for a in (z, y, x)]
+        xp, (backend, params) = module_of(like), self._at(like)
+        out = xp.zeros(tuple(len(a) for a in axes), np.complex64)
         keep = [
             np.flatnonzero((a >= lo) & (a <= hi)) for a, (lo, hi) in zip(axes, self.bounds_um, strict=True)
         ]
@@ -164,9 +175,15 @@ class NeuralField:
         slab = max(1, _BLOCK // (len(y) * len(x)))
         for first in range(0, len(z), slab):
             part = slice(first, first + slab)
-            values = cpu.grid_forward(self.encoding, self.network, self.params, z[part], y, x)
-            out[np.ix_(keep[0][part], keep[1], keep[2])] = to_contrast(values, self.output_scale)
+            values = backend.grid_forward(self.encoding, self.network, params, z[part], y, x)
+            places = [xp.asarray(k) for k in np.ix_(keep[0][part], keep[1], keep[2])]
+            out[tuple(places)] = _like(like, to_contrast(values, self.output_scale))
         return out
+
+    def _at(self, points):
+        """Where the field is evaluated, and its parameters there: on a GPU if either lives on one."""
+        backend = of(self.params) if is_on_device(self.params) else of(points)
+        return backend, backend.asarray(self.params)
 
     def volume(self, spacing=None, shape=None, region=None) -> Volume:
         """Sample the field on a regular grid.
@@ -225,7 +242,7 @@ class NeuralField:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The contents of the field file."""
-        table, weights = np.split(self.params, [self.encoding.n_params])
+        table, weights = np.split(to_host(self.params), [self.encoding.n_params])
         return {
             "format": np.array(FORMAT),
             "version": np.array(VERSION),
@@ -299,17 +316,22 @@ def _numbers(value, sizes, expected):
     return array
 
 
+def _like(array, values):
+    """Values on the device of an array."""
+    return values if is_on_device(array) else to_host(values)
+
+
 def normalised(axes, bounds_um):
     """Coordinates in um to [-1, 1] over the domain: one float32 array per axis."""
     return [
-        (2 * (np.asarray(a) - lo) / (hi - lo) - 1).astype(np.float32)
+        (2 * (of(a).asarray(a) - lo) / (hi - lo) - 1).astype(np.float32)
         for a, (lo, hi) in zip(axes, bounds_um, strict=True)
     ]
 
 
 def to_contrast(outputs, scale):
     """Network outputs (1 or 2, ...) to complex64 contrast (...)."""
-    contrast = np.zeros(outputs.shape[1:], np.complex64)
+    contrast = module_of(outputs).zeros(outputs.shape[1:], np.complex64)
     contrast.real = scale * outputs[0]
     if len(outputs) > 1:
         contrast.imag = scale * outputs[1]

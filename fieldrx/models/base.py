@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from fieldrx.backends import of
 from fieldrx.errors import InputError
 from fieldrx.optics import Grid, Illumination, Microscope
 
@@ -59,7 +60,7 @@ def as_complex(contrast, grid: Grid) -> np.ndarray:
     ValueError
         If its shape is not the grid's.
     """
-    contrast = np.asarray(contrast)
+    contrast = of(contrast).asarray(contrast)
     if contrast.shape != grid.shape:
         raise ValueError(f"contrast has shape {contrast.shape}; expected the grid's {grid.shape}")
     double = contrast.dtype in (np.float64, np.complex128)

@@ -20,9 +20,9 @@ dL/dRe V + i dL/dIm V = 2 T^H dI with T^H = F^-1 conj(A) F.
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
 
-from fieldrx.backends import cpu, n_threads
+from fieldrx.backends import module_of, of
+from fieldrx.backends.fft import fft2, ifft2
 from fieldrx.models.base import as_complex, image_window
 from fieldrx.optics import Grid, Illumination, Microscope
 
@@ -62,25 +62,25 @@ class Born:
 
     def linear(self, contrast, images=None) -> np.ndarray:
         """First-order signal ``sum_s w_s 2 Re b_s`` (I - 1 here, log I for Rytov), shape (n, ny, nx)."""
-        spectrum = scipy.fft.fft2(as_complex(contrast, self.grid), workers=n_threads(), overwrite_x=False)
+        spectrum = fft2(as_complex(contrast, self.grid))
         rows = self._rows(images)
-        field = np.empty((len(rows[0]) - 1, *self.grid.shape[1:]), spectrum.dtype)
-        cpu.born_forward(spectrum, *self._geometry(), *rows, *self._constants(), field)
+        field = module_of(spectrum).empty((len(rows[0]) - 1, *self.grid.shape[1:]), spectrum.dtype)
+        of(spectrum).born_forward(spectrum, *self._geometry(), *rows, *self._constants(), field)
         del spectrum
-        field = scipy.fft.ifft2(field, workers=n_threads(), overwrite_x=True)
+        field = ifft2(field, overwrite=True)
         return (2 * self._scale) * field.real[(slice(None), *self.window)]
 
     def adjoint(self, signal, images=None) -> np.ndarray:
         """Adjoint of :meth:`linear` for the real inner product, shape ``grid.shape``, complex."""
         rows = self._rows(images)
         dtype = np.complex128 if signal.dtype == np.float64 else np.complex64
-        padded = np.zeros((len(rows[0]) - 1, *self.grid.shape[1:]), dtype)
+        padded = module_of(signal).zeros((len(rows[0]) - 1, *self.grid.shape[1:]), dtype)
         padded[(slice(None), *self.window)] = signal
-        padded = scipy.fft.fft2(padded, workers=n_threads(), overwrite_x=True)
-        out = np.empty(self.grid.shape, dtype)
-        cpu.born_adjoint(padded, *self._geometry(), *rows, *self._constants(), out)
+        padded = fft2(padded, overwrite=True)
+        out = module_of(signal).empty(self.grid.shape, dtype)
+        of(signal).born_adjoint(padded, *self._geometry(), *rows, *self._constants(), out)
         del padded
-        out = scipy.fft.ifft2(out, workers=n_threads(), overwrite_x=True)
+        out = ifft2(out, overwrite=True)
         out *= 2 * self._scale
         return out
 
@@ -118,19 +118,21 @@ class Born:
             Spectrum of the linear signal per unit spectrum of the index contrast and of absorption:
             ``A(nu) + conj A(-nu)`` and ``i (A(nu) - conj A(-nu))``, times the scale of the potential.
         """
-        plus = self._factor(np.asarray(nu_y), np.asarray(nu_x), images)
-        minus = self._factor(-np.asarray(nu_y), -np.asarray(nu_x), images).conj()
+        nu_y, nu_x = (of(nu_y).asarray(nu) for nu in (nu_y, nu_x))
+        plus = self._factor(nu_y, nu_x, images)
+        minus = self._factor(-nu_y, -nu_x, images).conj()
         return (plus + minus).astype(np.complex64), (1j * (plus - minus)).astype(np.complex64)
 
     def _factor(self, nu_y, nu_x, images):
         """``scale * sum_s w_s A_s(nu, z)`` at a list of frequencies, shape (n, n_images, nz)."""
-        microscope, z = self.microscope, self.grid.axis(0)
+        xp, microscope = module_of(nu_y), self.microscope
+        z = xp.asarray(self.grid.axis(0))
         weights = self._weights(images)
-        out = np.zeros((len(nu_y), len(weights), len(z)), np.complex64)
+        out = xp.zeros((len(nu_y), len(weights), len(z)), np.complex64)
         for s in np.flatnonzero(weights.any(axis=0)):
             source = self._sources[s]
             nu2 = (nu_y + source[0]) ** 2 + (nu_x + source[1]) ** 2
-            inside = np.flatnonzero(nu2 <= microscope.cutoff**2)
+            inside = xp.flatnonzero(nu2 <= microscope.cutoff**2)
             f = microscope.axial_frequency(nu2[inside])
             turns = (f - microscope.axial_frequency(source @ source))[:, None] * z
             a = (1j * self._scale / (4 * np.pi * f))[:, None] * np.exp(-2j * np.pi * turns)

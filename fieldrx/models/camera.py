@@ -14,9 +14,9 @@ part of the spectrum, so the transforms visit the rows and columns that hold som
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
 
-from fieldrx.backends import n_threads
+from fieldrx.backends import of, to_host
+from fieldrx.backends.plain import PaddedFourier
 from fieldrx.errors import InputError
 from fieldrx.optics import Grid, Microscope
 from fieldrx.pupil import Pupil
@@ -56,6 +56,7 @@ class Camera:
         self.shape = tuple(_padded(w.stop - w.start, n) for w, n in zip(window, grid.shape[1:], strict=True))
         self.edge, self.fade = edge, _fade(grid, window, border_um)
         self.cell = np.prod([n * d for n, d in zip(self.shape, grid.spacing_um[1:], strict=True)]) ** -0.5
+        self.padded = PaddedFourier(self.shape, grid.shape[1:], window)
         self.nu = [np.fft.fftfreq(n, d) for n, d in zip(self.shape, grid.spacing_um[1:], strict=True)]
 
     def incident(self, nu_s) -> complex:
@@ -64,8 +65,30 @@ class Camera:
             return 0j
         return complex(self.pupil.value(self.rho(nu_s[:, None]))[0])
 
-    def field(self, scattered, nu_s):
-        """Field on the camera, and a function that takes its gradient back.
+    def transfer(self, nu_s):
+        """What brings a scattered wave to the camera.
+
+        Parameters
+        ----------
+        nu_s : float64, shape (2,)
+            Source frequency [cycles/um].
+
+        Returns
+        -------
+        rows, columns : int arrays
+            Of the padded spectrum that pass.
+        table : complex128, shape (len(rows), len(columns))
+            The transfer function there.
+        incident : complex
+            P(nu_s).
+        """
+        rows, columns, place, nu = self._support(nu_s)
+        table = np.zeros((len(rows), len(columns)), np.complex128)
+        table[place] = self._transfer(nu, nu_s)
+        return rows, columns, table, self.incident(nu_s)
+
+    def details(self, scattered, nu_s, d_field):
+        """Gradients through the transfer function.
 
         Parameters
         ----------
@@ -73,31 +96,20 @@ class Camera:
             D.
         nu_s : float64, shape (2,)
             Source frequency [cycles/um].
+        d_field : complex, shape of an image
+            Gradient of the field on the camera.
 
         Returns
         -------
-        field : complex, shape of an image
-        pullback : callable
-            Maps dE to dD.
-        details : callable
-            Maps dE to the gradients of nu_s (2,), of `distance_um` and of the pupil's parameters.
+        float64 array of shape (2,), float, array
+            Of nu_s, of `distance_um` and of the pupil's parameters.
         """
         rows, columns, place, nu = self._support(nu_s)
-        dtype = scattered.dtype
-        transfer = np.zeros((len(rows), len(columns)), dtype)
-        transfer[place] = self._transfer(nu, nu_s)
-        spectrum = self._forward(scattered * self.fade.astype(dtype), rows, columns)
-        p_s = self.incident(nu_s)
-        image = p_s + self._inverse(transfer * spectrum, rows, columns)
-
-        def pullback(d_field):
-            return self.fade.astype(dtype) * self._inverse_adjoint(d_field, rows, columns, transfer.conj())
-
-        def details(d_field):
-            d_filtered = self._inverse_adjoint_spectrum(d_field, rows, columns)[place]
-            return self._details(nu, nu_s, d_filtered, spectrum[place], complex(d_field.sum()))
-
-        return image.astype(dtype, copy=False), pullback, details
+        backend = of(scattered)
+        faded = scattered * backend.asarray(self.fade.astype(scattered.dtype))
+        spectrum = to_host(self.padded.forward(faded, rows, columns))[place]
+        d_filtered = to_host(self.padded.inverse_adjoint_spectrum(d_field, rows, columns))[place]
+        return self._details(nu, nu_s, d_filtered, spectrum, complex(d_field.sum()))
 
     def _details(self, nu, nu_s, d_filtered, spectrum, d_incident):
         """Gradients through the transfer function and P(nu_s)."""
@@ -154,42 +166,6 @@ class Camera:
         rows, columns = np.flatnonzero(np.abs(y) <= radius), np.flatnonzero(np.abs(x) <= radius)
         place = np.nonzero(y[rows, None] ** 2 + x[columns] ** 2 <= radius**2)
         return rows, columns, place, np.stack([y[rows[place[0]]], x[columns[place[1]]]])
-
-    # The four below are one padded transform, visited where something is, and its adjoint.  Spectra carry
-    # the plain inner product here, so the adjoint of F is n F^-1.
-
-    def _forward(self, wave, rows, columns):
-        ny, nx = self.shape
-        half = scipy.fft.fft(wave, nx, axis=1, workers=n_threads())[:, columns]
-        return scipy.fft.fft(half, ny, axis=0, workers=n_threads())[rows]
-
-    def _inverse(self, spectrum, rows, columns):
-        (ny, nx), (y, x) = self.shape, self.window
-        half = np.zeros((ny, len(columns)), spectrum.dtype)
-        half[rows] = spectrum
-        half = scipy.fft.ifft(half, axis=0, workers=n_threads(), overwrite_x=True)[y]
-        full = np.zeros((half.shape[0], nx), spectrum.dtype)
-        full[:, columns] = half
-        return scipy.fft.ifft(full, axis=1, workers=n_threads(), overwrite_x=True)[:, x]
-
-    def _inverse_adjoint_spectrum(self, d_field, rows, columns):
-        (ny, nx), (y, x) = self.shape, self.window
-        full = np.zeros((d_field.shape[0], nx), d_field.dtype)
-        full[:, x] = d_field
-        full = scipy.fft.fft(full, axis=1, workers=n_threads(), overwrite_x=True)[:, columns]
-        half = np.zeros((ny, len(columns)), d_field.dtype)
-        half[y] = full
-        half = scipy.fft.fft(half, axis=0, workers=n_threads(), overwrite_x=True)[rows]
-        return half / (ny * nx)
-
-    def _inverse_adjoint(self, d_field, rows, columns, conj_transfer):
-        (ny, nx), (n, m) = self.shape, self.grid.shape[1:]
-        half = np.zeros((ny, len(columns)), d_field.dtype)
-        half[rows] = conj_transfer * self._inverse_adjoint_spectrum(d_field, rows, columns)
-        half = scipy.fft.ifft(half, axis=0, workers=n_threads(), overwrite_x=True, norm="forward")[:n]
-        full = np.zeros((n, nx), d_field.dtype)
-        full[:, columns] = half
-        return scipy.fft.ifft(full, axis=1, workers=n_threads(), overwrite_x=True, norm="forward")[:, :m]
 
 
 def _padded(n_image: int, n_grid: int) -> int:

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fieldrx.backends import cpu, plain
+from fieldrx.backends import module_of, of, plain, to_host
 from fieldrx.errors import InputError
 from fieldrx.models.base import as_complex, image_window
 from fieldrx.models.camera import Camera
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import Pupil
 
-ENGINES = {"compiled": cpu, "plain": plain}
+ENGINES = ("compiled", "plain")
 MEMORY = ("auto", "store", "recompute")
 _LANES = 16  # sources that march together
 
@@ -81,7 +81,7 @@ class MultiSlice(ABC):
     edge : str
         Edge of the aperture on the frequency grid: "hard", or "soft" for shares of cells (see `camera`).
     engine : str
-        "compiled", or "plain" for NumPy and scipy.fft, which also takes double precision.
+        "compiled", or "plain" for array functions and FFTs, which also takes double precision.
     memory : str
         "store" keeps the wave at every slice for the way back; "recompute" keeps a few and computes
         the others again; "auto" stores up to 2 GiB.
@@ -130,6 +130,7 @@ class MultiSlice(ABC):
         distance = self.heights[-1] - self.defocus_um
         self.camera = Camera(grid, self.window, microscope, self.pupil, distance, edge, border_um)
         self._power = np.array([abs(self.camera.incident(nu)) ** 2 for nu in self._sources])
+        self._refocus = {}  # by backend
 
     # ---- what a subclass says --------------------------------------------------------------------
 
@@ -143,7 +144,8 @@ class MultiSlice(ABC):
 
     def _per_slice(self, factor, contrast):
         """`factor` times the thickness of every slice, to multiply a volume of the contrast's precision."""
-        return (factor * self.thickness).astype(contrast.real.dtype)[:, None, None]
+        factors = (factor * self.thickness).astype(contrast.real.dtype)[:, None, None]
+        return of(contrast).asarray(factors)
 
     # ---- the protocol ----------------------------------------------------------------------------
 
@@ -160,11 +162,11 @@ class MultiSlice(ABC):
         """Predicted intensities, shape (n, ny, nx)."""
         contrast = as_complex(contrast, self.grid)
         slices, light = self._slices(contrast), _Light(self, images)
-        out = np.zeros((len(light.images), *self.image_shape), contrast.real.dtype)
+        out = light.dark(contrast)
         for group in light.groups:
-            waves = self._march(group).forward(slices, None)
-            for s, wave in zip(group, waves, strict=True):
-                light.add(out, s, self.camera.field(wave - 1, self._sources[s])[0])
+            waves = self._march(group, slices).forward(slices, None)
+            refocus = self._to_camera(slices)
+            refocus.add_intensities(refocus.fields(waves, group), light.share[:, group], out)
         return out
 
     def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
@@ -175,22 +177,17 @@ class MultiSlice(ABC):
         """Predicted intensities, and the map from their gradient to that of the contrast."""
         contrast = as_complex(contrast, self.grid)
         slices, light = self._slices(contrast), _Light(self, images)
-        out = np.zeros((len(light.images), *self.image_shape), contrast.real.dtype)
-        kept = None
+        out, refocus, kept = light.dark(contrast), self._to_camera(slices), None
         for group in light.groups:
             kept = self._run(slices, group)  # of several groups only the last stays; the others run again
-            for s, (field, _, _) in zip(group, kept[1], strict=True):
-                light.add(out, s, field)
+            refocus.add_intensities(kept[1], light.share[:, group], out)
 
         def pullback(d_intensity):
-            d_slices = np.zeros_like(slices)
+            d_slices = module_of(slices).zeros_like(slices)
             for group in reversed(light.groups):
                 march, fields = kept if group is light.groups[-1] else self._run(slices, group)
-                waves = [
-                    to_wave(light.field_gradient(d_intensity, s, field))
-                    for s, (field, to_wave, _) in zip(group, fields, strict=True)
-                ]
-                d_slices += march.backward(np.stack(waves))[0]
+                d_waves = refocus.waves_gradient(d_intensity, fields, light.share[:, group], group)
+                d_slices += march.backward(d_waves)[0]
             return self._slices_vjp(contrast, d_slices)
 
         return out, pullback
@@ -202,24 +199,25 @@ class MultiSlice(ABC):
         """
         contrast = as_complex(contrast, self.grid)
         slices, light = self._slices(contrast), _Light(self, images)
-        d_slices, d_defocus = np.zeros_like(slices), 0.0
+        d_slices, d_defocus = module_of(slices).zeros_like(slices), 0.0
         d_sources, d_pupil = np.zeros(self._sources.shape), np.zeros_like(self.pupil.parameters)
-        fields = {}
+        refocus, power = self._to_camera(slices, plain), np.zeros(light.weights.shape)
         for group in light.groups:
-            march, runs = self._run(slices, group, plain)
-            d_waves = []
-            for s, (field, to_wave, details) in zip(group, runs, strict=True):
-                d_field = light.field_gradient(d_intensity, s, field)
-                d_waves.append(to_wave(d_field))
-                d_source, d_distance, d_p = details(d_field)
+            march = self._march(group, slices, plain)
+            waves = march.forward(slices, self.memory)
+            fields, share = refocus.fields(waves, group), light.share[:, group]
+            for n, s in enumerate(group):
+                d_field = plain.field_gradient(d_intensity, fields[n], share[:, n])
+                d_source, d_distance, d_p = self.camera.details(waves[n] - 1, self._sources[s], d_field)
                 d_sources[s] += d_source
                 d_defocus -= d_distance
                 d_pupil += d_p
-                fields[s] = field
-            d_part, d_march = march.backward(np.stack(d_waves), directions=True)
+                power[:, s] = to_host(_intensity_products(d_intensity, fields[n]))
+            d_waves = refocus.waves_gradient(d_intensity, fields, share, group)
+            d_part, d_march = march.backward(d_waves, directions=True)
             d_slices += d_part
-            d_sources[group] += d_march
-        d_pattern, d_gain, d_background = light.own_gradients(d_intensity, fields)
+            d_sources[group] += to_host(d_march)
+        d_pattern, d_gain, d_background = light.own_gradients(power)
         for s, d_power in d_background.items():  # background_m holds |P(nu_s)|^2
             rho = self.camera.rho(self._sources[s][:, None])
             d_value = np.array([2 * d_power * self.camera.incident(self._sources[s])])
@@ -237,21 +235,38 @@ class MultiSlice(ABC):
 
     # ---- parts -----------------------------------------------------------------------------------
 
-    def _run(self, slices, group, engine=None):
-        """March a group of sources through the slices; the march, and what the camera makes of each."""
-        march = self._march(group, engine)
+    def _run(self, slices, group):
+        """March a group of sources through the slices; the march, and the fields on the camera."""
+        march = self._march(group, slices)
         waves = march.forward(slices, self.memory)
-        return march, [self.camera.field(w - 1, self._sources[s]) for s, w in zip(group, waves, strict=True)]
+        return march, self._to_camera(slices).fields(waves, group)
 
-    def _march(self, group, engine=None):
-        kind = getattr(engine or ENGINES[self.engine], self.march)
-        scope = self.microscope
-        return kind(
-            *self.grid.frequencies(),
+    def _engine(self, slices):
+        """The operators that the engine names, for the device of the slices."""
+        return plain if self.engine == "plain" else of(slices)
+
+    def _march(self, group, slices, engine=None):
+        engine, scope = engine or self._engine(slices), self.microscope
+        frequencies = self.grid.frequencies()
+        if engine is plain:
+            frequencies = map(of(slices).asarray, frequencies)
+        return getattr(engine, self.march)(
+            *frequencies,
             self._sources[group],
             scope.medium_index / scope.wavelength_um,
             np.round(np.diff(self.heights), 9),  # equal gaps compare equal
         )
+
+    def _to_camera(self, slices, engine=None):
+        """What brings waves to the camera; made once for every engine."""
+        engine = engine or self._engine(slices)
+        if engine not in self._refocus:
+            camera = self.camera
+            self._refocus[engine] = engine.Refocus(
+                *(camera.shape, self.grid.shape[1:], self.window, camera.fade),
+                lambda s: camera.transfer(self._sources[s]),
+            )
+        return self._refocus[engine]
 
 
 class PotentialSlices(MultiSlice):
@@ -277,7 +292,8 @@ class _Light:
         illumination = model.illumination
         self.images = np.arange(illumination.n_images) if images is None else np.asarray(images)
         illumination.weights(model.microscope, self.images)  # says so if an image has no background
-        self.n_images, self.gain = illumination.n_images, model.gain[self.images]
+        self.n_images, self.image_shape = illumination.n_images, model.image_shape
+        self.gain = model.gain[self.images]
         self.weights = illumination.pattern[self.images]
         self.power = model._power
         self.background = self.weights @ self.power
@@ -286,30 +302,27 @@ class _Light:
         count = -(-len(used) // _LANES)
         self.groups = [list(map(int, part)) for part in np.array_split(used, count)]
 
-    def add(self, out, s, field):
-        """Add the intensity of source `s` to the images that it lights."""
-        intensity = field.real**2 + field.imag**2
-        for m in np.flatnonzero(self.share[:, s]):
-            out[m] += out.dtype.type(self.share[m, s]) * intensity
+    def dark(self, contrast):
+        """Images without light, of the precision and on the device of the contrast."""
+        shape = len(self.images), *self.image_shape
+        return module_of(contrast).zeros(shape, contrast.real.dtype)
 
-    def field_gradient(self, d_intensity, s, field):
-        """dE_s = 2 E_s sum_m share_ms dI_m."""
-        lit = np.flatnonzero(self.share[:, s])
-        total = np.tensordot((2 * self.share[lit, s]).astype(field.real.dtype), d_intensity[lit], 1)
-        return field * total.astype(field.real.dtype, copy=False)
-
-    def own_gradients(self, d_intensity, fields):
-        """Gradients of pattern and gain, and of |P(nu_s)|^2 in the backgrounds."""
-        power = np.zeros(self.weights.shape)  # <dI_m, |E_s|^2>
-        for s, field in fields.items():
-            power[:, s] = np.tensordot(d_intensity, field.real**2 + field.imag**2, 2)
+    def own_gradients(self, power):
+        """Gradients of pattern and gain, and of |P(nu_s)|^2 in the backgrounds, from <dI_m, |E_s|^2>."""
         total = (self.share * power).sum(axis=1)  # <dI_m, I_m>
         scale = (self.gain / self.background)[:, None]
         d_pattern, d_gain = np.zeros((self.n_images, self.weights.shape[1])), np.zeros(self.n_images)
         np.add.at(d_pattern, self.images, scale * power - (total / self.background)[:, None] * self.power)
         np.add.at(d_gain, self.images, total / self.gain)
         d_power = -((total / self.background)[:, None] * self.weights).sum(axis=0)
-        return d_pattern, d_gain, {s: d_power[s] for s in fields if self.power[s]}
+        used = [s for group in self.groups for s in group]
+        return d_pattern, d_gain, {s: d_power[s] for s in used if self.power[s]}
+
+
+def _intensity_products(d_intensity, field):
+    """<dI_m, |E|^2> of every image m."""
+    intensity = field.real**2 + field.imag**2
+    return (d_intensity * intensity).sum(axis=(1, 2), dtype=np.float64)
 
 
 def _slices(grid: Grid, slices_um):

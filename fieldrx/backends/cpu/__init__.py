@@ -1,5 +1,7 @@
 """Operators on CPU arrays, compiled by Numba."""
 
+from numpy import asarray
+
 from fieldrx.backends.cpu.adam import adam_step
 from fieldrx.backends.cpu.born import born_adjoint, born_forward
 from fieldrx.backends.cpu.field import (
@@ -9,14 +11,19 @@ from fieldrx.backends.cpu.field import (
     grid_backward,
     grid_forward,
 )
+from fieldrx.backends.cpu.interpolation import resample
+from fieldrx.backends.cpu.loss import squared_error
 from fieldrx.backends.cpu.multislice import Bpm, Mlb, Ssnp
 from fieldrx.backends.cpu.priors import negativity, total_variation
+from fieldrx.backends.plain import Refocus
 
 __all__ = [
     "Bpm",
     "Mlb",
+    "Refocus",
     "Ssnp",
     "adam_step",
+    "asarray",
     "born_adjoint",
     "born_forward",
     "encode",
@@ -25,5 +32,7 @@ __all__ = [
     "grid_backward",
     "grid_forward",
     "negativity",
+    "resample",
+    "squared_error",
     "total_variation",
 ]

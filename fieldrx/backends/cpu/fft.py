@@ -1,8 +1,9 @@
-"""FFTs of all lanes at once: radix 2, 3, 4 and 5, without reordering.
+"""FFTs of all 16 lanes at once: radix 2, 3, 4 and 5, without reordering.
 
 Forward is decimation in frequency: natural order in, digit-reversed order out.  Inverse is decimation in
 time: digit-reversed in, natural out.  Neither normalises.  Whatever multiplies a spectrum is stored
-digit-reversed too (`Plan.order`), so nothing is ever reordered.
+digit-reversed too (`Plan.order`), so nothing is ever reordered.  A line of n elements is transformed in
+place.
 """
 # Kernels take many arguments, which read best in rows.
 # fmt: off
@@ -15,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
-from fieldrx.backends.cpu.lanes import butterfly
+from fieldrx.backends.cpu.lanes import ELEMENT, butterfly
 
 JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
 
@@ -81,104 +82,86 @@ def _order(radices):
 
 
 @njit(**JIT)
-def _split(lanes, radix, legs, src, so, ss, dst, do, ds, w, wo):
-    """One block of a forward stage with factors: `legs` butterflies."""
+def _split(radix, legs, line, at, w, wo):
+    """One block of a forward stage: `legs` butterflies."""
+    e = ELEMENT
     if radix == 4:
         for j in range(legs):
-            butterfly(lanes, 4, 0, 1, src, so + j * ss, legs * ss, dst, do + j * ds, legs * ds, w, wo + 6 * j)
+            butterfly(4, 0, 1, line, at + j * e, legs * e, w, wo + 6 * j)
     elif radix == 5:
         for j in range(legs):
-            butterfly(lanes, 5, 0, 1, src, so + j * ss, legs * ss, dst, do + j * ds, legs * ds, w, wo + 8 * j)
+            butterfly(5, 0, 1, line, at + j * e, legs * e, w, wo + 8 * j)
     elif radix == 3:
         for j in range(legs):
-            butterfly(lanes, 3, 0, 1, src, so + j * ss, legs * ss, dst, do + j * ds, legs * ds, w, wo + 4 * j)
+            butterfly(3, 0, 1, line, at + j * e, legs * e, w, wo + 4 * j)
     else:
         for j in range(legs):
-            butterfly(lanes, 2, 0, 1, src, so + j * ss, legs * ss, dst, do + j * ds, legs * ds, w, wo + 2 * j)
+            butterfly(2, 0, 1, line, at + j * e, legs * e, w, wo + 2 * j)
 
 
 @njit(**JIT)
-def _merge(lanes, radix, legs, src, so, ss, dst, do, ds, w, wo):
-    """One block of an inverse stage with factors."""
+def _merge(radix, legs, line, at, w, wo):
+    """One block of an inverse stage."""
+    e = ELEMENT
     if radix == 4:
         for j in range(legs):
-            butterfly(lanes, 4, 1, 1, src, so + j * ss, legs * ss, dst, do + j * ds, legs * ds, w, wo + 6 * j)
+            butterfly(4, 1, 1, line, at + j * e, legs * e, w, wo + 6 * j)
     elif radix == 5:
         for j in range(legs):
-            butterfly(lanes, 5, 1, 1, src, so + j * ss, legs * ss, dst, do + j * ds, legs * ds, w, wo + 8 * j)
+            butterfly(5, 1, 1, line, at + j * e, legs * e, w, wo + 8 * j)
     elif radix == 3:
         for j in range(legs):
-            butterfly(lanes, 3, 1, 1, src, so + j * ss, legs * ss, dst, do + j * ds, legs * ds, w, wo + 4 * j)
+            butterfly(3, 1, 1, line, at + j * e, legs * e, w, wo + 4 * j)
     else:
         for j in range(legs):
-            butterfly(lanes, 2, 1, 1, src, so + j * ss, legs * ss, dst, do + j * ds, legs * ds, w, wo + 2 * j)
+            butterfly(2, 1, 1, line, at + j * e, legs * e, w, wo + 2 * j)
 
 
 @njit(**JIT)
-def _last(lanes, radix, n, src, so, ss, dst, do, w):
-    """The forward stage without factors: neighbours in src become neighbours in dst."""
-    e = 2 * len(lanes)
-    if radix == 4:
+def _neighbours(radix, inverse, n, line, at, w):
+    """The stage without factors, on neighbours: the last of a forward transform, the first of an inverse."""
+    e = ELEMENT
+    if radix == 4 and inverse:
         for j in range(0, n, 4):
-            butterfly(lanes, 4, 0, 0, src, so + j * ss, ss, dst, do + j * e, e, w, 0)
+            butterfly(4, 1, 0, line, at + j * e, e, w, 0)
+    elif radix == 4:
+        for j in range(0, n, 4):
+            butterfly(4, 0, 0, line, at + j * e, e, w, 0)
+    elif radix == 5 and inverse:
+        for j in range(0, n, 5):
+            butterfly(5, 1, 0, line, at + j * e, e, w, 0)
     elif radix == 5:
         for j in range(0, n, 5):
-            butterfly(lanes, 5, 0, 0, src, so + j * ss, ss, dst, do + j * e, e, w, 0)
+            butterfly(5, 0, 0, line, at + j * e, e, w, 0)
+    elif radix == 3 and inverse:
+        for j in range(0, n, 3):
+            butterfly(3, 1, 0, line, at + j * e, e, w, 0)
     elif radix == 3:
         for j in range(0, n, 3):
-            butterfly(lanes, 3, 0, 0, src, so + j * ss, ss, dst, do + j * e, e, w, 0)
-    else:
+            butterfly(3, 0, 0, line, at + j * e, e, w, 0)
+    else:  # of two numbers, both directions are the same
         for j in range(0, n, 2):
-            butterfly(lanes, 2, 0, 0, src, so + j * ss, ss, dst, do + j * e, e, w, 0)
+            butterfly(2, 0, 0, line, at + j * e, e, w, 0)
 
 
 @njit(**JIT)
-def _first(lanes, radix, n, src, so, dst, do, ds, w):
-    """The inverse stage without factors."""
-    e = 2 * len(lanes)
-    if radix == 4:
-        for j in range(0, n, 4):
-            butterfly(lanes, 4, 1, 0, src, so + j * e, e, dst, do + j * ds, ds, w, 0)
-    elif radix == 5:
-        for j in range(0, n, 5):
-            butterfly(lanes, 5, 1, 0, src, so + j * e, e, dst, do + j * ds, ds, w, 0)
-    elif radix == 3:
-        for j in range(0, n, 3):
-            butterfly(lanes, 3, 1, 0, src, so + j * e, e, dst, do + j * ds, ds, w, 0)
-    else:
-        for j in range(0, n, 2):
-            butterfly(lanes, 2, 1, 0, src, so + j * e, e, dst, do + j * ds, ds, w, 0)
-
-
-@njit(**JIT)
-def forward(lanes, radices, starts, w, n, src, so, ss, buffer, dst, do):
-    """From elements `ss` apart in src to neighbours in dst, digit-reversed; buffer may be dst."""
-    e = 2 * len(lanes)
-    stages = radices.size
-    if stages == 1:
-        _last(lanes, radices[0], n, src, so, ss, dst, do, w)
-        return
-    legs = n // radices[0]
-    _split(lanes, radices[0], legs, src, so, ss, buffer, 0, e, w, starts[0])
-    for s in range(1, stages - 1):
+def forward(radices, starts, w, n, line, at):
+    """FFT of the n elements of `line` from `at` on; natural order in, digit-reversed out."""
+    legs, stages = n, radices.size
+    for s in range(stages - 1):
         m, legs = legs, legs // radices[s]
         for block in range(0, n, m):
-            _split(lanes, radices[s], legs, buffer, block * e, e, buffer, block * e, e, w, starts[s])
-    _last(lanes, radices[stages - 1], n, buffer, 0, e, dst, do, w)
+            _split(radices[s], legs, line, at + block * ELEMENT, w, starts[s])
+    _neighbours(radices[stages - 1], False, n, line, at, w)
 
 
 @njit(**JIT)
-def inverse(lanes, radices, starts, w, n, src, so, buffer, dst, do, ds):
-    """From neighbours in src, digit-reversed, to elements `ds` apart in dst; buffer may be src from 0."""
-    e = 2 * len(lanes)
+def inverse(radices, starts, w, n, line, at):
+    """Inverse FFT, not normalised, of the same; digit-reversed in, natural out."""
     stages = radices.size
-    if stages == 1:
-        _first(lanes, radices[0], n, src, so, dst, do, ds, w)
-        return
-    _first(lanes, radices[stages - 1], n, src, so, buffer, 0, e, w)
+    _neighbours(radices[stages - 1], True, n, line, at, w)
     m = radices[stages - 1]
-    for s in range(stages - 2, 0, -1):
+    for s in range(stages - 2, -1, -1):
         legs, m = m, m * radices[s]
         for block in range(0, n, m):
-            _merge(lanes, radices[s], legs, buffer, block * e, e, buffer, block * e, e, w, starts[s])
-    _merge(lanes, radices[0], m, buffer, 0, e, dst, do, ds, w, starts[0])
+            _merge(radices[s], legs, line, at + block * ELEMENT, w, starts[s])

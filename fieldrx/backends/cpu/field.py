@@ -7,11 +7,11 @@ from functools import partial
 
 import numpy as np
 
+from fieldrx.backends.checks import checked_array, checked_axes, checked_field, checked_out, checked_points
 from fieldrx.backends.cpu import hashgrid
 from fieldrx.backends.cpu.encodings import ENCODED, GIVEN, WAVES, fill_waves
 from fieldrx.backends.cpu.memory import LINE, aligned_zeros, pitch_of, round_up
 from fieldrx.backends.cpu.network import STEP, Batch, TiledNetwork
-from fieldrx.errors import InputError
 
 # The features of a hash grid are computed for blocks of this many points; rows of a grid come in
 # slabs, so that the lattice planes of a slab stay in the cache.
@@ -39,9 +39,9 @@ def field_forward(encoding, network, params, zyx_points, gain=None, out=None):
     -------
     (n, n_outputs) float32
     """
-    params, gain = _checked_field(encoding, network, params, gain)
-    points = _checked_points(encoding, zyx_points)
-    out = _checked_out(out, (len(points), network.n_outputs))
+    params, gain = checked_field(np, encoding, network, params, gain)
+    points = checked_points(np, encoding, zyx_points)
+    out = checked_out(np, out, (len(points), network.n_outputs))
     _forward(encoding, network, params, gain, _point_batches(encoding, points, network), out)
     return out
 
@@ -61,11 +61,11 @@ def field_backward(encoding, network, params, zyx_points, d_out, gain=None, out=
     -------
     (encoding.n_params + network.n_params,) float32
     """
-    params, gain = _checked_field(encoding, network, params, gain)
-    points = _checked_points(encoding, zyx_points)
+    params, gain = checked_field(np, encoding, network, params, gain)
+    points = checked_points(np, encoding, zyx_points)
     shape = (len(points), network.n_outputs)
-    d_out = _checked_array("d_out", d_out, shape)
-    out = _NOTHING if out is None else _checked_out(out, shape)
+    d_out = checked_array(np, "d_out", d_out, shape)
+    out = _NOTHING if out is None else checked_out(np, out, shape)
     batches = _point_batches(encoding, points, network)
     return _backward(encoding, network, params, gain, batches, d_out, out)
 
@@ -84,8 +84,8 @@ def grid_forward(encoding, network, params, z, y, x, gain=None):
     -------
     (n_outputs, nz, ny, nx) float32
     """
-    params, gain = _checked_field(encoding, network, params, gain)
-    axes = _checked_axes(encoding, z, y, x)
+    params, gain = checked_field(np, encoding, network, params, gain)
+    axes = checked_axes(np, encoding, z, y, x)
     out = np.zeros((network.n_outputs, *map(len, axes)), np.float32)
     _forward(encoding, network, params, gain, _grid_batches(encoding, axes, network), out)
     return out
@@ -106,11 +106,11 @@ def grid_backward(encoding, network, params, z, y, x, d_out, gain=None, out=None
     -------
     (encoding.n_params + network.n_params,) float32
     """
-    params, gain = _checked_field(encoding, network, params, gain)
-    axes = _checked_axes(encoding, z, y, x)
+    params, gain = checked_field(np, encoding, network, params, gain)
+    axes = checked_axes(np, encoding, z, y, x)
     shape = (network.n_outputs, *map(len, axes))
-    d_out = _checked_array("d_out", d_out, shape)
-    out = _NOTHING if out is None else _checked_out(out, shape)
+    d_out = checked_array(np, "d_out", d_out, shape)
+    out = _NOTHING if out is None else checked_out(np, out, shape)
     batches = _grid_batches(encoding, axes, network)
     return _backward(encoding, network, params, gain, batches, d_out, out)
 
@@ -128,8 +128,8 @@ def encode(encoding, params, zyx_points):
     -------
     (n, encoding.n_features) float32
     """
-    params = _checked_array("params", params, (encoding.n_params,))
-    points = _checked_points(encoding, zyx_points)
+    params = checked_array(np, "params", params, (encoding.n_params,))
+    points = checked_points(np, encoding, zyx_points)
     n = len(points)
     if encoding.kind == "identity":
         return points.copy()
@@ -217,60 +217,3 @@ def _grid_batches(encoding, axes, network):
 def _feature_buffer(encoding, n_planes, n_points):
     pitch = pitch_of(round_up(n_points, STEP))
     return aligned_zeros(n_planes * round_up(encoding.n_features, LINE) * pitch), pitch
-
-
-# --- checks ---------------------------------------------------------------------------------------
-
-
-def _checked_array(name, values, shape):
-    values = np.ascontiguousarray(values, dtype=np.float32)
-    if values.shape != shape:
-        raise InputError(f"expected {name} of shape {shape}; got {values.shape}")
-    return values
-
-
-def _checked_points(encoding, points):
-    given = encoding.kind == "identity"
-    columns = encoding.n_features if given else 3
-    points = np.ascontiguousarray(points, dtype=np.float32)
-    if points.ndim != 2 or points.shape[1] != columns:
-        raise InputError(
-            f"expected {'features' if given else 'zyx_points'} of shape (n, {columns}); got {points.shape}"
-        )
-    return points
-
-
-def _checked_field(encoding, network, params, gain):
-    if network.n_inputs != encoding.n_features:
-        raise InputError(
-            f"expected a network of {encoding.n_features} inputs, one per feature; "
-            f"got n_inputs = {network.n_inputs}"
-        )
-    params = _checked_array("params", params, (encoding.n_params + network.n_params,))
-    gain = np.ones(encoding.n_features) if gain is None else gain
-    return params, _checked_array("gain", gain, (encoding.n_features,))
-
-
-def _checked_axes(encoding, z, y, x):
-    if encoding.kind == "identity":
-        raise InputError(
-            "expected an encoding of coordinates for a grid; got Identity, whose "
-            "features are given: use the functions for points"
-        )
-    axes = [np.ascontiguousarray(axis, dtype=np.float32) for axis in (z, y, x)]
-    if any(axis.ndim != 1 for axis in axes):
-        raise InputError(
-            f"expected the axes z, y, x as 1D arrays; got shapes {[axis.shape for axis in axes]}"
-        )
-    return axes
-
-
-def _checked_out(out, shape):
-    if out is None:
-        return np.zeros(shape, np.float32)
-    if out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
-        raise InputError(
-            f"expected out as a C-contiguous float32 array of shape {shape}; "
-            f"got {out.dtype} of shape {out.shape}"
-        )
-    return out

@@ -1,11 +1,14 @@
 """Kernels of the multi-slice models: rows and columns of all sources at once, two passes over memory a slice.
 
-A wave W is stored (y, x, re / im, lane) with padded rows; between two slices its y axis is in space and its
+A wave W is stored (y, x, re / im, source) with padded rows; between two slices its y axis is in space and its
 x axis in frequency, digit-reversed.  A row pass finishes the inverse FFT, lets the slice act, and starts the
-forward FFT; a column pass finishes that, propagates, and starts the next inverse.  Spectra and tables are
-stored (x, y, ..., lane) in digit-reversed order, so a column pass reads them in order.
+forward FFT; a column pass finishes that, propagates, and starts the next inverse.
 
-Threads own rows or columns; nothing is shared, so results do not depend on their number.
+With 8 sources a vector holds two rows, or two columns (see `lanes`): a bundle.  Spectra and tables belong to
+column passes alone and are stored (bundle, y, ..., lane), columns in digit-reversed order, so that they are
+read in order.  Both sides are multiples of the points in a bundle.
+
+Threads own bundles; nothing is shared, so results do not depend on their number.
 """
 # Kernels take many arguments, which read best in rows.
 # fmt: off
@@ -18,47 +21,51 @@ from numba import njit, prange
 from fieldrx.backends.cpu import fft
 from fieldrx.backends.cpu.encodings import sincos_turns
 from fieldrx.backends.cpu.lanes import (
+    ELEMENT,
     add_inner,
     add_scaled,
     copy,
+    gather,
     kick,
     multiply,
     potential,
     rotate,
     scaled,
+    scatter,
     screen,
 )
+from fieldrx.backends.cpu.simd import LANES
 
 SPACE, SPECTRUM = 0, 1  # what a row pass finds, or leaves, along x
 
 
 @njit(**fft.JIT)
-def _act(lanes, n, wave, slab, row, g, factor, phase, conjugate):
-    """Multiply a row by the slice: exp(i g slab) for a phase, else factor * slab; or by the conjugate."""
-    e = 2 * len(lanes)
+def _act(lanes, n, line, slab, row, g, factor, phase, conjugate):
+    """Multiply a bundle of rows by the slice: exp(i g slab) for a phase, else factor * slab; or conjugate."""
+    e, apart = ELEMENT, 2 * n
     if not phase:
         if conjugate:
             for x in range(n):
-                potential(lanes, wave, x * e, 1, slab, row + 2 * x, factor)
+                potential(lanes, line, x * e, 1, slab, row + 2 * x, apart, factor)
         else:
             for x in range(n):
-                potential(lanes, wave, x * e, 0, slab, row + 2 * x, factor)
+                potential(lanes, line, x * e, 0, slab, row + 2 * x, apart, factor)
         return
     lossy = False
-    for x in range(n):
+    for x in range(n * (LANES // len(lanes))):
         lossy |= slab[row + 2 * x + 1] != 0
     if lossy and conjugate:
         for x in range(n):
-            screen(lanes, wave, x * e, 1, 1, slab, row + 2 * x, g)
+            screen(lanes, line, x * e, 1, 1, slab, row + 2 * x, apart, g)
     elif lossy:
         for x in range(n):
-            screen(lanes, wave, x * e, 0, 1, slab, row + 2 * x, g)
+            screen(lanes, line, x * e, 0, 1, slab, row + 2 * x, apart, g)
     elif conjugate:
         for x in range(n):
-            screen(lanes, wave, x * e, 1, 0, slab, row + 2 * x, g)
+            screen(lanes, line, x * e, 1, 0, slab, row + 2 * x, apart, g)
     else:
         for x in range(n):
-            screen(lanes, wave, x * e, 0, 0, slab, row + 2 * x, g)
+            screen(lanes, line, x * e, 0, 0, slab, row + 2 * x, apart, g)
 
 
 @njit(parallel=True, **fft.JIT)
@@ -76,175 +83,196 @@ def rows(lanes, parts, radices, starts, w, wave, pitch, before, after, slab, g, 
     before, after : SPACE or SPECTRUM
     slab : flat float32, (ny, nx, 2)
         The slice: phases or potentials.
-    g : float32, (lanes,)
+    g : float32, (16,)
         Path length of every lane for phases; in a gradient the lane's weight.
     factor : float32
         On potentials.
     phase : bool
         Whether the slice is a phase.
-    kept : flat float32, (ny, nx, 2, lanes)
+    kept : flat float32, (ny, nx, 2, sources)
         The waves before the slice; written with `keep`, read in mode 1.
     gradient : flat float32, (ny, nx, 2)
-        In mode 1, gains sum over lanes of g conj(kept) wave.
+        In mode 1, gains sum over sources of g conj(kept) wave.
     mode : int
         0 forward, 1 the adjoint, which acts with the conjugate.
     """
-    e = 2 * len(lanes)
-    n_x = slab.size // (2 * (wave.size // pitch))
+    e, stored, points = ELEMENT, 2 * len(lanes), LANES // len(lanes)
     n_y = wave.size // pitch
+    n_x, bundles = slab.size // (2 * n_y), n_y // points
     for part in prange(parts):
-        line, work = np.empty(n_x * e, np.float32), np.empty(n_x * e, np.float32)
-        for y in range(part * n_y // parts, (part + 1) * n_y // parts):
+        line = np.empty(n_x * e, np.float32)
+        for bundle in range(part * bundles // parts, (part + 1) * bundles // parts):
+            y = bundle * points
             start, row = y * pitch, y * n_x
+            for x in range(n_x):
+                gather(lanes, wave, start + x * stored, pitch, 0, line, x * e)
             if before == SPECTRUM:
-                fft.inverse(lanes, radices, starts, w, n_x, wave, start, work, line, 0, e)
-            else:
-                for x in range(n_x):
-                    copy(lanes, wave, start + x * e, line, x * e)
+                fft.inverse(radices, starts, w, n_x, line, 0)
             if mode == 0:
                 if keep:
                     for x in range(n_x):
-                        copy(lanes, line, x * e, kept, (row + x) * e)
+                        scatter(lanes, line, x * e, kept, (row + x) * stored, n_x * stored)
                 _act(lanes, n_x, line, slab, 2 * row, g, factor, phase, False)
             elif phase:  # exp(i g q) applies to both sides of the product, so act first
                 _act(lanes, n_x, line, slab, 2 * row, g, factor, phase, True)
                 for x in range(n_x):
-                    add_inner(lanes, kept, (row + x) * e, line, x * e, g, gradient, 2 * (row + x))
+                    add_inner(lanes, kept, (row + x) * stored, n_x * stored, line, x * e, g,
+                              gradient, 2 * (row + x), 2 * n_x)
             else:
                 for x in range(n_x):
-                    add_inner(lanes, kept, (row + x) * e, line, x * e, g, gradient, 2 * (row + x))
+                    add_inner(lanes, kept, (row + x) * stored, n_x * stored, line, x * e, g,
+                              gradient, 2 * (row + x), 2 * n_x)
                 _act(lanes, n_x, line, slab, 2 * row, g, factor, phase, True)
             if after == SPECTRUM:
-                fft.forward(lanes, radices, starts, w, n_x, line, 0, e, work, wave, start)
-            else:
-                for x in range(n_x):
-                    copy(lanes, line, x * e, wave, start + x * e)
+                fft.forward(radices, starts, w, n_x, line, 0)
+            for x in range(n_x):
+                scatter(lanes, line, x * e, wave, start + x * stored, pitch)
+
+
+@njit(**fft.JIT)
+def _column_in(lanes, n_y, wave, pitch, bundle, line, at):
+    """A bundle of columns from memory; the next one is fetched for later."""
+    stored = 2 * len(lanes)
+    for y in range(n_y):
+        gather(lanes, wave, y * pitch + bundle * ELEMENT, stored, ELEMENT, line, at + y * ELEMENT)
+
+
+@njit(**fft.JIT)
+def _column_out(lanes, n_y, line, wave, pitch, bundle):
+    """A bundle of columns to memory."""
+    stored = 2 * len(lanes)
+    for y in range(n_y):
+        scatter(lanes, line, y * ELEMENT, wave, y * pitch + bundle * ELEMENT, stored)
 
 
 @njit(parallel=True, **fft.JIT)
 def filter_columns(lanes, parts, radices, starts, w, wave, pitch, table, conjugate):
     """FFT along y, times the table or its conjugate, and back."""
-    e = 2 * len(lanes)
-    n_y = wave.size // pitch
-    n_x = table.size // (n_y * e)
+    e, n_y = ELEMENT, wave.size // pitch
+    bundles = table.size // (n_y * e)
     for part in prange(parts):
         line = np.empty(n_y * e, np.float32)
-        for x in range(part * n_x // parts, (part + 1) * n_x // parts):
-            fft.forward(lanes, radices, starts, w, n_y, wave, x * e, pitch, line, line, 0)
-            at = x * n_y * e
+        for bundle in range(part * bundles // parts, (part + 1) * bundles // parts):
+            at = bundle * n_y * e
+            _column_in(lanes, n_y, wave, pitch, bundle, line, 0)
+            fft.forward(radices, starts, w, n_y, line, 0)
             if conjugate:
                 for y in range(n_y):
-                    multiply(lanes, line, y * e, 1, table, at + y * e)
+                    multiply(line, y * e, 1, table, at + y * e)
             else:
                 for y in range(n_y):
-                    multiply(lanes, line, y * e, 0, table, at + y * e)
-            fft.inverse(lanes, radices, starts, w, n_y, line, 0, line, wave, x * e, pitch)
+                    multiply(line, y * e, 0, table, at + y * e)
+            fft.inverse(radices, starts, w, n_y, line, 0)
+            _column_out(lanes, n_y, line, wave, pitch, bundle)
 
 
 @njit(parallel=True, **fft.JIT)
 def pair_columns(lanes, parts, radices, starts, w, wave, pitch, u, p, tables, sign, collect, emit):
     """p -= F[wave] with `collect`; then with `emit` (u, p) turn and wave = F^-1[u], along y."""
-    e = 2 * len(lanes)
-    n_y = wave.size // pitch
-    n_x = u.size // (n_y * e)
-    width = len(lanes)
+    e, n_y = ELEMENT, wave.size // pitch
+    bundles = u.size // (n_y * e)
     for part in prange(parts):
         line = np.empty(n_y * e, np.float32)
-        for x in range(part * n_x // parts, (part + 1) * n_x // parts):
-            at = x * n_y
+        for bundle in range(part * bundles // parts, (part + 1) * bundles // parts):
+            at = bundle * n_y
             if collect:
-                fft.forward(lanes, radices, starts, w, n_y, wave, x * e, pitch, line, line, 0)
+                _column_in(lanes, n_y, wave, pitch, bundle, line, 0)
+                fft.forward(radices, starts, w, n_y, line, 0)
                 for y in range(n_y):
-                    kick(lanes, p, (at + y) * e, line, y * e)
+                    kick(p, (at + y) * e, line, y * e)
             if emit:
                 if collect:
                     for y in range(n_y):
-                        rotate(lanes, u, p, (at + y) * e, line, y * e, tables, (at + y) * 3 * width, sign)
+                        rotate(u, p, (at + y) * e, line, y * e, tables, (at + y) * 3 * LANES, sign)
                 else:
                     for y in range(n_y):
-                        copy(lanes, u, (at + y) * e, line, y * e)
-                fft.inverse(lanes, radices, starts, w, n_y, line, 0, line, wave, x * e, pitch)
+                        copy(u, (at + y) * e, line, y * e)
+                fft.inverse(radices, starts, w, n_y, line, 0)
+                _column_out(lanes, n_y, line, wave, pitch, bundle)
 
 
 @njit(parallel=True, **fft.JIT)
 def sum_columns(lanes, parts, radices, starts, w, wave, pitch, a, r, table, conjugate, collect, propagate):
     """a += r F[wave] with `collect`; a *= table, or conj, with `propagate`; wave = F^-1[r a], along y."""
-    e = 2 * len(lanes)
-    n_y = wave.size // pitch
-    n_x = a.size // (n_y * e)
-    width = len(lanes)
+    e, n_y = ELEMENT, wave.size // pitch
+    bundles = a.size // (n_y * e)
     for part in prange(parts):
         line = np.empty(n_y * e, np.float32)
-        for x in range(part * n_x // parts, (part + 1) * n_x // parts):
-            at = x * n_y
+        for bundle in range(part * bundles // parts, (part + 1) * bundles // parts):
+            at = bundle * n_y
             if collect:
-                fft.forward(lanes, radices, starts, w, n_y, wave, x * e, pitch, line, line, 0)
+                _column_in(lanes, n_y, wave, pitch, bundle, line, 0)
+                fft.forward(radices, starts, w, n_y, line, 0)
                 for y in range(n_y):
-                    add_scaled(lanes, a, (at + y) * e, r, (at + y) * width, line, y * e)
+                    add_scaled(a, (at + y) * e, r, (at + y) * LANES, line, y * e)
             if propagate:
                 if conjugate:
                     for y in range(n_y):
-                        multiply(lanes, a, (at + y) * e, 1, table, (at + y) * e)
+                        multiply(a, (at + y) * e, 1, table, (at + y) * e)
                 else:
                     for y in range(n_y):
-                        multiply(lanes, a, (at + y) * e, 0, table, (at + y) * e)
+                        multiply(a, (at + y) * e, 0, table, (at + y) * e)
             for y in range(n_y):
-                scaled(lanes, r, (at + y) * width, a, (at + y) * e, line, y * e)
-            fft.inverse(lanes, radices, starts, w, n_y, line, 0, line, wave, x * e, pitch)
+                scaled(r, (at + y) * LANES, a, (at + y) * e, line, y * e)
+            fft.inverse(radices, starts, w, n_y, line, 0)
+            _column_out(lanes, n_y, line, wave, pitch, bundle)
 
 
 @njit(parallel=True, **fft.JIT)
 def columns_in(lanes, parts, radices, starts, w, wave, pitch, spectrum):
     """spectrum = F[wave] along y."""
-    e = 2 * len(lanes)
     n_y = wave.size // pitch
-    n_x = spectrum.size // (n_y * e)
+    bundles = spectrum.size // (n_y * ELEMENT)
     for part in prange(parts):
-        line = np.empty(n_y * e, np.float32)
-        for x in range(part * n_x // parts, (part + 1) * n_x // parts):
-            fft.forward(lanes, radices, starts, w, n_y, wave, x * e, pitch, line, spectrum, x * n_y * e)
+        for bundle in range(part * bundles // parts, (part + 1) * bundles // parts):
+            at = bundle * n_y * ELEMENT
+            _column_in(lanes, n_y, wave, pitch, bundle, spectrum, at)
+            fft.forward(radices, starts, w, n_y, spectrum, at)
 
 
 @njit(parallel=True, **fft.JIT)
 def rows_in(lanes, parts, radices, starts, w, fields, scale, wave, pitch, after):
     """Waves (source, y, x), complex64, times `scale`, into the lanes; F along x where after is SPECTRUM."""
     count, n_y, n_x = fields.shape
-    width = len(lanes)
-    e = 2 * width
+    e, width, points = ELEMENT, len(lanes), LANES // len(lanes)
+    bundles = n_y // points
     for part in prange(parts):
-        line, work = np.zeros(n_x * e, np.float32), np.empty(n_x * e, np.float32)
-        for y in range(part * n_y // parts, (part + 1) * n_y // parts):
-            for s in range(count):
-                for x in range(n_x):
-                    line[x * e + s] = scale * fields[s, y, x].real
-                    line[x * e + width + s] = scale * fields[s, y, x].imag
+        line = np.zeros(n_x * e, np.float32)
+        for bundle in range(part * bundles // parts, (part + 1) * bundles // parts):
+            for k in range(points):
+                for s in range(count):
+                    lane = k * width + s
+                    for x in range(n_x):
+                        value = scale * fields[s, bundle * points + k, x]
+                        line[x * e + lane], line[x * e + LANES + lane] = value.real, value.imag
             if after == SPECTRUM:
-                fft.forward(lanes, radices, starts, w, n_x, line, 0, e, work, wave, y * pitch)
-            else:
-                for x in range(n_x):
-                    copy(lanes, line, x * e, wave, y * pitch + x * e)
+                fft.forward(radices, starts, w, n_x, line, 0)
+            for x in range(n_x):
+                scatter(lanes, line, x * e, wave, bundle * points * pitch + x * 2 * width, pitch)
 
 
 @njit(parallel=True, **fft.JIT)
 def rows_out(lanes, parts, radices, starts, w, wave, pitch, before, fields):
     """The lanes as waves (source, y, x), complex64; F^-1 along x where before is SPECTRUM."""
     count, n_y, n_x = fields.shape
-    width = len(lanes)
-    e = 2 * width
+    e, width, points = ELEMENT, len(lanes), LANES // len(lanes)
+    bundles = n_y // points
     for part in prange(parts):
-        line, work = np.empty(n_x * e, np.float32), np.empty(n_x * e, np.float32)
-        for y in range(part * n_y // parts, (part + 1) * n_y // parts):
+        line = np.empty(n_x * e, np.float32)
+        for bundle in range(part * bundles // parts, (part + 1) * bundles // parts):
+            for x in range(n_x):
+                gather(lanes, wave, bundle * points * pitch + x * 2 * width, pitch, 0, line, x * e)
             if before == SPECTRUM:
-                fft.inverse(lanes, radices, starts, w, n_x, wave, y * pitch, work, line, 0, e)
-            else:
-                for x in range(n_x):
-                    copy(lanes, wave, y * pitch + x * e, line, x * e)
-            for s in range(count):
-                for x in range(n_x):
-                    fields[s, y, x] = complex(line[x * e + s], line[x * e + width + s])
+                fft.inverse(radices, starts, w, n_x, line, 0)
+            for k in range(points):
+                for s in range(count):
+                    lane = k * width + s
+                    for x in range(n_x):
+                        fields[s, bundle * points + k, x] = complex(line[x * e + lane],
+                                                                    line[x * e + LANES + lane])
 
 
-# ---- tables: (x, y, numbers, lane), digit-reversed -------------------------------------------------
+# ---- tables: (bundle, y, numbers, lane), columns digit-reversed ---------------------------------------
 
 
 @njit(**fft.JIT)
@@ -256,37 +284,45 @@ def _axial(nu_y, nu_x, source, ball, band):
 
 @njit(parallel=True, **fft.JIT)
 def fill_phase(nu_y, nu_x, sources, ball, band, gap, scale, table):
-    """scale exp(2 pi i [f - f_s] gap) within the band, table (nx, ny, 2, lanes)."""
+    """scale exp(2 pi i [f - f_s] gap) within the band, table (bundles, ny, 2, 16)."""
+    width = sources.shape[0]
+    points = LANES // width
     for x in prange(nu_x.size):
         for y in range(nu_y.size):
-            for s in range(sources.shape[0]):
+            for s in range(width):
                 f = _axial(nu_y[y], nu_x[x], sources[s], ball, band)
                 f_s = np.sqrt(ball * ball - sources[s, 0] ** 2 - sources[s, 1] ** 2)
                 sine, cosine = sincos_turns((f - f_s) * gap)
                 amplitude = np.float32(scale if f > 0 else 0.0)
-                table[x, y, 0, s] = amplitude * cosine
-                table[x, y, 1, s] = amplitude * sine
+                lane = x % points * width + s
+                table[x // points, y, 0, lane] = amplitude * cosine
+                table[x // points, y, 1, lane] = amplitude * sine
 
 
 @njit(parallel=True, **fft.JIT)
 def fill_rotation(nu_y, nu_x, sources, ball, band, gap, table):
-    """cos(kz gap), k sin(kz gap) / kz, kz sin(kz gap) / k within the band, table (nx, ny, 3, lanes)."""
+    """cos(kz gap), k sin(kz gap) / kz, kz sin(kz gap) / k within the band, table (bundles, ny, 3, 16)."""
+    width = sources.shape[0]
+    points = LANES // width
     for x in prange(nu_x.size):
         for y in range(nu_y.size):
-            for s in range(sources.shape[0]):
+            for s in range(width):
                 f = _axial(nu_y[y], nu_x[x], sources[s], ball, band)
                 sine, cosine = sincos_turns(f * gap)
                 inside = np.float32(1.0 if f > 0 else 0.0)
-                table[x, y, 0, s] = inside * cosine
-                table[x, y, 1, s] = sine * np.float32(ball / max(f, 1e-30)) * inside
-                table[x, y, 2, s] = sine * np.float32(f / ball) * inside
+                lane = x % points * width + s
+                table[x // points, y, 0, lane] = inside * cosine
+                table[x // points, y, 1, lane] = sine * np.float32(ball / max(f, 1e-30)) * inside
+                table[x // points, y, 2, lane] = sine * np.float32(f / ball) * inside
 
 
 @njit(parallel=True, **fft.JIT)
 def fill_steepness(nu_y, nu_x, sources, ball, band, table):
-    """k / kz within the band, 0 beyond it, table (nx, ny, lanes)."""
+    """k / kz within the band, 0 beyond it, table (bundles, ny, 16)."""
+    width = sources.shape[0]
+    points = LANES // width
     for x in prange(nu_x.size):
         for y in range(nu_y.size):
-            for s in range(sources.shape[0]):
+            for s in range(width):
                 f = _axial(nu_y[y], nu_x[x], sources[s], ball, band)
-                table[x, y, s] = ball / f if f > 0 else 0.0
+                table[x // points, y, x % points * width + s] = ball / f if f > 0 else 0.0

@@ -2,10 +2,10 @@
 
 ``backward`` gives the gradient of the slices and None: directions are left to the plain engine.
 
-Up to 16 sources march together, one in every lane.  ``memory`` says what is kept for the way back:
-"store" every slice's wave; "recompute" the waves of every sqrt(nz)-th slice, the others being computed once
-more (BPM, MLB), or nothing at all where the march can be run backwards (SSNP); "auto" stores up to
-2 GiB.  The derivations stand in `fieldrx.models`.
+Up to 16 sources march together, one in every lane of a vector, or 8 with two points in every vector, where
+both sides are even.  ``memory`` says what is kept for the way back: "store" every slice's wave; "recompute"
+the waves of every sqrt(nz)-th slice, the others being computed once more (BPM, MLB), or nothing at all where
+the march can be run backwards (SSNP); "auto" stores up to 2 GiB.  The derivations stand in `fieldrx.models`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from fieldrx.backends import n_threads
 from fieldrx.backends.cpu import fft, march
 from fieldrx.backends.cpu.march import SPACE, SPECTRUM
 from fieldrx.backends.cpu.memory import aligned_zeros
+from fieldrx.backends.cpu.simd import LANES
 from fieldrx.backends.plain import BAND
 
 _PARTS = 4  # pieces of work for every thread, so that a slow core does not hold up the others
@@ -30,20 +31,23 @@ class _March:
         if len(sources) > 16:
             raise ValueError(f"{len(sources)} sources for 16 lanes")
         self.count, self.ball, self.gaps = len(sources), float(ball), np.asarray(gaps, float)
-        width = 8 if self.count <= 8 else 16
-        self.lanes, self.size = (0.0,) * width, (len(nu_y), len(nu_x))
+        self.size = len(nu_y), len(nu_x)
+        self.shape = tuple(next_fast_len(n, real=True) for n in self.size)  # products of 2, 3 and 5
+        even = all(n % 2 == 0 for n in self.shape)
+        width = 8 if self.count <= 8 and even else 16
+        self.bundle = LANES // width  # points that share a vector
+        self.lanes = (0.0,) * width
         self.lanes_and_parts = (self.lanes, _PARTS * n_threads())
         self.sources = np.zeros((width, 2))  # idle lanes: straight up, and 0 on the way back
         self.sources[: self.count] = sources
         spacing = [1 / (len(nu) * nu[1]) for nu in (nu_y, nu_x)]
-        self.shape = tuple(next_fast_len(n, real=True) for n in self.size)  # products of 2, 3 and 5
         plans = [fft.plan(n) for n in self.shape]
         self.nu = [np.fft.fftfreq(p.n, d)[p.order] for p, d in zip(plans, spacing, strict=True)]
         self.along_y, self.along_x = ((p.radices, p.starts, p.twiddles) for p in plans)
         self.element, self.points = 2 * width, self.shape[0] * self.shape[1]
         self.pitch = (self.shape[1] + 1) * self.element
         self.wave = aligned_zeros(self.shape[0] * self.pitch)
-        self.path = np.ones(width, np.float32)
+        self.path = np.ones(LANES, np.float32)
         self.f_s = np.sqrt(self.ball**2 - (self.sources**2).sum(axis=1))
         self.factor, self.tables = np.float32(1 / self.points), {}  # the FFTs do not normalise
 
@@ -77,7 +81,7 @@ class _March:
     def _table(self, name, gap, fill, numbers, *arguments):
         """A table for a gap, made anew when the gap changes."""
         if self.tables.get(name, (None,))[0] != gap:
-            table = np.zeros((*self.shape[::-1], *numbers, len(self.lanes)), np.float32)
+            table = np.zeros((*self._bundles, *numbers, LANES), np.float32)
             fill(*self.nu, self.sources, self.ball, BAND * self.ball, *arguments, table)
             self.tables[name] = (gap, table.reshape(-1))
         return self.tables[name][1]
@@ -92,7 +96,15 @@ class _March:
         return aligned_zeros(self.points * self.element)
 
     def _as_elements(self, flat):
-        return flat.reshape(*self.shape[::-1], 2, len(self.lanes))
+        return flat.reshape(*self._bundles, 2, LANES)
+
+    @property
+    def _bundles(self):
+        return self.shape[1] // self.bundle, self.shape[0]
+
+    def _every_lane(self, values):
+        """A number for every source, in all its lanes."""
+        return np.tile(values, self.bundle)
 
     def _waves(self, before):
         fields = np.empty((self.count, *self.shape), np.complex64)
@@ -169,7 +181,7 @@ class Bpm(_Checkpointed):
     phase = True
 
     def _start(self):
-        self.path = (self.ball / self.f_s).astype(np.float32)
+        self.path = self._every_lane(self.ball / self.f_s).astype(np.float32)
         elements = self.wave.reshape(self.shape[0], -1, 2, len(self.lanes))
         elements[:, :, 0], elements[:, :, 1] = 1, 0
 
@@ -221,8 +233,8 @@ class Mlb(_Checkpointed):
     def _start(self):
         self.root = np.sqrt(self._steepness())
         self.spectrum = self._spectrum()
-        first = self._as_elements(self.spectrum)[0, 0]  # frequency 0 stands first
-        first[0] = 1 / self.root.reshape(-1, len(self.lanes))[0]
+        width = len(self.lanes)
+        self._as_elements(self.spectrum)[0, 0, 0, :width] = 1 / self.root[:width]  # frequency 0 stands first
         self._columns(False, 0, False, False)
 
     def _columns(self, collect, gap, propagate, conjugate):
@@ -243,7 +255,7 @@ class Mlb(_Checkpointed):
     def _start_back(self, d_wave):
         self._receive(d_wave, 1 / self.points, SPECTRUM)
         march.columns_in(*self.lanes_and_parts, *self.along_y, self.wave, self.pitch, self.spectrum)
-        self._as_elements(self.spectrum)[...] *= self.root.reshape(*self.shape[::-1], 1, -1)
+        self._as_elements(self.spectrum)[...] *= self.root.reshape(*self._bundles, 1, LANES)
         self._columns(False, 0, False, False)
 
     def _back(self, j, kept, gradient):
@@ -273,15 +285,16 @@ class Ssnp(_March):
         store = bool(memory) and self._every(memory) == 1
         self.kept = aligned_zeros(n, self.points * self.element) if store else None
         self.u, self.p = self._spectrum(), self._spectrum()
-        self._as_elements(self.u)[0, 0, 0] = 1
-        self._as_elements(self.p)[0, 0, 1] = self.f_s / self.ball
+        width = len(self.lanes)
+        self._as_elements(self.u)[0, 0, 0, :width] = 1  # frequency 0 stands first
+        self._as_elements(self.p)[0, 0, 1, :width] = self.f_s / self.ball
         self._columns(self.u, self.p, False, True)
         for j in range(n):
             self._rows(j, kept=None if self.kept is None else self.kept[j])
             last = j == n - 1
             self._columns(self.u, self.p, True, not last, 0 if last else self.gaps[j])
         turns = self.f_s * self.gaps.sum()
-        self.carrier = np.exp(-2j * np.pi * (turns - np.floor(turns)))
+        self.carrier = self._every_lane(np.exp(-2j * np.pi * (turns - np.floor(turns))))
         return self._towards_camera()
 
     def _columns(self, u, p, collect, emit, gap=None, sign=1):
@@ -296,7 +309,7 @@ class Ssnp(_March):
     def _towards_camera(self):
         """F^-1 of carrier (u - i k / kz p) / 2."""
         u, p = self._as_elements(self.u), self._as_elements(self.p)
-        steep = self._steepness().reshape(*self.shape[::-1], -1)
+        steep = self._steepness().reshape(*self._bundles, LANES)
         half = 0.5 * self.carrier.astype(np.complex64)
         real, imaginary = u[:, :, 0] + steep * p[:, :, 1], u[:, :, 1] - steep * p[:, :, 0]
         out = self._spectrum()
@@ -335,7 +348,7 @@ class Ssnp(_March):
         spectrum = self._spectrum()
         march.columns_in(*self.lanes_and_parts, *self.along_y, self.wave, self.pitch, spectrum)
         d = self._as_elements(spectrum)
-        steep = self._steepness().reshape(*self.shape[::-1], -1)
+        steep = self._steepness().reshape(*self._bundles, LANES)
         half = 0.5 * self.carrier.conj().astype(np.complex64) * (steep > 0)
         d_u, d_p = self._spectrum(), self._spectrum()
         u, p = self._as_elements(d_u), self._as_elements(d_p)

@@ -1,0 +1,19 @@
+"""Adam, one launch."""
+
+import math
+
+import numpy as np
+
+from fieldrx.backends.cuda.load import launch
+
+_THREADS = 256
+
+
+def adam_step(params, grad, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
+    """One step of Adam, in place; arguments and formula as of `fieldrx.backends.cpu.adam_step`."""
+    if params.size == 0:
+        return
+    rate, scale = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
+    scalars = (np.float32(x) for x in (rate, beta1, beta2, scale, eps))
+    grid = (-(-params.size // _THREADS),)
+    launch("adam.cu", "adam_step", grid, (_THREADS,), (params, grad, m, v, np.int32(params.size), *scalars))

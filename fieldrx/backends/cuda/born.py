@@ -1,0 +1,55 @@
+"""First-Born accumulate and adjoint on the device: the twins of :mod:`fieldrx.backends.cpu.born`."""
+
+from __future__ import annotations
+
+import cupy
+import numpy as np
+
+from fieldrx.backends.cuda.pointwise import pointwise
+
+_IMAGES, _SLICES = 8, 16  # that a thread holds: IMAGES and RESTART of kernels/born.cu
+
+
+def born_forward(spectrum, nu_y, nu_x, sources, starts, index, weight, ball, cutoff, z_first, dz, out):
+    """Scattered field of every image: ``out[m] = sum_s w_ms sum_z A_s(nu, z) spectrum[z]``.
+
+    Parameters are those of `fieldrx.backends.cpu.born_forward`; `spectrum` and `out` are device arrays, the
+    others, which are small, host arrays.
+    """
+    frequencies, pairs = _small(nu_y, nu_x, sources, starts, index, weight)
+    pointwise(
+        *("born.cu", "born_forward", out[0].size, -(-len(out) // _IMAGES)),
+        *(spectrum, *frequencies, cupy.asarray(np.asarray(starts, np.int32)), pairs),
+        *map(np.float64, (ball, cutoff, z_first, dz)),
+        *map(np.int32, (*spectrum.shape, len(out))),
+        out,
+        constants=_precision(spectrum),
+    )
+
+
+def born_adjoint(residual, nu_y, nu_x, sources, starts, index, weight, ball, cutoff, z_first, dz, out):
+    """Adjoint of :func:`born_forward`: ``out[z] = sum_ms w_ms conj(A_s(nu, z)) residual[m]``.
+
+    Parameters are those of :func:`born_forward`, with ``residual`` of shape (n_images, ny, nx) and
+    ``out`` of shape (nz, ny, nx).
+    """
+    frequencies, pairs = _small(nu_y, nu_x, sources, starts, index, weight)
+    pointwise(
+        *("born.cu", "born_adjoint", out[0].size, -(-len(out) // _SLICES)),
+        *(residual, *frequencies, pairs, np.int32(len(index))),
+        *map(np.float64, (ball, cutoff, z_first, dz)),
+        *map(np.int32, out.shape),
+        out,
+        constants=_precision(out),
+    )
+
+
+def _small(nu_y, nu_x, sources, starts, index, weight):
+    """Frequencies, and (nu_s along y and x, weight, image) of every pair of an image and a source."""
+    images = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    pairs = np.column_stack([sources[index], weight, images])
+    return (cupy.asarray(nu_y), cupy.asarray(nu_x)), cupy.asarray(np.ascontiguousarray(pairs, np.float64))
+
+
+def _precision(array):
+    return {"REAL": "double" if array.dtype == np.complex128 else "float"}

@@ -1,0 +1,137 @@
+"""CUDA sources, their compilation through CuPy, and launches.
+
+A source is compiled together with its headers as one text, so CuPy's cache of compiled kernels, which
+goes by text and options, never serves what an edited header has changed.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache, lru_cache
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from fieldrx.errors import InputError
+
+_INCLUDE = re.compile(r'^#include "([\w.]+)"[^\n]*$', re.MULTILINE)
+_STANDARD = "-std=c++17"
+_PLAIN_SHARED = 48 * 1024  # bytes of dynamic shared memory that a kernel may use without asking
+# Of a multiprocessor, for compute capability 8.0 and 9.0: registers, threads, and the bytes of shared memory
+# that every block takes beside its own.
+_REGISTERS, _THREADS, _RESERVED_SHARED = 65536, 2048, 1024
+
+
+def missing() -> str:
+    """What keeps this machine from using a GPU, in a few words; empty if nothing does."""
+    if find_spec("cupy") is None:
+        return "CuPy is not installed (pip install fieldrx[cuda12] or fieldrx[cuda13])"
+    import cupy
+
+    if not cupy.cuda.is_available():  # importable without a driver; asking for a device would raise
+        return "CuPy finds no GPU or driver"
+    return ""
+
+
+def require_device() -> None:
+    """Raise InputError where no GPU can be used."""
+    if missing():
+        raise InputError(f"cannot compute on a GPU: {missing()}; use the CPU")
+
+
+def source_files() -> list[str]:
+    """Names of the CUDA sources, without headers."""
+    return sorted(path.name for path in _folder().iterdir() if path.name.endswith(".cu"))
+
+
+@cache
+def source(name: str) -> str:
+    """Text of a CUDA source with every header of ours in the place of its first #include."""
+    included = set()
+
+    def inline(text):
+        def replace(match):
+            header = match.group(1)
+            if not (_folder() / header).is_file():  # the tests' own, behind #ifdef
+                return match.group(0)
+            if header in included:
+                return ""
+            included.add(header)
+            return inline((_folder() / header).read_text().replace("#pragma once\n", ""))
+
+        return _INCLUDE.sub(replace, text)
+
+    return inline((_folder() / name).read_text())
+
+
+@lru_cache(maxsize=64)
+def _module(name, chosen):
+    import cupy
+
+    return cupy.RawModule(code=source(name), options=(_STANDARD, *chosen))
+
+
+@lru_cache(maxsize=256)
+def _function(name, kernel, chosen):
+    return _module(name, chosen).get_function(kernel)
+
+
+def options(constants: dict) -> tuple[str, ...]:
+    """Compiler options that define constants."""
+    return tuple(f"-D{key}={value}" for key, value in sorted(constants.items()))
+
+
+def launch(name, kernel, grid, block, arguments, shared_bytes=0, constants=None) -> None:
+    """Queue a kernel on the current stream.
+
+    Parameters
+    ----------
+    name : str
+        The source, "network.cu".
+    kernel : str
+    grid, block : tuple of int
+    arguments : tuple of device arrays and NumPy scalars
+    shared_bytes : int
+        Dynamic shared memory of a block.
+    constants : dict, optional
+        Macros that the source is compiled with; every set of them is compiled once.
+    """
+    function = _function(name, kernel, options(constants or {}))
+    if shared_bytes > max(_PLAIN_SHARED, function.max_dynamic_shared_size_bytes):
+        function.max_dynamic_shared_size_bytes = shared_bytes
+    function(grid, block, arguments, shared_mem=shared_bytes)
+
+
+class Limits(NamedTuple):
+    """What a device offers."""
+
+    multiprocessors: int
+    shared_per_block: int  # bytes of shared memory
+    shared_per_multiprocessor: int
+
+
+@cache
+def device_limits() -> Limits:
+    """Those of the present device."""
+    import cupy
+
+    names = ("MultiProcessorCount", "MaxSharedMemoryPerBlockOptin", "MaxSharedMemoryPerMultiprocessor")
+    attributes = cupy.cuda.Device().attributes
+    return Limits(*(attributes[name] for name in names))
+
+
+def blocks_at_once(name, kernel, threads, shared_bytes, constants) -> int:
+    """How many blocks of a kernel the device runs at the same time."""
+    limits, function = device_limits(), _function(name, kernel, options(constants))
+    of_registers = _REGISTERS // (threads * max(function.num_regs, 1))
+    of_shared = limits.shared_per_multiprocessor // (shared_bytes + _RESERVED_SHARED)
+    return limits.multiprocessors * max(1, min(of_registers, of_shared, _THREADS // threads))
+
+
+def _folder():
+    """The folder of the sources: package data, or the checkout's own folder."""
+    try:
+        return resources.files("fieldrx.kernels")
+    except ModuleNotFoundError:
+        return Path(__file__).resolve().parents[3] / "kernels"

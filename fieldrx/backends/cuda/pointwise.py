@@ -1,0 +1,25 @@
+"""Launches with one thread an element."""
+
+from __future__ import annotations
+
+from fieldrx.backends.cuda.load import launch
+
+_BLOCK = 128
+
+
+def pointwise(source, kernel, elements, planes, *arguments, constants=None):
+    """Queue a kernel with a thread for each of `elements`, `planes` times over.
+
+    Parameters
+    ----------
+    source, kernel : str
+        "born.cu", "born_forward".
+    elements, planes : int
+        The grid is (elements over the block's size, planes).
+    *arguments
+        Device arrays and NumPy scalars.
+    constants : dict, optional
+        As of `load.launch`.
+    """
+    grid = -(-elements // _BLOCK), planes
+    launch(source, kernel, grid, (_BLOCK,), arguments, constants=constants)

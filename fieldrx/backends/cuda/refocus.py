@@ -1,0 +1,110 @@
+"""From waves at the last slice to the camera on the device: the twin of `fieldrx.backends.plain.Refocus`."""
+
+from __future__ import annotations
+
+import cupy
+import numpy as np
+
+from fieldrx.backends.cuda import fft
+from fieldrx.backends.cuda.pointwise import pointwise
+
+_TABLES, _TABLE_BYTES = 256, 1 << 30  # most transfer functions that stay on the device, and their bytes
+_WAVES = 16  # that there must be room for at least: those of one call
+
+
+class Refocus:
+    """Fields and intensities of several waves at once; parameters as of `fieldrx.backends.plain.Refocus`.
+
+    A source's transfer function is computed on the host when it is first met and then stays on the device, as
+    the rectangle of frequencies that the pupil lets through.
+    """
+
+    def __init__(self, shape, size, window, fade, transfer):
+        self.shape, self.size, self.transfer = tuple(shape), tuple(size), transfer
+        self.origin = tuple(w.start for w in window)
+        self.images = tuple(w.stop - w.start for w in window)
+        self.fade = cupy.asarray(np.ascontiguousarray(fade, np.float32))
+        self.points = self.shape[0] * self.shape[1]
+        self.table, self.slots = None, {}
+
+    def fields(self, waves, sources):
+        """Fields on the camera, complex64 (n, iy, ix), of `waves` (n, ny, nx) from `sources` (n,)."""
+        place, incident = self._filters(sources)
+        padded = cupy.empty((len(waves), *self.shape), np.complex64)
+        sizes = _ints(*self.size, *self.shape)
+        self._launch("refocus_in", self.points, len(waves), waves, self.fade, *sizes, padded)
+        self._filter(padded, place, 1)
+        out = cupy.empty((len(waves), *self.images), np.complex64)
+        sizes = _ints(*self.shape, *self.origin, *self.images)
+        self._launch("refocus_out", out[0].size, len(out), padded, incident, *sizes, out)
+        return out
+
+    def add_intensities(self, fields, share, images):
+        """Add ``sum_n share[m, n] |fields[n]|^2`` to ``images[m]``; `share` is a host array."""
+        if images.dtype != np.float32:  # kernels compute in single precision
+            single = cupy.zeros(images.shape, np.float32)
+            self.add_intensities(fields, share, single)
+            images += single
+            return
+        share = cupy.asarray(np.ascontiguousarray(share, np.float32))
+        sizes = _ints(len(fields), images[0].size)
+        self._launch("add_intensity", images[0].size, len(images), fields, share, *sizes, images)
+
+    def waves_gradient(self, d_images, fields, share, sources):
+        """Gradient of the waves from that of the images, (n, ny, nx)."""
+        place, _ = self._filters(sources)
+        share = cupy.asarray(np.ascontiguousarray(share, np.float32))
+        d_images = cupy.ascontiguousarray(d_images, np.float32)
+        padded = cupy.empty((len(fields), *self.shape), np.complex64)
+        sizes = _ints(len(d_images), len(fields), *self.shape, *self.origin, *self.images)
+        self._launch("refocus_back_in", self.points, len(fields), d_images, share, fields, *sizes, padded)
+        self._filter(padded, place, -1)
+        out = cupy.empty((len(fields), *self.size), np.complex64)
+        sizes = _ints(*self.size, *self.shape)
+        self._launch("refocus_back_out", out[0].size, len(out), padded, self.fade, *sizes, out)
+        return out
+
+    def _filter(self, padded, place, sign):
+        plan = fft.plan(padded.shape)
+        plan.forward(padded, padded)
+        numbers = *_ints(*self.shape), np.float32(sign), np.float32(1 / self.points)
+        self._launch("refocus_filter", self.points, len(padded), padded, place, self.table, *numbers)
+        plan.inverse(padded, padded)
+
+    def _filters(self, sources):
+        """Where the table holds the transfer functions of some sources, and P(nu_s)."""
+        rows = [self._slot(s) for s in sources]
+        place = np.array([row[:5] for row in rows], np.int32)
+        return cupy.asarray(place), cupy.asarray(np.array([row[5] for row in rows], np.complex64))
+
+    def _slot(self, s):
+        if s in self.slots:
+            self.slots[s] = self.slots.pop(s)  # the last one used
+            return self.slots[s]
+        rows, columns, table, incident = self.transfer(s)
+        order = [np.argsort(_signed(k, n)) for k, n in zip((rows, columns), self.shape, strict=True)]
+        if self.table is None:
+            self.room = tuple(min(k + 2, n) for k, n in zip(table.shape, self.shape, strict=True))
+            most = min(_TABLES, _TABLE_BYTES // (8 * self.room[0] * self.room[1]))
+            self.table = cupy.empty((max(most, _WAVES), *self.room), np.complex64)
+        number = len(self.slots)
+        if number == len(self.table):  # take the place of the one not used for longest
+            oldest = next(iter(self.slots))
+            number = self.slots.pop(oldest)[4] // (self.room[0] * self.room[1])
+        flat = self.table[number].ravel()
+        flat[: table.size] = cupy.asarray(np.ascontiguousarray(table[np.ix_(*order)], np.complex64).ravel())
+        first = [_signed(k, n)[o[0]] for k, n, o in zip((rows, columns), self.shape, order, strict=True)]
+        self.slots[s] = (*first, *table.shape, number * self.room[0] * self.room[1], incident)
+        return self.slots[s]
+
+    def _launch(self, kernel, elements, planes, *arguments):
+        pointwise("refocus.cu", kernel, elements, planes, *arguments)
+
+
+def _ints(*values):
+    return [np.int32(v) for v in values]
+
+
+def _signed(k, n):
+    """Signed numbers of entries k of an FFT of n points."""
+    return np.where(2 * k < n, k, k - n)

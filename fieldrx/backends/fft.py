@@ -1,0 +1,49 @@
+"""FFTs of NumPy or CuPy arrays, on whatever device they live."""
+
+from __future__ import annotations
+
+import scipy.fft
+
+from fieldrx.backends import is_on_device, n_threads
+
+
+def fft(a, n=None, axis=-1, norm=None):
+    """Along one axis; n, axis and norm as of :func:`scipy.fft.fft`."""
+    return _library(a).fft(a, n, axis, norm, **_options(a))
+
+
+def ifft(a, n=None, axis=-1, norm=None):
+    """Inverse of :func:`fft`; `a` may be overwritten."""
+    return _library(a).ifft(a, n, axis, norm, overwrite_x=True, **_options(a))
+
+
+def fft2(a, overwrite=False):
+    """Over the last two axes."""
+    return _library(a).fft2(a, overwrite_x=overwrite, **_options(a))
+
+
+def ifft2(a, norm=None, overwrite=False):
+    """Inverse of :func:`fft2`."""
+    return _library(a).ifft2(a, norm=norm, overwrite_x=overwrite, **_options(a))
+
+
+def rfft2(a):
+    """Of real arrays over the last two axes."""
+    return _library(a).rfft2(a, **_options(a))
+
+
+def irfft2(a, s):
+    """Inverse of :func:`rfft2`, of shape `s`; `a` may be overwritten."""
+    return _library(a).irfft2(a, s=s, overwrite_x=True, **_options(a))
+
+
+def _library(a):
+    if is_on_device(a):
+        from fieldrx.backends.cuda.fft import library
+
+        return library
+    return scipy.fft
+
+
+def _options(a):
+    return {} if is_on_device(a) else {"workers": n_threads()}

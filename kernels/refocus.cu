@@ -1,0 +1,93 @@
+// From waves at the last slice to fields on the camera and intensities, and back; the twins of Refocus in
+// fieldrx/backends/plain.py.
+//
+// Waves are (n_waves, ny, nx); fields are (n_waves, iy, ix), the window of the images, whose first pixel is
+// (y0, x0) of the grid.  `padded`, (n_waves, py, px), is where cuFFT works, without normalising.
+// Launch: one thread a pixel or frequency of what is written, grid (ceil(pixels / block), number of planes
+// written).  No shared memory; every element is read and written once.
+#include "waves.cuh"
+
+// padded = fade (wave - 1) on the grid, 0 around it;  fade (ny, nx) real.
+extern "C" __global__ void refocus_in(const complex* __restrict__ wave, const real* __restrict__ fade, int ny, int nx,
+                                      int py, int px, complex* __restrict__ padded) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= py * px) return;
+    const int y = i / px, x = i % px;
+    complex value = {0, 0};
+    if (y < ny && x < nx) {
+        const complex w = wave[(size_t(blockIdx.y) * ny + y) * nx + x];
+        value = fade[y * nx + x] * complex{w.re - 1, w.im};
+    }
+    padded[size_t(blockIdx.y) * py * px + i] = value;
+}
+
+// spectrum <- scale T spectrum, or with conj(T) where sign is -1.
+//   place (n_waves, 5) int: of every wave's T, the signed numbers of its first row and column of frequencies, how
+//       many rows and columns, and where it begins in table, row by row; T is 0 beyond
+extern "C" __global__ void refocus_filter(complex* __restrict__ spectrum, const int* __restrict__ place,
+                                          const complex* __restrict__ table, int py, int px, real sign, real scale) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= py * px) return;
+    const int* mine = place + 5 * blockIdx.y;
+    const int row = signed_number(i / px, py) - mine[0], column = signed_number(i % px, px) - mine[1];
+    const size_t at = size_t(blockIdx.y) * py * px + i;
+    complex value = {0, 0};
+    if (row >= 0 && row < mine[2] && column >= 0 && column < mine[3]) {
+        const complex t = table[mine[4] + row * mine[3] + column];
+        value = scale * (complex{t.re, sign * t.im} * spectrum[at]);
+    }
+    spectrum[at] = value;
+}
+
+// field = incident + padded within the window;  incident (n_waves) complex: P(nu_s).
+extern "C" __global__ void refocus_out(const complex* __restrict__ padded, const complex* __restrict__ incident, int py,
+                                       int px, int y0, int x0, int iy, int ix, complex* __restrict__ field) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= iy * ix) return;
+    const size_t from = (size_t(blockIdx.y) * py + y0 + i / ix) * px + x0 + i % ix;
+    field[size_t(blockIdx.y) * iy * ix + i] = incident[blockIdx.y] + padded[from];
+}
+
+// images[m] += sum_w share[m, w] |field[w]|^2;  share (n_images, n_waves) real, pixels = iy ix.
+extern "C" __global__ void add_intensity(const complex* __restrict__ field, const real* __restrict__ share, int n_waves,
+                                         int pixels, real* __restrict__ images) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= pixels) return;
+    real sum = images[size_t(blockIdx.y) * pixels + i];
+    for (int w = 0; w < n_waves; ++w) {
+        const real weight = share[blockIdx.y * n_waves + w];
+        if (weight == 0) continue;
+        const complex e = field[size_t(w) * pixels + i];
+        sum += weight * (e.re * e.re + e.im * e.im);
+    }
+    images[size_t(blockIdx.y) * pixels + i] = sum;
+}
+
+// The gradient of the fields, in place for the FFT: padded = 2 field sum_m share[m, w] d_images[m] within the
+// window, 0 around it.
+extern "C" __global__ void refocus_back_in(const real* __restrict__ d_images, const real* __restrict__ share,
+                                           const complex* __restrict__ field, int n_images, int n_waves, int py, int px,
+                                           int y0, int x0, int iy, int ix, complex* __restrict__ padded) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= py * px) return;
+    const int y = i / px - y0, x = i % px - x0, w = blockIdx.y;
+    complex value = {0, 0};
+    if (y >= 0 && y < iy && x >= 0 && x < ix) {
+        real sum = 0;
+        for (int m = 0; m < n_images; ++m) {
+            const real weight = share[m * n_waves + w];
+            if (weight != 0) sum += weight * d_images[(size_t(m) * iy + y) * ix + x];
+        }
+        value = 2 * sum * field[(size_t(w) * iy + y) * ix + x];
+    }
+    padded[size_t(w) * py * px + i] = value;
+}
+
+// d_wave = fade padded on the grid.
+extern "C" __global__ void refocus_back_out(const complex* __restrict__ padded, const real* __restrict__ fade, int ny,
+                                            int nx, int py, int px, complex* __restrict__ d_wave) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= ny * nx) return;
+    const int y = i / nx, x = i % nx;
+    d_wave[size_t(blockIdx.y) * ny * nx + i] = fade[i] * padded[(size_t(blockIdx.y) * py + y) * px + x];
+}

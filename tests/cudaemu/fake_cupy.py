@@ -1,0 +1,616 @@
+"""A stand-in for CuPy whose device is `emulator.Module`: the backend's own code runs without a GPU.
+
+Device arrays are no ndarrays: like CuPy's they refuse to be mixed with NumPy arrays or to be converted
+without saying so.  Every allocation starts as NaN (``empty``) and lies between canaries, which every
+launch checks.  What CuPy does not have, or does otherwise, is not imitated.
+"""
+
+import contextlib
+import ctypes
+import sys
+import types
+from importlib.machinery import ModuleSpec
+
+import numpy as np
+import scipy.fft
+from emulator import EmulationError, Module
+
+LAUNCHED: set = set()  # every kernel launched since the process began
+left_out: list = []  # tests that this run leaves out
+CANARY = 256  # bytes of 0xff (NaN as float or half) on each side of an allocation
+_DEFAULT_SHARED, _MOST_SHARED = 48 * 1024, 227 * 1024
+
+
+class _Device:
+    """Counters and settings of the one device."""
+
+    reverse = False  # order of threads
+    launches: list = []  # noqa: RUF012  (names of the kernels launched, in order)
+    transfers = 0  # copies from the device to the host
+
+
+class ndarray:
+    """An array on the device."""
+
+    __array_priority__ = 1000
+
+    def __init__(self, host):
+        self._host = host
+
+    # --- what CuPy refuses ------------------------------------------------------------------------
+
+    def __array__(self, *_, **__):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        return _call(getattr(ufunc, method), inputs, options)
+
+    def __array_function__(self, function, _, args, options):
+        return _call(function, args, options)
+
+    # --- what it shares with NumPy ----------------------------------------------------------------
+
+    shape = property(lambda self: self._host.shape)
+    dtype = property(lambda self: self._host.dtype)
+    size = property(lambda self: self._host.size)
+    ndim = property(lambda self: self._host.ndim)
+    nbytes = property(lambda self: self._host.nbytes)
+    itemsize = property(lambda self: self._host.itemsize)
+    strides = property(lambda self: self._host.strides)
+    flags = property(lambda self: self._host.flags)
+    T = property(lambda self: ndarray(self._host.T))
+    real = property(
+        lambda self: ndarray(self._host.real), lambda self, v: _call(_set_part, (self, "real", v), {})
+    )
+    imag = property(
+        lambda self: ndarray(self._host.imag), lambda self, v: _call(_set_part, (self, "imag", v), {})
+    )
+
+    def __len__(self):
+        return len(self._host)
+
+    def __iter__(self):
+        return (_view(part) for part in self._host)
+
+    def __getitem__(self, index):
+        return _view(self._host[_unwrap(index)])
+
+    def __setitem__(self, index, value):
+        self._host[_unwrap(index)] = _unwrap(value)
+
+    def __repr__(self):
+        return f"device {self._host!r}"
+
+    def __getattr__(self, name):
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(name)
+        return lambda *args, **options: _call(getattr(self._host, name), args, options)
+
+    # --- to the host ------------------------------------------------------------------------------
+
+    def get(self, stream=None, order="C", out=None, blocking=True):
+        _Device.transfers += 1
+        if out is not None:
+            out[...] = self._host
+            return out
+        return np.array(self._host, order="K")
+
+    def set(self, values, stream=None):
+        if not isinstance(values, np.ndarray) or values.shape != self.shape or values.dtype != self.dtype:
+            raise ValueError("set() takes a NumPy array of the same shape and type")
+        self._host[...] = values
+
+    def item(self, *index):
+        _Device.transfers += 1
+        return self._host.item(*index)
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __bool__(self):
+        return bool(self.item())
+
+    def __complex__(self):
+        return complex(self.item())
+
+    def __index__(self):
+        raise TypeError("a device array is no index")
+
+
+def _operator(name):
+    def method(self, *others):
+        return _call(getattr(np.ndarray, name), (self, *others), {})
+
+    return method
+
+
+for _name in (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift"),
+    *("radd", "rsub", "rmul", "rtruediv", "rfloordiv", "rmod", "rpow", "rand", "ror", "rxor", "matmul"),
+    *("rmatmul", "neg", "pos", "abs", "invert", "eq", "ne", "lt", "le", "gt", "ge"),
+):
+    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
+
+
+def _in_place(name):
+    def method(self, other):
+        _call(getattr(np.ndarray, name), (self, other), {})
+        return self
+
+    return method
+
+
+for _name in ("iadd", "isub", "imul", "itruediv", "iand", "ior", "ixor"):
+    setattr(ndarray, f"__{_name}__", _in_place(f"__{_name}__"))
+
+
+def _set_part(array, name, value):
+    getattr(array, name)[...] = value
+
+
+def _unwrap(value):
+    if isinstance(value, ndarray):
+        return value._host
+    if isinstance(value, np.ndarray):
+        raise TypeError(f"Unsupported type {type(value)}: a NumPy array met device arrays")
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        return type(value)(_unwrap(v) for v in value)
+    return value
+
+
+def _wrap(value):
+    """The device array of a fresh result."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _copy_in(np.asarray(value))
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        return type(value)(_wrap(v) for v in value)
+    return value
+
+
+def _view(value):
+    """The device array of a result that may share memory with its operand."""
+    return ndarray(value) if isinstance(value, np.ndarray) else _wrap(value)
+
+
+_SHARING = {"reshape", "ravel", "view", "transpose", "swapaxes", "squeeze", "diagonal"}
+
+
+def _call(function, args, options):
+    given = options.get("out")
+    args = [_unwrap(a) for a in args]
+    options = {name: _unwrap(value) for name, value in options.items()}
+    result = function(*args, **options)
+    if given is not None:
+        return given[0] if isinstance(given, tuple) else given
+    sharing = getattr(function, "__name__", "") in _SHARING | {
+        "broadcast_to",
+        "moveaxis",
+        "split",
+        "atleast_1d",
+    }
+    if sharing and isinstance(result, list):
+        return [_view(part) for part in result]
+    return _view(result) if sharing else _wrap(result)
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+def _allocate(shape, dtype, order="C"):
+    dtype = np.dtype(dtype)
+    n_bytes = int(np.prod(shape)) * dtype.itemsize
+    start = 256 + CANARY  # CuPy aligns to 512 bytes
+    block = np.full(n_bytes + 2 * start + 512, 0xFF, np.uint8)
+    first = start + -(block.ctypes.data + start) % 512
+    return block[first : first + n_bytes].view(dtype).reshape(shape, order=order)
+
+
+def _copy_in(host):
+    array = _allocate(host.shape, host.dtype)
+    array[...] = host
+    return ndarray(array)
+
+
+def _check_canaries(array, kernel):
+    """Whether the bytes around the allocation that an array is a part of are untouched."""
+    block = array._host
+    while isinstance(block.base, np.ndarray):
+        block = block.base
+    if block.dtype != np.uint8 or not block.size:
+        return
+    # The allocation is the only part of the block with bytes other than 0xff, so find its borders
+    # by its place: the first multiple of 512 bytes behind the canary.
+    start = 256 + CANARY
+    first = start + -(block.ctypes.data + start) % 512
+    last = first + block.size - 2 * start - 512
+    if not ((block[first - CANARY : first] == 0xFF).all() and (block[last : last + CANARY] == 0xFF).all()):
+        raise EmulationError(f"{kernel}: wrote outside an array of shape {array.shape}")
+
+
+# --- kernels --------------------------------------------------------------------------------------
+
+
+class RawModule:
+    """As cupy.RawModule, for code whose kernels are extern "C"."""
+
+    def __init__(self, *, code, options=(), backend="nvrtc", **_):
+        self._source, self._options, self._module = code, tuple(options), None
+
+    def get_function(self, name):
+        if self._module is None:
+            self._module = Module(self._source, self._options)
+        if name not in self._module.names:
+            raise ValueError(f"CUDA_ERROR_NOT_FOUND: named symbol not found: {name}")
+        return _Function(self._module, name)
+
+    def compile(self, log_stream=None):
+        self._module = Module(self._source, self._options)
+
+
+class RawKernel:
+    """As cupy.RawKernel."""
+
+    def __new__(cls, code, name, options=(), **_):
+        return RawModule(code=code, options=options).get_function(name)
+
+
+class _Function:
+    num_regs, local_size_bytes, shared_size_bytes, max_threads_per_block = 255, 0, 0, 1024
+
+    def __init__(self, module, name):
+        self._module, self.name = module, name
+        self._signature, self._most_shared = module.signature(name), _DEFAULT_SHARED
+
+    @property
+    def max_dynamic_shared_size_bytes(self):
+        return self._most_shared
+
+    @max_dynamic_shared_size_bytes.setter
+    def max_dynamic_shared_size_bytes(self, value):
+        if value > _MOST_SHARED:
+            raise EmulationError(
+                f"{self.name}: {value} bytes of shared memory are more than a block can have"
+            )
+        self._most_shared = value
+
+    def __call__(self, grid, block, args, *, shared_mem=0, stream=None):
+        if shared_mem > self._most_shared:
+            raise EmulationError(
+                f"{self.name}: {shared_mem} bytes of shared memory without max_dynamic_shared_size_bytes"
+            )
+        if min(grid) < 1 or max((1, *grid[1:])) > 65535:
+            raise EmulationError(f"{self.name}: a grid of {grid} blocks cannot be launched")
+        if len(args) != len(self._signature):
+            raise EmulationError(f"{self.name}: takes {len(self._signature)} arguments; got {len(args)}")
+        held = [
+            _argument(self.name, k, *both) for k, both in enumerate(zip(args, self._signature, strict=True))
+        ]
+        pointers = [ctypes.addressof(h) if not isinstance(h, np.ndarray) else h.ctypes.data for h in held]
+        _Device.launches.append(self.name)
+        LAUNCHED.add(self.name)
+        self._module.launch(self.name, grid, block, pointers, shared_mem, _Device.reverse)
+        for array in args:
+            if isinstance(array, ndarray):
+                _check_canaries(array, self.name)
+
+
+def _argument(kernel, k, value, expected):
+    """What holds the value of an argument, after checking its type."""
+    if expected[0] == "p":
+        if not isinstance(value, ndarray):
+            raise EmulationError(f"{kernel}: argument {k} must be a device array; got {type(value)}")
+        if int(expected[1:]) not in (0, value.dtype.itemsize):
+            raise EmulationError(
+                f"{kernel}: argument {k} points to {expected[1:]} bytes; got an array of {value.dtype}"
+            )
+        if not value.flags.c_contiguous:
+            raise EmulationError(f"{kernel}: argument {k} is not C-contiguous")
+        return ctypes.c_void_p(value._host.ctypes.data)
+    if not isinstance(value, np.generic) or f"{value.dtype.kind}{value.itemsize}" != expected:
+        raise EmulationError(f"{kernel}: argument {k} must be of type {expected}; got {value!r}")
+    return np.array([value])
+
+
+# --- the module -----------------------------------------------------------------------------------
+
+
+class _Module(types.ModuleType):
+    """Falls back to the function of NumPy, on device arrays."""
+
+    def __getattr__(self, name):
+        if name.startswith("_") or not hasattr(np, name):
+            raise AttributeError(f"module 'cupy' has no attribute {name!r}")
+        found = getattr(np, name)
+        if isinstance(found, type) or not callable(found):
+            return found
+        if isinstance(found, np.ufunc):
+            return lambda *args, **options: _call(found, args, options)
+
+        def function(*args, **options):
+            return _call(found, args, options)
+
+        function.__name__ = name
+        return function
+
+
+def asarray(a, dtype=None, order=None):
+    if isinstance(a, ndarray):
+        return a if dtype is None or np.dtype(dtype) == a.dtype else a.astype(dtype)
+    return _copy_in(np.asarray(a, dtype))
+
+
+def array(a, dtype=None, copy=True, order="K", ndmin=0):
+    return _copy_in(np.array(a._host if isinstance(a, ndarray) else a, dtype, ndmin=ndmin))
+
+
+def ascontiguousarray(a, dtype=None):
+    a = asarray(a, dtype)
+    return a if a.flags.c_contiguous else _copy_in(a._host)
+
+
+def asnumpy(a, stream=None, order="C", out=None, blocking=True):
+    return a.get() if isinstance(a, ndarray) else np.asarray(a)
+
+
+def empty(shape, dtype=float, order="C"):
+    return ndarray(_allocate(shape if isinstance(shape, tuple) else (shape,), dtype))
+
+
+def zeros(shape, dtype=float, order="C"):
+    out = empty(shape, dtype)
+    out._host[...] = 0
+    return out
+
+
+def full(shape, fill_value, dtype=None, order="C"):
+    dtype = np.asarray(fill_value).dtype if dtype is None else dtype
+    out = empty(shape, dtype)
+    out._host[...] = fill_value
+    return out
+
+
+def ones(shape, dtype=float, order="C"):
+    return full(shape, 1, dtype)
+
+
+def empty_like(a, dtype=None, **_):
+    return empty(a.shape, a.dtype if dtype is None else dtype)
+
+
+def zeros_like(a, dtype=None, **_):
+    return zeros(a.shape, a.dtype if dtype is None else dtype)
+
+
+def get_array_module(*args):
+    return sys.modules["cupy"] if any(isinstance(a, ndarray) for a in args) else np
+
+
+# --- FFTs -----------------------------------------------------------------------------------------
+
+
+class _Plan:
+    """A cuFFT plan: for one shape, one type and certain axes; also a context manager."""
+
+    def __init__(self, shape, dtype, axes):
+        self.shape, self.dtype, self.axes = shape, np.dtype(dtype), axes
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def fft(self, a, out, direction):
+        """As cupy.cuda.cufft.PlanNd.fft: -1 forward, 1 inverse, never normalised; `out` may be `a`."""
+        self.check(a, self.axes)
+        self.check(out, self.axes)
+        transform, norm = {-1: (scipy.fft.fftn, "backward"), 1: (scipy.fft.ifftn, "forward")}[direction]
+        out._host[...] = transform(a._host, axes=self.axes, norm=norm)
+
+    def check(self, a, axes):
+        if a.shape != self.shape or a.dtype != self.dtype or tuple(axes) != self.axes:
+            raise ValueError("The cuFFT plan and a.shape do not match")
+
+
+def get_fft_plan(a, shape=None, axes=None, value_type="C2C"):
+    if value_type != "C2C" or shape is not None:
+        raise NotImplementedError("the stand-in has plans of complex transforms of whole arrays")
+    axes = tuple(range(a.ndim)) if axes is None else tuple(x % a.ndim for x in axes)
+    return _Plan(a.shape, a.dtype, axes)
+
+
+def _fft_function(name, *, plans):
+    transform = getattr(scipy.fft, name)
+    last = 2 if name.endswith("2") else None
+
+    def function(a, s=None, axes=None, norm=None, overwrite_x=False, *, plan=None):
+        if not isinstance(a, ndarray):
+            raise TypeError(f"The input array a must be cupy.ndarray; got {type(a)}")
+        if axes is None:
+            axes = tuple(range(a.ndim))[-last:] if last else tuple(range(a.ndim))
+        axes = tuple(x % a.ndim for x in axes)
+        if plan is not None:
+            if not plans:
+                raise TypeError("cupy.fft takes no plan: use cupyx.scipy.fft")
+            plan.check(a, axes)
+        result = transform(a._host, s=s, axes=axes, norm=norm)
+        if overwrite_x:
+            a._host[...] = np.nan  # its contents are lost
+        return _copy_in(result)
+
+    return function
+
+
+def _fft_along_one(name, *, plans):
+    transform = getattr(scipy.fft, name)
+
+    def function(a, n=None, axis=-1, norm=None, overwrite_x=False):
+        if not plans and overwrite_x:
+            raise TypeError("cupy.fft overwrites nothing: use cupyx.scipy.fft")
+        result = transform(a._host, n, axis, norm)
+        if overwrite_x:
+            a._host[...] = np.nan
+        return _copy_in(result)
+
+    return function
+
+
+def _fft_functions(*, plans):
+    names = ("fftn", "ifftn", "fft2", "ifft2", "rfftn", "irfftn", "rfft2", "irfft2")
+    found = {name: _fft_function(name, plans=plans) for name in names}
+    found |= {name: _fft_along_one(name, plans=plans) for name in ("fft", "ifft")}
+    found["fftfreq"] = lambda n, d=1.0: _copy_in(np.fft.fftfreq(n, d))
+    found["fftshift"] = lambda x, axes=None: _copy_in(np.fft.fftshift(x._host, axes))
+    found["ifftshift"] = lambda x, axes=None: _copy_in(np.fft.ifftshift(x._host, axes))
+    return found
+
+
+# --- device, streams, events ----------------------------------------------------------------------
+
+
+class Stream:
+    """Work is done when it is queued."""
+
+    null: "Stream"
+
+    def __init__(self, null=False, non_blocking=False, ptds=False):
+        self.ptr = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def synchronize(self):
+        return None
+
+    def wait_event(self, event):
+        return None
+
+    def record(self, event=None):
+        return event or Event()
+
+
+class Event:
+    """A point of a stream."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def record(self, stream=None):
+        return None
+
+    def synchronize(self):
+        return None
+
+
+class Device:
+    """An imaginary device of compute capability 9.0 with two multiprocessors."""
+
+    compute_capability = "90"
+    attributes = types.MappingProxyType(
+        {
+            "MultiProcessorCount": 2,
+            "MaxSharedMemoryPerBlockOptin": _MOST_SHARED,
+            "MaxSharedMemoryPerMultiprocessor": 228 * 1024,
+            "MaxThreadsPerMultiProcessor": 2048,
+            "MaxThreadsPerBlock": 1024,
+            "WarpSize": 32,
+        }
+    )
+
+    def __init__(self, device=0):
+        self.id = device
+
+    mem_info = (60 * 2**30, 80 * 2**30)
+
+    def synchronize(self):
+        return None
+
+    def use(self):
+        return None
+
+
+class _Pool:
+    """Counts nothing: the host's memory is not the device's."""
+
+    def used_bytes(self):
+        return 0
+
+    def total_bytes(self):
+        return 0
+
+    def free_all_blocks(self):
+        return None
+
+
+def _module(name, **contents):
+    module = types.ModuleType(name)
+    vars(module).update(contents)
+    return module
+
+
+def _make():
+    """The modules by name."""
+    cupy = _Module("cupy")
+    contents = [asarray, array, ascontiguousarray, asnumpy, empty, zeros, full, ones, empty_like, zeros_like]
+    contents += [get_array_module, ndarray, RawModule, RawKernel]
+    for item in contents:
+        setattr(cupy, item.__name__, item)
+    pool = _Pool()
+    cupy.get_default_memory_pool = lambda: pool
+    cupy.__version__ = "14.0 stand-in"
+    Stream.null = Stream()
+    runtime = _module(
+        "cupy.cuda.runtime",
+        getDeviceCount=lambda: 1,
+        getDeviceProperties=lambda _: {"name": b"Emulated GPU", "totalGlobalMem": 80 * 2**30},
+        memGetInfo=lambda: Device.mem_info,
+        deviceSynchronize=lambda: None,
+        driverGetVersion=lambda: 13000,
+        runtimeGetVersion=lambda: 13000,
+    )
+    cupy.cuda = _module(
+        "cupy.cuda",
+        is_available=lambda: True,
+        Device=Device,
+        Stream=Stream,
+        Event=Event,
+        runtime=runtime,
+        get_current_stream=lambda: Stream.null,
+    )
+    cupy.fft = _module("cupy.fft", **_fft_functions(plans=False))
+    cupyx, scipy_part = _module("cupyx"), _module("cupyx.scipy")
+    fft_part = _module("cupyx.scipy.fft", get_fft_plan=get_fft_plan, **_fft_functions(plans=True))
+    cupyx.scipy, scipy_part.fft = scipy_part, fft_part
+    modules = (cupy, cupy.cuda, runtime, cupy.fft, cupyx, scipy_part, fft_part)
+    for module in modules:
+        module.__spec__ = ModuleSpec(module.__name__, None)  # importlib.util.find_spec asks for it
+    return {module.__name__: module for module in modules}
+
+
+@contextlib.contextmanager
+def installed(reverse=False):
+    """Puts the stand-in in CuPy's place; gives its counters (`launches`, `transfers`)."""
+    kept = _set_aside(lambda name: name.split(".")[0] in ("cupy", "cupyx"))
+    _set_aside(_is_backend)
+    sys.modules.update(_make())
+    _Device.reverse, _Device.launches, _Device.transfers = reverse, [], 0
+    try:
+        yield _Device
+    finally:
+        _set_aside(lambda name: name.split(".")[0] in ("cupy", "cupyx"))
+        _set_aside(_is_backend)  # its modules hold on to the stand-in
+        sys.modules.update(kept)
+
+
+def _is_backend(name):
+    return name.startswith("fieldrx.backends.cuda")
+
+
+def _set_aside(chosen):
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if chosen(name)}

@@ -1,0 +1,162 @@
+"""Whole fits on the emulated GPU, against the same fits on the CPU."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+from click.testing import CliRunner
+
+from fieldrx import Priors, load_field
+from fieldrx.backends import to_host
+from fieldrx.cli import main
+from fieldrx.field import Network, Positional
+from fieldrx.io import load_npz, write_volume
+
+# Without a table, many of whose gradients are rounding errors, which Adam turns into whole steps.
+WAVES = Positional(2, 2, 3)
+SINE = Network(WAVES.n_features, width=16, depth=1, activation="sine", omega=2.0)  # float32 by default
+PRIORS = Priors(0.1, 0.2, 5.0, 3.0)
+
+
+def masked(acq):
+    mask = np.random.default_rng(9).random(acq.images.shape) > 0.1
+    return type(acq)(acq.images, acq.illumination, acq.microscope, mask, acq.holdout, acq.name)
+
+
+def close(found, expected, tolerance):
+    found, expected = to_host(found), to_host(expected)
+    return np.linalg.norm(found - expected) <= tolerance * np.linalg.norm(expected)
+
+
+def fits(model, schedule):
+    acq, given = masked(tiny.acquisition(model)), {"encoding": WAVES, "network": SINE, "priors": PRIORS}
+    return [tiny.fit(acq, model, schedule=schedule, device=device, **given) for device in ("cpu", "cuda")]
+
+
+@pytest.mark.parametrize("model", ["born", "rytov", "bpm", "ssnp", "mlb"])
+def test_steps_equal_those_of_the_cpu(gpu, model):
+    """Warm start, coarse steps and fine ones, batches, a mask and priors, in float32."""
+    linear = model in ("born", "rytov")
+    schedule = tiny.schedule(steps=3, warm_steps=2 if linear else 0, batch=2, coarse=0.5, evaluate_every=2)
+    host, device = fits(model, schedule)
+    host.start()
+    device.start()
+    assert close(device.state.params, host.state.params, 1e-4)
+    for _ in range(3):
+        expected, (data, prior) = host.step(), device.step()
+        assert data == pytest.approx(expected[0], rel=1e-4)
+        assert prior == pytest.approx(expected[1], rel=1e-3, abs=1e-6)
+    assert close(device.state.params, host.state.params, 1e-3)
+    assert close(device.state.m, host.state.m, 2e-3)
+    assert close(device.state.history["holdout"][::2], host.state.history["holdout"][::2], 1e-4)
+    field = device.field()
+    assert isinstance(field.params, np.ndarray)
+
+
+@pytest.mark.parametrize("model", ["born", "ssnp"])
+def test_a_step_reads_two_numbers_at_its_end(gpu, monkeypatch, model):
+    """Nothing else comes back to the host, so nothing waits for the device within a step."""
+    schedule = tiny.schedule(steps=9, warm_steps=0, batch=2, coarse=0.5, evaluate_every=5)
+    fit = fits(model, schedule)[1]
+    fit.start()
+    fit.step()  # looks at the held-out images
+    before, at_update = gpu.transfers, []
+    update = fit._update
+    monkeypatch.setattr(fit, "_update", lambda *a: (update(*a), at_update.append(gpu.transfers)))
+    fit.step()
+    assert at_update == [before]
+    assert gpu.transfers == before + 2
+
+
+def test_a_fit_that_goes_astray_is_set_back_on_the_device_too(gpu):
+    """The check comes after the update, which the set-back must undo."""
+    fit = fits("born", tiny.schedule(steps=6, warm_steps=0, batch=0, evaluate_every=1))[1]
+    fit.start()
+    fit.step()
+    fit._check = lambda data: (_ for _ in ()).throw(FloatingPointError("made to fail"))
+    good, steps = fit.state.good_params.get(), fit.state.step
+    with pytest.raises(FloatingPointError):
+        fit.step()
+    assert fit.state.step == steps and len(fit.state.history["holdout"]) == steps
+    assert fit._set_back("made to fail")
+    assert np.array_equal(fit.state.params.get(), good)
+
+
+def test_checkpoints_and_fields_go_from_device_to_device(gpu, tmp_path):
+    schedule = tiny.schedule(steps=4, warm_steps=1, batch=3, evaluate_every=2)
+    host, device = fits("born", schedule)
+    device.start()
+    device.step()
+    device.step()
+    device._save(tmp_path / "there.npz")
+    assert load_npz(tmp_path / "there.npz", "checkpoint", ["params"])["params"].dtype == np.float32
+    expected = device.run()  # from the start again: a fit has one state, that of its run
+    there = host.run(tmp_path / "there.npz", resume=True)
+    back = fits("born", schedule)[1]
+    host._save(tmp_path / "here.npz")
+    again = back.run(tmp_path / "here.npz", resume=True)
+    for field in (there, again):
+        field.save(tmp_path / "field.npz")
+        assert close(load_field(tmp_path / "field.npz").params, expected.params, 1e-3)
+
+
+def test_the_field_where_its_parameters_or_its_points_are(gpu):
+    import cupy
+
+    network = Network(WAVES.n_features, width=16, depth=1, activation="sine", omega=2.0)
+    params = np.random.default_rng(0).normal(0, 0.3, WAVES.n_params + network.n_params).astype("f4")
+    host = replace(tiny.field(), encoding=WAVES, network=network, params=params)
+    device = host.to("cuda")
+    points = np.random.default_rng(1).uniform(-3, 8, (4, 9, 3))  # in the domain and outside
+    axes = np.linspace(-1.5, 1.5, 4), np.linspace(0, 8, 5), np.linspace(0, 3, 3)
+    expected, volume = host(points), host.on_axes(*axes)
+    assert 0 < np.count_nonzero(host.contrast(points)) < 36
+    for field, put in ((device, np.asarray), (host, cupy.asarray), (device, cupy.asarray)):
+        found, whole = field(put(points)), field.on_axes(*map(put, axes))
+        assert isinstance(found, type(put(points))) and isinstance(whole, type(found))
+        assert np.allclose(to_host(found), expected, atol=1e-7)
+        assert np.allclose(to_host(whole), volume, atol=1e-7)
+    assert np.array_equal(device.to("cpu").params, host.params)
+    assert np.array_equal(device.to_arrays()["weight_0"], host.to_arrays()["weight_0"])
+
+
+# ---- the command line ------------------------------------------------------------------------------
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def test_commands_use_the_gpu_and_say_so(gpu, tmp_path, monkeypatch):
+    acq = tiny.acquisition()
+    acq.save(tmp_path / "acq.npz")
+    write_volume(tmp_path / "volume.npz", tiny.phantom())
+    for device, word in (("auto", "cuda, Emulated GPU"), ("cuda", "cuda, Emulated GPU"), ("cpu", "cpu,")):
+        out = tmp_path / f"{device}.npz"
+        options = ("--depth", "-1:1:0.5", "-o", out, "--steps", 1, "--model", "born", "--device", device)
+        gpu.launches.clear()
+        result = run("reconstruct", tmp_path / "acq.npz", *options)
+        assert result.exit_code == 0, result.output
+        assert f"device: {word}" in result.output
+        assert ("network_backward" in gpu.launches) == (device != "cpu")
+    for command, kernel in (
+        (("evaluate", tmp_path / "cpu.npz", tmp_path / "acq.npz"), "born_forward"),
+        (("render", tmp_path / "cpu.npz", tmp_path / "out.npy"), "network_forward"),
+        (
+            ("simulate", tmp_path / "volume.npz", tmp_path / "acq.npz", "-o", tmp_path / "new.npz"),
+            "born_forward",
+        ),
+    ):
+        for device in ("cuda", "cpu"):
+            gpu.launches.clear()
+            result = run(*command, "--device", device)
+            assert result.exit_code == 0, result.output
+            assert (kernel in gpu.launches) == (device == "cuda")
+
+
+def test_doctor_reports_the_gpu(gpu):
+    result = run("doctor", "--images", 3, "--shape", 4, 32, 32)
+    assert result.exit_code == 0, result.output
+    assert "gpu             cuda, Emulated GPU, 80 GiB" in result.output
+    assert "gpu kernels     agree" in result.output

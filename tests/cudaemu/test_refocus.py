@@ -1,0 +1,139 @@
+"""The way to the camera, the loss and Fourier interpolation on the emulated GPU."""
+
+import numpy as np
+import pytest
+
+from fieldrx.backends import cpu, cuda
+from fieldrx.interpolation import coarsen, refine
+
+SIZE, PADDED = (11, 9), (18, 25)
+WINDOW = slice(3, 8), slice(1, 8)
+
+
+def close(found, expected, tolerance):
+    return np.linalg.norm(found - expected) < tolerance * np.linalg.norm(expected)
+
+
+def noise(rng, *shape):
+    return rng.normal(size=shape) + 1j * rng.normal(size=shape)
+
+
+def transfer(s):
+    """Any function on a rectangle that reaches across frequency 0, another for every source."""
+    rng = np.random.default_rng(s)
+    rows = np.flatnonzero(np.abs(np.fft.fftfreq(18, 1 / 18) + s - 1) <= 4)
+    columns = np.flatnonzero(np.abs(np.fft.fftfreq(25, 1 / 25) - s) <= 5 + s % 2)
+    return rows, columns, noise(rng, len(rows), len(columns)), complex(*rng.normal(size=2))
+
+
+def plain_field(wave, fade, s):
+    rows, columns, table, incident = transfer(s)
+    full = np.zeros(PADDED, complex)
+    full[np.ix_(rows, columns)] = table
+    return incident + np.fft.ifft2(full * np.fft.fft2((wave - 1) * fade, PADDED))[WINDOW]
+
+
+def test_fields_and_gradients_against_plain_numpy(gpu):
+    import cupy
+
+    rng, sources = np.random.default_rng(0), [4, 0, 2]
+    waves, fade = noise(rng, 3, *SIZE), rng.uniform(size=SIZE)
+    share = np.array([[0.5, 0, 1.5], [0, 2, 0], [0, 0, 0], [1, 1, 1]])
+    expected = np.stack([plain_field(w, fade, s) for w, s in zip(waves, sources, strict=True)])
+    refocus = cuda.Refocus(PADDED, SIZE, WINDOW, fade, transfer)
+    fields = refocus.fields(cupy.asarray(waves.astype("c8")), sources)
+    assert close(fields.get(), expected, 2e-6)
+
+    start = rng.uniform(size=(4, 5, 7))
+    power = np.einsum("mn,nyx->myx", share, np.abs(expected) ** 2)
+    for dtype in ("f4", "f8"):
+        images = cupy.asarray(start.astype(dtype))
+        refocus.add_intensities(fields, share, images)
+        assert images.dtype == dtype and close(images.get(), start + power, 2e-6)
+
+    d_images = rng.normal(size=(4, 5, 7))
+    d_waves = refocus.waves_gradient(cupy.asarray(d_images.astype("f4")), fields, share, sources)
+    change = noise(rng, 3, *SIZE)
+    step = np.stack(
+        [plain_field(1 + c, fade, s) - transfer(s)[3] for c, s in zip(change, sources, strict=True)]
+    )
+    d_fields = 2 * expected * np.einsum("mn,myx->nyx", share, d_images)
+    assert np.vdot(d_waves.get(), change).real == pytest.approx(np.vdot(d_fields, step).real, rel=1e-5)
+    host = cpu.Refocus(PADDED, SIZE, WINDOW, fade, transfer)
+    assert close(d_waves.get(), host.waves_gradient(d_images, expected, share, sources), 2e-6)
+
+
+def test_transfer_functions_take_turns_where_there_is_little_room(gpu, monkeypatch):
+    import cupy
+
+    from fieldrx.backends.cuda import refocus as module
+
+    monkeypatch.setattr(module, "_TABLE_BYTES", 0)
+    monkeypatch.setattr(module, "_WAVES", 3)
+    asked = []
+
+    def counted(s):
+        asked.append(s)
+        return transfer(s)
+
+    rng = np.random.default_rng(1)
+    waves, fade = noise(rng, 2, *SIZE).astype("c8"), np.ones(SIZE)
+    refocus = cuda.Refocus(PADDED, SIZE, WINDOW, fade, counted)
+    for sources in ([1, 2], [3, 1], [4, 1], [3, 2]):
+        fields = refocus.fields(cupy.asarray(waves), sources)
+        expected = np.stack([plain_field(w, fade, s) for w, s in zip(waves, sources, strict=True)])
+        assert close(fields.get(), expected, 2e-6)
+    assert asked == [
+        1,
+        2,
+        3,
+        4,
+        2,
+    ]  # 4 took the place of 2, and 2 of 4 or 1 later: never of the last ones used
+
+
+@pytest.mark.parametrize("shape", [(1,), (7, 3), (5, 40, 31)])
+def test_squared_error(gpu, shape):
+    import cupy
+
+    rng = np.random.default_rng(2)
+    predicted, measured = rng.normal(size=(2, *shape)).astype("f4")
+    valid = rng.random(shape) > 0.3
+    predicted[~valid] = np.nan  # what does not count may be anything
+    difference = np.where(valid, predicted.astype("f8") - measured, 0)
+    for backend, arrays in (
+        (cpu, (predicted, measured, valid)),
+        (cuda, map(cupy.asarray, (predicted, measured, valid))),
+    ):
+        value, gradient = backend.squared_error(*arrays, 0.37)
+        assert float(value) == pytest.approx(0.37 * (difference**2).sum(), rel=1e-6, abs=1e-12)
+        gradient = gradient if isinstance(gradient, np.ndarray) else gradient.get()
+        assert gradient.dtype == np.float32
+        assert np.allclose(gradient, 0.74 * difference, atol=1e-6)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("shape", [(3, 8, 6), (2, 5, 7), (1, 1, 4)])
+def test_fourier_interpolation(gpu, stride, shape):
+    import cupy
+
+    rng, shift = np.random.default_rng(3), (0.31, -0.22)
+    coarse, fine = noise(rng, *shape), noise(rng, shape[0], stride * shape[1], stride * shape[2])
+    expected = refine(coarse, stride, shift)
+    assert close(refine(cupy.asarray(coarse.astype("c8")), stride, shift).get(), expected, 1e-6)
+    back = coarsen(cupy.asarray(fine.astype("c8")), stride, shift).get()
+    assert close(back, coarsen(fine, stride, shift), 1e-6)
+    assert np.vdot(fine, expected) == pytest.approx(np.vdot(back, coarse), rel=1e-5)
+
+
+def test_interpolation_follows_waves(gpu):
+    """A wave below the coarser Nyquist frequency is evaluated exactly at every pixel."""
+    import cupy
+
+    ny, nx, shift = 6, 10, (0.3, -0.4)
+    y, x = np.arange(ny)[:, None] + shift[0], np.arange(nx) + shift[1]
+    wave = np.exp(2j * np.pi * (2 * y / ny - 3 * x / nx))[None]
+    fine_y, fine_x = np.arange(2 * ny)[:, None] / 2, np.arange(2 * nx) / 2
+    expected = np.exp(2j * np.pi * (2 * fine_y / ny - 3 * fine_x / nx))[None]
+    assert close(refine(wave, 2, shift), expected, 1e-12)
+    assert close(refine(cupy.asarray(wave.astype("c8")), 2, shift).get(), expected, 1e-6)
