@@ -2,6 +2,7 @@
 
 from fieldrx._version import __version__
 from fieldrx.acquisition import Acquisition, read_acquisition
+from fieldrx.ensemble import Ensemble, load_ensemble, make_ensemble
 from fieldrx.errors import InputError
 from fieldrx.evaluation import evaluate
 from fieldrx.field import NeuralField, load_field
@@ -14,6 +15,7 @@ from fieldrx.viewer import write_viewer
 
 __all__ = [
     "Acquisition",
+    "Ensemble",
     "Fit",
     "Grid",
     "Illumination",
@@ -26,7 +28,9 @@ __all__ = [
     "__version__",
     "cell_phantom",
     "evaluate",
+    "load_ensemble",
     "load_field",
+    "make_ensemble",
     "read_acquisition",
     "read_volume",
     "reconstruct",

@@ -18,8 +18,10 @@ table              key                   meaning
 \\                                        read: nothing outside is used, and y = x = 0 is the first
 \\                                        pixel of the region
 \\                  holdout               numbers of images kept for evaluation, from 0
-\\                  background            number, one number per image, "smooth", "mean", or an
-\\                                        image file as in ``files``: see `fieldrx.background`
+\\                  background            number, one number per image, "smooth", "mean", "median", or
+\\                                        an image file as in ``files``: see `fieldrx.background`
+\\                  fixed_pattern, gain   true to divide out dust that stays put, and to level lamps that
+\\                                        flicker: see `fieldrx.background`; by default false
 \\                  dark                  number or image file: the camera without light
 \\                  saturation            counts from which a pixel is saturated
 \\                  missing               the value that marks a missing pixel
@@ -63,7 +65,7 @@ from __future__ import annotations
 import csv
 import tomllib
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +100,8 @@ _IMAGES = {
     "dark": (_NUMBER, _TEXT),
     "saturation": (_NUMBER,),
     "missing": (_NUMBER,),
+    "fixed_pattern": ("true or false",),
+    "gain": ("true or false",),
 }
 _ILLUMINATION = {
     "table": {"table": (_TEXT,)},
@@ -188,6 +192,8 @@ class Acquisition:
         dark=0.0,
         missing=None,
         mask=None,
+        fixed_pattern=False,
+        gain=False,
         name="",
         notes=(),
         checksum=None,
@@ -198,7 +204,7 @@ class Acquisition:
         ----------
         images : ndarray, shape (n, y, x), or (y, x) for one image
             Counts of any real type; not changed.
-        background, dark, saturation, missing, mask
+        background, dark, saturation, missing, mask, fixed_pattern, gain
             As in `fieldrx.background.normalise`.
         illumination, microscope, holdout, name, notes, checksum
             As in the class.
@@ -215,7 +221,9 @@ class Acquisition:
                 f"images {', '.join(map(str, dim))} are masked: below {_DIM:.0%} of the others' brightness "
                 "and lit from near the pupil's edge, so the unscattered light missed the pupil (dark field)",
             )
-        images, mask, remarks = normalise(images, background, dark, saturation, missing, mask)
+        images, mask, remarks = normalise(
+            images, background, dark, saturation, missing, mask, fixed_pattern, gain
+        )
         return cls(images, illumination, microscope, mask, holdout, name, (*notes, *remarks), checksum)
 
     @property
@@ -238,6 +246,18 @@ class Acquisition:
         """Which images have a valid pixel and a source inside the pupil, bool of shape (n,)."""
         lit = self.illumination.pattern[:, self.illumination.bright(self.microscope)].any(axis=1)
         return lit if self.mask is None else lit & self.mask.any(axis=(1, 2))
+
+    def select(self, images) -> Acquisition:
+        """Some of the images, in the order given, with their light; those held out keep their part."""
+        images = np.asarray(images)
+        return replace(
+            self,
+            images=None if self.images is None else self.images[images],
+            illumination=self.illumination.select(images),
+            mask=None if self.mask is None else self.mask[images],
+            holdout=np.flatnonzero(np.isin(images, self.holdout)),
+            checksum=None,
+        )
 
     def fingerprint(self) -> dict:
         """What tells one acquisition from another: JSON values with a checksum of images and of optics."""
@@ -483,6 +503,8 @@ def _read_toml(path, optional) -> Acquisition:
             saturation=table.get("saturation"),
             dark=_frames_of(table.get("dark", 0.0), path.parent, region),
             missing=table.get("missing"),
+            fixed_pattern=table.get("fixed_pattern", False),
+            gain=table.get("gain", False),
             **common,
         )
 
@@ -564,7 +586,7 @@ def _toml_images(table, folder, region, optional):
 
 def _frames_of(value, folder, region):
     """A background or dark as TOML gives it: numbers, a word, or an image file."""
-    if not isinstance(value, str) or value in ("smooth", "mean"):
+    if not isinstance(value, str) or value in ("smooth", "mean", "median"):
         return value
     return read_images(value, folder, region)
 

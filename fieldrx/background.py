@@ -11,9 +11,16 @@ number, (n,)           counts of the empty field, one for all images or one per 
 (y, x), (n, y, x)      an image of the empty field, one for all images or one per image
 "mean"                 the mean of each image's valid pixels
 "smooth"               a robust surface of second order per image, `smooth_background`
+"median"               the stack's median at every pixel, times each image's level: what stays where it
+                       is while the light turns.  A sample in focus stays, too: use it where
+                       the sample is out of focus or sparse
 None                   "smooth", except for floating-point images that are normalised already:
                        every image's median lies within 10 % of 1
 =====================  =====================================================================
+
+Two corrections may follow: `fixed_pattern` divides by the median of the normalised stack at every pixel (dust
+on the camera, with the same caution), `gain` divides every image by its robust level (a lamp that
+flickers under a given background).
 
 Pixels that are saturated, missing or not finite take no part in any estimate; they are masked and
 set to 1.
@@ -33,7 +40,16 @@ _PLATEAU_RATIO = 10
 _FEW_COUNTS = 16
 
 
-def normalise(images, background=None, dark=0.0, saturation=None, missing=None, mask=None):
+def normalise(
+    images,
+    background=None,
+    dark=0.0,
+    saturation=None,
+    missing=None,
+    mask=None,
+    fixed_pattern=False,
+    gain=False,
+):
     """Normalise a stack and mask its bad pixels.
 
     Parameters
@@ -50,6 +66,8 @@ def normalise(images, background=None, dark=0.0, saturation=None, missing=None, 
         Pixels of exactly this value are masked.
     mask : ndarray of bool, shape (n, y, x), optional
         Pixels known to be valid; an image without any is left out of everything.
+    fixed_pattern, gain : bool
+        Corrections that follow, see above.
 
     Returns
     -------
@@ -65,7 +83,7 @@ def normalise(images, background=None, dark=0.0, saturation=None, missing=None, 
     """
     images = np.asarray(images)
     level = saturation_level(images) if saturation is None else float(saturation)
-    estimate, background = _choose(images, background)
+    estimate, background = _choose(images, background, dark)
     given = None if background is None else _frames(background, "background", images.shape)
     dark = _frames(dark, "dark", images.shape)
     out = np.empty(images.shape, np.float32)
@@ -86,8 +104,15 @@ def normalise(images, background=None, dark=0.0, saturation=None, missing=None, 
             with np.errstate(all="ignore"):
                 out[k] /= field
         out[k][~valid[k]] = 1.0
+    for k in np.flatnonzero(valid.any(axis=(1, 2))) if gain else ():
+        out[k][valid[k]] /= _level(out[k], valid[k])
+    if fixed_pattern:
+        out /= _pattern(out, valid)
+        out[~valid] = 1.0
     bad = known - np.count_nonzero(valid)
-    notes = _notes(estimate if given is None else None, bad, bad / valid.size, level)
+    notes = ["fixed pattern of the stack divided out"] if fixed_pattern else []
+    notes += ["gain of every image estimated"] if gain else []
+    notes += _notes(estimate if given is None else None, bad, bad / valid.size, level)
     return out, (None if valid.all() else valid), notes
 
 
@@ -103,12 +128,16 @@ def _mask_bad(raw, image, valid, level, missing, k) -> None:
         )
 
 
-def _choose(images, background):
+def _choose(images, background, dark):
     """The way to estimate, and the background if it needs no estimate."""
     ways = {"smooth": smooth_background, "mean": mean_background}
     if isinstance(background, str):
+        if background == "median":
+            return median_background(images, dark), None
         if background not in ways:
-            raise InputError(f'background is "{background}"; expected "smooth", "mean", numbers or an image')
+            raise InputError(
+                f'background is "{background}"; expected "smooth", "mean", "median", numbers or an image'
+            )
         return ways[background], None
     if background is None and images.dtype.kind == "f" and _normalised_already(images):
         return None, 1.0
@@ -172,6 +201,8 @@ def _notes(estimate, bad, share, level) -> list[str]:
         notes.append("background estimated from the images (robust surface of second order)")
     elif estimate is mean_background:
         notes.append("background estimated from the images (mean)")
+    elif estimate is not None:
+        notes.append("background estimated from the images (median of the stack)")
     if bad:
         saturated = f"saturated (at or above {level:g}), " if np.isfinite(level) else ""
         notes.append(f"{bad} pixels ({share:.2%}) masked: {saturated}missing or not finite")
@@ -214,6 +245,51 @@ def smooth_background(image, valid=None) -> np.ndarray:
     c = _robust_fit(np.stack([np.ones_like(yy), yy, xx, yy**2, yy * xx, xx**2], axis=1), values)
     y = y[:, None]
     return (c[0] + y * (c[1] + c[3] * y) + x * (c[2] + c[5] * x) + c[4] * y * x).astype(np.float32)
+
+
+def median_background(images, dark=0.0):
+    """What all images of a stack share, as a function that scales it to one of them.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, y, x)
+    dark : number or ndarray
+        As of :func:`normalise`.
+
+    Returns
+    -------
+    callable
+        Takes an image (y, x) and its valid pixels, returns its background.
+    """
+    dark = _frames(dark, "dark", images.shape)
+    scaled = np.empty(images.shape, np.float32)
+    for k, raw in enumerate(images):
+        scaled[k] = raw - dark[k].astype(np.float64)
+        scaled[k] /= typical_level(scaled[k]) or 1.0
+    shared = _pattern(scaled, np.isfinite(scaled))
+    shared[shared <= 0] = np.nan  # no light ever came here: `normalise` says so
+
+    def estimate(image, valid=None):
+        with np.errstate(all="ignore"):
+            return shared * _level(image / shared, valid)
+
+    return estimate
+
+
+def _pattern(stack, valid) -> np.ndarray:
+    """Median over the images at every pixel, of its valid values; 1 where there is none."""
+    out = np.ones(stack.shape[1:], np.float32)
+    for row in range(stack.shape[1]):
+        some = valid[:, row].any(axis=0)
+        values = np.where(valid[:, row], stack[:, row], np.nan)[:, some]
+        out[row, some] = np.nanmedian(values, axis=0)
+    return out
+
+
+def _level(image, valid=None) -> float:
+    """Robust mean of the valid pixels of one image, which ignores the sample."""
+    values = image[np.isfinite(image) if valid is None else valid & np.isfinite(image)]
+    return float(_robust_fit(np.ones((values.size, 1)), values.astype(np.float64))[0])
 
 
 def _robust_fit(basis, values) -> np.ndarray:

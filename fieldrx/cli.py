@@ -113,7 +113,16 @@ class _Depth(click.ParamType):
     def convert(self, value, param, ctx):
         from fieldrx.optics import parse_depth
 
-        return parse_depth(value) if isinstance(value, str) else value
+        return parse_depth(value) if isinstance(value, str) and value != "auto" else value
+
+
+class _Weight(click.ParamType):
+    """A weight of a prior, or auto."""
+
+    name = "WEIGHT"
+
+    def convert(self, value, param, ctx):
+        return value if value == "auto" else click.FloatRange(min=0).convert(value, param, ctx)
 
 
 class _Duration(click.ParamType):
@@ -247,7 +256,12 @@ def demo(out, steps, quiet):
 @click.option(
     "-o", "--output", metavar="FIELD.npz", type=_file, required=True, help="Where the field is saved."
 )
-@click.option("--depth", type=_Depth(), required=True, help="Slice centres in um, both ends included.")
+@click.option(
+    "--depth",
+    type=_Depth(),
+    required=True,
+    help="Slice centres in um, both ends included; or auto, to find the sample by refocusing.",
+)
 @click.option(
     "--model",
     default="auto",
@@ -274,9 +288,17 @@ def demo(out, steps, quiet):
 @click.option("--preset", default=None, help="A published architecture: decaf or decaf-small.")
 @click.option(
     "--tv",
-    type=click.FloatRange(min=0),
+    type=_Weight(),
     default=None,
-    help="Weight of the total variation of index and absorption. Default: 0.6 (12 for ssnp, bpm, mlb).",
+    help="Weight of the total variation of index and absorption; auto chooses it by unseen images, which "
+    "doubles the time. Default: 0.6 (12 for ssnp, bpm, mlb).",
+)
+@click.option(
+    "--loss",
+    metavar="NAME",
+    default="squared",
+    show_default=True,
+    help="squared; huber[:THRESHOLD] against dirt and unmasked saturation; poisson[:PHOTONS[:READ_NOISE]].",
 )
 @click.option(
     "--refine",
@@ -306,6 +328,7 @@ def reconstruct(
     preset,
     tv,
     refine,
+    loss,
     no_absorption,
     seed,
     resume,
@@ -338,11 +361,22 @@ def reconstruct(
     schedule = {"seed": seed}
     schedule |= {"steps": steps} if steps else {}
     schedule |= {"budget_s": budget} if budget else {}
-    priors = {} if tv is None else {"tv": tv, "tv_absorption": tv}
-    notes = [*acq.notes, *_depth_notes(acq, depth)]
+    notes = list(acq.notes)
+    if depth == "auto":
+        with in_file(acquisition):
+            depth, note = _find_depth(acq, holdout, seed)
+        notes.append(note)
+    notes += _depth_notes(acq, depth)
     if len(acq.holdout) and holdout is not None:
         notes.append(f"{acquisition} names its own held-out images; --holdout is not used")
     with in_file(acquisition), _reporting(quiet) as reporter:
+        if tv == "auto":
+            tv, note = _choose_tv(
+                acq, depth, model, preset=preset, schedule=schedule, holdout=holdout, loss=loss,
+                absorption=not no_absorption, callback=reporter,
+            )  # fmt: skip
+            notes.append(note)
+        priors = {} if tv is None else {"tv": tv, "tv_absorption": tv}
         fit = Fit(
             acq,
             depth,
@@ -353,6 +387,8 @@ def reconstruct(
             holdout=holdout,
             absorption=not no_absorption,
             refine=refine,
+            loss=loss,
+            origin={"automatic": notes[len(acq.notes) :]},
             callback=reporter,
             device=device,
         )
@@ -399,11 +435,8 @@ def evaluate(field, acquisition, truth, model, device):
     known = None if truth is None else read_volume(truth)
     with in_file(acquisition):
         result = evaluate_field(loaded, acq, known, model, device)
-    clean = {k: v if not (isinstance(v, float) and math.isnan(v)) else None for k, v in result.items()}
-    clean["nrmse_per_image"] = [None if v is None or math.isnan(v) else v for v in clean["nrmse_per_image"]]
-    click.echo(
-        json.dumps({"field": str(field), "acquisition": str(acquisition), **clean}, indent=1, allow_nan=False)
-    )
+    shown = {"field": str(field), "acquisition": str(acquisition), **_without_nan(result)}
+    click.echo(json.dumps(shown, indent=1, allow_nan=False))
 
 
 @main.command()
@@ -549,17 +582,84 @@ def view(field, output, title, precision):
 def query(field, points):
     """Refractive index at points: a table of z_um,y_um,x_um in, the same with n_real,n_imag out.
 
-    Outside the field's domain the index is that of the medium.
+    FIELD may be an ensemble: two columns more, std_real,std_imag, give the standard deviation. Outside the
+    field's domain the index is that of the medium.
     """
-    from fieldrx.field import load_field
+    from fieldrx.ensemble import Ensemble, load_field_or_ensemble
 
-    loaded = load_field(field)
+    loaded = load_field_or_ensemble(field)
     zyx = _read_points(points)
-    index = loaded(zyx)
+    columns = {"n": loaded(zyx)}
+    if isinstance(loaded, Ensemble):
+        columns = dict(zip(("n", "std"), columns["n"], strict=True))
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["z_um", "y_um", "x_um", "n_real", "n_imag"])
-    for place, n in zip(zyx.tolist(), index, strict=True):
-        writer.writerow([*map(repr, place), f"{n.real:.9f}", f"{n.imag:.9f}"])
+    names = [f"{name}_{part}" for name in columns for part in ("real", "imag")]
+    writer.writerow(["z_um", "y_um", "x_um", *names])
+    for place, *values in zip(zyx.tolist(), *columns.values(), strict=True):
+        numbers = [f"{part:.9f}" for value in values for part in (value.real, value.imag)]
+        writer.writerow([*map(repr, place), *numbers])
+
+
+@main.command()
+@click.argument("field", metavar="FIELD", type=_file)
+@click.argument("acquisition", metavar="ACQ", type=_file)
+@click.option("-o", "--output", metavar="ENSEMBLE.npz", type=_file, required=True)
+@click.option("--members", type=click.IntRange(min=2), default=6, show_default=True, help="Fields to train.")
+@click.option("--steps", type=click.IntRange(min=1), default=32, show_default=True, help="Steps of each.")
+@click.option("--std", metavar="STD.npz", type=_file, default=None, help="Also write its std as a volume.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of images and order.")
+@_quiet
+def ensemble(field, acquisition, output, members, steps, std, seed, quiet):
+    """Train fields around FIELD on parts of its images: a mean and a standard deviation at every point.
+
+    The standard deviation is calibrated by the images that FIELD held out.
+    """
+    from fieldrx.acquisition import read_acquisition
+    from fieldrx.ensemble import make_ensemble
+    from fieldrx.field import load_field
+    from fieldrx.io import in_file, write_volume
+
+    for path in (output, std) if std else (output,):
+        _writable(path, field, acquisition)
+        if path.suffix.lower() != ".npz":
+            raise InputError(f"{path}: is saved as .npz; choose a name with that ending")
+    loaded, acq = load_field(field), read_acquisition(acquisition)
+    with in_file(acquisition), _reporting(quiet) as reporter:
+        made = make_ensemble(loaded, acq, members, steps, seed, reporter)
+    made.save(output)
+    if std:
+        write_volume(std, made.volume()[1])
+    if not quiet:
+        told = made.calibration
+        click.echo(
+            f"{output}: {members} members, their mean's held-out error {told['nrmse_holdout']:.4f}; spread "
+            f"calibrated by a factor of {made.factor:.3g} on {len(told['images'])} unseen images"
+        )
+
+
+@main.command()
+@click.argument("field", metavar="FIELD", type=_file)
+@click.argument("acquisition", metavar="ACQ", type=_file)
+@click.option("-o", "--output", metavar="REPORT.html", type=_file, required=True)
+@click.option(
+    "--ensemble", metavar="ENSEMBLE.npz", type=_file, default=None, help="Adds maps of uncertainty."
+)
+def report(field, acquisition, output, ensemble):
+    """Write what was measured, what was inferred and how far to trust it: one HTML file."""
+    from fieldrx.acquisition import read_acquisition
+    from fieldrx.ensemble import load_ensemble
+    from fieldrx.field import load_field
+    from fieldrx.io import in_file
+    from fieldrx.report import write_report
+
+    _writable(output, field, acquisition)
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{output}: a report is saved as .html; choose a name with that ending")
+    loaded, acq = load_field(field), read_acquisition(acquisition)
+    known = None if ensemble is None else load_ensemble(ensemble)
+    with in_file(acquisition):
+        numbers = write_report(loaded, acq, output, known)
+    click.echo(f"{output}: {numbers.get('verdict', 'no image was held out')}")
 
 
 @main.command()
@@ -650,7 +750,7 @@ def calibrate(acquisition, output, depth, contrast, quiet):
 @click.argument("path", metavar="PATH", type=_file)
 def info(path):
     """What a file holds, in words and units."""
-    from fieldrx.report import describe
+    from fieldrx.describe import describe
 
     for name, text in describe(path):
         click.echo(f"{name:<18}{text}")
@@ -669,13 +769,43 @@ def info(path):
 )
 def doctor(images, shape):
     """Versions, devices, threads, kernels that compile, memory that a job needs."""
-    from fieldrx.report import examine
+    from fieldrx.describe import examine
 
     healthy = True
     for name, text, good in examine(images, shape):
         click.echo(f"{'ok  ' if good else 'FAIL'} {name:<16}{text}")
         healthy &= good
     sys.exit(0 if healthy else 1)
+
+
+def _without_nan(value):
+    """JSON values with null for nan."""
+    if isinstance(value, dict):
+        return {name: _without_nan(v) for name, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _find_depth(acq, holdout, seed):
+    from fieldrx.fit import split_images
+    from fieldrx.refocus import find_depth
+
+    if acq.images is None:
+        raise InputError("the acquisition has no images to refocus")
+    found = find_depth(acq, split_images(acq, holdout, seed)[0])
+    return found.depth, found.note
+
+
+def _choose_tv(acq, depth, model, **options):
+    from fieldrx.fit import split_images
+    from fieldrx.models.auto import choose_model
+    from fieldrx.tuning import choose_tv
+
+    if model == "auto":  # once, not for every trial
+        train, _ = split_images(acq, options["holdout"], options["schedule"]["seed"])
+        model, _ = choose_model(acq, depth, train)
+    return choose_tv(acq, depth, model, **options)
 
 
 def _depth_notes(acq, depth):

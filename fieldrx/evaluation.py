@@ -2,13 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from fieldrx.acquisition import Acquisition
 from fieldrx.backends import get, to_host
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, index_error
-from fieldrx.models import grid_for, predict
+from fieldrx.models import ForwardModel, grid_for, predict
+from fieldrx.noise import NoiseFloor, noise_floor
 from fieldrx.refinement import Optics
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Predicted beside measured images.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    model : ForwardModel
+    contrast : complex64 array
+        The field on the model's grid.
+    predicted : float32 array, shape (n, y, x)
+        1 for images that cannot be used.
+    usable, held : int arrays
+        Images that count, and those of them that the fit did not see.
+    noise : NoiseFloor
+        Of the usable images.
+    """
+
+    acquisition: Acquisition
+    model: ForwardModel
+    contrast: np.ndarray
+    predicted: np.ndarray
+    usable: np.ndarray
+    held: np.ndarray
+    noise: NoiseFloor
+
+    def error(self, images):
+        """``nrmse`` over some images, and of each: see `image_errors`."""
+        acq = self.acquisition
+        mask = None if acq.mask is None else acq.mask[images]
+        return image_errors(self.predicted[images], acq.images[images], mask)
+
+    def floor(self, images) -> float:
+        """The noise floor of some images, as a share of their signal."""
+        return noise_floor(self.acquisition, images).share
+
+
+def compare(field, acquisition, model=None, device="auto") -> Comparison:
+    """Predict the images of an acquisition; parameters and errors as of :func:`evaluate`."""
+    if acquisition.images is None:
+        raise InputError("the acquisition has no images to compare with")
+    optics = None  # what was refined on other images says nothing of these
+    if _same_images(field, acquisition):
+        optics = Optics.recorded(field.provenance, acquisition.illumination)
+    seen = acquisition.microscope, acquisition.illumination, acquisition.image_shape
+    _, forward, contrast = model_of(field, *seen, model, device, optics)
+    usable = np.flatnonzero(acquisition.usable)
+    if not len(usable):
+        raise InputError("no image can be compared: every one is masked or dark field")
+    predicted = np.ones_like(acquisition.images)
+    for batch, images in predict(forward, contrast, usable):
+        predicted[batch] = to_host(images)
+    held = np.intersect1d(held_out(field, acquisition), usable)
+    return Comparison(
+        acquisition, forward, contrast, predicted, usable, held, noise_floor(acquisition, usable)
+    )
 
 
 def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
@@ -29,53 +91,48 @@ def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
     -------
     dict
         ``nrmse`` over all usable images and ``nrmse_per_image``; ``nrmse_holdout`` over the images that
-        the fit did not see, where there are any, and ``nrmse_train`` over the rest; ``excluded`` images,
-        which are masked or dark field and count nowhere (null per image); ``fitted_to_these_images``,
-        false where the fit saw others; ``index_nrmse`` with a truth.
+        the fit did not see, where there are any, and ``nrmse_train`` over the rest; ``noise_floor``, below
+        which no prediction of these images (of the unseen ones: ``noise_floor_holdout``) can come, and
+        ``noise_floor_per_image``; ``excluded`` images, which are masked or dark field and count nowhere
+        (null per image); ``fitted_to_these_images``, false where the fit saw others; ``verdict``, a
+        sentence; ``index_nrmse`` with a truth.
 
     Raises
     ------
     InputError
         If the acquisition has no images, or its medium is not the field's.
     """
-    if acquisition.images is None:
-        raise InputError("the acquisition has no images to compare with")
-    optics = None
-    if "optics" in field.provenance and _same_images(field, acquisition):
-        optics = Optics.from_dict(field.provenance["optics"])  # refined on these images
-    seen = acquisition.microscope, acquisition.illumination, acquisition.image_shape
-    name, forward, contrast = model_of(field, *seen, model, device, optics)
-    usable = np.flatnonzero(acquisition.usable)
-    if not len(usable):
-        raise InputError("no image can be compared: every one is masked or dark field")
     if truth is not None and abs(truth.medium_index - field.medium_index) > 1e-6:
         raise InputError(
             f"the truth lies in a medium of index {truth.medium_index:g}, the field in "
             f"{field.medium_index:g}: make them agree"
         )
-    predicted = np.ones_like(acquisition.images)
-    for batch, images in predict(forward, contrast, usable):
-        predicted[batch] = to_host(images)
+    compared = compare(field, acquisition, model, device)
+    usable, held = compared.usable, compared.held
+    overall, each = compared.error(usable)
+    signal = [float(np.sqrt(np.mean((acquisition.images[k] - 1.0) ** 2))) for k in usable]
+    floors = (compared.noise.per_image / np.maximum(signal, 1e-30)).tolist()
 
-    def error(images):
-        mask = None if acquisition.mask is None else acquisition.mask[images]
-        return image_errors(predicted[images], acquisition.images[images], mask)
+    def per_image(values):
+        known = dict(zip(usable.tolist(), values, strict=True))
+        return [known.get(k) for k in range(acquisition.n_images)]
 
-    overall, each = error(usable)
-    per_image = dict(zip(usable.tolist(), each.tolist(), strict=True))
     result = {
-        "model": name,
+        "model": compared.model.name,
         "refined": field.provenance.get("refine", []),
         "fitted_to_these_images": _same_images(field, acquisition),
         "nrmse": overall,
-        "nrmse_per_image": [per_image.get(k) for k in range(acquisition.n_images)],
+        "nrmse_per_image": per_image(each.tolist()),
+        "noise_floor": compared.noise.share,
+        "noise_floor_per_image": per_image(floors),
         "excluded": np.setdiff1d(np.arange(acquisition.n_images), usable).tolist(),
     }
-    held = np.intersect1d(held_out(field, acquisition), usable)
     if len(held):
         rest = np.setdiff1d(usable, held)
-        result |= {"holdout": held.tolist(), "nrmse_holdout": error(held)[0]}
-        result["nrmse_train"] = error(rest)[0] if len(rest) else None
+        result |= {"holdout": held.tolist(), "nrmse_holdout": compared.error(held)[0]}
+        result |= {"noise_floor_holdout": compared.floor(held)}
+        result["nrmse_train"] = compared.error(rest)[0] if len(rest) else None
+        result["verdict"] = verdict(result["nrmse_holdout"], result["noise_floor_holdout"])
     if truth is not None:
         result["index_nrmse"] = index_error(field.on_axes(*truth.grid.axes), truth.contrast)
     return result
@@ -115,6 +172,18 @@ def model_of(field, microscope, illumination, image_shape, name=None, device="au
     contrast = field.on_axes(*map(get(device).asarray, grid.axes))
     optics = optics or Optics.of(illumination)
     return name, optics.model(name, grid, microscope, illumination, image_shape), contrast
+
+
+def verdict(error, floor) -> str:
+    """What a held-out error means beside the noise floor, in a sentence."""
+    first = f"predicts unseen illuminations to {error:.1%} of the signal; noise floor {floor:.1%}"
+    beyond = np.sqrt(max(error**2 - floor**2, 0.0))
+    if beyond <= 0.5 * floor:
+        return f"{first}: explained to the noise"
+    return (
+        f"{first}: {beyond:.1%} is not noise but what the model of the light, the optics as they were given, "
+        "or the reconstruction miss"
+    )
 
 
 def held_out(field, acquisition) -> np.ndarray:

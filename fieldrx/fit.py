@@ -4,9 +4,9 @@ The fit minimises, over the weights of the field,
 
     |I_predicted - I_measured|^2 / |I_measured - 1|^2  +  priors
 
-(for Rytov with log I in both norms), norms over the valid pixels of the training images.  One step
-evaluates the field on the model's grid, predicts a batch of images, and takes the gradient back through
-the model and the network to the weights, where Adam uses it (Kingma & Ba, 2015).
+(for Rytov with log I in both norms; other losses are in `fieldrx.losses`), over the valid pixels of the
+training images.  One step evaluates the field on the model's grid, predicts a batch of images, and takes
+the gradient back through the model and the network to the weights, where Adam uses it (Kingma & Ba, 2015).
 
 Coarse to fine: for a first share of the steps the field is evaluated on every second pixel, a quarter of
 the cost; Fourier interpolation brings it to the model's grid.  Every step shifts the points at which the
@@ -37,6 +37,7 @@ from fieldrx.field.choices import default_encoding, make_preset
 from fieldrx.field.neural_field import normalised, to_contrast
 from fieldrx.interpolation import coarsen, refine
 from fieldrx.io import load_npz, save_npz
+from fieldrx.losses import SquaredError, make_loss
 from fieldrx.metrics import image_errors
 from fieldrx.models import Born, Rytov, grid_for, is_multislice, make_model, predict
 from fieldrx.models.auto import choose_model
@@ -203,6 +204,10 @@ class Fit:
         `fieldrx.refinement`.
     optics : Optics, optional
         Directions, gains, defocus and aberrations to start from, when known better than the acquisition's.
+    loss : str
+        "squared", or "huber" or "poisson" with numbers of their own: see `fieldrx.losses.make_loss`.
+    origin : dict, optional
+        JSON values that join the field's provenance.
     callback : callable, optional
         Called with a `Progress` after every piece of work.
     device : str
@@ -224,6 +229,8 @@ class Fit:
         absorption=True,
         refine=None,
         optics=None,
+        loss="squared",
+        origin=None,
         callback=None,
         device="auto",
     ):
@@ -242,6 +249,8 @@ class Fit:
             self.notes.append(f"model {model}: {why}")
         self.grid = grid_for(model, shape, acquisition.microscope, depth)
         self.priors, self.schedule = _settings(model, priors, schedule)
+        self.loss, told = make_loss(loss, acquisition, self.train)
+        self.notes += [told] if told else []
         geometry = self.grid, acquisition.microscope, acquisition.illumination, shape
         seen = acquisition, model, self.grid, self.train, self.held
         self.refinement = Refinement(refine, *seen, optics) if refine or optics else None
@@ -271,16 +280,18 @@ class Fit:
             "encoding": self.encoding.to_dict(),
             "network": self.network.to_dict(),
             "priors": asdict(self.priors),
+            "loss": self.loss.to_dict(),
             "schedule": asdict(self.schedule),
             "holdout": self.held.tolist(),
             "refine": list(self.refinement.kinds) if self.refinement else [],
+            **(origin or {}),
         }
-        self._norm = self._signal_norm(self.train)
+        self._norm = self._empty_loss(self.train)
         self.state, self._stop, self.diverged = None, _StopOnSignal(), None
 
     # ---- the run -------------------------------------------------------------------------------
 
-    def run(self, checkpoint=None, resume=False) -> NeuralField:
+    def run(self, checkpoint=None, resume=False, initial=None) -> NeuralField:
         """Fit to the end and return the best field.
 
         Parameters
@@ -289,6 +300,8 @@ class Fit:
             Where the state is saved now and then, and at the end; remove it once the field is saved.
         resume : bool
             Continue from `checkpoint`; the result is that of an uninterrupted fit.
+        initial : NeuralField, optional
+            As of :meth:`start`.
 
         Returns
         -------
@@ -310,33 +323,59 @@ class Fit:
                 self.state = self._load(checkpoint)
                 self._use_optics()
             else:
-                self.start()
+                self.start(initial)
             self._iterate(checkpoint)
         return self.field(interrupted=stop.asked)
 
-    def start(self) -> None:
-        """Initial weights, taught the closed-form solution if the schedule says so."""
+    def start(self, initial=None) -> None:
+        """Initial weights: those of a field, or random ones, taught the closed form if the schedule says so.
+
+        Parameters
+        ----------
+        initial : NeuralField, optional
+            Of the same encoding and network, on the grid of this fit.
+        """
+        if initial is not None:
+            self._start_from(initial)
+            return
         rng, begun = np.random.default_rng(self.schedule.seed), time.perf_counter()
         params = np.concatenate([self.encoding.initial_params(rng), self.network.initial_params(rng)])
         params = self.backend.asarray(params.astype(np.float32))
         target, _ = tikhonov(
             self.linear,
-            self._signal(self.train, self.linear)[0],
+            self._signal(self.train, self.linear),
             self.train,
             progress=lambda share: self._tell(Progress("closed form", round(100 * share), 100)),
         )
         xp = module_of(target)
         scale = float(xp.quantile(xp.abs(target.real[:, *self.model.window]), 0.99)) or 1e-3
         scale *= _HEADROOM if self.multislice else 1
-        zeros = xp.zeros(params.size, np.float32)
-        state = _State(params, zeros.copy(), zeros.copy(), params.copy(), scale)
+        state = self._fresh(params, scale)
         self._teach(state, target)
         state.m[:], state.v[:], state.best_params = 0, 0, state.params.copy()
         state.good_params, state.good_m, state.good_v = state.params.copy(), state.m.copy(), state.v.copy()
         state.seconds = time.perf_counter() - begun
+        self.state = state
+
+    def _start_from(self, field):
+        same = field.encoding == self.encoding and field.network == self.network
+        if not same or not np.allclose(field.bounds_um, self.grid.bounds_um):
+            raise InputError(
+                "the initial field has another encoding, network or domain: fit with its model, depth, "
+                "encoding and network"
+            )
+        self.state = self._fresh(self.backend.asarray(field.params), field.output_scale)
+        self.state.good_params, self.state.good_m, self.state.good_v = (
+            a.copy() for a in (self.state.params, self.state.m, self.state.v)
+        )
+
+    def _fresh(self, params, scale):
+        """The state of a fit before its first step."""
+        zeros = module_of(params).zeros(params.size, np.float32)
+        state = _State(params.copy(), zeros.copy(), zeros.copy(), params.copy(), scale)
         if self.refinement:
             state.optics = state.best_optics = self.refinement.start.to_vector()
-        self.state = state
+        return state
 
     def step(self) -> tuple[float, float]:
         """One step of the optimiser; returns the data term and the prior."""
@@ -348,7 +387,7 @@ class Fit:
         shift = self._shift(state.step)
         outputs, contrast = self._contrast(state.params, stride, gain, shift)
         batch = self._batch(state.step, share)
-        predicted, pullback = self.model.signal_and_pullback(contrast, batch)
+        predicted, pullback = self.loss.predict(self.model, contrast, batch)
         data, residual = self._data_term(predicted, batch)
         holdout = np.nan
         if state.step % self.schedule.evaluate_every == 0:
@@ -550,20 +589,32 @@ class Fit:
         tilt = (tilt / illumination.pattern.sum(axis=1))[self.train]
         return self.train[tilt <= np.median(tilt)]
 
-    def _signal(self, images, model=None):
-        """Measured signal of some images, 0 where it is undefined, and the pixels that count."""
+    def _signal(self, images, model):
+        """Measured signal of some images as a model sees it, 0 where it is undefined."""
         images = self.backend.asarray(images)
-        signal = (model or self.model).signal(self._images[images])
-        valid = np.isfinite(signal)
+        return self._known(model.signal(self._images[images]), images, 0.0)[0]
+
+    def _measured(self, images):
+        """What the loss compares with, and the pixels that count."""
+        images = self.backend.asarray(images)
+        values = self.loss.measured(self.model, self._images[images])
+        return self._known(values, images, self.loss.empty)
+
+    def _known(self, values, images, empty):
+        """Values of some images with `empty` where they are masked or undefined, and where they are not."""
+        valid = np.isfinite(values)
         if self._mask is not None:
             valid &= self._mask[images]
-        return np.where(valid, signal, np.float32(0)), valid
+        return np.where(valid, values, np.float32(empty)), valid
 
     def _data_term(self, predicted, images):
-        """Squared relative error of a batch, and its gradient with respect to the predicted signal."""
-        measured, valid = self._signal(images)
+        """Loss of a batch over that of an empty sample, and its gradient with respect to the prediction."""
+        measured, valid = self._measured(images)
         share = len(self.train) / len(images) / self._norm
-        return self.backend.squared_error(predicted, measured, valid, share)
+        if isinstance(self.loss, SquaredError):  # fused on every device
+            return self.backend.squared_error(predicted, measured, valid, share)
+        value, gradient = self.loss.value_and_gradient(predicted, measured, valid)
+        return share * value, gradient * np.float32(share)
 
     def _check(self, data):
         """Raise where images come out not finite, or worse than an empty sample's and than those before."""
@@ -652,11 +703,16 @@ class Fit:
         }
         return _State(**values, history={name: list(arrays[f"history_{name}"]) for name in _HISTORY})
 
-    def _signal_norm(self, images):
-        norm = sum(float(np.vdot(image, image)) for k in images for image in self._signal([k])[0])
-        if norm == 0:
+    def _empty_loss(self, images):
+        """Loss of an empty sample's images."""
+        total = 0.0
+        for k in images:
+            measured, valid = self._measured([k])
+            empty = np.full_like(measured, self.loss.empty)
+            total += float(self.loss.value_and_gradient(empty, measured, valid)[0])
+        if total == 0:
             raise InputError("the images hold no signal: every valid pixel is exactly 1, the empty field")
-        return norm
+        return total
 
 
 class _StopOnSignal:

@@ -19,7 +19,7 @@ A correction that makes the held-out error worse is taken back, and said.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,6 +89,16 @@ class Optics:
             options["pupil"] = Pupil(self.zernike)
         light = Illumination(self.sources_na, illumination.pattern)
         return make_model(name, grid, microscope, light, image_shape, **options)
+
+    @classmethod
+    def recorded(cls, provenance, illumination) -> Optics:
+        """Those that a fit found, from its provenance; the illumination's where it refined nothing."""
+        found = provenance.get("optics")
+        return cls.of(illumination) if found is None else cls.from_dict(found)
+
+    def select(self, images) -> Optics:
+        """The same for some of the images."""
+        return replace(self, gain=self.gain[images])
 
     def padded(self, count) -> Optics:
         """The same with at least `count` Zernike coefficients."""

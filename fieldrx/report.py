@@ -1,185 +1,632 @@
-"""What a file holds and what a machine can do, in words and units."""
+"""A report of a reconstruction: one HTML file with pictures, numbers and settings that opens offline.
+
+It says what was measured and what was not, how well the field predicts images that it never saw, beside
+the noise, what the optics can tell at all, and, given an ensemble, how uncertain the values are.
+"""
 
 from __future__ import annotations
 
-import os
-import platform
-import time
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+import json
+from html import escape
 
 import numpy as np
 
 from fieldrx._version import __version__
-from fieldrx.acquisition import read_acquisition
-from fieldrx.backends import cpu, cuda_unavailable, describe_device, get, to_host
+from fieldrx.band import supported_band
+from fieldrx.charts import BLUE, GREEN, GREY, ORANGE, chart, picture, pupil_map
 from fieldrx.errors import InputError
-from fieldrx.field import Hash, Network, load_field
-from fieldrx.field.neural_field import FORMAT
-from fieldrx.io import check_file, load_npz, read_volume
-from fieldrx.optics import sampling_notes
-from fieldrx.resources import memory_need, physical_memory
+from fieldrx.evaluation import compare, verdict
+from fieldrx.io import atomic_path
 
-_OTHER_NAMES = {"cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x")}  # of distributions
+_PLANE_PIXELS = 320
+_SHOWN = 6  # measured images in the overview
+_SAMPLE = 0.15  # of the largest contrast, from which a voxel belongs to the sample
+_STYLE = """
+body{font:16px/1.5 system-ui,"Segoe UI","Helvetica Neue",Arial,sans-serif;color:#1d2433;background:#fff;
+max-width:1000px;margin:2em auto;padding:0 1.2em}
+h1{font-size:1.7em;margin-bottom:.1em}h2{font-size:1.25em;margin-top:2.2em;border-bottom:2px solid #dfe5ee;
+padding-bottom:.2em}h3{font-size:1.02em;margin:1.4em 0 .3em}
+.sub{color:#5b6475;margin-top:0}.short{background:#f3f7fc;border-left:5px solid #0072b2;
+padding:.8em 1.2em;margin:1.2em 0}
+.short li{margin:.35em 0}.cannot{background:#fdf5ef;border-left:5px solid #d55e00;padding:.8em 1.2em;
+margin:1.2em 0}
+.learn{color:#414a5a;font-size:.94em;max-width:52em}
+table{border-collapse:collapse;font-size:.92em;margin:.6em 0}td,th{padding:.25em .9em .25em 0;text-align:left;
+vertical-align:top;border-bottom:1px solid #edf0f5}td.n{text-align:right;font-variant-numeric:tabular-nums}
+.row{display:flex;flex-wrap:wrap;gap:18px;align-items:flex-start;margin:.8em 0}figure{margin:0}
+figcaption{font-size:.88em;color:#414a5a;margin-bottom:.25em;max-width:430px}
+svg{max-width:100%;height:auto;display:block}svg text{font-size:12px;fill:#3c4454;font-family:inherit}
+svg text.onpicture{fill:#fff;stroke:#000;stroke-width:.4px;paint-order:stroke;font-weight:600;
+text-anchor:middle}
+.legend{font-size:.85em;margin-left:62px}.key{margin-right:1.2em;white-space:nowrap}
+.key i{display:inline-block;
+width:.8em;height:.8em;border-radius:.2em;margin-right:.4em}
+.tile svg{width:146px}.half svg{width:300px}.row.three{gap:14px}.row.planes svg{max-width:300px}
+code,pre{background:#f4f5f8;border-radius:3px;font-size:.88em}code{padding:0 .25em}pre{padding:.7em;
+overflow-x:auto;
+white-space:pre-wrap}dt{font-weight:600;margin-top:.5em}dd{margin-left:1.2em}
+@media print{body{margin:0;max-width:none}h2{break-after:avoid}figure,.row{break-inside:avoid}}
+"""
 
 
-def describe(path) -> list[tuple[str, str]]:
-    """Pairs (name, text) that say what a field, volume, acquisition or checkpoint holds.
+def write_report(field, acquisition, path, ensemble=None) -> dict:
+    """Write the report of a field.
+
+    Parameters
+    ----------
+    field : NeuralField
+    acquisition : Acquisition
+        With the images it was fitted to.
+    path : path-like
+        An .html file.
+    ensemble : Ensemble, optional
+        Made from the field, for maps of uncertainty.
+
+    Returns
+    -------
+    dict
+        The main numbers, JSON-ready.
 
     Raises
     ------
     InputError
-        If the file is missing, damaged, or none of these.
+        If the field and the acquisition do not belong together.
     """
-    path = check_file(path, "a field, volume, acquisition or checkpoint")
-    if path.suffix.lower() != ".npz":
-        return _describe_acquisition(path)
-    keys = load_npz(path, "file")
-    if str(keys.get("format", "")) == FORMAT:
-        return _describe_field(path)
-    if "contrast" in keys:
-        return _describe_volume(path)
-    if {"arguments", "params", "step"} <= set(keys):
+    if ensemble is not None and not np.allclose(ensemble.members[0].bounds_um, field.bounds_um):
+        raise InputError("the ensemble's domain is not the field's: make the ensemble from this field")
+    facts = _Facts(field, acquisition, ensemble)
+    sections = [
+        _head(facts),
+        _measured(facts),
+        _inferred(facts),
+        _predictions(facts),
+        _reach(facts),
+        _uncertainty(facts),
+        _course(facts),
+        _settings(facts),
+        _words(),
+    ]
+    title = escape(f"fieldrx report: {acquisition.name or 'reconstruction'}")
+    text = (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>\n'
+        + "\n".join(sections)
+        + "\n</body></html>\n"
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return facts.numbers
+
+
+class _Facts:
+    """Everything the sections speak of, computed once."""
+
+    def __init__(self, field, acquisition, ensemble):
+        self.field, self.acq, self.ensemble = field, acquisition, ensemble
+        self.compared = compare(field, acquisition)
+        self.held, self.usable = self.compared.held, self.compared.usable
+        self.train = np.setdiff1d(self.usable, self.held)
+        self.volume = field.volume()
+        index = self.volume.contrast.real
+        self.top = max(float(np.quantile(index, 0.9995)), 1e-12)
+        self.sample = index > _SAMPLE * self.top
+        self.centre = self._centre()
+        self.band = supported_band(
+            self.volume.grid, acquisition.microscope, acquisition.illumination, self.train
+        )
+        self.tapered = index * _taper(index.shape)
+        self.numbers = self._numbers()
+
+    def _centre(self):
+        """Centre of mass of what the field holds [um]."""
+        weight = np.maximum(self.volume.contrast.real, 0).astype(np.float64) * self.sample
+        total = weight.sum()
+        if total == 0:
+            return self.field.region_um.mean(axis=1)
+        others = ((1, 2), (0, 2), (0, 1))
+        axes = self.volume.grid.axes
+        return np.array([float(weight.sum(axis=o) @ a / total) for o, a in zip(others, axes, strict=True)])
+
+    def _numbers(self):
+        floor_all, nu = self.compared.noise, self.band.grid
+        nu_z = np.abs(np.fft.fftfreq(nu.shape[0], nu.spacing_um[0]))
+        nu_y, nu_x = nu.frequencies()
+        lateral = np.hypot(nu_y[:, None], nu_x[None])
+        supported = self.band.supported
+        reach_z = float(nu_z[supported.any(axis=(1, 2))].max())
+        reach = float(lateral[supported.any(axis=0)].max())
+        beyond = (lateral[None] > reach) | (nu_z[:, None, None] > reach_z)
+        power = np.abs(np.fft.fftn(self.tapered)) ** 2
+        total = max(float(power.sum()), 1e-300)
+        numbers = {
+            "nrmse_train": self.compared.error(self.train)[0] if len(self.train) else None,
+            "noise_sigma": floor_all.sigma,
+            "noise_floor": floor_all.share,
+            "resolution_lateral_um": 0.5 / reach,
+            "resolution_axial_um": 0.5 / max(reach_z, 1e-12),
+            "share_inside_band": float(power[supported].sum()) / total,
+            "share_in_gap": float(power[~supported & ~beyond].sum()) / total,
+            "share_beyond_reach": float(power[beyond & ~supported].sum()) / total,
+        }
+        if len(self.held):
+            error, floor = self.compared.error(self.held)[0], self.compared.floor(self.held)
+            numbers |= {"nrmse_holdout": error, "noise_floor_holdout": floor}
+            numbers["verdict"] = verdict(error, floor)
+        if self.ensemble is not None:
+            _, std = self.ensemble.on_axes(*self.volume.grid.axes)
+            self.std = std.real
+            numbers["std_in_sample"] = float(np.median(self.std[self.sample])) if self.sample.any() else None
+            numbers["factor"] = self.ensemble.factor
+        return numbers
+
+    def planes(self, on_axes):
+        """The three planes through the centre: name, values, extent (height, width) [um]."""
+        lengths = np.maximum(np.ptp(self.field.region_um, axis=1), 1e-9)
+        step = lengths.max() / _PLANE_PIXELS
+        z, y, x = (
+            np.linspace(lo, hi, max(round(n / step), 2))
+            for (lo, hi), n in zip(self.field.region_um, lengths, strict=True)
+        )
+        cz, cy, cx = ([c] for c in self.centre)
         return [
-            ("checkpoint", f"of an interrupted fit, after {int(keys['step'])} steps: reconstruct --resume")
+            (f"across the light (y down, x right), z = {cz[0]:.2f} um", on_axes(cz, y, x)[0], lengths[1:]),
+            (f"along the light (z down, x right), y = {cy[0]:.2f} um", on_axes(z, cy, x)[:, 0], lengths[::2]),
+            (
+                f"along the light (z down, y right), x = {cx[0]:.2f} um",
+                on_axes(z, y, cx)[:, :, 0],
+                lengths[:2],
+            ),
         ]
-    if {"illumination_na", "sources_na"} & set(keys):
-        return _describe_acquisition(path)
-    raise InputError(
-        f"{path} holds {', '.join(keys) or 'nothing'}: no field, volume, acquisition or checkpoint"
-    )
 
 
-def _describe_field(path):
-    field = load_field(path)
-    done, network = field.provenance, field.network
-    fitted = [f"with {done['model']}"] if "model" in done else []
-    fitted += [f"{done['steps_done']} steps, {done['seconds']:.0f} s"] if "steps_done" in done else []
-    fitted += [f"fieldrx {done['fieldrx']}"] if "fieldrx" in done else []
-    held = len(done.get("holdout", ()))
-    ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", field.region_um, strict=True)]
-    error = done.get("nrmse_holdout")
-    rows = [
-        ("field", f"refractive index n(z, y, x), {field.params.size} parameters, {_size(path)}"),
-        ("region", ", ".join(ranges) + " um"),
-        ("medium", f"index {field.medium_index:g}, contrast scale {field.output_scale:.3g}"),
-        ("encoding", f"{type(field.encoding).__name__.lower()}, {field.encoding.n_features} features"),
-        (
-            "network",
-            f"{network.depth} x {network.width}, {network.activation}, skips {list(network.skips)}, "
-            + ("index and absorption" if network.n_outputs > 1 else "index only"),
-        ),
-        ("fitted", f"to {done.get('name') or 'an acquisition'} {', '.join(fitted)}".rstrip()),
-        ("held-out error", "unknown" if error is None else f"{error:.4f} over {held} images"),
+# ---- sections ------------------------------------------------------------------------------------
+
+
+def _head(facts):
+    n, acq, numbers = len(facts.usable), facts.acq, facts.numbers
+    points = [
+        f"<b>Measured:</b> {n} intensity images, each lit from its own direction"
+        f"{f' ({len(facts.held)} of them kept away from the fit)' if len(facts.held) else ''}. "
+        "No phase and no refractive index was measured.",
+        f"<b>Inferred:</b> the refractive index in a volume, such that the model of light "
+        f"<code>{escape(facts.compared.model.name)}</code> turns it into the measured images.",
     ]
-    return rows + ([("interrupted", "yes: the fit had not ended")] if done.get("interrupted") else [])
-
-
-def _describe_volume(path):
-    volume = read_volume(path)
-    shape, spacing = (
-        " x ".join(map(str, volume.contrast.shape)),
-        ", ".join(f"{d:.6g}" for d in volume.spacing_um),
-    )
-    value = volume.contrast.real
-    rows = [
-        ("volume", f"index contrast, {shape} voxels (z, y, x), {volume.contrast.dtype}, {_size(path)}"),
-        ("spacing", f"{spacing} um"),
-        ("first voxel", ", ".join(f"{o:.6g}" for o in volume.origin_um) + " um (z, y, x)"),
-        ("contrast", f"{value.min():.5g} ... {value.max():.5g} over medium {volume.medium_index:g}"),
-    ]
-    if np.iscomplexobj(volume.contrast):
-        absorption = volume.contrast.imag
-        rows.append(("absorption", f"{absorption.min():.5g} ... {absorption.max():.5g}"))
-    return rows
-
-
-def _describe_acquisition(path):
-    acq = read_acquisition(path, images="optional")
-    scope, light = acq.microscope, acq.illumination
-    na = np.linalg.norm(light.sources_na, axis=1)
-    if acq.images is None:
-        images = f"none here, optics for {acq.n_images}"
+    if "verdict" in numbers:
+        text = numbers["verdict"]
+        points.append(f"<b>Tested:</b> the field {escape(text)}.")
     else:
-        y, x = acq.image_shape
-        pixel = scope.pixel_size_um
-        images = f"{acq.n_images} of {y} x {x} pixels, {y * pixel:.4g} x {x * pixel:.4g} um"
-    rows = [
-        ("acquisition", acq.name or Path(path).name),
-        ("images", images),
-        (
-            "microscope",
-            f"wavelength {scope.wavelength_um:g} um, NA {scope.objective_na:g}, medium "
-            f"{scope.medium_index:g}, pixel {scope.pixel_size_um:.5g} um",
-        ),
-        ("illumination", f"{light.n_sources} sources, NA {na.min():.3g} ... {na.max():.3g}"),
-        ("held out", ", ".join(map(str, acq.holdout)) or "none named"),
-    ]
-    if acq.images is not None:
-        valid = 1.0 if acq.mask is None else float(acq.mask.mean())
-        rms = float(np.sqrt(np.mean((acq.images - 1.0) ** 2) / max(valid, 1e-12)))
-        rows.append(("signal", f"root mean square of I - 1: {rms:.3g}; valid pixels {valid:.2%}"))
-    return rows + [("note", note) for note in (*acq.notes, *sampling_notes(scope, light))]
-
-
-def examine(n_images, shape) -> list[tuple[str, str, bool]]:
-    """Triples (name, text, healthy) about versions, devices, kernels, and memory.
-
-    Parameters
-    ----------
-    n_images : int
-    shape : (int, int, int)
-        A job whose memory is estimated: images, and voxels of the model's grid.
-    """
-    rows = [("fieldrx", f"{__version__}, Python {platform.python_version()}, {platform.platform()}", True)]
-    for package in ("numpy", "scipy", "numba", "click", "tifffile"):
-        rows.append((package, *_version(package, True)))
-    for package in ("cupy", "h5py", "zarr", "imageio-ffmpeg", "matplotlib"):
-        rows.append((package, *_version(package, False)))
-    import numba
-
-    rows.append(("threads", f"{numba.get_num_threads()} of {os.cpu_count()} cores", True))
-    why = cuda_unavailable()
-    rows.append(("gpu", why or describe_device(get("cuda")), True))
-    rows.append(_kernels(cpu, "kernels"))
-    if not why:
-        rows.append(_kernels(get("cuda"), "gpu kernels"))
-    need, have = memory_need(shape, n_images), physical_memory()
-    job = f"{n_images} images, {' x '.join(map(str, shape))} voxels: about {need / 2**30:.1f} GiB"
-    if have is None:
-        rows.append(("memory", job, True))
-    else:
-        rows.append(("memory", f"{job} of {have / 2**30:.1f} GiB", need < have))
-    return rows
-
-
-def _kernels(backend, name):
-    """Compile (or load) the kernels of a field on a device, and compare its grid with the CPU's points."""
-    begun = time.perf_counter()
-    encoding = Hash.geometric((2, 2, 2), (4, 6, 5), levels=2, log2_table_size=8)
-    network = Network(encoding.n_features, width=16, depth=1)
-    rng = np.random.default_rng(0)
-    params = np.concatenate([encoding.initial_params(rng) * 1e4, network.initial_params(rng)]).astype(
-        np.float32
+        points.append(
+            "<b>Not tested:</b> every image was used in the fit; hold some out (<code>--holdout</code>)."
+        )
+    points.append(
+        f"<b>Reach of the optics:</b> details down to {numbers['resolution_lateral_um']:.2g} um across and "
+        f"{numbers['resolution_axial_um']:.2g} um along the light (half a period). "
+        f"{_percent(numbers['share_inside_band'])} of the "
+        f"field's power lies at frequencies that the images support, {_percent(numbers['share_in_gap'])} "
+        f"in the gap "
+        f"between them (slow variations and the missing cone), {_percent(numbers['share_beyond_reach'])} "
+        f"beyond them."
     )
-    axes = [np.linspace(-0.9, 0.9, n, dtype=np.float32) for n in (2, 3, 4)]
-    grid = to_host(backend.grid_forward(encoding, network, backend.asarray(params), *axes))
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    values = cpu.field_forward(encoding, network, params, points)
-    tolerance = 1e-5 if backend is cpu else 5e-3  # tensor cores multiply halves
-    same = np.allclose(grid.reshape(2, -1).T, values, atol=tolerance)
-    seconds = time.perf_counter() - begun
-    return name, f"{'agree' if same else 'disagree'}, compiled or loaded in {seconds:.1f} s", bool(same)
+    if facts.ensemble is None:
+        points.append("<b>Error bars:</b> none made (<code>fieldrx ensemble</code> makes them).")
+    elif numbers["std_in_sample"] is not None:
+        points.append(
+            f"<b>Error bars:</b> inside the sample the index is uncertain by "
+            f"{numbers['std_in_sample']:.2g} (median "
+            f"of one standard deviation; the largest contrast is {facts.top:.2g}), as far as the images "
+            f"can tell."
+        )
+    name = escape(acq.name or "reconstruction")
+    made = escape(f"fieldrx {facts.field.provenance.get('fieldrx', __version__)}")
+    items = "".join(f"<li>{p}</li>" for p in points)
+    return (
+        f'<h1>How far to trust this reconstruction</h1><p class="sub">{name}, fitted with {made}</p>'
+        f'<div class="short"><ul>{items}</ul></div>'
+    )
 
 
-def _version(package, required):
-    for name in (package, *_OTHER_NAMES.get(package, ())):
-        try:
-            return version(name), True
-        except PackageNotFoundError:
-            continue
-    return ("missing" if required else "not installed (optional)"), not required
+def _measured(facts):
+    acq, scope = facts.acq, facts.acq.microscope
+    na = acq.illumination.sources_na
+
+    def directions(images):
+        return na[acq.illumination.pattern[images].any(axis=0)] if len(images) else np.empty((0, 2))
+
+    excluded = np.setdiff1d(np.arange(acq.n_images), facts.usable)
+    light = pupil_map(
+        [
+            (directions(facts.train), "fitted", BLUE),
+            (directions(facts.held), "held out", ORANGE),
+            (directions(excluded), "left out", GREY),
+        ],
+        scope.objective_na,
+    )
+    height, width = (n * scope.pixel_size_um for n in acq.image_shape)
+    valid = 1.0 if acq.mask is None else float(acq.mask[facts.usable].mean())
+    rms = float(np.sqrt(np.mean((acq.images[facts.usable] - 1.0) ** 2)))
+    table = _table(
+        [
+            ("wavelength in vacuum", f"{scope.wavelength_um:.4g} um"),
+            ("numerical aperture of the objective", f"{scope.objective_na:.3g}"),
+            ("index of the medium", f"{scope.medium_index:.4g}"),
+            ("images", f"{acq.n_images}, of which {len(facts.train)} fitted, {len(facts.held)} held out, "
+                       f"{len(excluded)} left out (masked or dark field)"),
+            ("pixels", f"{acq.image_shape[0]} x {acq.image_shape[1]} of {scope.pixel_size_um:.4g} um: "
+                       f"{height:.4g} x {width:.4g} um"),
+            ("valid pixels", f"{valid:.2%}"),
+            ("signal", f"{rms:.3g} (root mean square of I - 1; I = 1 without a sample)"),
+            ("noise", _noise_text(facts.compared.noise)),
+        ]
+    )  # fmt: skip
+    shown = facts.usable[np.unique(np.linspace(0, len(facts.usable) - 1, _SHOWN).astype(int))]
+    spread = float(np.quantile(np.abs(acq.images[shown] - 1), 0.998)) or 1.0
+    limits = 1 - spread, 1 + spread
+    tiles = "".join(
+        f'<div class="tile">{_tile(acq.images[k], limits, (height, width), f"image {k}")}</div>'
+        for k in shown
+    )
+    notes = "".join(f"<li>{escape(note)}</li>" for note in acq.notes)
+    return (
+        "<h2>1. What was measured</h2>"
+        '<p class="learn">A camera records brightness only. One image of a transparent cell says little; '
+        "but light "
+        "from another direction meets the cell differently, and many such images together hold its three "
+        "dimensions. Images are divided by the empty field's brightness, so that 1 means: nothing here.</p>"
+        f'<div class="row"><div>{table}</div><figure><figcaption>Directions of the light, in the plane '
+        f"of the "
+        f"pupil; the circle is the objective's aperture</figcaption>{light}</figure></div>"
+        f'<div class="row">{tiles}</div>'
+        + (f"<h3>Remarks on the images</h3><ul>{notes}</ul>" if notes else "")
+    )
 
 
-def _size(path):
-    return f"{Path(path).stat().st_size / 1e6:.1f} MB"
+def _inferred(facts):
+    field = facts.field
+    planes = facts.planes(lambda z, y, x: field.on_axes(z, y, x).real)
+    limits = (min(0.0, float(np.quantile(facts.volume.contrast.real, 0.0005))), facts.top)
+    pictures = "".join(
+        picture(v, limits, extent, title, label="index contrast n - n0") for title, v, extent in planes
+    )
+    inside = facts.volume.contrast.real[facts.sample]
+    voxels = np.prod(facts.volume.spacing_um)
+    rows = [
+        ("region", " x ".join(f"{n:.4g}" for n in np.ptp(field.region_um, axis=1)) + " um (z, y, x)"),
+        ("largest contrast", f"{facts.top:.4g} over the medium's {field.medium_index:.4g}"),
+        ("sample (contrast over 15 % of the largest)", f"{inside.size * voxels:.4g} um^3, mean contrast "
+                                                       f"{inside.mean() if inside.size else 0:.4g}"),
+        ("parameters of the field", f"{field.params.size}"),
+    ]  # fmt: skip
+    if field.network.n_outputs > 1:
+        absorption = facts.volume.contrast.imag
+        rows.append(
+            (
+                "absorption (imaginary part), 0.1 to 99.9 % of the voxels",
+                f"{np.quantile(absorption, 0.001):.3g} ... {np.quantile(absorption, 0.999):.3g}",
+            )
+        )
+    return (
+        "<h2>2. What was inferred</h2>"
+        '<p class="learn">A small neural network holds the index at every point. It was trained on these '
+        "images "
+        "alone, through a calculation of how light crosses the sample: there is no database of cells "
+        "behind it. "
+        "Planes through the middle of what it found:</p>"
+        f'<div class="row planes">{pictures}</div>{_table(rows)}'
+    )
+
+
+def _predictions(facts):
+    compared, acq = facts.compared, facts.acq
+    _, each = compared.error(facts.usable)
+    numbers = dict(zip(facts.usable.tolist(), each.tolist(), strict=True))
+    lines = []
+    if np.isfinite(compared.noise.share):
+        lines.append((compared.noise.share, "noise floor", GREY))
+    bars = [
+        {
+            "x": images,
+            "y": [numbers[k] for k in images.tolist()],
+            "name": name,
+            "color": color,
+            "mark": "bars",
+        }
+        for images, name, color in ((facts.train, "fitted", BLUE), (facts.held, "held out", ORANGE))
+        if len(images)
+    ]
+    drawing = chart(bars, "image", "relative error", size=(900, 250), y_zero=True, lines=lines)
+    asked = facts.held if len(facts.held) else facts.train
+    order = asked[np.argsort([numbers[k] for k in asked.tolist()])]
+    kind = "held out" if len(facts.held) else "fitted"
+    chosen = dict.fromkeys([int(order[0]), int(order[len(order) // 2]), int(order[-1])])
+    names = ("best", "middle", "worst") if len(chosen) == 3 else ("",) * len(chosen)
+    rows = "".join(
+        _triple(facts, k, f"{name} {kind} image".strip(), numbers[k])
+        for k, name in zip(chosen, names, strict=True)
+    )
+    result = facts.numbers
+    table = [
+        (
+            "images of the fit",
+            result["nrmse_train"],
+            compared.floor(facts.train) if len(facts.train) else None,
+        )
+    ]
+    if len(facts.held):
+        table.insert(0, ("images never seen", result["nrmse_holdout"], result["noise_floor_holdout"]))
+    body = "".join(
+        f'<tr><td>{name}</td><td class="n">{_percent(error)}</td><td class="n">{_percent(floor)}</td></tr>'
+        for name, error, floor in table
+        if error is not None
+    )
+    return (
+        "<h2>3. Does it predict what it never saw?</h2>"
+        '<p class="learn">The hardest honest question to a reconstruction: what will the sample look '
+        "like, lit from a "
+        "direction that was not used? Error is |predicted - measured| / |measured - 1|; an empty sample "
+        "scores "
+        "100 %, and nothing can score below the camera's noise. Where unseen images are predicted about "
+        "as well as "
+        "the fitted ones, the field has learnt the sample and not the images. What exceeds the noise is "
+        "missed by "
+        "the model of light, by the optics as they were given (directions, focus, aberrations), or by "
+        "the field.</p>"
+        f"<table><tr><th></th><th>error</th><th>noise floor</th></tr>{body}</table>{drawing}"
+        f"<h3>Measured, predicted, and what is left</h3>{rows}"
+        + (
+            ""
+            if acq.mask is None
+            else '<p class="learn">Masked pixels count nowhere; they are shown as 1.</p>'
+        )
+    )
+
+
+def _triple(facts, k, name, error):
+    acq, sigma = facts.acq, facts.compared.noise.sigma
+    measured, predicted = acq.images[k], facts.compared.predicted[k]
+    extent = [n * acq.microscope.pixel_size_um for n in acq.image_shape]
+    spread = float(np.quantile(np.abs(measured - 1), 0.998)) or 1.0
+    limits = (1 - spread, 1 + spread)
+    valid = 1.0 if acq.mask is None else acq.mask[k]
+    unit, label = (
+        (sigma, "in standard deviations of the noise") if sigma > 0 else (1.0, "predicted - measured")
+    )
+    residual = (predicted - measured) * valid / unit
+    top = max(5.0 if sigma > 0 else 0.0, float(np.quantile(np.abs(residual), 0.998)))
+    parts = [
+        picture(measured, limits, extent, f"{name} ({k}): measured", grey=True, label="intensity"),
+        picture(
+            predicted, limits, extent, f"predicted, error {_percent(error)}", grey=True, label="intensity"
+        ),
+        picture(residual, (-top, top), extent, f"predicted - measured, {label}", diverging=True),
+    ]
+    return '<div class="row three">' + "".join(f'<div class="half">{p}</div>' for p in parts) + "</div>"
+
+
+def _reach(facts):
+    band, numbers = facts.band, facts.numbers
+    nz, ny, nx = band.grid.shape
+    dz, dy, dx = band.grid.spacing_um
+    spectrum = np.abs(np.fft.fftn(facts.tapered))
+    level = np.log10(np.maximum(spectrum / spectrum.max(), 1e-5))
+    power = np.sqrt(band.power)
+    # sections of frequency space, zero in the middle, cut to somewhat beyond the band
+    reach_x = min(0.62 / numbers["resolution_lateral_um"], 0.5 / dx)
+    reach_z = min(1.1 / numbers["resolution_axial_um"], 0.5 / dz)
+    z, y, x = (np.fft.fftshift(np.fft.fftfreq(n, d)) for n, d in ((nz, dz), (ny, dy), (nx, dx)))
+    keep_x, keep_y, keep_z = np.abs(x) <= reach_x, np.abs(y) <= reach_x, np.abs(z) <= reach_z
+
+    def sections(volume):
+        shifted = np.fft.fftshift(volume)
+        side = shifted[:, ny // 2][np.ix_(keep_z, keep_x)]
+        return side, shifted[nz // 2][np.ix_(keep_y, keep_x)]
+
+    tall = 0.6 * 2 * reach_x  # sections are stretched along nu_z, which is far shorter
+    extents = (tall, 2 * reach_x), (2 * reach_x, 2 * reach_x)
+    titles = (
+        f"nu_z (down, -{reach_z:.2g} ... {reach_z:.2g}) over nu_x (-{reach_x:.2g} ... {reach_x:.2g}), "
+        f"cycles/um",
+        f"nu_y (down) over nu_x, both -{reach_x:.2g} ... {reach_x:.2g} cycles/um, at nu_z = 0",
+    )
+    top_row = "".join(
+        picture(v, (0, 1), e, f"Transfer: {t}", label="amplitude over the strongest", bar_um=0)
+        for v, e, t in zip(sections(power), extents, titles, strict=True)
+    )
+    second = "".join(
+        picture(
+            v,
+            (-5, 0),
+            e,
+            f"Spectrum of the field: {t}",
+            label="log10 of amplitude over the largest",
+            bar_um=0,
+        )
+        for v, e, t in zip(sections(level), extents, titles, strict=True)
+    )
+    scope = facts.acq.microscope
+    na = np.linalg.norm(facts.acq.illumination.sources_na[facts.acq.illumination.bright(scope)], axis=1).max()
+    tilt = np.degrees(np.arcsin(min(na / scope.medium_index, 1)))
+    shares = _table(
+        [
+            ("supported by the images", _percent(numbers["share_inside_band"])),
+            ("in the gap: slow variations and the missing cone", _percent(numbers["share_in_gap"])),
+            ("beyond the reach: finer than the optics transfer", _percent(numbers["share_beyond_reach"])),
+        ]
+    )
+    return (
+        "<h2>4. What these optics can tell, and what they cannot</h2>"
+        '<p class="learn">Any volume is a sum of waves of all directions and finenesses (spatial '
+        "frequencies). Each "
+        "image of a weakly scattering sample holds those on two curved sheets; all images together fill "
+        "the bright "
+        "region on the left. Outside it the images stay the same whatever the sample does.</p>"
+        f'<div class="row">{top_row}</div><div class="row">{second}</div>'
+        f"<h3>Where the power of this field lies</h3>{shares}"
+        '<div class="cannot"><b>What this report cannot know.</b> '
+        f"The steepest light comes at {tilt:.0f} degrees. Broad flat structures whose surface normal "
+        f"lies within "
+        f"{90 - tilt:.0f} degrees of the optical axis, the mean index of the whole volume, and details "
+        f"finer than "
+        f"{numbers['resolution_lateral_um']:.2g} um across or {numbers['resolution_axial_um']:.2g} um "
+        f"along the light "
+        "leave no trace in the images as long as light scatters once. What the field shows of them comes "
+        "from "
+        "assumptions (an index that does not fall below the medium's, smooth regions) and, to a degree that "
+        "cannot be tested here, from multiple scattering. No error on unseen images and no error bar "
+        "speaks of them."
+        "</div>"
+    )
+
+
+def _uncertainty(facts):
+    head = "<h2>5. How uncertain the values are</h2>"
+    if facts.ensemble is None:
+        return (
+            f'{head}<p class="learn">No ensemble was given. <code>fieldrx ensemble FIELD ACQ -o '
+            f"ENSEMBLE.npz</code> lets "
+            "several fields fit parts of the images and measures where they differ; "
+            "<code>fieldrx report ... --ensemble ENSEMBLE.npz</code> shows the result here.</p>"
+        )
+    ensemble, told = facts.ensemble, facts.ensemble.calibration
+    planes = facts.planes(lambda z, y, x: ensemble.on_axes(z, y, x)[1].real)
+    top = float(np.quantile(facts.std, 0.999)) or 1e-12
+    pictures = "".join(
+        picture(v, (0, top), e, title, label="standard deviation of the index") for title, v, e in planes
+    )
+    levels = np.asarray(told["levels"])
+    reliability = chart(
+        [
+            {"x": levels, "y": levels, "name": "ideal", "color": GREY},
+            {"x": levels, "y": told["covered_raw"], "name": "raw spread", "color": BLUE, "mark": "points"},
+            {"x": levels, "y": told["covered"], "name": "calibrated", "color": GREEN, "mark": "points"},
+        ],
+        "share of pixels that should lie within the bars",
+        "share that does",
+        size=(430, 300),
+    )
+    rows = _table(
+        [
+            (
+                "members",
+                f"{len(ensemble.members)}, each refitted to {_percent(told['share_of_images'])} of the "
+                f"images",
+            ),
+            ("calibrated on", f"{len(told['images'])} images that no fit has seen"),
+            ("factor on the raw spread", f"{ensemble.factor:.3g}"),
+            ("noise of these images", f"{told['sigma']:.3g}"),
+            ("error of the ensemble's mean on them", _percent(told["nrmse_holdout"])),
+            (
+                "median in the sample",
+                f"{facts.numbers['std_in_sample'] or float('nan'):.3g} (one standard deviation)",
+            ),
+        ]
+    )
+    return (
+        f'{head}<p class="learn">{len(ensemble.members)} fields were trained on from this one, each on a '
+        f"part of the "
+        "images and shaken by large steps. Where they agree, the images decide; where they differ, they "
+        "do not. "
+        "All of them share assumptions and a model of light, so their spread alone is too small: it is "
+        "multiplied "
+        "by a factor that makes the bars right for images that none of them has seen. The standard "
+        "deviation speaks of what the images support; the cautions of section 4 remain.</p>"
+        f'<div class="row planes">{pictures}</div><div '
+        f'class="row"><div>{rows}</div><figure><figcaption>Do the bars keep '
+        f"their promise? Unseen pixels within bars of several widths</figcaption>{reliability}</figure></div>"
+    )
+
+
+def _course(facts):
+    history = facts.field.history
+    loss = np.asarray(history.get("loss", ()), float)
+    if not len(loss):
+        return ""
+    held = np.asarray(history.get("holdout", ()), float)
+    steps = np.arange(1, len(loss) + 1)
+    known = np.isfinite(held)
+    series = [{"x": steps, "y": np.sqrt(loss), "name": "images of the step", "color": BLUE}]
+    if known.any():
+        series.append({"x": np.arange(len(held))[known] + 1, "y": held[known], "name": "held-out images",
+                       "color": ORANGE})  # fmt: skip
+    drawing = chart(series, "step", "relative error", size=(900, 250), y_log=True)
+    done = facts.field.provenance
+    notes = "".join(f"<li>{escape(str(note))}</li>" for note in done.get("notes", ()))
+    best = done.get("best_step")
+    kept = "" if best is None or not len(facts.held) else (
+        f" The field of step {best} was kept, the best for the held-out images; chosen by them, their "
+        f"error is "
+        "a little optimistic."
+    )  # fmt: skip
+    return (
+        f'<h2>6. How the fit went</h2><p class="learn">Both curves should fall and level '
+        f"off.{kept}</p>{drawing}" + (f"<ul>{notes}</ul>" if notes else "")
+    )
+
+
+def _settings(facts):
+    done = facts.field.provenance
+    rows = [
+        (name, json.dumps(value) if isinstance(value, (dict, list)) else str(value))
+        for name, value in done.items()
+        if name not in ("notes",)
+    ]
+    depth = done.get("depth")
+    command = ""
+    if depth:
+        command = (
+            f"<pre>fieldrx reconstruct ACQ --depth {':'.join(f'{d:g}' for d in depth)} --model "
+            f"{done.get('model')} "
+            f"--seed {done.get('schedule', {}).get('seed', 0)} -o FIELD.npz\nfieldrx evaluate FIELD.npz "
+            f"ACQ</pre>"
+        )
+    return f"<h2>7. Settings, to repeat it</h2>{command}{_table(rows)}"
+
+
+def _words():
+    words = {
+        "index contrast": "refractive index less that of the medium; it grows with the density of dry "
+        "matter.",
+        "numerical aperture": "sine of the steepest angle that passes, times the medium's index.",
+        "held out": "kept away from the fit, to test it.",
+        "noise floor": "the camera's own noise as a share of the signal, measured at frequencies where "
+        "the optics "
+        "can send no light; noise that repeats from image to image does not show there.",
+        "missing cone": "the spatial frequencies near the optical axis that no image supports.",
+        "standard deviation": "about 68 % of the errors are smaller, about 95 % smaller than twice it.",
+    }
+    items = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in words.items())
+    return f"<h2>Words</h2><dl>{items}</dl>"
+
+
+# ---- parts ---------------------------------------------------------------------------------------
+
+
+def _table(rows):
+    body = "".join(f"<tr><td>{escape(a)}</td><td>{escape(b)}</td></tr>" for a, b in rows)
+    return f"<table>{body}</table>"
+
+
+def _tile(image, limits, extent, title):
+    return picture(image, limits, extent, title, grey=True)
+
+
+def _noise_text(noise):
+    if not np.isfinite(noise.sigma):
+        return "unknown: too few valid pixels"
+    bound = "" if noise.method == "beyond the band" else ", at most"
+    return f"{noise.sigma:.3g} of the empty field{bound}: {_percent(noise.share)} of the signal"
+
+
+def _percent(value):
+    if value is None or not np.isfinite(value):
+        return "unknown"
+    return f"{100 * value:.3g} %" if value < 0.1 else f"{100 * value:.1f} %"
+
+
+def _taper(shape):
+    """1 inside, falling to 0 over a tenth of every side, so that a volume's cut edges make no spectrum."""
+    edges = []
+    for n in shape:
+        width = max(n // 10, 1)
+        ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(width) + 0.5) / width)
+        edges.append(np.concatenate([ramp, np.ones(max(n - 2 * width, 0)), ramp[::-1]])[:n])
+    return (edges[0][:, None, None] * edges[1][:, None] * edges[2]).astype(np.float32)

@@ -68,7 +68,20 @@ def folder(tmp_path_factory):
 
 def test_help_and_version():
     text = good("--help").output
-    commands = ("demo", "reconstruct", "evaluate", "render", "view", "query", "simulate", "info", "doctor")
+    commands = [
+        "demo",
+        "reconstruct",
+        "calibrate",
+        "evaluate",
+        "render",
+        "view",
+        "query",
+        "ensemble",
+        "report",
+        "simulate",
+        "info",
+        "doctor",
+    ]
     places = [text.index(f"\n  {name} ") for name in commands]
     assert places == sorted(places)
     for name in commands:
@@ -126,6 +139,55 @@ def test_own_held_out_images_are_told(folder, tmp_path):
                   "--steps", 1, "--holdout", 0.5)  # fmt: skip
     assert "names its own held-out images; --holdout is not used" in result.stderr
     assert load_field(tmp_path / "f.npz").provenance["holdout"] == [4]
+
+
+def test_automatic_choices_are_said_and_kept(tmp_path):
+    light = fieldrx.Illumination.led_ring(18, 0.5, start_deg=3)
+    optics = fieldrx.Acquisition(None, light, tiny.SCOPE, holdout=[4])
+    blob = tiny.phantom()
+    blob = fieldrx.Volume(blob.contrast, blob.spacing_um, (-6.0, 4.5, 4.4), blob.medium_index)
+    fieldrx.simulate(blob, optics, "born", (60, 52)).save(tmp_path / "acq.npz")
+    out = tmp_path / "f.npz"
+    options = ["--depth", "auto", "--tv", "auto", "--steps", 4, "--loss", "huber"]
+    result = good("reconstruct", tmp_path / "acq.npz", "-o", out, *options)
+    assert "found by refocusing" in result.stderr
+    assert "by errors of unseen images" in result.stderr
+    assert "Huber's threshold" in result.stderr
+    done = load_field(out).provenance
+    assert len(done["automatic"]) >= 2
+    assert done["depth"][0] < -5 < done["depth"][1]
+    assert done["priors"]["tv"] == done["priors"]["tv_absorption"]
+    assert any(f"total variation {done['priors']['tv']:g}" in note for note in done["automatic"])
+    assert done["loss"]["kind"] == "huber"
+
+
+def test_ensemble_query_and_report(folder, tmp_path):
+    field, acq, out = folder / "field.npz", folder / "acq.npz", tmp_path / "e.npz"
+    result = good(
+        "ensemble", field, acq, "-o", out, "--members", 2, "--steps", 2, "--std", tmp_path / "s.npz"
+    )
+    assert "calibrated by a factor of" in result.stdout
+    ensemble = fieldrx.load_ensemble(out)
+    std = read_volume(tmp_path / "s.npz")
+    assert std.contrast == pytest.approx(ensemble.volume()[1].contrast)
+    lines = good("query", out, folder / "points.csv").stdout.splitlines()
+    assert lines[0] == "z_um,y_um,x_um,n_real,n_imag,std_real,std_imag"
+    mean, spread = ensemble([[0.0, 2.7, 2.1]])
+    found = [float(v) for v in lines[1].split(",")[3:]]
+    assert found == pytest.approx([mean[0].real, mean[0].imag, spread[0].real, spread[0].imag], abs=1e-8)
+    assert "ensemble" in good("info", out).stdout
+    result = good("report", field, acq, "-o", tmp_path / "r.html", "--ensemble", out)
+    assert "noise floor" in result.stdout
+    assert "Error bars" in (tmp_path / "r.html").read_text()
+    assert "ending" in refused("report", field, acq, "-o", tmp_path / "r.pdf")
+    assert "other images" in refused("ensemble", folder / "field.npz", _others(acq, tmp_path), "-o", out)
+
+
+def _others(path, folder):
+    acq = read_acquisition(path)
+    other = fieldrx.Acquisition(acq.images + 0.1, acq.illumination, acq.microscope)
+    other.save(folder / "other.npz")
+    return folder / "other.npz"
 
 
 def test_evaluate_prints_json(folder):

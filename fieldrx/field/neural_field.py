@@ -288,7 +288,12 @@ def load_field(path) -> NeuralField:
     InputError
         If the file is missing, damaged, no field, or of another version.
     """
-    arrays = load_npz(path, "field", ("format", "version"))
+    return field_from_arrays(load_npz(path, "field"), path)
+
+
+def field_from_arrays(arrays, path) -> NeuralField:
+    """The field of a field file's contents; `path` is for errors, which are those of `load_field`."""
+    check_keys(arrays, ("format", "version"), path, "field")
     if str(arrays["format"]) != FORMAT:
         raise InputError(f'{path} has format "{arrays["format"]}"; expected "{FORMAT}"')
     version = arrays["version"]

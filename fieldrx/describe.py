@@ -1,0 +1,202 @@
+"""What a file holds and what a machine can do, in words and units."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from fieldrx._version import __version__
+from fieldrx.acquisition import read_acquisition
+from fieldrx.backends import cpu, cuda_unavailable, describe_device, get, to_host
+from fieldrx.ensemble import FORMAT as ENSEMBLE
+from fieldrx.ensemble import load_ensemble
+from fieldrx.errors import InputError
+from fieldrx.field import Hash, Network, load_field
+from fieldrx.field.neural_field import FORMAT
+from fieldrx.io import check_file, load_npz, read_volume
+from fieldrx.optics import sampling_notes
+from fieldrx.resources import memory_need, physical_memory
+
+_OTHER_NAMES = {"cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x")}  # of distributions
+
+
+def describe(path) -> list[tuple[str, str]]:
+    """Pairs (name, text) that say what a field, ensemble, volume, acquisition or checkpoint holds.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or none of these.
+    """
+    path = check_file(path, "a field, volume, acquisition or checkpoint")
+    if path.suffix.lower() != ".npz":
+        return _describe_acquisition(path)
+    keys = load_npz(path, "file")
+    if str(keys.get("format", "")) == FORMAT:
+        return _describe_field(path)
+    if str(keys.get("format", "")) == ENSEMBLE:
+        return _describe_ensemble(path)
+    if "contrast" in keys:
+        return _describe_volume(path)
+    if {"arguments", "params", "step"} <= set(keys):
+        return [
+            ("checkpoint", f"of an interrupted fit, after {int(keys['step'])} steps: reconstruct --resume")
+        ]
+    if {"illumination_na", "sources_na"} & set(keys):
+        return _describe_acquisition(path)
+    raise InputError(
+        f"{path} holds {', '.join(keys) or 'nothing'}: no field, volume, acquisition or checkpoint"
+    )
+
+
+def _describe_field(path):
+    field = load_field(path)
+    done, network = field.provenance, field.network
+    fitted = [f"with {done['model']}"] if "model" in done else []
+    fitted += [f"{done['steps_done']} steps, {done['seconds']:.0f} s"] if "steps_done" in done else []
+    fitted += [f"fieldrx {done['fieldrx']}"] if "fieldrx" in done else []
+    held = len(done.get("holdout", ()))
+    ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", field.region_um, strict=True)]
+    error = done.get("nrmse_holdout")
+    rows = [
+        ("field", f"refractive index n(z, y, x), {field.params.size} parameters, {_size(path)}"),
+        ("region", ", ".join(ranges) + " um"),
+        ("medium", f"index {field.medium_index:g}, contrast scale {field.output_scale:.3g}"),
+        ("encoding", f"{type(field.encoding).__name__.lower()}, {field.encoding.n_features} features"),
+        (
+            "network",
+            f"{network.depth} x {network.width}, {network.activation}, skips {list(network.skips)}, "
+            + ("index and absorption" if network.n_outputs > 1 else "index only"),
+        ),
+        ("fitted", f"to {done.get('name') or 'an acquisition'} {', '.join(fitted)}".rstrip()),
+        ("held-out error", "unknown" if error is None else f"{error:.4f} over {held} images"),
+    ]
+    return rows + ([("interrupted", "yes: the fit had not ended")] if done.get("interrupted") else [])
+
+
+def _describe_ensemble(path):
+    ensemble = load_ensemble(path)
+    told, first = ensemble.calibration, ensemble.members[0]
+    ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", first.region_um, strict=True)]
+    return [
+        ("ensemble", f"{len(ensemble.members)} fields: mean and standard deviation of n, {_size(path)}"),
+        ("region", ", ".join(ranges) + " um"),
+        ("medium", f"index {ensemble.medium_index:g}"),
+        ("calibration", f"spread times {ensemble.factor:.3g} and, added in squares, {ensemble.hidden:.2g}, "
+                        f"from {len(told.get('images', ()))} unseen images"),
+    ]  # fmt: skip
+
+
+def _describe_volume(path):
+    volume = read_volume(path)
+    shape, spacing = (
+        " x ".join(map(str, volume.contrast.shape)),
+        ", ".join(f"{d:.6g}" for d in volume.spacing_um),
+    )
+    value = volume.contrast.real
+    rows = [
+        ("volume", f"index contrast, {shape} voxels (z, y, x), {volume.contrast.dtype}, {_size(path)}"),
+        ("spacing", f"{spacing} um"),
+        ("first voxel", ", ".join(f"{o:.6g}" for o in volume.origin_um) + " um (z, y, x)"),
+        ("contrast", f"{value.min():.5g} ... {value.max():.5g} over medium {volume.medium_index:g}"),
+    ]
+    if np.iscomplexobj(volume.contrast):
+        absorption = volume.contrast.imag
+        rows.append(("absorption", f"{absorption.min():.5g} ... {absorption.max():.5g}"))
+    return rows
+
+
+def _describe_acquisition(path):
+    acq = read_acquisition(path, images="optional")
+    scope, light = acq.microscope, acq.illumination
+    na = np.linalg.norm(light.sources_na, axis=1)
+    if acq.images is None:
+        images = f"none here, optics for {acq.n_images}"
+    else:
+        y, x = acq.image_shape
+        pixel = scope.pixel_size_um
+        images = f"{acq.n_images} of {y} x {x} pixels, {y * pixel:.4g} x {x * pixel:.4g} um"
+    rows = [
+        ("acquisition", acq.name or Path(path).name),
+        ("images", images),
+        (
+            "microscope",
+            f"wavelength {scope.wavelength_um:g} um, NA {scope.objective_na:g}, medium "
+            f"{scope.medium_index:g}, pixel {scope.pixel_size_um:.5g} um",
+        ),
+        ("illumination", f"{light.n_sources} sources, NA {na.min():.3g} ... {na.max():.3g}"),
+        ("held out", ", ".join(map(str, acq.holdout)) or "none named"),
+    ]
+    if acq.images is not None:
+        valid = 1.0 if acq.mask is None else float(acq.mask.mean())
+        rms = float(np.sqrt(np.mean((acq.images - 1.0) ** 2) / max(valid, 1e-12)))
+        rows.append(("signal", f"root mean square of I - 1: {rms:.3g}; valid pixels {valid:.2%}"))
+    return rows + [("note", note) for note in (*acq.notes, *sampling_notes(scope, light))]
+
+
+def examine(n_images, shape) -> list[tuple[str, str, bool]]:
+    """Triples (name, text, healthy) about versions, devices, kernels, and memory.
+
+    Parameters
+    ----------
+    n_images : int
+    shape : (int, int, int)
+        A job whose memory is estimated: images, and voxels of the model's grid.
+    """
+    rows = [("fieldrx", f"{__version__}, Python {platform.python_version()}, {platform.platform()}", True)]
+    for package in ("numpy", "scipy", "numba", "click", "tifffile"):
+        rows.append((package, *_version(package, True)))
+    for package in ("cupy", "h5py", "zarr", "imageio-ffmpeg", "matplotlib"):
+        rows.append((package, *_version(package, False)))
+    import numba
+
+    rows.append(("threads", f"{numba.get_num_threads()} of {os.cpu_count()} cores", True))
+    why = cuda_unavailable()
+    rows.append(("gpu", why or describe_device(get("cuda")), True))
+    rows.append(_kernels(cpu, "kernels"))
+    if not why:
+        rows.append(_kernels(get("cuda"), "gpu kernels"))
+    need, have = memory_need(shape, n_images), physical_memory()
+    job = f"{n_images} images, {' x '.join(map(str, shape))} voxels: about {need / 2**30:.1f} GiB"
+    if have is None:
+        rows.append(("memory", job, True))
+    else:
+        rows.append(("memory", f"{job} of {have / 2**30:.1f} GiB", need < have))
+    return rows
+
+
+def _kernels(backend, name):
+    """Compile (or load) the kernels of a field on a device, and compare with the CPU's values at points."""
+    begun = time.perf_counter()
+    encoding = Hash.geometric((2, 2, 2), (4, 6, 5), levels=2, log2_table_size=8)
+    network = Network(encoding.n_features, width=16, depth=1)
+    rng = np.random.default_rng(0)
+    params = np.concatenate([encoding.initial_params(rng) * 1e4, network.initial_params(rng)]).astype(
+        np.float32
+    )
+    axes = [np.linspace(-0.9, 0.9, n, dtype=np.float32) for n in (2, 3, 4)]
+    grid = to_host(backend.grid_forward(encoding, network, backend.asarray(params), *axes))
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    values = cpu.field_forward(encoding, network, params, points)
+    tolerance = 1e-5 if backend is cpu else 5e-3  # tensor cores multiply halves
+    same = np.allclose(grid.reshape(2, -1).T, values, atol=tolerance)
+    seconds = time.perf_counter() - begun
+    return name, f"{'agree' if same else 'disagree'}, compiled or loaded in {seconds:.1f} s", bool(same)
+
+
+def _version(package, required):
+    for name in (package, *_OTHER_NAMES.get(package, ())):
+        try:
+            return version(name), True
+        except PackageNotFoundError:
+            continue
+    return ("missing" if required else "not installed (optional)"), not required
+
+
+def _size(path):
+    return f"{Path(path).stat().st_size / 1e6:.1f} MB"

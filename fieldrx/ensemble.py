@@ -1,0 +1,361 @@
+"""How uncertain a field is: an ensemble of fields that the same images would also allow.
+
+Every member goes on from the field with a restarted, large step size, on a part of the training images
+and in another order: it wanders off along all that the images leave open and settles again (restarts that
+make an ensemble cheap: Huang et al., ICLR 2017).  Where members differ, the images do not decide.
+
+Their spread s has the right shape more than the right size, since all members share the field's past, its
+priors and its model of light.  The size comes, without any truth, from images that neither the field nor a
+member has seen, and from their residual r against the prediction of the members' mean:
+
+    std^2 = (factor s)^2 + hidden^2 .
+
+`factor` makes pixels lie within 2 sqrt(sigma^2 + factor^2 s_I^2) as often as a normal distribution does, with
+sigma the noise floor and s_I the spread of the members' predictions.  `hidden` is what the images could not
+have shown even so: a wave inside the band whose trace is no stronger than the residual's spectrum stays
+unseen (`fieldrx.band.Band.hidden`).  What no image shows, frequencies outside the supported band, no
+residual can test: there the spread shows what is left open and is no error bar.
+
+An ensemble file is one .npz without pickles: ``format`` ("fieldrx-ensemble"), ``version``, ``factor``,
+``hidden``, ``calibration`` and ``provenance`` (JSON text), and every member's arrays
+(`fieldrx.field.neural_field`) behind a prefix ``member_K_``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy.special import erf
+
+from fieldrx._version import __version__
+from fieldrx.backends import to_host
+from fieldrx.band import supported_band
+from fieldrx.errors import InputError
+from fieldrx.field import NeuralField, load_field
+from fieldrx.field.neural_field import field_from_arrays
+from fieldrx.fit import Fit, Schedule
+from fieldrx.io import Volume, check_keys, load_npz, one_line, save_npz
+from fieldrx.metrics import image_errors
+from fieldrx.models import grid_for, predict
+from fieldrx.noise import noise_floor
+from fieldrx.priors import Priors
+from fieldrx.refinement import Optics
+
+FORMAT, VERSION = "fieldrx-ensemble", 1
+MEMBERS, STEPS = 6, 24
+_OMITTED = 0.25  # share of the training images that a member does not see
+_RINGS = 0.1  # width of the rings over which a residual's spectrum is averaged [cycles/um], at least
+_COVERED = 0.954  # share of a normal distribution within two standard deviations
+_LEVELS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # half widths of bars that are reported, in standard deviations
+_RESTART = {"coarse": 0.7, "warm_steps": 1, "tilted_from": 0.0, "patience": 0}
+_RATE = 0.5  # of the field's own first step size
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Fields that the same images allow: their mean and its calibrated standard deviation.
+
+    Parameters
+    ----------
+    members : sequence of NeuralField
+        Two or more, of one domain and medium.
+    factor : float
+        What their spread is multiplied by; see the module.
+    hidden : float
+        Standard deviation that is added in squares, of index and of absorption.
+    provenance : dict
+        JSON values: how the ensemble came to be.
+    calibration : dict
+        JSON values: what the factor was estimated from.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two members, or they do not belong together.
+    """
+
+    members: tuple[NeuralField, ...]
+    factor: float = 1.0
+    hidden: float = 0.0
+    provenance: dict = field(default_factory=dict)
+    calibration: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        object.__setattr__(self, "members", tuple(self.members))
+        if len(self.members) < 2:
+            raise InputError(f"{len(self.members)} members tell no spread; expected 2 or more")
+        first = self.members[0]
+        for other in self.members[1:]:
+            if other.medium_index != first.medium_index or not np.allclose(other.bounds_um, first.bounds_um):
+                raise InputError("the members of an ensemble must share their domain and medium")
+        if not (np.isfinite(self.factor) and self.factor > 0 and 0 <= self.hidden < np.inf):
+            raise InputError(f"factor {self.factor} and hidden {self.hidden} must be finite, not negative")
+
+    def __call__(self, points):
+        """Mean refractive index and its standard deviation at any points.
+
+        Parameters
+        ----------
+        points : array, shape (..., 3)
+            (z, y, x) [um].
+
+        Returns
+        -------
+        mean, std : complex128 arrays, shape (...)
+            The real part of `std` belongs to the index, the imaginary part to the absorption.  It speaks of
+            what lies inside the band that the images support.
+        """
+        mean, std = self._statistics(lambda member: member.contrast(points))
+        return self.medium_index + mean, std
+
+    def on_axes(self, z, y, x):
+        """Mean contrast and its standard deviation on the grid of three axes [um], complex64."""
+        mean, std = self._statistics(lambda member: member.on_axes(z, y, x))
+        return mean.astype(np.complex64), std.astype(np.complex64)
+
+    def volume(self, spacing=None, shape=None, region=None) -> tuple[Volume, Volume]:
+        """Mean contrast and its standard deviation on a grid; parameters of ``NeuralField.volume``."""
+        grid = self.members[0].grid(spacing, shape, region)
+        place = grid.spacing_um, grid.origin_um, self.medium_index
+        mean, std = self.on_axes(*grid.axes)
+        return Volume(mean, *place), Volume(std, *place)
+
+    @property
+    def medium_index(self) -> float:
+        """n0."""
+        return self.members[0].medium_index
+
+    def save(self, path) -> None:
+        """Write the ensemble file; an interruption leaves the old one."""
+        arrays = {
+            "format": np.array(FORMAT),
+            "version": np.array(VERSION),
+            "factor": np.array(self.factor),
+            "hidden": np.array(self.hidden),
+            "provenance": np.array(json.dumps(self.provenance)),
+            "calibration": np.array(json.dumps(self.calibration)),
+        }
+        for k, member in enumerate(self.members):
+            arrays |= {f"member_{k}_{name}": value for name, value in member.to_arrays().items()}
+        save_npz(path, **arrays)
+
+    def _statistics(self, values_of):
+        """Mean and standard deviation of what the members say, one member at a time (Welford, 1962)."""
+        mean, squares = 0.0, 0.0
+        for count, member in enumerate(self.members, 1):
+            value = np.asarray(values_of(member), np.complex128)
+            change = value - mean
+            mean = mean + change / count
+            rest = value - mean
+            squares = squares + (change.real * rest.real + 1j * change.imag * rest.imag)
+        return mean, self.scaled(squares / (len(self.members) - 1))
+
+    def scaled(self, variance):
+        """Standard deviation from the variance of the members, of index (and, imaginary, absorption)."""
+        real = np.sqrt(self.factor**2 * variance.real + self.hidden**2)
+        if not np.iscomplexobj(variance):
+            return real
+        return real + 1j * np.sqrt(self.factor**2 * variance.imag + self.hidden**2)
+
+
+def make_ensemble(field, acquisition, members=MEMBERS, steps=STEPS, seed=0, callback=None) -> Ensemble:
+    """An ensemble around a fitted field.
+
+    Parameters
+    ----------
+    field : NeuralField
+        A fit with held-out images.
+    acquisition : Acquisition
+        The images it was fitted to.
+    members : int
+    steps : int
+        Of the optimiser, for every member.
+    seed : int
+        Of the images that members see, and of their order.
+    callback : callable, optional
+        Called with a `fieldrx.fit.Progress` after every step.
+
+    Returns
+    -------
+    Ensemble
+
+    Raises
+    ------
+    InputError
+        If the images are not the field's, none was held out, or a number does not make sense.
+    """
+    done = field.provenance
+    if done.get("acquisition", {}).get("images") != acquisition.fingerprint()["images"]:
+        raise InputError("the field was fitted to other images: give the acquisition of its fit")
+    held = np.asarray(done["holdout"], int)
+    if not len(held):
+        raise InputError("the fit held out no image, so nothing can calibrate its uncertainty: use --holdout")
+    if members < 2 or steps < 1:
+        raise InputError(f"{members} members of {steps} steps; expected at least 2 members and 1 step")
+    train = np.setdiff1d(np.flatnonzero(acquisition.usable), held)
+    fields = []
+    for k in range(members):
+        fit = _member(field, acquisition, train, steps, (seed, k), callback)
+        fields.append(fit.run(initial=field))
+        if fields[-1].provenance["interrupted"]:
+            raise KeyboardInterrupt
+    raw = Ensemble(fields)
+    factor, hidden, calibration = calibrate(raw, done, acquisition, held)
+    calibration["share_of_images"] = len(fields[0].provenance["images"]) / len(train)
+    provenance = {
+        "fieldrx": __version__,
+        "field": {k: done[k] for k in ("name", "acquisition", "model", "depth")},
+        "steps": steps,
+        "seed": seed,
+    }
+    return Ensemble(raw.members, factor, hidden, provenance, calibration)
+
+
+def _member(parent, acquisition, train, steps, seed, callback):
+    """The fit of one member: some of the images, large steps."""
+    done, rng = parent.provenance, np.random.default_rng(seed)
+    seen = np.sort(rng.permutation(train)[: max(round((1 - _OMITTED) * len(train)), 1)])
+    own = Schedule(**done["schedule"])
+    schedule = replace(
+        own,
+        steps=steps,
+        budget_s=None,
+        evaluate_every=steps,
+        learning_rate=_RATE * own.learning_rate,
+        table_learning_rate=_RATE * own.table_learning_rate,
+        seed=int(rng.integers(2**31)),
+        **_RESTART,
+    )
+    return Fit(
+        acquisition.select(seen),
+        done["depth"],
+        done["model"],
+        encoding=parent.encoding,
+        network=parent.network,
+        priors=Priors(**done["priors"]),
+        schedule=schedule,
+        holdout=0,
+        loss=done["loss"],
+        optics=Optics.recorded(done, acquisition.illumination).select(seen),
+        origin={"images": seen.tolist()},
+        callback=callback,
+    )
+
+
+def calibrate(ensemble, settings, acquisition, images) -> tuple[float, float, dict]:
+    """What makes the bars right for images that no member has seen; see the module.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Its own factor is not used.
+    settings : dict
+        Provenance of the fit.
+    acquisition : Acquisition
+    images : array of int
+
+    Returns
+    -------
+    factor, hidden : float
+    calibration : dict
+        ``images``, ``sigma``, ``nrmse_holdout`` of the mean; ``levels``: shares of a normal
+        distribution within bars of several widths, and what was found with and without the factor,
+        ``covered`` and ``covered_raw``.
+    """
+    grid = grid_for(settings["model"], acquisition.image_shape, acquisition.microscope, settings["depth"])
+    geometry = grid, acquisition.microscope, acquisition.illumination, acquisition.image_shape
+    model = Optics.recorded(settings, acquisition.illumination).model(settings["model"], *geometry)
+    contrasts = [member.on_axes(*grid.axes) for member in ensemble.members]
+    valid = np.ones((len(images), *acquisition.image_shape), bool)
+    if acquisition.mask is not None:
+        valid = acquisition.mask[images]
+
+    def predicted(contrast):
+        return np.concatenate([to_host(part) for _, part in predict(model, contrast, images)])
+
+    spread = np.std([predicted(c)[valid] for c in contrasts], axis=0, ddof=1)
+    mean = predicted(np.mean(contrasts, axis=0))
+    measured = acquisition.images[images]
+    residual = np.abs(measured - mean)[valid]
+    fitted = np.setdiff1d(np.flatnonzero(acquisition.usable), images)
+    band = supported_band(grid, acquisition.microscope, acquisition.illumination, fitted)
+    hidden = band.hidden(_density((measured - mean) * valid, acquisition.microscope.pixel_size_um))
+    sigma = noise_floor(acquisition, images).sigma
+    sigma = sigma if sigma > 0 else 0.0
+
+    def covered(factor, width=2.0):
+        return float(np.mean(residual <= width * np.sqrt(sigma**2 + (factor * spread) ** 2)))
+
+    factor = _smallest(lambda f: covered(f) >= _COVERED)
+    return (
+        factor,
+        hidden,
+        {
+            "images": np.asarray(images).tolist(),
+            "sigma": sigma,
+            "nrmse_holdout": image_errors(mean, measured, valid)[0],
+            "levels": [float(erf(width / np.sqrt(2))) for width in _LEVELS],
+            "covered": [covered(factor, width) for width in _LEVELS],
+            "covered_raw": [covered(1.0, width) for width in _LEVELS],
+        },
+    )
+
+
+def _density(residual, pixel_um):
+    """Spectral density of residuals (n, y, x), averaged over rings: a function of lateral frequency."""
+    ny, nx = residual.shape[1:]
+    window = np.hanning(ny + 2)[1:-1, None] * np.hanning(nx + 2)[None, 1:-1]
+    power = (np.abs(np.fft.fft2(residual * window)) ** 2).mean(axis=0) / (window**2).sum()
+    nu = np.hypot(np.fft.fftfreq(ny, pixel_um)[:, None], np.fft.fftfreq(nx, pixel_um)[None])
+    width = max(_RINGS, 2 / (min(ny, nx) * pixel_um))
+    ring = (nu / width).astype(int).ravel()
+    count = np.bincount(ring)
+    mean = np.bincount(ring, power.ravel()) / np.maximum(count, 1)
+    place = width * (np.arange(len(count)) + 0.5)
+    return lambda wanted: np.interp(wanted, place[count > 0], mean[count > 0])
+
+
+def _smallest(enough, low=1.0, high=1e3):
+    """Smallest number between `low` and `high` from which a growing condition holds, to 0.1 %."""
+    if enough(low):
+        return low
+    while high / low > 1.001:
+        middle = float(np.sqrt(low * high))
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def load_field_or_ensemble(path):
+    """Whichever of the two a file holds; errors as of their readers."""
+    arrays = load_npz(path, "field or ensemble", ("format",))
+    return load_ensemble(path) if str(arrays["format"]) == FORMAT else load_field(path)
+
+
+def load_ensemble(path) -> Ensemble:
+    """Read an ensemble file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, no ensemble, or of another version.
+    """
+    arrays = load_npz(path, "ensemble", ("format", "version"))
+    if str(arrays["format"]) != FORMAT:
+        raise InputError(f'{path} has format "{arrays["format"]}"; expected "{FORMAT}"')
+    if arrays["version"].shape != () or arrays["version"].item() != VERSION:
+        raise InputError(
+            f"{path} is an ensemble file of version {arrays['version']}; this fieldrx reads version {VERSION}"
+        )
+    check_keys(arrays, ("factor", "hidden", "provenance", "calibration", "member_0_format"), path, "ensemble")
+    members = []
+    while f"member_{len(members)}_format" in arrays:
+        prefix = f"member_{len(members)}_"
+        own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        members.append(field_from_arrays(own, path))
+    try:
+        texts = (json.loads(str(arrays[name])) for name in ("provenance", "calibration"))
+        return Ensemble(members, float(arrays["factor"]), float(arrays["hidden"]), *texts)
+    except (ValueError, TypeError) as error:  # InputError is a ValueError
+        raise InputError(f"{path} is damaged: {one_line(error)}; make it again") from None

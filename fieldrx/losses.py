@@ -1,0 +1,203 @@
+"""What a fit minimises: the distance of predicted from measured images, with its gradient.
+
+=========  ====================================================  =============================================
+loss       of a pixel with prediction p and measurement m         when
+=========  ====================================================  =============================================
+squared    (s_p - s_m)^2, s the signal: I - 1 (log I for Rytov)  clean images, the default
+huber      a^2 for |a| <= t, beyond it 2 t |a| - t^2, with       dirt, saturated or hot pixels that no mask
+           a = sqrt(I_p) - sqrt(I_m)                             knows: beyond t a pixel pulls no harder
+poisson    2 n [I_p - J + J log(J / I_p)], n photons,            few photons: the deviance, twice the
+           J = I_m, both I plus read noise^2 / n                 log-likelihood lost against a perfect fit
+=========  ====================================================  =============================================
+
+The square root of a photon count has the same noise everywhere (1/2 of a photon's root), which is why
+Huber's threshold is taken there.  Read noise of r electrons is added as r^2 photons to both, which keeps
+mean and variance right (the shifted Poisson model; Snyder, Hammoud, White, J. Opt. Soc. Am. A 10, 1014
+(1993)). A fit divides every loss by that of an empty sample, so 1 means that nothing is explained yet.
+
+Only the arrays' own functions and ufuncs are used: CuPy arrays work like NumPy's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from fieldrx.errors import InputError
+from fieldrx.noise import noise_floor
+
+_DIM = 1e-3  # intensity below which a square root or logarithm is continued by its tangent parabola
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """Squared error of the signal, which is what the model predicts linearly."""
+
+    empty = 0.0  # prediction of an empty sample
+
+    def to_dict(self):
+        """Plain values, for files."""
+        return {"kind": "squared"}
+
+    def measured(self, model, intensity):
+        """What the prediction is compared with."""
+        return model.signal(intensity)
+
+    def predict(self, model, contrast, images):
+        """Prediction, and the map from its gradient to that of the contrast."""
+        return model.signal_and_pullback(contrast, images)
+
+    def value_and_gradient(self, predicted, measured, valid):
+        """Sum over the valid pixels, and its gradient with respect to `predicted`; all of one shape."""
+        residual = (predicted - measured) * valid
+        return (residual * residual).sum(dtype=np.float64), 2 * residual
+
+
+class _OfIntensities:
+    """Losses that compare intensities, whatever the model predicts linearly."""
+
+    empty = 1.0
+
+    def to_dict(self):
+        """Plain values, for files."""
+        return {"kind": type(self).__name__.lower(), **asdict(self)}
+
+    def measured(self, model, intensity):
+        """The intensities themselves."""
+        return intensity
+
+    def predict(self, model, contrast, images):
+        """Predicted intensities, and the map from their gradient to that of the contrast."""
+        return model.forward_and_pullback(contrast, images)
+
+
+@dataclass(frozen=True)
+class Huber(_OfIntensities):
+    """Squared error of amplitudes up to a threshold, growing linearly beyond it.
+
+    Parameters
+    ----------
+    threshold : float
+        Of the amplitude, sqrt(I), in units of the empty field's.
+    """
+
+    threshold: float
+
+    def __post_init__(self):
+        _positive("Huber's threshold", self.threshold)
+
+    def value_and_gradient(self, predicted, measured, valid):
+        """As of `SquaredError`."""
+        # a root has no slope at 0 and no value below, where a linear model may predict: its parabola does
+        low = predicted < _DIM
+        root = np.sqrt(predicted.clip(_DIM, None))
+        below = (predicted - _DIM) * low
+        amplitude = root + below / (2 * root) - below * below / (8 * root**3)
+        slope = 1 / (2 * root) - below / (4 * root**3)
+        error = (amplitude - np.sqrt(measured.clip(0, None))) * valid
+        inner = error.clip(-self.threshold, self.threshold)
+        value = (inner * (2 * error - inner)).sum(dtype=np.float64)
+        return value, 2 * inner * slope
+
+
+@dataclass(frozen=True)
+class Poisson(_OfIntensities):
+    """Deviance of photon counts, twice the loss of log-likelihood against a perfect prediction.
+
+    Parameters
+    ----------
+    photons : float
+        Photons per pixel of the empty field: the camera's gain times its counts there.
+    read_noise : float
+        Standard deviation of the camera's own noise [photons].
+    """
+
+    photons: float
+    read_noise: float = 0.0
+
+    def __post_init__(self):
+        _positive("photons", self.photons)
+        if not (np.isfinite(self.read_noise) and self.read_noise >= 0):
+            raise InputError(f"read noise is {self.read_noise:g} photons; expected a number >= 0")
+
+    def value_and_gradient(self, predicted, measured, valid):
+        """As of `SquaredError`."""
+        offset = self.read_noise**2 / self.photons
+        # below a thousandth, or a photon, the logarithm goes on as its tangent parabola
+        floor = max(_DIM, 1 / self.photons)
+        target = measured.clip(0, None) + offset
+        intensity = predicted + offset
+        safe = intensity.clip(floor, None)
+        below = (intensity - floor) * (intensity < floor)
+        ratio = target / safe
+        log = np.log(ratio.clip(1e-30, None)) - below / safe + 0.5 * (below / safe) ** 2
+        value = (intensity - target + target * log) * valid
+        slope = (1 - ratio + ratio * below / safe) * valid
+        return 2 * self.photons * value.sum(dtype=np.float64), 2 * self.photons * slope
+
+
+def make_loss(text, acquisition, images):
+    """A loss by its name, with numbers estimated from the images where it gives none.
+
+    Parameters
+    ----------
+    text : str or dict
+        "squared"; "huber" or "huber:THRESHOLD"; "poisson", "poisson:PHOTONS" or
+        "poisson:PHOTONS:READ_NOISE"; or what ``to_dict`` of a loss gave.
+    acquisition : Acquisition
+    images : array of int
+        Those that may be looked at.
+
+    Returns
+    -------
+    SquaredError, Huber or Poisson
+    note : str
+        What was estimated; "" if nothing was.
+
+    Raises
+    ------
+    InputError
+        If there is no such loss, or a number does not make sense.
+    """
+    if isinstance(text, dict):
+        text = ":".join(str(value) for value in text.values())
+    name, *parts = str(text).split(":")
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = [np.nan]
+    most = {"squared": 0, "huber": 1, "poisson": 2}.get(name, -1)
+    if len(numbers) > most or not np.isfinite(numbers).all():
+        raise InputError(
+            f'loss "{text}" is none of squared, huber[:THRESHOLD], poisson[:PHOTONS[:READ_NOISE]]'
+        )
+    if name == "squared":
+        return SquaredError(), ""
+    if name == "huber":
+        if numbers:
+            return Huber(*numbers), ""
+        threshold = _spread(acquisition, images)
+        return Huber(threshold), f"Huber's threshold {threshold:.3g}: the typical amplitude of the signal"
+    if numbers:
+        return Poisson(*numbers), ""
+    sigma = noise_floor(acquisition, images).sigma
+    if not sigma > 0:
+        raise InputError("the images do not tell their noise: give the photons a pixel, poisson:PHOTONS")
+    photons = 1 / sigma**2
+    return Poisson(photons), f"{photons:.4g} photons a pixel, from the noise of the images"
+
+
+def _spread(acquisition, images):
+    """Robust standard deviation of the amplitude signal sqrt(I) - 1; its plain one where that is 0."""
+    values = []
+    for k in images:
+        amplitude = np.sqrt(acquisition.images[k].clip(0, None)) - 1
+        values.append(amplitude.ravel() if acquisition.mask is None else amplitude[acquisition.mask[k]])
+    values = np.concatenate(values)
+    return float(1.4826 * np.median(np.abs(values))) or float(values.std()) or 1.0
+
+
+def _positive(name, value):
+    if not (np.isfinite(value) and value > 0):
+        raise InputError(f"{name} is {value:g}; expected a positive number")

@@ -1,0 +1,167 @@
+"""Where along the optical axis a sample lies, found by refocusing its images.
+
+Light from another direction shifts what is out of focus: a detail at height z moves by z tan(theta).  For
+every height the images are explained as well as they can be by one thin slice there, whose spectra of index
+x_r and absorption x_a at every lateral frequency solve b_m = H_rm x_r + H_am x_a over all images m, with
+the linear model's transfer functions.  The explained share of the images' power is high where the sample
+lies, because only there the images agree; elsewhere two free numbers explain M images by chance to about 2
+in M.  Little of a transparent sample shows in focus: there the peak is low, and the range found is wide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+
+from fieldrx.backends import n_threads
+from fieldrx.errors import InputError
+from fieldrx.models import Born
+from fieldrx.optics import Grid
+
+_FREQUENCIES = 1500  # at which slices are tried: those that hold most
+_LOWEST = 0.1  # of the pupil's cutoff: slower variations, background among them, tell no depth
+_BLOCK = 128  # frequencies at once
+_IMAGES = 48
+_DAMPING = 1e-3  # of the 2 x 2 systems, over the strongest transfer
+_RISE = 0.2  # of the peak over the surroundings, from which a height belongs to the sample
+_LEAST = 2.0  # peak over surroundings: less is no finding
+_MOST_HEIGHTS = 400
+_SLICES = (12, 80)  # fewest of a range, and most before slices become wider than single waves want
+_WAVES = 0.9  # slice distance over the wavelength in the medium, for multiple scattering
+
+
+@dataclass(frozen=True, eq=False)
+class DepthRange:
+    """A depth range found by refocusing.
+
+    Parameters
+    ----------
+    depth : (float, float, float)
+        First and last slice centre and their distance [um].
+    heights_um : float array, shape (n,)
+        Heights that were tried.
+    explained : float array, shape (n,)
+        Share of the images' power that one thin slice there explains.
+    note : str
+        What was found, in a sentence.
+    """
+
+    depth: tuple[float, float, float]
+    heights_um: np.ndarray
+    explained: np.ndarray
+    note: str
+
+
+def axial_resolution_um(microscope, illumination) -> float:
+    """Finest axial period that the optics transfer, 1 / (2 [f(0) - f(cutoff)]) [um]; f = kz / 2 pi."""
+    na = np.linalg.norm(illumination.sources_na[illumination.bright(microscope)], axis=1).max(initial=0)
+    steepest = max(microscope.cutoff, na / microscope.wavelength_um)
+    return 0.5 / (microscope.axial_frequency(0.0) - microscope.axial_frequency(steepest**2))
+
+
+def find_depth(acquisition, images=None, heights_um=None) -> DepthRange:
+    """The depth range that holds the sample.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    images : array of int, optional
+        Those that may be looked at; all usable ones when not given.
+    heights_um : array_like, optional
+        Heights to try, growing; by default as far as light at the steepest angle still falls into the
+        images from their middle, a third of the axial resolution apart.
+
+    Returns
+    -------
+    DepthRange
+
+    Raises
+    ------
+    InputError
+        If all light comes from one direction, or no height stands out.
+    """
+    images = np.flatnonzero(acquisition.usable) if images is None else np.asarray(images)
+    images = images[:: -(-len(images) // _IMAGES)]
+    scope, light = acquisition.microscope, acquisition.illumination
+    na = np.linalg.norm(light.sources_na - light.sources_na.mean(axis=0), axis=1)
+    lit = light.pattern[images].any(axis=0)
+    if len(images) < 3 or na[lit].max() < 0.05 * scope.objective_na:
+        raise InputError(
+            f"{len(images)} images from nearly one direction do not tell depth: give --depth Z0:Z1:DZ"
+        )
+    step = axial_resolution_um(scope, light)
+    heights = _heights(acquisition, step / 3) if heights_um is None else np.asarray(heights_um, float)
+    explained = _explained(acquisition, images, heights)
+    floor, peak = float(np.quantile(explained, 0.1)), float(explained.max())
+    if peak < _LEAST * floor:
+        raise InputError(
+            f"no height between {heights[0]:.4g} and {heights[-1]:.4g} um explains the images better than "
+            f"the others ({floor:.1%} to {peak:.1%} of their power): give --depth Z0:Z1:DZ"
+        )
+    within = heights[explained >= floor + _RISE * (peak - floor)]
+    first, last = within[0] - 0.5 * step, within[-1] + 0.5 * step
+    dz = _slice_distance(scope, last - first, step)
+    note = (
+        f"depth {first:.4g}:{last:.4g}:{dz:.3g} um, found by refocusing: one thin slice explains the images "
+        f"best at {heights[explained.argmax()]:.4g} um ({peak:.0%} of their power; far from the sample "
+        f"{floor:.0%})"
+    )
+    depth = (round(float(first), 3), round(float(last), 3), round(float(dz), 4))
+    return DepthRange(depth, heights, explained, note)
+
+
+def _heights(acquisition, step):
+    """Heights around focus, as far as light at the steepest angle still falls into the images."""
+    scope, light = acquisition.microscope, acquisition.illumination
+    na = np.linalg.norm(light.sources_na[light.bright(scope)], axis=1).max()
+    sine = na / scope.medium_index
+    reach = 0.5 * min(acquisition.image_shape) * scope.pixel_size_um * np.sqrt(1 - sine**2) / sine
+    count = int(np.clip(np.ceil(reach / step), 3, _MOST_HEIGHTS // 2))
+    return np.linspace(-reach, reach, 2 * count + 1)
+
+
+def _explained(acquisition, images, heights):
+    """Share of the power of the images that one slice explains, at every height."""
+    scope, shape = acquisition.microscope, acquisition.image_shape
+    dz = float(heights[1] - heights[0])
+    grid = Grid((len(heights), *shape), (dz, *2 * (scope.pixel_size_um,)), (heights[0], 0.0, 0.0))
+    model = Born(grid, scope, acquisition.illumination, shape)
+    y, x, spectra = _strongest(acquisition, images)
+    nu_y, nu_x = grid.frequencies()
+    explained = np.zeros(len(heights))
+    for first in range(0, len(y), _BLOCK):
+        part = slice(first, first + _BLOCK)
+        h = np.stack(model.transfer(nu_y[y[part]], nu_x[x[part]], images), axis=-1)  # (f, image, z, 2)
+        h = np.moveaxis(h, 1, 2)  # (f, z, image, 2)
+        adjoint = h.conj().swapaxes(2, 3)
+        gram = adjoint @ h
+        gram[..., [0, 1], [0, 1]] += np.float32(_DAMPING * np.trace(gram, axis1=2, axis2=3).real.max())
+        right = adjoint @ spectra[:, part].T[:, None, :, None]
+        explained += (right.conj() * np.linalg.solve(gram, right)).real.sum(axis=(0, 2, 3))
+    return explained / float((np.abs(spectra) ** 2).sum())
+
+
+def _strongest(acquisition, images):
+    """The frequencies at which the images hold most, as rows and columns, and their spectra there."""
+    scope, (ny, nx) = acquisition.microscope, acquisition.image_shape
+    signal = acquisition.images[images] - 1
+    if acquisition.mask is not None:
+        signal *= acquisition.mask[images]
+    window = np.hanning(ny + 2)[1:-1, None] * np.hanning(nx + 2)[None, 1:-1]
+    spectra = scipy.fft.rfft2(signal * window.astype(np.float32), workers=n_threads())
+    nu_y, nu_x = np.fft.fftfreq(ny, scope.pixel_size_um), np.fft.rfftfreq(nx, scope.pixel_size_um)
+    nu = np.hypot(nu_y[:, None], nu_x[None]) / scope.cutoff
+    y, x = np.nonzero((nu >= _LOWEST) & (nu <= 2))
+    power = (np.abs(spectra[:, y, x]) ** 2).sum(axis=0)
+    best = np.argsort(power)[::-1][:_FREQUENCIES]
+    return y[best], x[best], spectra[:, y[best], x[best]]
+
+
+def _slice_distance(microscope, thickness, resolution):
+    """Half the axial resolution, closer where multiple scattering wants it and slices stay few."""
+    fewest, most = _SLICES
+    close = _WAVES * microscope.wavelength_um / microscope.medium_index
+    dz = min(0.5 * resolution, thickness / fewest)
+    return min(dz, close) if thickness / close <= most else dz

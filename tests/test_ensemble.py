@@ -1,0 +1,171 @@
+"""The ensemble: its statistics, its file, and that its standard deviation keeps its promise."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+from fieldrx import Acquisition, Fit, Illumination, InputError, Volume, load_field, simulate
+from fieldrx.ensemble import Ensemble, calibrate, load_ensemble, load_field_or_ensemble, make_ensemble
+from fieldrx.io import load_npz, save_npz
+from fieldrx.models import Born
+from fieldrx.optics import Grid
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+
+POINTS = np.array([[0.3, 2.7, 2.1], [-0.6, 1.0, 4.4], [40.0, 0.0, 0.0]])
+
+
+def members(count=3):
+    return [tiny.field(seed=k, provenance={"model": "born"}) for k in range(count)]
+
+
+def test_mean_and_standard_deviation_by_hand():
+    fields = members(4)
+    ensemble = Ensemble(fields, 1.7, 1e-3)
+    values = np.stack([f(POINTS) for f in fields])
+    mean, std = ensemble(POINTS)
+    assert mean == pytest.approx(values.mean(axis=0), abs=1e-12)
+    assert std.real == pytest.approx(np.hypot(1.7 * values.real.std(axis=0, ddof=1), 1e-3))
+    assert std.imag == pytest.approx(np.hypot(1.7 * values.imag.std(axis=0, ddof=1), 1e-3))
+    assert (mean[2], std[2]) == (tiny.SCOPE.medium_index, 1e-3 + 1e-3j)  # outside the domain all agree
+
+
+def test_points_axes_and_volume_agree():
+    ensemble = Ensemble(members(), 2.0)
+    mean, std = ensemble.volume(spacing=(0.5, 0.9, 0.7))
+    z, y, x = mean.grid.axes
+    points = np.stack(np.meshgrid(z, y, x, indexing="ij"), axis=-1)
+    by_point = ensemble(points)
+    assert mean.contrast + 1.33 == pytest.approx(by_point[0], abs=1e-6)
+    assert std.contrast == pytest.approx(by_point[1], abs=1e-6)
+    assert np.abs(std.contrast).max() > 1e-3
+
+
+def test_file(tmp_path):
+    ensemble = Ensemble(members(), 1.3, 2e-4, {"seed": 4}, {"images": [2]})
+    ensemble.save(tmp_path / "e.npz")
+    loaded = load_ensemble(tmp_path / "e.npz")
+    for one, other in zip(ensemble(POINTS), loaded(POINTS), strict=True):
+        assert np.array_equal(one, other)
+    assert (loaded.factor, loaded.hidden) == (1.3, 2e-4)
+    assert (loaded.provenance, loaded.calibration) == ({"seed": 4}, {"images": [2]})
+    assert isinstance(load_field_or_ensemble(tmp_path / "e.npz"), Ensemble)
+    tiny.field().save(tmp_path / "f.npz")
+    assert np.array_equal(load_field_or_ensemble(tmp_path / "f.npz").params, tiny.field().params)
+    with pytest.raises(InputError, match="fieldrx-ensemble"):
+        load_field(tmp_path / "e.npz")
+    with pytest.raises(InputError, match="fieldrx-field"):
+        load_ensemble(tmp_path / "f.npz")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": np.array(9)}, "version 9"),
+        ({"factor": np.array(-1.0)}, "damaged"),
+        ({"calibration": np.array("{")}, "damaged"),
+        ({"member_1_table": np.zeros(3, np.float32)}, "damaged"),
+    ],
+)
+def test_damaged_files(tmp_path, change, words):
+    Ensemble(members()).save(tmp_path / "e.npz")
+    save_npz(tmp_path / "d.npz", **(load_npz(tmp_path / "e.npz", "ensemble") | change))
+    with pytest.raises(InputError, match=words):
+        load_ensemble(tmp_path / "d.npz")
+
+
+def test_wrong_ensembles():
+    with pytest.raises(InputError, match="2 or more"):
+        Ensemble(members(1))
+    with pytest.raises(InputError, match="domain"):
+        Ensemble([tiny.field(), tiny.field(medium_index=1.4)])
+
+
+def test_wrong_fields():
+    acq = tiny.acquisition()
+    field = tiny.fit(acq).run()
+    other = Acquisition(acq.images + 0.1, acq.illumination, acq.microscope)
+    with pytest.raises(InputError, match="other images"):
+        make_ensemble(field, other)
+    with pytest.raises(InputError, match="at least 2 members"):
+        make_ensemble(field, acq, members=1)
+    free = tiny.acquisition(holdout=())
+    with pytest.raises(InputError, match="held out no image"):
+        make_ensemble(tiny.fit(free, holdout=0).run(), free)
+
+
+def test_calibration_finds_the_factor_of_a_known_spread():
+    """Members scattered around a field whose images are measured three of their spreads away."""
+    fields = [tiny.field(seed=k, output_scale=2e-5) for k in range(12)]
+    grid = Grid.for_images(tiny.SHAPE, tiny.SCOPE, tiny.DEPTH)
+    values = [f.on_axes(*grid.axes) for f in fields]
+    mean = np.mean(values, axis=0)
+    there = mean + 3 * (tiny.field(seed=99, output_scale=2e-5).on_axes(*grid.axes) - mean)
+    images = Born(grid, tiny.SCOPE, tiny.LIGHT, tiny.SHAPE).forward(there.astype(np.complex64))
+    acq = Acquisition(images, tiny.LIGHT, tiny.SCOPE)
+    factor, hidden, told = calibrate(
+        Ensemble(fields), {"model": "born", "depth": tiny.DEPTH}, acq, np.arange(3)
+    )
+    assert hidden > 0
+    assert 2 < factor < 5
+    assert told["covered"][3] == pytest.approx(0.954, abs=0.01)
+    assert told["covered_raw"][3] < 0.8
+    assert told["levels"][3] == pytest.approx(0.9545, abs=1e-4)
+
+
+def test_images_that_fit_never_shrink_the_spread():
+    fields = [tiny.field(seed=k, output_scale=2e-4) for k in range(6)]
+    acq = tiny.acquisition(holdout=())
+    zero = Volume(np.zeros((3, 3, 3)), 0.3, (0, 0, 0), tiny.SCOPE.medium_index)
+    still = simulate(zero, acq, "born", tiny.SHAPE, photons=1e9)
+    assert calibrate(Ensemble(fields), {"model": "born", "depth": tiny.DEPTH}, still, np.arange(3))[0] == 1
+
+
+def scattered_blobs():
+    """A sample of blobs of all sizes: images of 19 directions with noise, and the truth."""
+    rng = np.random.default_rng(5)
+    spacing, shape = (0.5, 0.25, 0.25), (13, 44, 40)
+    z, y, x = (
+        d * (np.arange(n) - (n // 2 if k == 0 else 0))
+        for k, (d, n) in enumerate(zip(spacing, shape, strict=True))
+    )
+    contrast = np.zeros(shape)
+    for _ in range(14):
+        cz, cy, cx = rng.uniform(-1.5, 1.5), rng.uniform(2.5, 8.0), rng.uniform(2.5, 7.0)
+        r2 = ((z - cz) ** 2)[:, None, None] + ((y - cy) ** 2)[:, None] + (x - cx) ** 2
+        contrast += rng.uniform(0.002, 0.008) * np.exp(-r2 / rng.uniform(0.3, 1.0) ** 2)
+    truth = Volume(contrast, spacing, (z[0], 0.0, 0.0), tiny.SCOPE.medium_index)
+    rings = [Illumination.led_ring(n, na, start_deg=3).sources_na for n, na in ((6, 0.3), (13, 0.55))]
+    light = Illumination(np.concatenate(rings))
+    optics = Acquisition(None, light, tiny.SCOPE, holdout=(2, 8, 13, 17), name="blobs")
+    return simulate(truth, optics, "born", (44, 40), photons=20000), truth
+
+
+def test_the_standard_deviation_keeps_its_promise():
+    """Errors lie within two standard deviations at about 95 % of the voxels, inside the band."""
+    from check_uncertainty import coverage
+
+    acq, truth = scattered_blobs()
+    fit = Fit(acq, (-3, 3, 0.5), "born", schedule={"steps": 60, "batch": 8, "coarse": 0.0})
+    ensemble = make_ensemble(fit.run(), acq, members=4, steps=12)
+    rows, size = coverage(ensemble, acq, truth)
+    within = {name: share for name, share, _ in rows}
+    assert size < 0.6
+    assert 0.88 < within["inside the band"] <= 1
+    assert within["inside the band"] >= within["inside the band, before calibration"]
+    assert ensemble.hidden > 0
+    seen = [member.provenance["images"] for member in ensemble.members]
+    assert len({tuple(s) for s in seen}) == 4
+    assert not set(np.concatenate(seen)) & {2, 8, 13, 17}
+
+
+def test_two_ensembles_of_one_seed_are_identical():
+    acq = tiny.acquisition(photons=5000)
+    field = tiny.fit(acq).run()
+    one, other = (make_ensemble(field, acq, 2, 2, seed=3) for _ in range(2))
+    third = make_ensemble(field, acq, 2, 2, seed=4)
+    assert np.array_equal(one(POINTS)[1], other(POINTS)[1])
+    assert not np.array_equal(one(POINTS)[1], third(POINTS)[1])

@@ -1,0 +1,69 @@
+"""Depth by refocusing: a sample out of focus is found where it was put."""
+
+import numpy as np
+import pytest
+
+from fieldrx import Acquisition, Illumination, InputError, Microscope, Volume, simulate
+from fieldrx.refocus import axial_resolution_um, find_depth
+
+SCOPE = Microscope(wavelength_um=0.6, objective_na=0.5, medium_index=1.33, pixel_size_um=0.3)
+LIGHT = Illumination.led_ring(8, 0.35, start_deg=5)
+SHAPE = (72, 60)
+
+
+def images(*heights_um, model="born", photons=3000):
+    """Blobs of a few um at some heights."""
+    spacing, origin = (0.4, 0.3, 0.3), (min(heights_um) - 2.0, 4.0, 4.0)
+    n = round((max(heights_um) + 2.0 - origin[0]) / 0.4) + 1
+    z, y, x = (o + d * np.arange(m) for o, d, m in zip(origin, spacing, (n, 46, 34), strict=True))
+    contrast = np.zeros((n, 46, 34))
+    for k, height in enumerate(heights_um):
+        cy, cx = 9.0 + 2.5 * k, 8.0 + 1.5 * k
+        r2 = ((z - height) ** 2)[:, None, None] + ((y - cy) ** 2)[:, None] + (x - cx) ** 2
+        contrast += 0.02 * np.exp(-r2 / 1.2**2)
+    optics = Acquisition(None, LIGHT, SCOPE)
+    return simulate(Volume(contrast, spacing, origin, 1.33), optics, model, SHAPE, photons=photons)
+
+
+@pytest.mark.parametrize("height", [-9.0, 0.0, 6.5])
+@pytest.mark.parametrize("model", ["born", "ssnp"])
+def test_a_blob_is_found_where_it_is(height, model):
+    found = find_depth(images(height, model=model))
+    first, last, dz = found.depth
+    step = axial_resolution_um(SCOPE, LIGHT)
+    assert found.heights_um[found.explained.argmax()] == pytest.approx(height, abs=0.6)
+    assert first < height - 0.5
+    assert last > height + 0.5
+    if height:
+        assert last - first < 6 * step
+    else:  # little of a phase object shows in focus, and alike on both sides
+        assert abs(first + last) < step
+    assert 0 < dz <= 0.501 * step
+    assert "refocusing" in found.note
+
+
+def test_two_blobs_are_both_in_the_range():
+    first, last, _ = find_depth(images(-7.0, 5.0)).depth
+    assert first < -7.0
+    assert last > 5.0
+
+
+def test_masked_pixels_do_not_matter():
+    acq = images(-9.0)
+    pixels, mask = acq.images.copy(), np.ones(acq.images.shape, bool)
+    mask[:, 60:63, 50:53] = False
+    pixels[~mask] = 30.0
+    found = find_depth(Acquisition(pixels, LIGHT, SCOPE, mask))
+    assert found.heights_um[found.explained.argmax()] == pytest.approx(-9, abs=0.6)
+
+
+def test_noise_alone_has_no_depth():
+    noise = 1 + 0.03 * np.random.default_rng(0).standard_normal((8, *SHAPE))
+    with pytest.raises(InputError, match="no height"):
+        find_depth(Acquisition(noise, LIGHT, SCOPE))
+
+
+def test_one_direction_has_no_depth():
+    still = Illumination(np.zeros((4, 2)))
+    with pytest.raises(InputError, match="nearly one direction"):
+        find_depth(Acquisition(images(0.0).images[:4], still, SCOPE))
