@@ -71,7 +71,6 @@ def test_help_and_version():
     commands = [
         "demo",
         "reconstruct",
-        "calibrate",
         "evaluate",
         "render",
         "view",
@@ -79,6 +78,7 @@ def test_help_and_version():
         "ensemble",
         "report",
         "simulate",
+        "calibrate",
         "info",
         "doctor",
     ]
