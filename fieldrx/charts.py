@@ -277,4 +277,4 @@ def _round_length(length):
 
 
 def _number(value):
-    return f"{value:.3g}" if value and not 1e-3 <= abs(value) < 1e4 else f"{round(value, 6):g}"
+    return f"{value:.3g}" if value and not 1e-3 <= abs(value) < 1e4 else f"{round(value, 6) + 0.0:g}"
