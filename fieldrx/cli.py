@@ -549,8 +549,9 @@ def render(
             told = _counted(reporter, "images")
             render_images(loaded, output, np.array(light), callback=told, device=device)
         else:
-            what = "frames" if output.suffix.lower() in (".gif", ".mp4") else "Mpoints"
-            render_field(loaded, output, **options, callback=_counted(reporter, what), **films)
+            film = output.suffix.lower() in (".gif", ".mp4")
+            told = _counted(reporter, "frames") if film else _percent(reporter, "rendering")
+            render_field(loaded, output, **options, callback=told, **films)
     click.echo(str(output))
 
 
@@ -832,11 +833,16 @@ def _writable(path, *inputs):
 
 
 def _counted(reporter, what):
-    """A callback (done, of how many) that tells a reporter; points are counted in millions."""
+    """A callback (done, of how many) that tells a reporter."""
     from fieldrx.fit import Progress
 
-    unit = 1e6 if what == "Mpoints" else 1
-    return lambda done, total: reporter(Progress(what, done / unit, total / unit))
+    return lambda done, total: reporter(Progress(what, done, total))
+
+
+def _percent(reporter, what):
+    """The same for numbers too large to read."""
+    told = _counted(reporter, what)
+    return lambda done, total: told(round(100 * done / total), 100)
 
 
 def _read_points(path):

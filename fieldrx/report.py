@@ -41,7 +41,8 @@ text-anchor:middle}
 .legend{font-size:.85em;margin-left:62px}.key{margin-right:1.2em;white-space:nowrap}
 .key i{display:inline-block;
 width:.8em;height:.8em;border-radius:.2em;margin-right:.4em}
-.tile svg{width:146px}.half svg{width:300px}.row.three{gap:14px}.row.planes svg{max-width:300px}.half,.row.planes figure{width:300px}
+.tile svg{width:146px}.half svg{width:300px}.row.three{gap:14px}.row.planes svg{max-width:300px}
+.half,.row.planes figure{width:300px}
 code,pre{background:#f4f5f8;border-radius:3px;font-size:.88em}code{padding:0 .25em}pre{padding:.7em;
 overflow-x:auto;
 white-space:pre-wrap}dt{font-weight:600;margin-top:.5em}dd{margin-left:1.2em}

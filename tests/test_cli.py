@@ -260,7 +260,7 @@ def test_render_replaces_an_ome_zarr_and_tells_progress(folder, tmp_path):
     for _ in range(2):
         result = good("render", folder / "field.npz", out, "--spacing", 0.5)
         assert result.stdout == f"{out}\n"
-        assert "Mpoints: " in result.stderr
+        assert "rendering: 100/100" in result.stderr
     assert not good("render", folder / "field.npz", out, "-q").stderr
     assert [p.name for p in tmp_path.iterdir()] == ["a.ome.zarr"]
 
