@@ -33,6 +33,7 @@ from fieldrx._version import __version__
 from fieldrx.backends import to_host
 from fieldrx.band import supported_band
 from fieldrx.errors import InputError
+from fieldrx.evaluation import same_images
 from fieldrx.field import NeuralField, load_field
 from fieldrx.field.neural_field import field_from_arrays
 from fieldrx.fit import Fit, Schedule
@@ -187,7 +188,7 @@ def make_ensemble(field, acquisition, members=MEMBERS, steps=STEPS, seed=0, call
         If the images are not the field's, none was held out, or a number does not make sense.
     """
     done = field.provenance
-    if done.get("acquisition", {}).get("images") != acquisition.fingerprint()["images"]:
+    if not same_images(field, acquisition):
         raise InputError("the field was fitted to other images: give the acquisition of its fit")
     held = np.asarray(done["holdout"], int)
     if not len(held):

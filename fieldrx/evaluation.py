@@ -57,7 +57,7 @@ def compare(field, acquisition, model=None, device="auto") -> Comparison:
     if acquisition.images is None:
         raise InputError("the acquisition has no images to compare with")
     optics = None  # what was refined on other images says nothing of these
-    if _same_images(field, acquisition):
+    if same_images(field, acquisition):
         optics = Optics.recorded(field.provenance, acquisition.illumination)
     seen = acquisition.microscope, acquisition.illumination, acquisition.image_shape
     _, forward, contrast = model_of(field, *seen, model, device, optics)
@@ -120,7 +120,7 @@ def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
     result = {
         "model": compared.model.name,
         "refined": field.provenance.get("refine", []),
-        "fitted_to_these_images": _same_images(field, acquisition),
+        "fitted_to_these_images": same_images(field, acquisition),
         "nrmse": overall,
         "nrmse_per_image": per_image(each.tolist()),
         "noise_floor": compared.noise.share,
@@ -188,10 +188,11 @@ def verdict(error, floor) -> str:
 
 def held_out(field, acquisition) -> np.ndarray:
     """Images the fit did not see: those it recorded, if these are its images, else the acquisition's."""
-    if _same_images(field, acquisition):
+    if same_images(field, acquisition):
         return np.asarray(field.provenance.get("holdout", ()), int)
     return np.asarray(acquisition.holdout, int)
 
 
-def _same_images(field, acquisition) -> bool:
+def same_images(field, acquisition) -> bool:
+    """Whether a field was fitted to the images of this acquisition."""
     return field.provenance.get("acquisition", {}).get("images") == acquisition.fingerprint()["images"]

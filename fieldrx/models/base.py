@@ -93,6 +93,20 @@ def as_complex(contrast, grid: Grid) -> np.ndarray:
     return contrast.astype(np.complex128 if double else np.complex64, copy=False)
 
 
+def gain_of_images(gain, illumination: Illumination) -> np.ndarray:
+    """Brightness of every image over its background, float64; 1 where none is given.
+
+    Raises
+    ------
+    InputError
+        If it is not one number per image.
+    """
+    gain = np.ones(illumination.n_images) if gain is None else np.array(gain, np.float64)
+    if gain.shape != (illumination.n_images,):
+        raise InputError(f"gain has shape {gain.shape}; expected one per image")
+    return gain
+
+
 def image_window(grid: Grid, image_shape) -> tuple[slice, slice]:
     """Where the images lie in the lateral plane of the grid.
 

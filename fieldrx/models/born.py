@@ -37,7 +37,7 @@ import numpy as np
 from fieldrx.backends import module_of, of, to_host
 from fieldrx.backends.fft import fft2, ifft2
 from fieldrx.errors import InputError
-from fieldrx.models.base import Gradients, as_complex, image_window
+from fieldrx.models.base import Gradients, as_complex, gain_of_images, image_window
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import zernike
 
@@ -112,9 +112,7 @@ class Born:
         self.pupil, self.defocus_um = pupil, float(defocus_um)
         if pupil is not None and pupil.array is not None:
             raise InputError("single scattering takes a pupil of Zernike coefficients, not an array")
-        self.gain = np.ones(illumination.n_images) if gain is None else np.array(gain, np.float64)
-        if self.gain.shape != (illumination.n_images,):
-            raise InputError(f"gain has shape {self.gain.shape}; expected one per image")
+        self.gain = gain_of_images(gain, illumination)
         self._bright = illumination.bright(microscope)
         self._sources = illumination.sources_na / microscope.wavelength_um
         self._scale = 2 * microscope.medium_index * microscope.wavenumber**2 * grid.spacing_um[0]

@@ -18,7 +18,7 @@ import numpy as np
 
 from fieldrx.backends import module_of, of, plain, to_host
 from fieldrx.errors import InputError
-from fieldrx.models.base import Gradients, as_complex, image_window
+from fieldrx.models.base import Gradients, as_complex, gain_of_images, image_window
 from fieldrx.models.camera import Camera
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import Pupil
@@ -90,9 +90,7 @@ class MultiSlice(ABC):
         self.window = image_window(grid, self.image_shape)
         self.pupil, self.defocus_um = pupil or Pupil(), float(defocus_um)
         self.heights, self.thickness = _slices(grid, slices_um)
-        self.gain = np.ones(illumination.n_images) if gain is None else np.array(gain, np.float64)
-        if self.gain.shape != (illumination.n_images,):
-            raise InputError(f"gain has shape {self.gain.shape}; expected one per image")
+        self.gain = gain_of_images(gain, illumination)
         if engine not in ENGINES:
             raise InputError(f'there is no engine "{engine}"; expected one of {", ".join(ENGINES)}')
         if memory not in MEMORY:
