@@ -70,7 +70,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldrx.background import normalise, typical_level
+from fieldrx.background import ESTIMATES, normalise, typical_level
 from fieldrx.errors import InputError
 from fieldrx.io import (
     NoSuchFile,
@@ -586,7 +586,7 @@ def _toml_images(table, folder, region, optional):
 
 def _frames_of(value, folder, region):
     """A background or dark as TOML gives it: numbers, a word, or an image file."""
-    if not isinstance(value, str) or value in ("smooth", "mean", "median"):
+    if not isinstance(value, str) or value in ESTIMATES:
         return value
     return read_images(value, folder, region)
 

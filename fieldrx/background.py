@@ -32,6 +32,7 @@ import numpy as np
 
 from fieldrx.errors import InputError
 
+ESTIMATES = ("smooth", "mean", "median")
 _SAMPLES = 64  # pixels per axis that an estimate looks at: six coefficients need no more
 _TUKEY = 4.685  # in standard deviations; the usual constant, 95 % efficient for Gaussian noise
 _HUBER = 1.345

@@ -606,17 +606,26 @@ def query(field, points):
 @click.argument("acquisition", metavar="ACQ", type=_file)
 @click.option("-o", "--output", metavar="ENSEMBLE.npz", type=_file, required=True)
 @click.option("--members", type=click.IntRange(min=2), default=6, show_default=True, help="Fields to train.")
-@click.option("--steps", type=click.IntRange(min=1), default=32, show_default=True, help="Steps of each.")
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="Steps of each. Default: 24, with --folds those of FIELD."
+)
+@click.option(
+    "--folds",
+    is_flag=True,
+    help="Cross-validation: fit every member from nothing without another part of the images, and predict "
+    "that part. Takes as many times as long as FIELD took.",
+)
 @click.option("--std", metavar="STD.npz", type=_file, default=None, help="Also write its std as a volume.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of images and order.")
 @_quiet
-def ensemble(field, acquisition, output, members, steps, std, seed, quiet):
+def ensemble(field, acquisition, output, members, steps, folds, std, seed, quiet):
     """Train fields around FIELD on parts of its images: a mean and a standard deviation at every point.
 
     The standard deviation is calibrated by the images that FIELD held out.
     """
     from fieldrx.acquisition import read_acquisition
     from fieldrx.ensemble import make_ensemble
+    from fieldrx.evaluation import verdict
     from fieldrx.field import load_field
     from fieldrx.io import in_file, write_volume
 
@@ -626,7 +635,7 @@ def ensemble(field, acquisition, output, members, steps, std, seed, quiet):
             raise InputError(f"{path}: is saved as .npz; choose a name with that ending")
     loaded, acq = load_field(field), read_acquisition(acquisition)
     with in_file(acquisition), _reporting(quiet) as reporter:
-        made = make_ensemble(loaded, acq, members, steps, seed, reporter)
+        made = make_ensemble(loaded, acq, members, steps, seed, reporter, folds)
     made.save(output)
     if std:
         write_volume(std, made.volume()[1])
@@ -636,6 +645,9 @@ def ensemble(field, acquisition, output, members, steps, std, seed, quiet):
             f"{output}: {members} members, their mean's held-out error {told['nrmse_holdout']:.4f}; spread "
             f"calibrated by a factor of {made.factor:.3g} on {len(told['images'])} unseen images"
         )
+        if folds:
+            known = verdict(told["folds"]["nrmse"], told["folds"]["noise_floor"])
+            click.echo(f"cross-validation, every fitted image by a member that never saw it: {known}")
 
 
 @main.command()

@@ -16,6 +16,7 @@ from fieldrx.backends import cpu, cuda_unavailable, describe_device, get, to_hos
 from fieldrx.ensemble import FORMAT as ENSEMBLE
 from fieldrx.ensemble import load_ensemble
 from fieldrx.errors import InputError
+from fieldrx.evaluation import verdict
 from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
 from fieldrx.io import check_file, load_npz, read_volume
@@ -83,13 +84,16 @@ def _describe_ensemble(path):
     ensemble = load_ensemble(path)
     told, first = ensemble.calibration, ensemble.members[0]
     ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", first.region_um, strict=True)]
-    return [
+    rows = [
         ("ensemble", f"{len(ensemble.members)} fields: mean and standard deviation of n, {_size(path)}"),
         ("region", ", ".join(ranges) + " um"),
         ("medium", f"index {ensemble.medium_index:g}"),
         ("calibration", f"spread times {ensemble.factor:.3g} and, added in squares, {ensemble.hidden:.2g}, "
                         f"from {len(told.get('images', ()))} unseen images"),
     ]  # fmt: skip
+    if "folds" in told:
+        rows.append(("cross-validation", verdict(told["folds"]["nrmse"], told["folds"]["noise_floor"])))
+    return rows
 
 
 def _describe_volume(path):

@@ -161,7 +161,9 @@ class Ensemble:
         return real + 1j * np.sqrt(self.factor**2 * variance.imag + self.hidden**2)
 
 
-def make_ensemble(field, acquisition, members=MEMBERS, steps=STEPS, seed=0, callback=None) -> Ensemble:
+def make_ensemble(
+    field, acquisition, members=MEMBERS, steps=None, seed=0, callback=None, folds=False
+) -> Ensemble:
     """An ensemble around a fitted field.
 
     Parameters
@@ -171,12 +173,17 @@ def make_ensemble(field, acquisition, members=MEMBERS, steps=STEPS, seed=0, call
     acquisition : Acquisition
         The images it was fitted to.
     members : int
-    steps : int
-        Of the optimiser, for every member.
+    steps : int, optional
+        Of the optimiser, for every member; by default `STEPS`, with `folds` those of the field's fit.
     seed : int
         Of the images that members see, and of their order.
     callback : callable, optional
         Called with a `fieldrx.fit.Progress` after every step.
+    folds : bool
+        Cross-validation: the fitted images are dealt into as many parts as there are members, and every
+        member is fitted from nothing, as the field was, without one part.  So each image is predicted by a
+        field that never saw it; ``calibration["folds"]`` says how well.  Takes as many times the field's own
+        fit.
 
     Returns
     -------
@@ -193,22 +200,30 @@ def make_ensemble(field, acquisition, members=MEMBERS, steps=STEPS, seed=0, call
     held = np.asarray(done["holdout"], int)
     if not len(held):
         raise InputError("the fit held out no image, so nothing can calibrate its uncertainty: use --holdout")
-    if members < 2 or steps < 1:
+    if members < 2 or (steps is not None and steps < 1):
         raise InputError(f"{members} members of {steps} steps; expected at least 2 members and 1 step")
     train = np.setdiff1d(np.flatnonzero(acquisition.usable), held)
+    if folds and members > len(train):
+        raise InputError(f"{len(train)} fitted images make no {members} folds: use fewer members")
+    parts = np.array_split(np.random.default_rng(seed).permutation(train), members)
     fields = []
     for k in range(members):
-        fit = _member(field, acquisition, train, steps, (seed, k), callback)
-        fields.append(fit.run(initial=field))
+        if folds:
+            fit = _fold(field, acquisition, np.setdiff1d(train, parts[k]), held, steps, (seed, k), callback)
+        else:
+            fit = _member(field, acquisition, train, steps or STEPS, (seed, k), callback)
+        fields.append(fit.run(initial=None if folds else field))
         if fields[-1].provenance["interrupted"]:
             raise KeyboardInterrupt
     raw = Ensemble(fields)
     factor, hidden, calibration = calibrate(raw, done, acquisition, held)
     calibration["share_of_images"] = len(fields[0].provenance["images"]) / len(train)
+    if folds:
+        calibration["folds"] = _cross_validation(fields, done, acquisition, parts)
     provenance = {
         "fieldrx": __version__,
         "field": {k: done[k] for k in ("name", "acquisition", "model", "depth")},
-        "steps": steps,
+        "steps": [member.provenance["steps_done"] for member in fields],
         "seed": seed,
     }
     return Ensemble(raw.members, factor, hidden, provenance, calibration)
@@ -229,20 +244,73 @@ def _member(parent, acquisition, train, steps, seed, callback):
         seed=int(rng.integers(2**31)),
         **_RESTART,
     )
+    optics = Optics.recorded(done, acquisition.illumination).select(seen)
+    return _refit(parent, acquisition.select(seen), seen, schedule, callback, holdout=0, optics=optics)
+
+
+def _fold(parent, acquisition, seen, held, steps, seed, callback):
+    """The field's own fit, without one part of its images."""
+    own = Schedule(**parent.provenance["schedule"])
+    steps = steps or (own.steps if own.budget_s is None else parent.provenance["steps_done"])
+    random = int(np.random.default_rng(seed).integers(2**31))
+    images = np.union1d(seen, held)
+    part = replace(acquisition.select(images), holdout=np.flatnonzero(np.isin(images, held)))
+    refine = parent.provenance["refine"] or None
+    schedule = replace(own, steps=steps, budget_s=None, seed=random)
+    return _refit(parent, part, seen, schedule, callback, refine=refine)
+
+
+def _refit(parent, part, seen, schedule, callback, **options):
+    """A fit to part of a field's images with the field's settings."""
+    done = parent.provenance
     return Fit(
-        acquisition.select(seen),
+        part,
         done["depth"],
         done["model"],
         encoding=parent.encoding,
         network=parent.network,
         priors=Priors(**done["priors"]),
         schedule=schedule,
-        holdout=0,
         loss=done["loss"],
-        optics=Optics.recorded(done, acquisition.illumination).select(seen),
         origin={"images": seen.tolist()},
         callback=callback,
+        **options,
     )
+
+
+def _cross_validation(members, settings, acquisition, parts) -> dict:
+    """How well every member predicts the part of the images that it never saw, JSON-ready.
+
+    ``images`` and ``nrmse_per_image``, part by part; ``nrmse`` over all, ``nrmse_per_fold``, ``noise_floor``.
+    """
+    geometry = _geometry(settings, acquisition)
+    predicted = []
+    for member, images in zip(members, parts, strict=True):
+        optics = Optics.recorded(member.provenance, acquisition.illumination)
+        optics = replace(optics, gain=np.ones(acquisition.n_images))  # nobody has seen these images' own
+        contrast = member.on_axes(*geometry[0].axes)
+        model = optics.model(settings["model"], *geometry)
+        predicted.append(np.concatenate([to_host(part) for _, part in predict(model, contrast, images)]))
+    images, masks = np.concatenate(parts), acquisition.mask
+
+    def errors(values, of):
+        return image_errors(values, acquisition.images[of], None if masks is None else masks[of])
+
+    overall, each = errors(np.concatenate(predicted), images)
+    return {
+        "images": [part.tolist() for part in parts],
+        "nrmse": overall,
+        "nrmse_per_fold": [errors(p, part)[0] for p, part in zip(predicted, parts, strict=True)],
+        "nrmse_per_image": each.tolist(),
+        "noise_floor": noise_floor(acquisition, images).share,
+    }
+
+
+def _geometry(settings, acquisition):
+    """The fit's grid, and the rest that a model takes."""
+    shape, scope = acquisition.image_shape, acquisition.microscope
+    grid = grid_for(settings["model"], shape, scope, settings["depth"])
+    return grid, scope, acquisition.illumination, shape
 
 
 def calibrate(ensemble, settings, acquisition, images) -> tuple[float, float, dict]:
@@ -265,8 +333,8 @@ def calibrate(ensemble, settings, acquisition, images) -> tuple[float, float, di
         distribution within bars of several widths, and what was found with and without the factor,
         ``covered`` and ``covered_raw``.
     """
-    grid = grid_for(settings["model"], acquisition.image_shape, acquisition.microscope, settings["depth"])
-    geometry = grid, acquisition.microscope, acquisition.illumination, acquisition.image_shape
+    geometry = _geometry(settings, acquisition)
+    grid = geometry[0]
     model = Optics.recorded(settings, acquisition.illumination).model(settings["model"], *geometry)
     contrasts = [member.on_axes(*grid.axes) for member in ensemble.members]
     valid = np.ones((len(images), *acquisition.image_shape), bool)

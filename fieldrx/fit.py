@@ -164,6 +164,7 @@ class _State:
     best_params: np.ndarray
     output_scale: float
     best_error: float = np.inf
+    best_score: float = np.inf  # what chooses: the error but for brightnesses, where these are refined
     best_step: int = 0
     good_params: np.ndarray | None = None  # where a fit that goes astray goes back to
     good_m: np.ndarray | None = None
@@ -518,11 +519,11 @@ class Fit:
 
     def _look(self, contrast, gain):
         """Held-out error of the present field; keeps the field if it is the best, or nothing is held out."""
-        state, error = self.state, np.nan
+        state, error, score = self.state, np.nan, np.nan
         if len(self.held):
-            error = self._held_out_error(contrast)
-        if not error >= state.best_error:
-            state.best_error = error if len(self.held) else np.inf
+            error, score = self._held_out_error(contrast)
+        if not score >= state.best_score:
+            state.best_error, state.best_score = (error, score) if len(self.held) else (np.inf, np.inf)
             state.best_step, state.best_params = state.step, self._fold(state.params, gain)
             state.best_optics = state.optics
         return error
@@ -531,7 +532,8 @@ class Fit:
         xp, held = module_of(contrast), self.backend.asarray(self.held)
         predicted = xp.concatenate([part for _, part in predict(self.model, contrast, self.held)])
         mask = None if self._mask is None else self._mask[held]
-        return image_errors(predicted, self._images[held], mask)[0]
+        error = image_errors(predicted, self._images[held], mask)[0]
+        return error, self.refinement.score(predicted, self._images[held], mask) if self.refinement else error
 
     def _tell(self, progress):
         self.callback(progress)

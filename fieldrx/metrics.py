@@ -38,6 +38,13 @@ def image_errors(predicted, measured, mask=None):
     )
 
 
+def levelled(predicted, measured, mask=None):
+    """Predicted images (n, y, x), each times the number that brings it closest to the measured one."""
+    valid = 1.0 if mask is None else mask
+    level = (valid * predicted * measured).sum((1, 2)) / (valid * predicted**2).sum((1, 2))
+    return predicted * level[:, None, None]
+
+
 def index_error(contrast, true_contrast) -> float:
     """``index_nrmse = |n - n_true| / |n_true - n0|``, norms over the voxels given.
 

@@ -23,11 +23,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fieldrx.backends.fft import rfft2
 from fieldrx.errors import InputError
-from fieldrx.metrics import image_errors
+from fieldrx.metrics import image_errors, levelled
 from fieldrx.models import Born, make_model, predict
 from fieldrx.optics import Illumination
 from fieldrx.pupil import Pupil
+from fieldrx.tikhonov import choose, supported, transfer_matrix
 
 KINDS = ("illumination", "intensity", "defocus", "pupil")
 ZERNIKE = (3, 5, 6, 7, 8, 9, 12)  # astigmatism, coma, trefoil, spherical aberration
@@ -37,10 +39,12 @@ FIRST, EVERY, LAST = (
     0.95,
 )  # shares of the fit between which, and how often, the optics are corrected
 
-_WIDTH = {"illumination": 0.004, "intensity": 0.03, "pupil": 0.3}  # NA, 1, rad; defocus: a depth of field
+_WIDTH = {"illumination": 0.002, "intensity": 0.03, "pupil": 0.3}  # NA, 1, rad; defocus: a depth of field
 _BOUND = 4.0  # widths from the start at which a parameter is held
 _STEP = {"illumination": 5e-4, "pupil": 0.05}  # of differences; defocus: a twentieth of a depth of field
 _BATCH = 16
+_CLEAR = 2.0
+_FREQUENCIES, _BLOCK = 20000, 128  # looked at, at most, and at once
 
 
 def parse_refine(text) -> tuple[str, ...]:
@@ -160,6 +164,8 @@ class Refinement:
         self.seen = np.flatnonzero(lit & acquisition.illumination.bright(scope))
         self.parts = self._layout()
         self.width = self._widths()
+        self._taper = np.outer(*(np.hanning(n + 2)[1:-1] for n in acquisition.image_shape))
+        self._chosen = None
 
     def model(self, optics):
         """The fit's model with these optics."""
@@ -169,6 +175,15 @@ class Refinement:
     def due(self, share, done) -> bool:
         """Whether it is time for the next correction, after `done` of them."""
         return bool(self.kinds) and FIRST + EVERY * done <= share < LAST
+
+    def score(self, predicted, measured, mask=None) -> float:
+        """Error of held-out images, by which fields and corrections are chosen.
+
+        Where intensities are refined, each image's own brightness, which nothing predicts, is taken out.
+        """
+        if "intensity" in self.kinds:
+            predicted = levelled(predicted, measured, mask)
+        return image_errors(predicted, measured, mask)[0]
 
     def improve(self, optics, contrast):
         """One correction at a contrast.
@@ -272,36 +287,104 @@ class Refinement:
     # ---- columns: for each image its number, predicted signal, and pairs (place in the row, derivative)
 
     def _normal_equations(self, optics, contrast):
-        """J^T J, J^T r, and the variance of the residual."""
-        n = len(self.width)
-        normal, right, squares, count = np.zeros((n, n)), np.zeros(n), 0.0, 0
+        """J^T P J, J^T P r, and the variance of the residual."""
+        linear = self._linear(optics)
+        rows, cols, tau = self._frequencies(linear)
+        residual, columns, places, spread = self._spectra(optics, contrast, linear, rows, cols)
+        clear = self._clear(optics, rows, cols)
+        residual, columns = residual * clear, columns * clear[:, None]
+        twice = (cols > 0) & (2 * cols != self.grid.shape[2])  # stand for their mirror images as well
+        n, (count, width) = len(self.width), places.shape
+        normal, right, squares, free = np.zeros((n + 1, n + 1)), np.zeros(n + 1), 0.0, 0.0
+        for first in range(0, len(rows), _BLOCK):
+            block = slice(first, first + _BLOCK)
+            h = transfer_matrix(linear, rows[block], cols[block], self.train) * clear.T[block][..., None]
+            left = tau * np.linalg.inv(h @ h.conj().swapaxes(1, 2) + tau * np.eye(count, dtype=np.float32))
+            left *= np.where(twice[block], 2, 1)[:, None, None]
+            j, r = columns[..., block].conj(), residual[:, block]
+            rest = np.einsum("fmn,nf->mf", left, r)
+            squares += float(np.vdot(r, rest).real)
+            free += float((np.diagonal(left, axis1=1, axis2=2).real * clear.T[block]).sum())
+            np.add.at(right, places, np.einsum("maf,mf->ma", j, rest).real)
+            left = left.transpose(1, 0, 2)
+            for b in range(width):
+                product = (j @ (left * columns[:, b, block].T)).real  # (image, column, other image)
+                np.add.at(normal, (places[:, :, None], places[None, None, :, b]), product)
+        return normal[:n, :n], right[:n], max(spread * squares / max(free, 1e-30), 1e-30)
+
+    def _clear(self, optics, rows, cols):
+        """Where the spectrum of an image (image, frequency) is clear of the edges of its pupils: what these
+        let through jumps while directions move."""
+        scope, clear = self.acquisition.microscope, np.ones((len(self.train), len(rows)), bool)
+        nu = np.stack([nu[k] for nu, k in zip(self.grid.frequencies(), (rows, cols), strict=True)], axis=1)
+        steps = [1 / (n * d) for n, d in zip(self.grid.shape[1:], self.grid.spacing_um[1:], strict=True)]
+        margin = 2 * _WIDTH["illumination"] / scope.wavelength_um + _CLEAR * max(steps)
+        for k, m in enumerate(self.train):
+            for source in optics.sources_na[self.acquisition.illumination.pattern[m] > 0]:
+                for sign in (1, -1):
+                    reach = np.linalg.norm(nu + sign * source / scope.wavelength_um, axis=1)
+                    clear[k] &= np.abs(reach - scope.cutoff) > margin
+        return clear
+
+    def _linear(self, optics):
+        """The model of single scattering with these optics, which says what a changed sample can explain."""
+        acq, name = self.acquisition, self.name if self.name in ("born", "rytov") else "rytov"
+        return optics.model(name, self.grid, acq.microscope, acq.illumination, acq.image_shape)
+
+    def _frequencies(self, linear):
+        """Rows and columns of the frequencies looked at, and the weight of the sample's change there."""
+        if self._chosen is None:
+            signal = linear.signal(self.acquisition.images[self.train])
+            rows, cols = supported(linear, self.train)
+            spectrum = self._spectrum(np.where(np.isfinite(signal), signal, 0))
+            peak, best = choose(linear, spectrum, self.train, rows, cols)
+            if len(rows) > _FREQUENCIES:
+                some = np.sort(np.random.default_rng(0).permutation(len(rows))[:_FREQUENCIES])
+                rows, cols = rows[some], cols[some]
+            self._chosen = rows, cols, np.float32(peak * best)
+        return self._chosen
+
+    def _spectrum(self, images):
+        """Of images that fade to 0 at their borders, on the grid: no cut edge spreads over it."""
+        y, x = self.model(self.start).window
+        padded = np.zeros((len(images), *self.grid.shape[1:]), np.float32)
+        padded[:, y, x] = images * self._taper
+        return rfft2(padded)
+
+    def _spectra(self, optics, contrast, linear, rows, cols):
+        """Spectra of the residuals (image, frequency), of the columns (image, column, frequency), and the
+        columns' places in the row of parameters (image, column), one beyond its end where there is none."""
+        model, out, second, fourth = self.model(optics), [], 0.0, 0.0
         for first in range(0, len(self.train), _BATCH):
             batch = self.train[first : first + _BATCH]
-            model = self.model(optics)
-            linear = isinstance(model, Born)
             images = (
                 self._closed_form(model, contrast, batch)
-                if linear
+                if isinstance(model, Born)
                 else self._differences(model, optics, contrast, batch)
             )
             for m, predicted, columns in images:
                 valid, residual = self._residual(model, m, predicted)
-                places = np.array([place for place, _ in columns])
-                j = np.stack([np.ravel(c)[valid] for _, c in columns]).astype(np.float64)
-                normal[np.ix_(places, places)] += j @ j.T
-                right[places] += j @ residual
-                squares += float(residual @ residual)
-                count += len(residual)
-        return normal, right, max(squares / max(count, 1), 1e-12)
+                stack = np.stack([residual, *(c for _, c in columns)]) * valid
+                second, fourth = (
+                    sums + (stack[0] ** k * self._taper**k).sum() for sums, k in ((second, 2), (fourth, 4))
+                )
+                spectrum = self._spectrum(stack)[:, rows, cols]
+                out.append((spectrum, [place for place, _ in columns]))
+        width = max(len(p) for _, p in out)
+        places = np.full((len(out), width), len(self.width))
+        columns = np.zeros((len(out), width, len(rows)), np.complex64)
+        for k, (spectrum, p) in enumerate(out):
+            places[k, : len(p)], columns[k, : len(p)] = p, spectrum[1:]
+        spread = np.prod(self.grid.shape[1:]) * len(out) * fourth / (3 * second**2)
+        return np.stack([spectrum[0] for spectrum, _ in out]), columns, places, spread
 
     def _residual(self, model, m, predicted):
-        """Valid pixels of image m, and measured less predicted signal there."""
+        """Valid pixels of image m, and measured less predicted signal, 0 elsewhere."""
         signal = model.signal(self.acquisition.images[m])
         valid = np.isfinite(signal)
         if self.acquisition.mask is not None:
             valid &= self.acquisition.mask[m]
-        valid = valid.ravel()
-        return valid, (signal - predicted).ravel()[valid].astype(np.float64)
+        return valid, np.where(valid, signal - predicted, 0)
 
     def _closed_form(self, model, contrast, batch):
         for m, slopes in zip(batch, model.sensitivities(contrast, batch), strict=True):
@@ -385,7 +468,7 @@ class Refinement:
         model = self.model(optics)
         predicted = np.concatenate([part for _, part in predict(model, contrast, self.held)])
         mask = None if acq.mask is None else acq.mask[self.held]
-        return image_errors(predicted, acq.images[self.held], mask)[0]
+        return self.score(predicted, acq.images[self.held], mask)
 
     def _words(self, optics):
         words = []

@@ -104,6 +104,7 @@ class _Facts:
 
     def __init__(self, field, acquisition, ensemble):
         self.field, self.acq, self.ensemble = field, acquisition, ensemble
+        self.folds = None if ensemble is None else ensemble.calibration.get("folds")
         self.compared = compare(field, acquisition)
         self.held, self.usable = self.compared.held, self.compared.usable
         self.train = np.setdiff1d(self.usable, self.held)
@@ -208,6 +209,13 @@ def _head(facts):
         f"between them (slow variations and the missing cone), {_percent(numbers['share_beyond_reach'])} "
         f"beyond them."
     )
+    if facts.folds:
+        text = verdict(facts.folds["nrmse"], facts.folds["noise_floor"])
+        points.append(
+            f"<b>Tested again, by cross-validation:</b> each of the {len(facts.train)} fitted images was "
+            f"left out of one of {len(facts.folds['images'])} further fits; a field that has not seen an "
+            f"image {escape(text)}."
+        )
     if facts.ensemble is None:
         points.append("<b>Error bars:</b> none made (<code>fieldrx ensemble</code> makes them).")
     elif numbers["std_in_sample"] is not None:
@@ -334,6 +342,10 @@ def _predictions(facts):
         for images, name, color in ((facts.train, "fitted", BLUE), (facts.held, "held out", ORANGE))
         if len(images)
     ]
+    if facts.folds:
+        found = np.concatenate(facts.folds["images"]), facts.folds["nrmse_per_image"]
+        bars.append({"x": found[0], "y": found[1], "name": "fitted, by a field that has not seen it",
+                     "color": GREEN, "mark": "points"})  # fmt: skip
     drawing = chart(bars, "image", "relative error", size=(900, 250), y_zero=True, lines=lines)
     asked = facts.held if len(facts.held) else facts.train
     order = asked[np.argsort([numbers[k] for k in asked.tolist()])]
@@ -354,6 +366,9 @@ def _predictions(facts):
     ]
     if len(facts.held):
         table.insert(0, ("images never seen", result["nrmse_holdout"], result["noise_floor_holdout"]))
+    if facts.folds:
+        name = f"images of the fit, each by one of {len(facts.folds['images'])} fields that has not seen it"
+        table.append((name, facts.folds["nrmse"], facts.folds["noise_floor"]))
     body = "".join(
         f'<tr><td>{name}</td><td class="n">{_percent(error)}</td><td class="n">{_percent(floor)}</td></tr>'
         for name, error, floor in table
@@ -508,11 +523,12 @@ def _uncertainty(facts):
         [
             (
                 "members",
-                f"{len(ensemble.members)}, each refitted to {_percent(told['share_of_images'])} of the "
-                f"images",
+                f"{len(ensemble.members)}, each {'fitted anew' if facts.folds else 'refitted'} to "
+                f"{_percent(told['share_of_images'])} of the images",
             ),
             ("calibrated on", f"{len(told['images'])} images that no fit has seen"),
             ("factor on the raw spread", f"{ensemble.factor:.3g}"),
+            ("added for detail that the noise hides", f"{ensemble.hidden:.2g} of the index, in squares"),
             ("noise of these images", f"{told['sigma']:.3g}"),
             ("error of the ensemble's mean on them", _percent(told["nrmse_holdout"])),
             (
@@ -522,18 +538,28 @@ def _uncertainty(facts):
         ]
     )
     return (
-        f'{head}<p class="learn">{len(ensemble.members)} fields were trained on from this one, each on a '
-        f"part of the "
-        "images and shaken by large steps. Where they agree, the images decide; where they differ, they "
-        "do not. "
-        "All of them share assumptions and a model of light, so their spread alone is too small: it is "
-        "multiplied "
-        "by a factor that makes the bars right for images that none of them has seen. The standard "
-        "deviation speaks of what the images support; the cautions of section 4 remain.</p>"
+        f'{head}<p class="learn">{_members(facts)} Where they agree, the images decide; where they differ, '
+        "the images do not. All of them share assumptions and a model of light, so their spread alone is "
+        "too small. It is multiplied by a factor that makes the bars right for images that none of them has "
+        "seen. And detail that is weaker in the images than what no field explains of them (noise, mostly) "
+        "would go unnoticed by all members alike: how strong such detail could be is estimated from what is "
+        f"left of the unseen images, {ensemble.hidden:.2g} of the index, and added in squares.</p>"
+        '<div class="cannot">The standard deviation speaks of the frequencies that the images support. '
+        "About the missing cone, slow variations and finer detail (section 4) <b>it cannot know</b>: where "
+        "members agree there, they share assumptions; nothing was measured.</div>"
         f'<div class="row planes">{pictures}</div><div '
         f'class="row"><div>{rows}</div><figure><figcaption>Do the bars keep '
         f"their promise? Unseen pixels within bars of several widths</figcaption>{reliability}</figure></div>"
     )
+
+
+def _members(facts):
+    """How the ensemble came to be, in a sentence."""
+    count = len(facts.ensemble.members)
+    if facts.folds:
+        return f"{count} fields were fitted from nothing, each without another part of the images."
+    how = "each on a part of the images and shaken by large steps"
+    return f"{count} fields were trained on from this one, {how}."
 
 
 def _course(facts):

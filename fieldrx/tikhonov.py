@@ -59,14 +59,14 @@ def tikhonov(model, signal, images=None, regularisation=None, progress=None):
     xp = module_of(signal)
     spectrum = rfft2(extend(signal, model))
     rows, columns = map(xp.asarray, supported(model, images))
-    peak, best = _choose(model, spectrum, images, rows, columns, regularisation)
+    peak, best = choose(model, spectrum, images, rows, columns, regularisation)
     nz = model.grid.shape[0]
     index = xp.zeros((nz, *spectrum.shape[1:]), np.complex64)
     absorption = xp.zeros_like(index)
     block = max(_BLOCK, _DEVICE_BYTES // (16 * nz * len(images)) if is_on_device(signal) else 0)
     for first in range(0, len(rows), block):
         r, c = rows[first : first + block], columns[first : first + block]
-        h = _matrix(model, r, c, images)
+        h = transfer_matrix(model, r, c, images)
         x = _solve(h, spectrum[:, r, c].T[..., None], best * peak)[..., 0].T
         index[:, r, c], absorption[:, r, c] = x[:nz], x[nz:]
         if progress:
@@ -106,7 +106,7 @@ def supported(model, images):
     return np.nonzero(nu_y[:, None] ** 2 + half[None, :] ** 2 <= reach**2)
 
 
-def _matrix(model, rows, columns, images):
+def transfer_matrix(model, rows, columns, images):
     """H at the given frequencies, shape (n, n_images, 2 nz)."""
     xp = module_of(rows)
     nu_y, nu_x = map(xp.asarray, model.grid.frequencies())
@@ -129,11 +129,15 @@ def _solve_on_host(matrices, b):
     return of(b).asarray(np.linalg.solve(to_host(matrices), to_host(b)))
 
 
-def _choose(model, spectrum, images, rows, columns, regularisation):
-    """Scale of tau, and the regularisation that predicts left-out images best."""
+def choose(model, spectrum, images, rows, columns, regularisation=None):
+    """Scale of tau, and the regularisation that predicts left-out images best.
+
+    `spectrum` holds the signals' real FFTs, `rows` and `columns` its frequencies that count, as of
+    :func:`supported`; the rest is as of :func:`tikhonov`.
+    """
     xp = module_of(rows)
     pick = xp.asarray(np.random.default_rng(0).permutation(len(rows))[:_SAMPLE])
-    h = _matrix(model, rows[pick], columns[pick], images)
+    h = transfer_matrix(model, rows[pick], columns[pick], images)
     peak = float((np.abs(h) ** 2).sum(axis=2).mean(axis=1).max())
     if regularisation is not None or len(images) < 2:
         return peak, _TRIALS[4] if regularisation is None else float(regularisation)

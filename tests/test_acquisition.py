@@ -605,6 +605,77 @@ def test_normalised_images_stay_as_they_are():
     assert "estimated" in notes[0]
 
 
+def flickering(n=15, shape=(48, 60)):
+    """Images (n, y, x) of a blob that moves while the light turns, dust, and the lamp's brightness."""
+    rng = np.random.default_rng(7)
+    y, x = np.meshgrid(*(np.linspace(-1, 1, k) for k in shape), indexing="ij")
+    angle = 2 * np.pi * np.arange(n)[:, None, None] / n
+    r2 = (y - 0.6 * np.sin(angle)) ** 2 + (x - 0.6 * np.cos(angle)) ** 2
+    signal = 1 + 0.4 * np.exp(-r2 / 0.02)
+    dust = 1 - 0.3 * (rng.random(shape) < 0.05) - 0.2 * np.exp(-((y - 0.2) ** 2 + (x + 0.1) ** 2) / 0.01)
+    return signal, dust, rng.uniform(0.7, 1.4, n)[:, None, None]
+
+
+def off(out, signal, mask=None):
+    """Root mean square error of normalised images."""
+    error = (out - signal) ** 2
+    return float(np.sqrt(error.mean() if mask is None else error[mask].mean()))
+
+
+def test_median_of_the_stack_finds_a_pattern_and_the_level_of_every_image():
+    signal, dust, level = flickering()
+    raw = 10 + 800 * level * dust * signal
+    raw[3, 4:8, 5:9] = np.nan
+    out, mask, notes = normalise(raw, "median", dark=10)
+    assert off(out, signal, mask) < 2e-3
+    assert any("median of the stack" in note for note in notes)
+    assert off(normalise(raw, "smooth", dark=10)[0], signal, mask) > 0.05  # dust stays
+
+
+def test_fixed_pattern_is_divided_out():
+    signal, dust, level = flickering()
+    raw = 800 * level * dust * signal
+    given = 800 * level[:, 0, 0]
+    out, _, notes = normalise(raw, given, fixed_pattern=True)
+    assert off(out, signal) < 2e-3
+    assert notes == ["fixed pattern of the stack divided out"]
+    assert off(normalise(raw, given)[0], signal) > 0.05
+
+
+def test_gain_of_every_image_under_a_given_background():
+    signal, dust, level = flickering()
+    raw = 800 * level * dust * signal
+    out, _, notes = normalise(raw, 800 * dust, gain=True)
+    assert off(out, signal) < 2e-3
+    assert notes == ["gain of every image estimated"]
+    assert off(normalise(raw, 800 * dust)[0], signal) > 0.05
+
+
+def test_gain_and_fixed_pattern_together():
+    signal, dust, level = flickering()
+    raw = 800 * level * dust * signal
+    assert off(normalise(raw, 800, fixed_pattern=True, gain=True)[0], signal) < 2e-3
+    for left_out in ({"gain": True}, {"fixed_pattern": True}):
+        assert off(normalise(raw, 800, **left_out)[0], signal) > 0.05
+
+
+def test_toml_corrections(folder):
+    """The keys of [images] do what the arguments do."""
+    signal, dust, level = flickering(N, (NY, NX))
+    raw = (8000 * level * dust * signal).astype(np.uint16)
+    tifffile.imwrite(folder / "s.tif", raw, photometric="minisblack")
+    for text, options in (
+        ('background = "median"', ("median",)),
+        (
+            "background = 8000\nfixed_pattern = true\ngain = true",
+            (8000, 0, None, None, None, True, True),
+        ),
+    ):
+        images = '[images]\nfiles = "s.tif"\n' + text + "\n"
+        (folder / "a.toml").write_text(OPTICS + images + LED_RING)
+        np.testing.assert_array_equal(read_acquisition(folder / "a.toml").images, normalise(raw, *options)[0])
+
+
 def test_normalise_does_not_touch_its_input_and_does_not_wrap():
     raw = RAW.copy()
     raw[0, 0, 0] = 3

@@ -10,7 +10,7 @@ import tifffile
 from click.testing import CliRunner
 
 from fieldrx import Acquisition, Grid, Illumination, InputError, Microscope, read_acquisition
-from fieldrx.calibration import Board, calibrate, picture, toml_text
+from fieldrx.calibration import Board, calibrate, picture, toml_text, write_calibrated
 from fieldrx.calibration.board import lattice_of
 from fieldrx.calibration.calibrate import _settle
 from fieldrx.cli import main
@@ -199,6 +199,16 @@ def test_command(folder):
     assert (after.holdout.tolist(), after.name, after.microscope) == ([2], "specks", before.microscope)
     order = after.illumination.pattern.argmax(axis=1)
     assert np.median(distance(after.illumination.sources_na[order])) < 0.005
+
+
+@pytest.mark.parametrize("background", ["smooth", "mean", "median", "../dark/empty.tif"])
+def test_only_files_are_named_anew_from_another_folder(folder, background):
+    source = folder / "in" / "acquisition.toml"
+    source.write_text(source.read_text().replace("background = 1000", f'background = "{background}"'))
+    write_calibrated(folder / "better.toml", source, calibrated())
+    written = tomllib.loads((folder / "better.toml").read_text())["images"]
+    expected = "dark/empty.tif" if "/" in background else background
+    assert (written["files"], written["background"]) == ("in/stack.tif", expected)
 
 
 def test_npz_output_and_refusals(folder):

@@ -176,6 +176,9 @@ def test_ensemble_query_and_report(folder, tmp_path):
     found = [float(v) for v in lines[1].split(",")[3:]]
     assert found == pytest.approx([mean[0].real, mean[0].imag, spread[0].real, spread[0].imag], abs=1e-8)
     assert "ensemble" in good("info", out).stdout
+    folds = good("ensemble", field, acq, "-o", out, "--members", 2, "--steps", 2, "--folds").stdout
+    assert "by a member that never saw it: predicts unseen illuminations to" in folds
+    assert "cross-validation" in good("info", out).stdout
     result = good("report", field, acq, "-o", tmp_path / "r.html", "--ensemble", out)
     assert "noise floor" in result.stdout
     assert "Error bars" in (tmp_path / "r.html").read_text()

@@ -166,6 +166,49 @@ def test_the_standard_deviation_keeps_its_promise():
     assert not set(np.concatenate(seen)) & {2, 8, 13, 17}
 
 
+def test_folds_predict_every_image_by_a_field_that_never_saw_it():
+    acq = tiny.acquisition(photons=5000)
+    field = tiny.fit(acq, schedule=tiny.schedule(steps=12), refine="intensity").run()
+    ensemble = make_ensemble(field, acq, 3, seed=2, folds=True)
+    told = ensemble.calibration["folds"]
+    assert sorted(np.concatenate(told["images"]).tolist()) == [0, 1, 2, 3, 5]  # 4 is held out by all
+    grid = Grid.for_images(tiny.SHAPE, tiny.SCOPE, tiny.DEPTH)
+    error = signal = 0.0
+    for member, part, expected in zip(ensemble.members, told["images"], told["nrmse_per_fold"], strict=True):
+        done = member.provenance
+        assert sorted(done["images"] + part) == [0, 1, 2, 3, 5]
+        assert done["schedule"]["steps"] == 12
+        assert done["refine"] == ["intensity"]
+        assert np.shape(done["optics"]["gain"]) == (len(done["images"]) + 1,)
+        model = Born(grid, tiny.SCOPE, tiny.LIGHT, tiny.SHAPE)
+        rest = model.forward(member.on_axes(*grid.axes), np.array(part)) - acq.images[part]
+        squares = np.sum(rest.astype(float) ** 2), np.sum((acq.images[part] - 1.0) ** 2)
+        assert expected == pytest.approx(np.sqrt(squares[0] / squares[1]), rel=1e-4)
+        error, signal = error + squares[0], signal + squares[1]
+    assert told["nrmse"] == pytest.approx(np.sqrt(error / signal), rel=1e-4)
+    assert len({m.params.tobytes() for m in ensemble.members}) == 3
+    assert 0 < told["noise_floor"] < told["nrmse"]
+
+
+def test_folds_do_not_look_at_their_images():
+    """An image changed beyond recognition changes every member but the one that left it out."""
+    acq = tiny.acquisition(photons=5000)
+    other = Acquisition(
+        np.where(np.arange(6)[:, None, None] == 1, acq.images[::-1], acq.images),
+        acq.illumination, acq.microscope, holdout=acq.holdout,
+    )  # fmt: skip
+    made = [make_ensemble(tiny.fit(a).run(), a, 3, 3, seed=2, folds=True) for a in (acq, other)]
+    same = [np.array_equal(m.params, o.params) for m, o in zip(*(e.members for e in made), strict=True)]
+    assert same == [1 in part for part in made[0].calibration["folds"]["images"]]
+    assert sum(same) == 1
+
+
+def test_more_folds_than_images():
+    acq = tiny.acquisition()
+    with pytest.raises(InputError, match="5 fitted images make no 6 folds"):
+        make_ensemble(tiny.fit(acq).run(), acq, 6, folds=True)
+
+
 def test_two_ensembles_of_one_seed_are_identical():
     acq = tiny.acquisition(photons=5000)
     field = tiny.fit(acq).run()

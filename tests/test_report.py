@@ -68,6 +68,8 @@ def test_says_what_was_and_was_not_measured(text):
         numbers["verdict"].split(";")[0],
         "What this report cannot know",
         "How uncertain the values are",
+        "it cannot know",
+        "added for detail that the noise hides",
         "Settings, to repeat it",
         "fieldrx reconstruct ACQ --depth -1:1:0.5 --model born",
     ):
@@ -92,6 +94,16 @@ def test_without_ensemble_and_held_out_images(tmp_path):
     assert "verdict" not in numbers
     assert "Not tested" in html
     assert "No ensemble was given" in html
+
+
+def test_cross_validation(fitted, tmp_path):
+    acq, field = fitted
+    ensemble = make_ensemble(field, acq, 2, 3, folds=True)
+    write_report(field, acq, tmp_path / "r.html", ensemble)
+    html = (tmp_path / "r.html").read_text()
+    assert f"predicts unseen illuminations to {ensemble.calibration['folds']['nrmse']:.1%}" in html
+    assert "each by one of 2 fields that has not seen it" in html
+    assert "fitted from nothing" in html
 
 
 def test_ensemble_of_another_field(fitted, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fieldrx.background import ESTIMATES
 from fieldrx.errors import InputError
 from fieldrx.io import atomic_path, write_png
 
@@ -120,7 +121,7 @@ def _moved_paths(images, old, new):
     images = dict(images)
     for key in ("files", "background", "dark"):
         value = images.get(key)
-        if isinstance(value, str) and not (key == "background" and value in ("smooth", "mean")):
+        if isinstance(value, str) and not (key == "background" and value in ESTIMATES):
             images[key] = moved(value)
         elif isinstance(value, list) and key == "files":
             images[key] = [moved(v) for v in value]
