@@ -135,8 +135,8 @@ def picture(values, limits, extent_um, title="", *, grey=False, diverging=False,
     ramp = paint(np.linspace(0, 1, 128)[None])
     below = height + 8
     out.append(_image(ramp, 0, below, width, 10))
-    out.append(_text(0, below + 24, _number(low), "start"))
-    out.append(_text(width, below + 24, _number(high), "end"))
+    out.append(_text(0, below + 24, f"{low:.3g}", "start"))
+    out.append(_text(width, below + 24, f"{high:.3g}", "end"))
     out.append(_text(width / 2, below + 24, label, "middle"))
     return (
         f'<figure class="picture"><figcaption>{escape(title)}</figcaption>'
@@ -156,13 +156,10 @@ class _Axis:
             low, high = 10 ** np.floor(np.log10(low) + 1e-9), 10 ** np.ceil(np.log10(high) - 1e-9)
             high = high if high > low else 10 * low
         else:
-            margin = 0.04 * (high - low) or 0.5 * abs(high) or 1.0
-            step = _step(high - low + 2 * margin)
-            if pad:
-                low, high = low - 0.7, high + 0.7
-            else:
-                low = low if low == 0 else np.floor((low - margin) / step) * step
-                high = np.ceil((high + margin) / step) * step
+            margin = 0.7 if pad else 0.04 * (high - low) or 0.5 * abs(high) or 1.0
+            nothing_below = low >= 0 and not pad
+            low, high = low - margin, high + margin
+            low = max(low, 0.0) if nothing_below else low
         self.low, self.high, self.log, self.ends = low, high, log, (first_px, last_px)
 
     def __call__(self, value):

@@ -54,7 +54,9 @@ class Pupil:
     def value(self, rho) -> np.ndarray:
         """P at points rho of shape (2, n), as (rho_y, rho_x); complex128, shape (n,)."""
         if self.array is None:
-            return np.exp(1j * (self.zernike @ self._modes(rho)))
+            used = np.flatnonzero(self.zernike)
+            phase = sum((self.zernike[j] * zernike(j, *rho)[0] for j in used), np.zeros(rho.shape[1]))
+            return np.exp(1j * phase)
         places, weights = self._corners(rho)
         return (self.array.ravel()[places] * weights).sum(axis=0)
 

@@ -1,20 +1,30 @@
 """Refining the optics while the field is fitted: directions, intensities, defocus, aberrations.
 
-Now and then the fit holds the field still and corrects the optics theta by a damped Gauss-Newton step on the
-training images: with residual r_m = measured - predicted signal and columns J_m = d signal_m / d theta,
+Now and then the fit corrects the optics theta by a damped Gauss-Newton step on the training images, in which
+the sample may change as well: an unfinished field has adapted to the wrong optics and would hold them fast.
+With residual r = measured - predicted signal, columns J = d signal / d theta, and H the linear map from the
+sample's changes to all images (`fieldrx.tikhonov`), the best changes are eliminated (variable projection:
+Golub & Pereyra, SIAM J. Numer. Anal. 10, 413 (1973)):
 
-    (sum_m J_m^T J_m / v + D) step = sum_m J_m^T r_m / v - D (theta - theta_0),      D = diag(1 / width^2),
+    (J^H P J / v + D) step = J^H P r / v - D (theta - theta_0),
+    P = 1 - H (H^H H + tau)^-1 H^H = tau (H H^H + tau)^-1,      D = diag(1 / width^2),
 
-where v is the variance of the residual and `width` says how far a parameter may be expected from where it
-started.  Single scattering has its columns in closed form (`Born.sensitivities`).  Multi-slice models are
-differenced: one march more per column in the compiled engine costs a fraction of the plain engine's gradient.
+where `width` says how far a parameter may be expected from where it started and v is the variance of the
+residual per independent number.  P is one small matrix per lateral frequency.  So this runs on spectra: of
+images that fade to 0 at their borders, and without frequencies at the edge of a pupil, whose light comes and
+goes while directions move.  Columns of single scattering have a closed form (`Born.sensitivities`).
+Multi-slice models are differenced: one march more per column in the compiled engine costs a fraction of the
+plain engine's gradient.
 
 What an image cannot tell is not refined.  All directions shifted together, with the sample sheared, make the
 same images, so the mean shift stays that of the table (`fieldrx calibrate` finds it from the pupil's edge);
-piston, tilt and defocus among the Zernike terms are shifts of the sample, and stay out.  Held-out images are
-not looked at: their directions move with the board, an affine map fitted to the others, their gain stays.
+piston, tilt and defocus among the Zernike terms are shifts of the sample, and stay out.  The focus itself is
+such a shift, along z: it moves only as far as the depth range and the priors tell where the sample is.
+Held-out images are not looked at: their directions move with the board, an affine map fitted to the others,
+their gain stays.
 
-A correction that makes the held-out error worse is taken back, and said.
+A correction that makes the held-out error worse is taken back, and said.  Where intensities are refined this
+error leaves out the brightness of each held-out image, which nothing predicts and which would hide the rest.
 """
 
 from __future__ import annotations
@@ -34,9 +44,9 @@ from fieldrx.tikhonov import choose, supported, transfer_matrix
 KINDS = ("illumination", "intensity", "defocus", "pupil")
 ZERNIKE = (3, 5, 6, 7, 8, 9, 12)  # astigmatism, coma, trefoil, spherical aberration
 FIRST, EVERY, LAST = (
-    0.3,
     0.1,
-    0.95,
+    0.1,
+    0.75,
 )  # shares of the fit between which, and how often, the optics are corrected
 
 _WIDTH = {"illumination": 0.002, "intensity": 0.03, "pupil": 0.3}  # NA, 1, rad; defocus: a depth of field
@@ -44,7 +54,7 @@ _BOUND = 4.0  # widths from the start at which a parameter is held
 _STEP = {"illumination": 5e-4, "pupil": 0.05}  # of differences; defocus: a twentieth of a depth of field
 _BATCH = 16
 _CLEAR = 2.0
-_FREQUENCIES, _BLOCK = 20000, 128  # looked at, at most, and at once
+_FREQUENCIES, _BLOCK = 20000, 512  # looked at, at most, and at once
 
 
 def parse_refine(text) -> tuple[str, ...]:
@@ -287,9 +297,9 @@ class Refinement:
     # ---- columns: for each image its number, predicted signal, and pairs (place in the row, derivative)
 
     def _normal_equations(self, optics, contrast):
-        """J^T P J, J^T P r, and the variance of the residual."""
+        """J^H P J, J^H P r, and the variance of the residual per independent number."""
         linear = self._linear(optics)
-        rows, cols, tau = self._frequencies(linear)
+        rows, cols, tau = self._frequencies()
         residual, columns, places, spread = self._spectra(optics, contrast, linear, rows, cols)
         clear = self._clear(optics, rows, cols)
         residual, columns = residual * clear, columns * clear[:, None]
@@ -331,12 +341,13 @@ class Refinement:
         acq, name = self.acquisition, self.name if self.name in ("born", "rytov") else "rytov"
         return optics.model(name, self.grid, acq.microscope, acq.illumination, acq.image_shape)
 
-    def _frequencies(self, linear):
-        """Rows and columns of the frequencies looked at, and the weight of the sample's change there."""
+    def _frequencies(self):
+        """Rows and columns of the frequencies looked at, and tau: chosen once, by the optics at the start."""
         if self._chosen is None:
+            linear = self._linear(self.start)
             signal = linear.signal(self.acquisition.images[self.train])
             rows, cols = supported(linear, self.train)
-            spectrum = self._spectrum(np.where(np.isfinite(signal), signal, 0))
+            spectrum = self._spectrum(np.where(np.isfinite(signal), signal, 0), linear.window)
             peak, best = choose(linear, spectrum, self.train, rows, cols)
             if len(rows) > _FREQUENCIES:
                 some = np.sort(np.random.default_rng(0).permutation(len(rows))[:_FREQUENCIES])
@@ -344,17 +355,18 @@ class Refinement:
             self._chosen = rows, cols, np.float32(peak * best)
         return self._chosen
 
-    def _spectrum(self, images):
+    def _spectrum(self, images, window):
         """Of images that fade to 0 at their borders, on the grid: no cut edge spreads over it."""
-        y, x = self.model(self.start).window
         padded = np.zeros((len(images), *self.grid.shape[1:]), np.float32)
-        padded[:, y, x] = images * self._taper
+        padded[(slice(None), *window)] = images * self._taper
         return rfft2(padded)
 
     def _spectra(self, optics, contrast, linear, rows, cols):
-        """Spectra of the residuals (image, frequency), of the columns (image, column, frequency), and the
-        columns' places in the row of parameters (image, column), one beyond its end where there is none."""
-        model, out, second, fourth = self.model(optics), [], 0.0, 0.0
+        """Spectra of the residuals (image, frequency), of the columns (image, column, frequency), the
+        columns' places in the row of parameters (image, column), one beyond its end where there is none, and
+        how many of the residuals' numbers stand for an independent one: the grid over the area that the
+        residual covers (for noise, whose fourth moment is three squared variances, that of the taper)."""
+        model, out, moments = self.model(optics), [], np.zeros(2)
         for first in range(0, len(self.train), _BATCH):
             batch = self.train[first : first + _BATCH]
             images = (
@@ -365,17 +377,16 @@ class Refinement:
             for m, predicted, columns in images:
                 valid, residual = self._residual(model, m, predicted)
                 stack = np.stack([residual, *(c for _, c in columns)]) * valid
-                second, fourth = (
-                    sums + (stack[0] ** k * self._taper**k).sum() for sums, k in ((second, 2), (fourth, 4))
-                )
-                spectrum = self._spectrum(stack)[:, rows, cols]
+                moments += [((self._taper * stack[0]) ** k).sum() for k in (2, 4)]
+                spectrum = self._spectrum(stack, model.window)[:, rows, cols]
                 out.append((spectrum, [place for place, _ in columns]))
         width = max(len(p) for _, p in out)
         places = np.full((len(out), width), len(self.width))
         columns = np.zeros((len(out), width, len(rows)), np.complex64)
         for k, (spectrum, p) in enumerate(out):
             places[k, : len(p)], columns[k, : len(p)] = p, spectrum[1:]
-        spread = np.prod(self.grid.shape[1:]) * len(out) * fourth / (3 * second**2)
+        numbers = np.prod(self.grid.shape[1:]) * len(out)
+        spread = numbers * moments[1] / (3 * max(moments[0], 1e-30) ** 2)
         return np.stack([spectrum[0] for spectrum, _ in out]), columns, places, spread
 
     def _residual(self, model, m, predicted):

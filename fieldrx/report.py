@@ -41,7 +41,8 @@ text-anchor:middle}
 .legend{font-size:.85em;margin-left:62px}.key{margin-right:1.2em;white-space:nowrap}
 .key i{display:inline-block;
 width:.8em;height:.8em;border-radius:.2em;margin-right:.4em}
-.tile svg{width:146px}.half svg{width:300px}.row.three{gap:14px}.row.planes svg{max-width:300px}
+.tile svg{width:146px}.tile svg text{font-size:20px}
+.half svg{width:300px}.row.three{gap:14px}.row.planes svg{max-width:300px}
 .half,.row.planes figure{width:300px}
 code,pre{background:#f4f5f8;border-radius:3px;font-size:.88em}code{padding:0 .25em}pre{padding:.7em;
 overflow-x:auto;
@@ -200,6 +201,12 @@ def _head(facts):
         points.append(
             "<b>Not tested:</b> every image was used in the fit; hold some out (<code>--holdout</code>)."
         )
+    if facts.folds:
+        text = verdict(facts.folds["nrmse"], facts.folds["noise_floor"])
+        points.append(
+            f"<b>Tested again, by cross-validation:</b> {len(facts.folds['images'])} further fits, each "
+            f"without another part of the fitted images: such a field, of fewer images, {escape(text)}."
+        )
     points.append(
         f"<b>Reach of the optics:</b> details down to {numbers['resolution_lateral_um']:.2g} um across and "
         f"{numbers['resolution_axial_um']:.2g} um along the light (half a period). "
@@ -209,13 +216,6 @@ def _head(facts):
         f"between them (slow variations and the missing cone), {_percent(numbers['share_beyond_reach'])} "
         f"beyond them."
     )
-    if facts.folds:
-        text = verdict(facts.folds["nrmse"], facts.folds["noise_floor"])
-        points.append(
-            f"<b>Tested again, by cross-validation:</b> each of the {len(facts.train)} fitted images was "
-            f"left out of one of {len(facts.folds['images'])} further fits; a field that has not seen an "
-            f"image {escape(text)}."
-        )
     if facts.ensemble is None:
         points.append("<b>Error bars:</b> none made (<code>fieldrx ensemble</code> makes them).")
     elif numbers["std_in_sample"] is not None:
@@ -342,7 +342,13 @@ def _predictions(facts):
         for images, name, color in ((facts.train, "fitted", BLUE), (facts.held, "held out", ORANGE))
         if len(images)
     ]
+    again = ""
     if facts.folds:
+        again = (
+            " Cross-validation asks this of every fitted image: the field is fitted again, several times, "
+            "each time without some of them, and predicts those. The fits have fewer images, so their error "
+            "is rather too high than too low."
+        )
         found = np.concatenate(facts.folds["images"]), facts.folds["nrmse_per_image"]
         bars.append({"x": found[0], "y": found[1], "name": "fitted, by a field that has not seen it",
                      "color": GREEN, "mark": "points"})  # fmt: skip
@@ -385,7 +391,7 @@ def _predictions(facts):
         "the fitted ones, the field has learnt the sample and not the images. What exceeds the noise is "
         "missed by "
         "the model of light, by the optics as they were given (directions, focus, aberrations), or by "
-        "the field.</p>"
+        f"the field.{again}</p>"
         f"<table><tr><th></th><th>error</th><th>noise floor</th></tr>{body}</table>{drawing}"
         f"<h3>Measured, predicted, and what is left</h3>{rows}"
         + (
@@ -486,7 +492,7 @@ def _reach(facts):
         f"along the light "
         "leave no trace in the images as long as light scatters once. What the field shows of them comes "
         "from "
-        "assumptions (an index that does not fall below the medium's, smooth regions) and, to a degree that "
+        "assumptions (an index that hardly falls below the medium's, smooth regions) and, to a degree that "
         "cannot be tested here, from multiple scattering. No error on unseen images and no error bar "
         "speaks of them."
         "</div>"

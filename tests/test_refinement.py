@@ -37,24 +37,41 @@ def problem(name):
 
 @pytest.mark.parametrize("name", ["born", "rytov", "bpm"])
 def test_known_sample_gives_the_optics_to_the_noise(name):
-    """Three corrections at the true contrast: errors within twice their Cramer-Rao bounds."""
+    """Three corrections at the true contrast, which may change: errors within twice what the noise allows."""
     contrast, grid, true, images = problem(name)
     acq = Acquisition(images, LIGHT, SCOPE)
-    train, held = np.arange(13), np.arange(13, 16)
-    refinement = Refinement(ALL, acq, name, grid, train, held)
+    train, others = np.arange(13), np.arange(13, 16)
+    refinement = Refinement(ALL, acq, name, grid, train, [])
     optics = refinement.start
     for _ in range(3):
-        optics, words = refinement.improve(optics, contrast)
-    assert "held-out error" in words
+        optics, _ = refinement.improve(optics, contrast)
     normal, _, _ = refinement._normal_equations(true, contrast)
-    bound = np.sqrt(np.diag(np.linalg.inv(normal / NOISE[name] ** 2)))
+    bound = np.sqrt(
+        np.diag(np.linalg.inv(normal / tapered_noise(name, grid) + np.diag(refinement.width**-2)))
+    )
     error = refinement._pack(optics) - refinement._pack(true)
     begun = refinement._pack(refinement.start) - refinement._pack(true)
     for kind, part in refinement.parts.items():
         rms = np.sqrt(np.mean(error[part] ** 2)) / np.sqrt(np.mean(bound[part] ** 2))
         assert rms < 2, (kind, rms)
         assert np.linalg.norm(error[part]) < 0.5 * np.linalg.norm(begun[part]), kind
-    assert np.array_equal(optics.gain[held], np.ones(3))
+    assert np.array_equal(optics.gain[others], np.ones(3))
+
+
+def tapered_noise(name, grid):
+    """Variance of the spectrum of noise under the taper, per independent number of the grid's spectrum."""
+    taper = np.outer(*(np.hanning(n + 2)[1:-1] for n in SHAPE))
+    return NOISE[name] ** 2 * np.prod(grid.shape[1:]) * (taper**4).sum() / (taper**2).sum()
+
+
+def test_residual_of_noise_has_its_variance():
+    contrast, grid, true, _ = problem("born")
+    clean = true.model("born", grid, SCOPE, LIGHT, SHAPE).forward(contrast)
+    noise = NOISE["born"] * np.random.default_rng(4).standard_normal(clean.shape)
+    acq = Acquisition((clean + noise).astype("f4"), LIGHT, SCOPE)
+    refinement = Refinement(ALL, acq, "born", grid, np.arange(16), [])
+    found = refinement._normal_equations(true, contrast)[2]
+    assert found == pytest.approx(tapered_noise("born", grid), rel=0.1)
 
 
 def test_columns_by_differences_are_the_gradients():
@@ -128,7 +145,7 @@ def test_fit_records_and_evaluate_uses_the_optics(tmp_path):
     field.save(tmp_path / "f.npz")
     back = load_field(tmp_path / "f.npz")
     stored = Optics.from_dict(back.provenance["optics"])
-    assert np.abs(stored.sources_na - acq.illumination.sources_na).max() > 1e-4
+    assert np.abs(stored.gain - 1).max() > 1e-3
     result = evaluate(back, acq)
     assert result["refined"] == ["illumination", "intensity"]
     assert result["nrmse_holdout"] == pytest.approx(field.provenance["nrmse_holdout"], rel=1e-2)
