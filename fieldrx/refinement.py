@@ -18,6 +18,7 @@ plain engine's gradient.
 
 What an image cannot tell is not refined.  All directions shifted together, with the sample sheared, make the
 same images, so the mean shift stays that of the table (`fieldrx calibrate` finds it from the pupil's edge);
+all images dimmed together are a volume that absorbs, so the mean gain stays what it was;
 piston, tilt and defocus among the Zernike terms are shifts of the sample, and stay out.  The focus itself is
 such a shift, along z: it moves only as far as the depth range and the priors tell where the sample is.
 Held-out images are not looked at: their directions move with the board, an affine map fitted to the others,
@@ -52,8 +53,9 @@ FIRST, EVERY, LAST = (
 _WIDTH = {"illumination": 0.002, "intensity": 0.03, "pupil": 0.3}  # NA, 1, rad; defocus: a depth of field
 _BOUND = 4.0  # widths from the start at which a parameter is held
 _STEP = {"illumination": 5e-4, "pupil": 0.05}  # of differences; defocus: a twentieth of a depth of field
+_ROOM = 0.03  # share by which the held-out error may rise, as the field has yet to adapt to a correction
 _BATCH = 16
-_CLEAR = 2.0
+_CLEAR = 2.0  # frequency steps from the edge of a pupil within which a spectrum is not looked at
 _FREQUENCIES, _BLOCK = 20000, 512  # looked at, at most, and at once
 
 
@@ -220,7 +222,7 @@ class Refinement:
         trial = self._keep_inside(self._unpack(found, optics))
         before, after = self._held_error(optics, contrast), self._held_error(trial, contrast)
         words = self._words(trial)
-        if after > before:
+        if after > (1 + _ROOM) * before:
             return optics, f"{words}: taken back, the held-out error rose from {before:.4f} to {after:.4f}"
         if not len(self.held):
             return trial, f"{words} (nothing is held out to check it)"
@@ -244,7 +246,7 @@ class Refinement:
     def _widths(self):
         width = np.empty(sum(p.stop - p.start for p in self.parts.values()))
         for kind, part in self.parts.items():
-            width[part] = _WIDTH.get(kind, self.depth_of_field)
+            width[part] = _WIDTH.get(kind, 0.1 * self.depth_of_field)
         return width
 
     def _pack(self, optics):
@@ -266,7 +268,7 @@ class Refinement:
             if kind == "illumination":
                 sources = self._carried(row[part].reshape(-1, 2))
             elif kind == "intensity":
-                gain[self.train] = row[part]
+                gain[self.train] = row[part] * (self.start.gain[self.train].mean() / row[part].mean())
             elif kind == "defocus":
                 defocus = float(row[part][0])
             else:
@@ -334,7 +336,7 @@ class Refinement:
                 for sign in (1, -1):
                     reach = np.linalg.norm(nu + sign * source / scope.wavelength_um, axis=1)
                     clear[k] &= np.abs(reach - scope.cutoff) > margin
-        return clear
+        return clear | ((rows == 0) & (cols == 0))  # the mean, which every source in the pupil lets through
 
     def _linear(self, optics):
         """The model of single scattering with these optics, which says what a changed sample can explain."""
