@@ -50,6 +50,7 @@ _HISTORY = ("loss", "prior", "holdout", "seconds")
 _ASTRAY = 2.0  # data term (1 for an empty sample) beyond which a step is undone
 _SETBACKS = 4  # undone steps after which a fit gives up
 _SAVE_EVERY_S = 60.0
+_BEFORE = 3  # corrections of the optics before the first step, at the closed form
 
 
 # Multi-slice models: the closed form of a linear one misleads them, so they start from nothing, low
@@ -342,21 +343,30 @@ class Fit:
         rng, begun = np.random.default_rng(self.schedule.seed), time.perf_counter()
         params = np.concatenate([self.encoding.initial_params(rng), self.network.initial_params(rng)])
         params = self.backend.asarray(params.astype(np.float32))
-        target, _ = tikhonov(
-            self.linear,
-            self._signal(self.train, self.linear),
-            self.train,
-            progress=lambda share: self._tell(Progress("closed form", round(100 * share), 100)),
-        )
+        target = self._closed_form()
         xp = module_of(target)
         scale = float(xp.quantile(xp.abs(target.real[:, *self.model.window]), 0.99)) or 1e-3
         scale *= _HEADROOM if self.multislice else 1
-        state = self._fresh(params, scale)
+        self.state = state = self._fresh(params, scale)
+        if self.refinement and self.refinement.kinds and not self.multislice:
+            for _ in range(_BEFORE):
+                self._refine(target)
+                self.linear = self.model
+                target = self._closed_form()
+            state.corrections, state.best_optics = 0, state.optics
         self._teach(state, target)
         state.m[:], state.v[:], state.best_params = 0, 0, state.params.copy()
         state.good_params, state.good_m, state.good_v = state.params.copy(), state.m.copy(), state.v.copy()
         state.seconds = time.perf_counter() - begun
-        self.state = state
+
+    def _closed_form(self):
+        """The Tikhonov inversion of the training images."""
+        return tikhonov(
+            self.linear,
+            self._signal(self.train, self.linear),
+            self.train,
+            progress=lambda share: self._tell(Progress("closed form", round(100 * share), 100)),
+        )[0]
 
     def _start_from(self, field):
         same = field.encoding == self.encoding and field.network == self.network

@@ -24,7 +24,9 @@ such a shift, along z: it moves only as far as the depth range and the priors te
 Held-out images are not looked at: their directions move with the board, an affine map fitted to the others,
 their gain stays.
 
-A correction that makes the held-out error worse is taken back, and said.  Where intensities are refined this
+A correction that makes the held-out error worse by a tenth is taken back, and said: less than that the field
+may still make good, once it has adapted; the field and optics that are kept are those of the lowest held-out
+error.  Fits that start from the closed form are corrected there first.  Where intensities are refined this
 error leaves out the brightness of each held-out image, which nothing predicts and which would hide the rest.
 """
 
@@ -53,7 +55,7 @@ FIRST, EVERY, LAST = (
 _WIDTH = {"illumination": 0.002, "intensity": 0.03, "pupil": 0.3}  # NA, 1, rad; defocus: a depth of field
 _BOUND = 4.0  # widths from the start at which a parameter is held
 _STEP = {"illumination": 5e-4, "pupil": 0.05}  # of differences; defocus: a twentieth of a depth of field
-_ROOM = 0.03  # share by which the held-out error may rise, as the field has yet to adapt to a correction
+_ROOM = 0.1  # share by which the held-out error may rise, as the field has yet to adapt to a correction
 _BATCH = 16
 _CLEAR = 2.0  # frequency steps from the edge of a pupil within which a spectrum is not looked at
 _FREQUENCIES, _BLOCK = 20000, 512  # looked at, at most, and at once

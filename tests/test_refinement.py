@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tiny
 
-from fieldrx import Acquisition, Illumination, InputError, Microscope, evaluate, load_field
+from fieldrx import Acquisition, Fit, Illumination, InputError, Microscope, evaluate, load_field
+from fieldrx.metrics import index_error
 from fieldrx.refinement import ZERNIKE, Optics, Refinement, parse_refine
 from fieldrx.simulation import cell_phantom, on_image_grid
 
@@ -154,6 +155,38 @@ def test_fit_records_and_evaluate_uses_the_optics(tmp_path):
     assert result["nrmse_holdout"] == pytest.approx(field.provenance["nrmse_holdout"], rel=1e-2)
     back.provenance.pop("optics")
     assert evaluate(back, acq)["nrmse_train"] > result["nrmse_train"]
+
+
+def test_refined_fit_is_nearly_as_good_as_one_that_knows_the_optics():
+    """A fit from wrong lamps and aberrations, refined, against fits that keep them and that know better."""
+    rng, shape, held = np.random.default_rng(1), (40, 36), (4, 9)
+    seen = np.setdiff1d(np.arange(13), held)
+    light = Illumination(
+        [
+            (0.0, 0.0),
+            *Illumination.led_ring(5, 0.25).sources_na,
+            *Illumination.led_ring(7, 0.45, 5).sources_na,
+        ]
+    )
+    gain, zernike = 1 + 0.05 * rng.standard_normal(13), np.zeros(13)
+    zernike[5], zernike[7] = 0.5, -0.4
+    scatter = 0.003 * rng.standard_normal((13, 2))
+    true = Optics(
+        light.sources_na + scatter - scatter[seen].mean(axis=0), gain / gain[seen].mean(), 0.2, zernike
+    )
+    cell = cell_phantom(spacing_um=0.25, diameter_um=4.0, peak_contrast=0.02)
+    volume = type(cell)(cell.contrast, 0.25, cell.origin_um + np.array([0, 4.8, 4.4]), 1.335)
+    contrast, grid = on_image_grid(volume, shape, SCOPE)
+    clean = true.model("born", grid, SCOPE, light, shape).forward(contrast)
+    images = (clean + 0.002 * rng.standard_normal(clean.shape)).astype("f4")
+    acq = Acquisition(images, light, SCOPE, holdout=held)
+    errors = {}
+    for name, optics, refine in (("true", true, None), ("nominal", None, None), ("refined", None, ALL)):
+        schedule = {"steps": 50, "patience": 0}
+        field = Fit(acq, (-2.5, 2.5, 0.5), "born", refine=refine, optics=optics, schedule=schedule).run()
+        errors[name] = index_error(field.on_axes(*volume.grid.axes), volume.contrast)
+    assert errors["refined"] < 0.9 * errors["nominal"], errors
+    assert errors["refined"] < 1.2 * errors["true"], errors
 
 
 def test_resumed_fit_is_the_uninterrupted_one(tmp_path):
