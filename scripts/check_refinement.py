@@ -5,8 +5,8 @@
 An invented cell is imaged with scattered directions and brightness, out of focus, through a pupil with
 astigmatism and coma, with photon noise.  Four fits follow: with the true optics; with the nominal ones; with
 the nominal ones and refinement; and with the true ones and refinement, whose error is what the noise allows.
-Printed are the relative error of the index, the same after the best shift of the field, and those of directions and gains (root mean square), focus, and
-the worse of the two aberrations.
+Printed are the relative error of the index, the same after the best shift of the field, and the errors of
+directions and gains (root mean square), of the focus, and the worse of the two aberrations.
 """
 
 import argparse
