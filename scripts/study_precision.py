@@ -83,10 +83,10 @@ def study(name, seeds, steps):
         schedule = Schedule.for_model(model, steps=steps, patience=0, seed=seed)
         for column, precision in enumerate(PRECISIONS):
             errors[seed, column] = held_out_error(precision, acquisition, model, width, schedule)
-        print(f"{seed:6d} {errors[seed, 0]:9.5f} {errors[seed, 1]:9.5f}", flush=True)
+        print(f"{seed:6d} {errors[seed, 0]:9.6f} {errors[seed, 1]:9.6f}", flush=True)
     means, spread = errors.mean(axis=0), errors.std(axis=0, ddof=1)
-    print(f"  mean {means[0]:9.5f} {means[1]:9.5f}")
-    print(f"    sd {spread[0]:9.5f} {spread[1]:9.5f}")
+    print(f"  mean {means[0]:9.6f} {means[1]:9.6f}")
+    print(f"    sd {spread[0]:9.6f} {spread[1]:9.6f}")
     apart = (means[1] - means[0]) / spread[0]
     print(f"half minus float32: {apart:+.2f} standard deviations of float32 over seeds", end="")
     print(f"; {time.perf_counter() - begun:.0f} s")
@@ -95,7 +95,7 @@ def study(name, seeds, steps):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=6, help="at least 2")
+    parser.add_argument("--seeds", type=int, default=4, help="at least 2")
     parser.add_argument("--steps", type=int, default=220, help="of every fit")
     parser.add_argument("--case", choices=list(CASES), help="one of them alone")
     given = parser.parse_args()
