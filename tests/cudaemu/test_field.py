@@ -142,6 +142,18 @@ def test_halves_hold_gradients_of_any_size(gpu, factor):
     assert relative(ours / factor, gradient / factor) < 1e-2
 
 
+def test_no_power_of_two_is_too_large_for_a_float(gpu):
+    """Gradients of 1e-38 would ask for 2^129: they are lost instead, and the rest stays finite."""
+    import cupy
+
+    from fieldrx.backends import cuda
+
+    encoding, options, _ = CASES["default"]
+    network, params, points, d_out, gain = problem(encoding, options, 50, MARGINS["half"])
+    device = (cupy.asarray(a) for a in (params, points, d_out * np.float32(1e-34), gain))
+    assert not cuda.field_backward(encoding, network, *device, precision="half").get().any()
+
+
 def test_a_gradient_of_zero_stays_zero(gpu):
     import cupy
 
@@ -160,10 +172,12 @@ def test_what_is_not_a_number_is_not_hidden(gpu):
 
     encoding, options, _ = CASES["default"]
     network, params, points, _, _ = problem(encoding, options, 50, MARGINS["half"])
-    params[encoding.n_params] = np.nan
-    assert np.isnan(
-        cuda.field_forward(encoding, network, cupy.asarray(params), cupy.asarray(points)).get()
-    ).any()
+    d_out = np.zeros((50, network.n_outputs), np.float32)
+    d_out[7, 1] = np.nan
+    device = [cupy.asarray(a) for a in (params, points, d_out)]
+    assert np.isnan(cuda.field_backward(encoding, network, *device).get()).any()
+    device[0][encoding.n_params] = np.nan
+    assert np.isnan(cuda.field_forward(encoding, network, *device[:2]).get()).any()
 
 
 @pytest.mark.parametrize("encoding", [SMOOTH, TRILINEAR, WAVES, Radial(40.0, 7, 5), Identity(5)], ids=str)

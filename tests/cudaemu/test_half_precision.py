@@ -40,6 +40,24 @@ def test_points(gpu, case, size):
         assert_much_nearer(one, other, expected)
 
 
+def test_what_is_too_large_becomes_the_largest_half(gpu):
+    import cupy
+
+    from fieldrx.backends import cuda
+
+    encoding, options, precision = CASES["default"]
+    network, params, points, d_out, gain = problem(encoding, options, 60, margin=0)
+    named = network.unpack(params[encoding.n_params :])
+    named["bias_0"][3], named["bias_0"][5], named["weight_1"][8, 2] = 1e5, -1e6, 1e7
+    device = [cupy.asarray(a) for a in (params, points, d_out, gain)]
+    value = cupy.empty(d_out.shape, np.float32)
+    gradient = cuda.field_backward(encoding, network, *device, value, precision=precision).get()
+    ours = half_precision.forward(encoding, network, params, points, gain)
+    np.testing.assert_allclose(value.get(), ours, rtol=1e-4)
+    ours = half_precision.backward(encoding, network, params, points, d_out, gain)
+    np.testing.assert_allclose(gradient, ours, rtol=1e-3, atol=1e-4 * np.abs(ours).max())
+
+
 def test_grid(gpu):
     import cupy
 
