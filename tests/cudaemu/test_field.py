@@ -142,6 +142,19 @@ def test_halves_hold_gradients_of_any_size(gpu, factor):
     assert relative(ours / factor, gradient / factor) < 1e-2
 
 
+@pytest.mark.parametrize("place", [0, 17, 31, 5000, -1])
+def test_the_largest_gradient_is_found_wherever_it_is(gpu, place):
+    """In any lane, and among more numbers than threads."""
+    import cupy
+
+    from fieldrx.backends.cuda import field
+
+    d_out = np.random.default_rng(place % 7).uniform(-1, 1, (3000, 2)).astype("f4")
+    d_out.reshape(-1)[place] = -100
+    assert field._gradient_scale(cupy.asarray(d_out), "half").get() == 0.125  # 100 in [64, 128)
+    assert field._gradient_scale(cupy.asarray(d_out), "float32").get() == 1
+
+
 def test_no_power_of_two_is_too_large_for_a_float(gpu):
     """Gradients of 1e-38 would ask for 2^129: they are lost instead, and the rest stays finite."""
     import cupy
