@@ -22,7 +22,8 @@ MARGINS = {"float32": 2e-5, "half": 1e-3}
 CASES = {
     "default": (*DEFAULT, "half"),  # a warp for itself
     "default-float32": (*DEFAULT, "float32"),
-    "team": (WAVES, dict(width=64, depth=2, skips=(1,)), "half"),  # four warps share the gradient
+    "team": (WAVES, dict(width=64, depth=2, skips=(1,)), "half"),  # eight warps share the gradient
+    "uneven": (WAVES, dict(width=48, depth=2, skips=(1,)), "half"),  # four warps, and not equally
     "team-float32": (WAVES, dict(width=64, depth=2, skips=(1,)), "float32"),
     "wide": (
         Radial(40.0, 3, 2),
