@@ -5,18 +5,29 @@
 // (y0, x0) of the grid.  `padded`, (n_waves, py, px), is where cuFFT works, without normalising.
 // Launch: one thread a pixel or frequency of what is written, grid (ceil(pixels / block), number of planes
 // written).  No shared memory; every element is read and written once.
+//
+// A wave travels on a carrier c = exp(2 pi i (turns[0] y + turns[1] x)) of its own, y and x in pixels of the
+// grid:  carrier (n_waves, 2) real, the turns, well below one over the whole grid.
 #include "waves.cuh"
 
-// padded = fade (wave - 1) on the grid, 0 around it;  fade (ny, nx) real.
-extern "C" __global__ void refocus_in(const complex* __restrict__ wave, const real* __restrict__ fade, int ny, int nx,
-                                      int py, int px, complex* __restrict__ padded) {
+__device__ __forceinline__ complex carried(complex value, const real* carrier, int y, int x, real sign) {
+    const real* turns = carrier + 2 * blockIdx.y;
+    complex c;
+    sine_cosine(sign * (turns[0] * y + turns[1] * x), &c.im, &c.re);
+    return c * value;
+}
+
+// padded = c fade (wave - 1) on the grid, 0 around it;  fade (ny, nx) real.
+extern "C" __global__ void refocus_in(const complex* __restrict__ wave, const real* __restrict__ fade,
+                                      const real* __restrict__ carrier, int ny, int nx, int py, int px,
+                                      complex* __restrict__ padded) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= py * px) return;
     const int y = i / px, x = i % px;
     complex value = {0, 0};
     if (y < ny && x < nx) {
         const complex w = wave[(size_t(blockIdx.y) * ny + y) * nx + x];
-        value = fade[y * nx + x] * complex{w.re - 1, w.im};
+        value = carried(fade[y * nx + x] * complex{w.re - 1, w.im}, carrier, y, x, 1);
     }
     padded[size_t(blockIdx.y) * py * px + i] = value;
 }
@@ -39,13 +50,15 @@ extern "C" __global__ void refocus_filter(complex* __restrict__ spectrum, const 
     spectrum[at] = value;
 }
 
-// field = incident + padded within the window;  incident (n_waves) complex: P(nu_s).
-extern "C" __global__ void refocus_out(const complex* __restrict__ padded, const complex* __restrict__ incident, int py,
-                                       int px, int y0, int x0, int iy, int ix, complex* __restrict__ field) {
+// field = incident + conj(c) padded within the window;  incident (n_waves) complex: P(nu_s).
+extern "C" __global__ void refocus_out(const complex* __restrict__ padded, const complex* __restrict__ incident,
+                                       const real* __restrict__ carrier, int py, int px, int y0, int x0, int iy, int ix,
+                                       complex* __restrict__ field) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= iy * ix) return;
-    const size_t from = (size_t(blockIdx.y) * py + y0 + i / ix) * px + x0 + i % ix;
-    field[size_t(blockIdx.y) * iy * ix + i] = incident[blockIdx.y] + padded[from];
+    const int y = y0 + i / ix, x = x0 + i % ix;
+    const complex scattered = carried(padded[(size_t(blockIdx.y) * py + y) * px + x], carrier, y, x, -1);
+    field[size_t(blockIdx.y) * iy * ix + i] = incident[blockIdx.y] + scattered;
 }
 
 // images[m] += sum_w share[m, w] |field[w]|^2;  share (n_images, n_waves) real, pixels = iy ix.
@@ -63,11 +76,12 @@ extern "C" __global__ void add_intensity(const complex* __restrict__ field, cons
     images[size_t(blockIdx.y) * pixels + i] = sum;
 }
 
-// The gradient of the fields, in place for the FFT: padded = 2 field sum_m share[m, w] d_images[m] within the
+// The gradient of the fields, in place for the FFT: padded = 2 c field sum_m share[m, w] d_images[m] within the
 // window, 0 around it.
 extern "C" __global__ void refocus_back_in(const real* __restrict__ d_images, const real* __restrict__ share,
-                                           const complex* __restrict__ field, int n_images, int n_waves, int py, int px,
-                                           int y0, int x0, int iy, int ix, complex* __restrict__ padded) {
+                                           const complex* __restrict__ field, const real* __restrict__ carrier,
+                                           int n_images, int n_waves, int py, int px, int y0, int x0, int iy, int ix,
+                                           complex* __restrict__ padded) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= py * px) return;
     const int y = i / px - y0, x = i % px - x0, w = blockIdx.y;
@@ -78,16 +92,18 @@ extern "C" __global__ void refocus_back_in(const real* __restrict__ d_images, co
             const real weight = share[m * n_waves + w];
             if (weight != 0) sum += weight * d_images[(size_t(m) * iy + y) * ix + x];
         }
-        value = 2 * sum * field[(size_t(w) * iy + y) * ix + x];
+        value = carried(2 * sum * field[(size_t(w) * iy + y) * ix + x], carrier, y + y0, x + x0, 1);
     }
     padded[size_t(w) * py * px + i] = value;
 }
 
-// d_wave = fade padded on the grid.
-extern "C" __global__ void refocus_back_out(const complex* __restrict__ padded, const real* __restrict__ fade, int ny,
-                                            int nx, int py, int px, complex* __restrict__ d_wave) {
+// d_wave = fade conj(c) padded on the grid.
+extern "C" __global__ void refocus_back_out(const complex* __restrict__ padded, const real* __restrict__ fade,
+                                            const real* __restrict__ carrier, int ny, int nx, int py, int px,
+                                            complex* __restrict__ d_wave) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= ny * nx) return;
     const int y = i / nx, x = i % nx;
-    d_wave[size_t(blockIdx.y) * ny * nx + i] = fade[i] * padded[(size_t(blockIdx.y) * py + y) * px + x];
+    const complex value = carried(padded[(size_t(blockIdx.y) * py + y) * px + x], carrier, y, x, -1);
+    d_wave[size_t(blockIdx.y) * ny * nx + i] = fade[i] * value;
 }

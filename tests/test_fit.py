@@ -377,8 +377,8 @@ def test_patience_waits_for_the_fine_steps():
 
 
 def test_budget():
-    done = tiny.fit(schedule=tiny.schedule(steps=1, budget_s=0.6, patience=0)).run().provenance
-    assert done["seconds"] >= 0.6
+    done = tiny.fit(schedule=tiny.schedule(steps=1, budget_s=2.0, patience=0)).run().provenance
+    assert done["seconds"] >= 2.0
     assert done["steps_done"] > 1
 
 

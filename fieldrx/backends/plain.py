@@ -221,7 +221,8 @@ class Refocus:
         Factor of the scattered wave.
     transfer : callable
         Gives for the number of a source the rows and columns of the padded spectrum that pass, the complex
-        transfer function there, and the incident wave P(nu_s) on the camera.
+        transfer function there, the incident wave P(nu_s) on the camera, and the turns per pixel (y, x) of
+        the carrier by which the wave is multiplied on its way there.
     """
 
     def __init__(self, shape, size, window, fade, transfer):
@@ -232,12 +233,12 @@ class Refocus:
         return module_of(waves).stack([self._field(w, s) for w, s in zip(waves, sources, strict=True)])
 
     def _field(self, wave, source):
-        rows, columns, table, incident = self.transfer(source)
-        spectrum = self.padded.forward((wave - 1) * self._fade(wave), rows, columns)
+        rows, columns, table, incident, turns = self.transfer(source)
+        scattered = carry((wave - 1) * self._fade(wave), turns)
+        spectrum = self.padded.forward(scattered, rows, columns)
         table = module_of(wave).asarray(table.astype(wave.dtype))
-        return (incident + self.padded.inverse(table * spectrum, rows, columns)).astype(
-            wave.dtype, copy=False
-        )
+        there = carry(self.padded.inverse(table * spectrum, rows, columns), -turns, self.padded.window)
+        return (incident + there).astype(wave.dtype, copy=False)
 
     def add_intensities(self, fields, share, images):
         """Add ``sum_n share[m, n] |fields[n]|^2`` to ``images[m]``; `share` is a host array."""
@@ -254,9 +255,11 @@ class Refocus:
         )
 
     def _wave_gradient(self, d_field, source):
-        rows, columns, table, _ = self.transfer(source)
+        rows, columns, table, _, turns = self.transfer(source)
         table = module_of(d_field).asarray(table.conj().astype(d_field.dtype))
-        return self._fade(d_field) * self.padded.inverse_adjoint(d_field, rows, columns, table)
+        d_field = carry(d_field, turns, self.padded.window)
+        d_scattered = self.padded.inverse_adjoint(d_field, rows, columns, table)
+        return self._fade(d_field) * carry(d_scattered, -turns)
 
     def _fade(self, wave):
         return module_of(wave).asarray(self.fade.astype(wave.real.dtype))
@@ -267,6 +270,22 @@ def field_gradient(d_images, field, share):
     lit, real = np.flatnonzero(share), field.real.dtype
     total = sum(real.type(2 * share[m]) * d_images[m] for m in lit)
     return field * total.astype(real, copy=False) if len(lit) else field * real.type(0)
+
+
+def carry(wave, turns, window=None):
+    """`wave` times exp(2 pi i turns . rho), rho in pixels of the grid in which it lies at `window`."""
+    xp = module_of(wave)
+    y, x = (
+        xp.asarray(np.exp(2j * np.pi * t * k).astype(wave.dtype))
+        for t, k in zip(turns, pixel_numbers(wave.shape, window), strict=True)
+    )
+    return wave * y[:, None] * x
+
+
+def pixel_numbers(shape, window=None):
+    """Numbers in the grid of the rows and columns of an array that lies there at `window`."""
+    starts = [w.start for w in window] if window else (0, 0)
+    return [np.arange(start, start + n) for start, n in zip(starts, shape, strict=True)]
 
 
 class PaddedFourier:

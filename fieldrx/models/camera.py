@@ -2,21 +2,26 @@
 
 With D the scattered envelope at the last slice, zero-padded so that nothing wraps round on its way back,
 
-    E_s = P(nu_s) + F^-1[ P(nu + nu_s) exp(-2 pi i [f(nu + nu_s) - f(nu_s)] L) F[D] ],
+    E_s = P(nu_s) + c* F^-1[ P(nu) exp(-2 pi i [f(nu) - f(nu_s)] L) F[c D] ],
 
-f = kz / 2 pi and L the distance from the plane in focus to the last slice.  The edge of the aperture may
-be "hard", a frequency is inside or outside, as FFT simulations of microscopes have it; or "soft", a frequency
-counts with the share of its cell that is inside, which is closer to an edge between the frequencies: for
-a source near the edge the two differ by ringing that reaches across the image.  The pupil passes only a small
-part of the spectrum, so the transforms visit the rows and columns that hold something.
+f = kz / 2 pi and L the distance from the plane in focus to the last slice.  The frequencies nu are those of
+the padded grid for every source, as one aperture filters the light of all of them: the carrier
+c = exp(2 pi i e . rho) holds what of nu_s lies between two of them, and the rest, m cells of the grid, only
+renames them: entry k of the FFT is the wave of frequency number k + m.
+
+The edge of the aperture may be "hard", a frequency is inside or outside, as FFT simulations of microscopes
+have it; or "soft", a frequency counts with the share of its cell that is inside, which is closer to an edge
+between the frequencies: for a source near the edge the two differ by ringing that reaches across the image.
+The pupil passes only a small part of the spectrum, so the transforms visit the rows and columns that hold
+something.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from fieldrx.backends import of, to_host
-from fieldrx.backends.plain import PaddedFourier
+from fieldrx.backends import module_of, of, to_host
+from fieldrx.backends.plain import PaddedFourier, carry, pixel_numbers
 from fieldrx.errors import InputError
 from fieldrx.optics import Grid, Microscope
 from fieldrx.pupil import Pupil
@@ -81,14 +86,16 @@ class Camera:
             The transfer function there.
         incident : complex
             P(nu_s).
+        carrier : float64, shape (2,)
+            Turns per pixel along y and x of the carrier c.
         """
         rows, columns, place, nu = self._support(nu_s)
         table = np.zeros((len(rows), len(columns)), np.complex128)
         table[place] = self._transfer(nu, nu_s)
-        return rows, columns, table, self.incident(nu_s)
+        return rows, columns, table, self.incident(nu_s), self._cells(nu_s)[1]
 
     def details(self, scattered, nu_s, d_field):
-        """Gradients through the transfer function.
+        """Gradients by what the way to the camera depends on.
 
         Parameters
         ----------
@@ -105,31 +112,38 @@ class Camera:
             Of nu_s, of `distance_um` and of the pupil's parameters.
         """
         rows, columns, place, nu = self._support(nu_s)
-        backend = of(scattered)
-        faded = scattered * backend.asarray(self.fade.astype(scattered.dtype))
-        spectrum = to_host(self.padded.forward(faded, rows, columns))[place]
-        d_filtered = to_host(self.padded.inverse_adjoint_spectrum(d_field, rows, columns))[place]
-        return self._details(nu, nu_s, d_filtered, spectrum, complex(d_field.sum()))
+        turns = self._cells(nu_s)[1]
+        faded = scattered * of(scattered).asarray(self.fade.astype(scattered.dtype))
+        carried, d_carried = carry(faded, turns), carry(d_field, turns, self.window)
+        spectrum = self.padded.forward(carried, rows, columns)
+        d_filtered = self.padded.inverse_adjoint_spectrum(d_carried, rows, columns)
+        table = np.zeros((len(rows), len(columns)), np.complex128)
+        table[place] = self._transfer(nu, nu_s)
+        table = of(scattered).asarray(table.astype(scattered.dtype))
+        wave = self.padded.inverse(table * spectrum, rows, columns)
+        d_wave = self.padded.inverse_adjoint(d_carried, rows, columns, table.conj())
+        d_turns = _carrier_slope(d_wave, carried) - _carrier_slope(d_carried, wave, self.window)
+        d_source, d_distance, d_pupil = self._details(
+            nu, nu_s, to_host(d_filtered)[place], to_host(spectrum)[place], complex(d_field.sum())
+        )
+        return d_source + d_turns * self.grid.spacing_um[1:], d_distance, d_pupil
 
     def _details(self, nu, nu_s, d_filtered, spectrum, d_incident):
-        """Gradients through the transfer function and P(nu_s)."""
+        """Gradients through the transfer function and P(nu_s); the frequencies nu stay when nu_s moves."""
         d_transfer = np.conj(spectrum) * d_filtered
         value = self._transfer(nu, nu_s)
         f, f_s = self._axial(nu), self._axial(nu_s[:, None])[0]
         d_turns = (np.conj(d_transfer) * -2j * np.pi * value).real  # of (f - f_s) L
         d_distance = float(d_turns @ (f - f_s))
-        d_source = self.distance_um * ((-nu / f) @ d_turns + nu_s / f_s * d_turns.sum())
-        rho, phase, (inside, d_inside) = self.rho(nu), self._phase(nu, nu_s), self._inside(nu)
-        d_edge = (np.conj(d_transfer) * self.pupil.value(rho) * phase).real
-        d_source = d_source + d_inside @ d_edge
-        d_pupil_value = inside * np.conj(phase) * d_transfer
-        d_rho = (np.conj(d_pupil_value) * self.pupil.slope(rho)).real.sum(axis=1)
-        d_pupil = self.pupil.vjp(rho, d_pupil_value)
+        d_source = self.distance_um * nu_s / f_s * d_turns.sum()
+        rho = self.rho(nu)
+        d_pupil = self.pupil.vjp(rho, self._inside(nu) * np.conj(self._phase(nu, nu_s)) * d_transfer)
         if self.incident(nu_s):
             rho_s = self.rho(nu_s[:, None])
-            d_rho = d_rho + (np.conj(d_incident) * self.pupil.slope(rho_s)).real[:, 0]
+            d_rho = (np.conj(d_incident) * self.pupil.slope(rho_s)).real[:, 0]
+            d_source = d_source + d_rho / self.radius
             d_pupil = d_pupil + self.pupil.vjp(rho_s, np.array([d_incident]))
-        return d_source + d_rho / self.radius, d_distance, d_pupil
+        return d_source, d_distance, d_pupil
 
     @property
     def radius(self):
@@ -148,24 +162,37 @@ class Camera:
         return np.exp(-2j * np.pi * turns)
 
     def _transfer(self, nu, nu_s):
-        return self._inside(nu)[0] * self.pupil.value(self.rho(nu)) * self._phase(nu, nu_s)
+        return self._inside(nu) * self.pupil.value(self.rho(nu)) * self._phase(nu, nu_s)
 
     def _inside(self, nu):
-        """Share of every frequency's cell within the aperture, and the slope of that along nu."""
+        """Share of every frequency's cell within the aperture."""
         radius = np.linalg.norm(nu, axis=0)
         if self.edge == "hard":
-            return (radius <= self.microscope.cutoff).astype(float), np.zeros(nu.shape)
-        share = 0.5 + (self.microscope.cutoff - radius) / self.cell
-        edge = (share < 1) & (share > 0)
-        return np.clip(share, 0, 1), -1.0 * edge * nu / (np.maximum(radius, 1e-30) * self.cell)
+            return (radius <= self.microscope.cutoff).astype(float)
+        return np.clip(0.5 + (self.microscope.cutoff - radius) / self.cell, 0, 1)
+
+    def _cells(self, nu_s):
+        """nu_s as a whole number m of the spectrum's cells, and turns per pixel of what is left."""
+        pixels = np.array(self.grid.spacing_um[1:])
+        whole = np.round(nu_s * pixels * self.shape)
+        return whole, nu_s * pixels - whole / self.shape
 
     def _support(self, nu_s):
-        """Rows and columns of the padded spectrum with a wave that passes; where, and nu + nu_s there."""
+        """Rows and columns of the padded spectrum with a wave that passes; where, and nu there."""
         radius = self.microscope.cutoff + 0.5 * self.cell
-        y, x = (nu + s for nu, s in zip(self.nu, nu_s, strict=True))
+        cells, pixels = self._cells(nu_s)[0], self.grid.spacing_um[1:]
+        y, x = (k + m / (n * d) for k, m, n, d in zip(self.nu, cells, self.shape, pixels, strict=True))
         rows, columns = np.flatnonzero(np.abs(y) <= radius), np.flatnonzero(np.abs(x) <= radius)
         place = np.nonzero(y[rows, None] ** 2 + x[columns] ** 2 <= radius**2)
         return rows, columns, place, np.stack([y[rows[place[0]]], x[columns[place[1]]]])
+
+
+def _carrier_slope(d_wave, wave, window=None):
+    """Gradient of the carrier's turns per pixel, where `wave` was multiplied by it."""
+    xp = module_of(wave)
+    density = -2 * np.pi * (xp.conj(d_wave) * wave).imag  # Re(conj(d_wave) 2 pi i wave)
+    rows, columns = (xp.asarray(k) for k in pixel_numbers(wave.shape, window))
+    return np.array([float(density.sum(axis=1) @ rows), float(density.sum(axis=0) @ columns)])
 
 
 def _padded(n_image: int, n_grid: int) -> int:

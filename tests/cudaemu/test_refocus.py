@@ -23,14 +23,19 @@ def transfer(s):
     rng = np.random.default_rng(s)
     rows = np.flatnonzero(np.abs(np.fft.fftfreq(18, 1 / 18) + s - 1) <= 4)
     columns = np.flatnonzero(np.abs(np.fft.fftfreq(25, 1 / 25) - s) <= 5 + s % 2)
-    return rows, columns, noise(rng, len(rows), len(columns)), complex(*rng.normal(size=2))
+    table, incident = noise(rng, len(rows), len(columns)), complex(*rng.normal(size=2))
+    return rows, columns, table, incident, rng.uniform(-0.03, 0.03, 2)
 
 
 def plain_field(wave, fade, s):
-    rows, columns, table, incident = transfer(s)
+    rows, columns, table, incident, turns = transfer(s)
     full = np.zeros(PADDED, complex)
     full[np.ix_(rows, columns)] = table
-    return incident + np.fft.ifft2(full * np.fft.fft2((wave - 1) * fade, PADDED))[WINDOW]
+    y, x = np.indices(PADDED)
+    carrier = np.exp(2j * np.pi * (turns[0] * y + turns[1] * x))
+    there = np.zeros(PADDED, complex)
+    there[: SIZE[0], : SIZE[1]] = (wave - 1) * fade
+    return incident + (carrier.conj() * np.fft.ifft2(full * np.fft.fft2(carrier * there)))[WINDOW]
 
 
 def test_fields_and_gradients_against_plain_numpy(gpu):

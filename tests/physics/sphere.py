@@ -29,10 +29,14 @@ def scattering_amplitude(cosine, radius, contrast, n0, wavelength):
     return total / (1j * k)
 
 
-def sphere_field(shape, pixel, centre_zyx, source_na, radius, contrast, n0, wavelength, na):
-    """Field behind the pupil over the unscattered wave, refocused to z = 0, on pixels of size `pixel`."""
-    nu_y = np.fft.fftfreq(shape[0], pixel)[:, None] + source_na[0] / wavelength
-    nu_x = np.fft.fftfreq(shape[1], pixel)[None, :] + source_na[1] / wavelength
+def sphere_field(shape, pixel, centre_zyx, source_na, radius, contrast, n0, wavelength, na, still=False):
+    """Field behind the pupil over the unscattered wave, refocused to z = 0, on pixels of size `pixel`.
+
+    The frequencies drawn are those of the FFT around the source's, or, where `still`, those of the FFT.
+    """
+    middle = (0.0, 0.0) if still else [s / wavelength for s in source_na]
+    nu_y = np.fft.fftfreq(shape[0], pixel)[:, None] + middle[0]
+    nu_x = np.fft.fftfreq(shape[1], pixel)[None, :] + middle[1]
     ball = n0 / wavelength
     inside = nu_y**2 + nu_x**2 <= (na / wavelength) ** 2
     nu_z = np.sqrt(np.where(inside, ball**2 - nu_y**2 - nu_x**2, 1.0))
@@ -44,7 +48,9 @@ def sphere_field(shape, pixel, centre_zyx, source_na, radius, contrast, n0, wave
     z, y, x = centre_zyx
     shift = np.exp(-2j * np.pi * ((nu_z - s_z) * z + (nu_y - s_y) * y + (nu_x - s_x) * x))
     spectrum = np.where(inside, 1j / nu_z * f * shift, 0)  # 2 pi i / kz = i / nu_z
-    return 1 + np.fft.ifft2(spectrum) / pixel**2
+    row, column = np.arange(shape[0])[:, None] * pixel, np.arange(shape[1]) * pixel
+    envelope = np.exp(-2j * np.pi * ((s_y - middle[0]) * row + (s_x - middle[1]) * column))
+    return 1 + envelope * np.fft.ifft2(spectrum) / pixel**2
 
 
 def sphere_intensity(*args, **kwargs):

@@ -25,7 +25,8 @@ CONTRASTS = (0.01, 0.03, 0.06)
 def exact(size, pixel, source, z, contrast):
     padded = 1 << (2 * size - 1).bit_length()
     centre = centre_of(size, pixel)
-    image = sphere_intensity((padded,) * 2, pixel, (z, *centre), source, RADIUS, contrast, N0, WAVELENGTH, NA)
+    sphere = (z, *centre), source, RADIUS, contrast, N0, WAVELENGTH, NA
+    image = sphere_intensity((padded,) * 2, pixel, *sphere, still=True)
     return image[:size, :size]
 
 

@@ -29,14 +29,14 @@ class Refocus:
 
     def fields(self, waves, sources):
         """Fields on the camera, complex64 (n, iy, ix), of `waves` (n, ny, nx) from `sources` (n,)."""
-        place, incident = self._filters(sources)
+        place, incident, carrier = self._filters(sources)
         padded = cupy.empty((len(waves), *self.shape), np.complex64)
         sizes = _ints(*self.size, *self.shape)
-        self._launch("refocus_in", self.points, len(waves), waves, self.fade, *sizes, padded)
+        self._launch("refocus_in", self.points, len(waves), waves, self.fade, carrier, *sizes, padded)
         self._filter(padded, place, 1)
         out = cupy.empty((len(waves), *self.images), np.complex64)
         sizes = _ints(*self.shape, *self.origin, *self.images)
-        self._launch("refocus_out", out[0].size, len(out), padded, incident, *sizes, out)
+        self._launch("refocus_out", out[0].size, len(out), padded, incident, carrier, *sizes, out)
         return out
 
     def add_intensities(self, fields, share, images):
@@ -52,16 +52,17 @@ class Refocus:
 
     def waves_gradient(self, d_images, fields, share, sources):
         """Gradient of the waves from that of the images, (n, ny, nx)."""
-        place, _ = self._filters(sources)
+        place, _, carrier = self._filters(sources)
         share = cupy.asarray(np.ascontiguousarray(share, np.float32))
         d_images = cupy.ascontiguousarray(d_images, np.float32)
         padded = cupy.empty((len(fields), *self.shape), np.complex64)
         sizes = _ints(len(d_images), len(fields), *self.shape, *self.origin, *self.images)
-        self._launch("refocus_back_in", self.points, len(fields), d_images, share, fields, *sizes, padded)
+        arrays = d_images, share, fields, carrier
+        self._launch("refocus_back_in", self.points, len(fields), *arrays, *sizes, padded)
         self._filter(padded, place, -1)
         out = cupy.empty((len(fields), *self.size), np.complex64)
         sizes = _ints(*self.size, *self.shape)
-        self._launch("refocus_back_out", out[0].size, len(out), padded, self.fade, *sizes, out)
+        self._launch("refocus_back_out", out[0].size, len(out), padded, self.fade, carrier, *sizes, out)
         return out
 
     def _filter(self, padded, place, sign):
@@ -72,16 +73,16 @@ class Refocus:
         plan.inverse(padded, padded)
 
     def _filters(self, sources):
-        """Where the table holds the transfer functions of some sources, and P(nu_s)."""
+        """Where the table holds the transfer functions of some sources, P(nu_s), and their carriers."""
         rows = [self._slot(s) for s in sources]
-        place = np.array([row[:5] for row in rows], np.int32)
-        return cupy.asarray(place), cupy.asarray(np.array([row[5] for row in rows], np.complex64))
+        kinds = ((slice(5), np.int32), (5, np.complex64), (6, np.float32))
+        return [cupy.asarray(np.array([row[part] for row in rows], kind)) for part, kind in kinds]
 
     def _slot(self, s):
         if s in self.slots:
             self.slots[s] = self.slots.pop(s)  # the last one used
             return self.slots[s]
-        rows, columns, table, incident = self.transfer(s)
+        rows, columns, table, incident, turns = self.transfer(s)
         order = [np.argsort(_signed(k, n)) for k, n in zip((rows, columns), self.shape, strict=True)]
         if self.table is None:
             self.room = tuple(min(k + 2, n) for k, n in zip(table.shape, self.shape, strict=True))
@@ -94,7 +95,7 @@ class Refocus:
         flat = self.table[number].ravel()
         flat[: table.size] = cupy.asarray(np.ascontiguousarray(table[np.ix_(*order)], np.complex64).ravel())
         first = [_signed(k, n)[o[0]] for k, n, o in zip((rows, columns), self.shape, order, strict=True)]
-        self.slots[s] = (*first, *table.shape, number * self.room[0] * self.room[1], incident)
+        self.slots[s] = (*first, *table.shape, number * self.room[0] * self.room[1], incident, turns)
         return self.slots[s]
 
     def _launch(self, kernel, elements, planes, *arguments):
