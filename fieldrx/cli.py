@@ -280,6 +280,12 @@ def demo(out, steps, quiet):
 )
 @_device
 @click.option(
+    "--precision",
+    type=click.Choice(["half", "float32"]),
+    default=None,
+    help="Of the network's products on a GPU. Default: half, float32 for a sine. A CPU takes float32.",
+)
+@click.option(
     "--holdout",
     type=click.FloatRange(0, 1, max_open=True),
     default=None,
@@ -324,6 +330,7 @@ def reconstruct(
     steps,
     budget,
     device,
+    precision,
     holdout,
     preset,
     tv,
@@ -373,7 +380,7 @@ def reconstruct(
         if tv == "auto":
             tv, note = _choose_tv(
                 acq, depth, model, preset=preset, schedule=schedule, holdout=holdout, loss=loss,
-                absorption=not no_absorption, callback=reporter,
+                absorption=not no_absorption, callback=reporter, device=device, precision=precision,
             )  # fmt: skip
             notes.append(note)
         priors = {} if tv is None else {"tv": tv, "tv_absorption": tv}
@@ -391,6 +398,7 @@ def reconstruct(
             origin={"automatic": notes[len(acq.notes) :]},
             callback=reporter,
             device=device,
+            precision=precision,
         )
         if not quiet:
             click.echo(f"device: {describe_device(fit.backend)}", err=True)

@@ -214,6 +214,9 @@ class Fit:
         Called with a `Progress` after every piece of work.
     device : str
         "cpu", "cuda", or "auto" for the GPU where there is one.
+    precision : str, optional
+        Of the network's matrix products on a GPU: "half" or "float32".  Chosen when not given: half, but for
+        sines.  A CPU computes in float32.
     """
 
     def __init__(
@@ -235,6 +238,7 @@ class Fit:
         origin=None,
         callback=None,
         device="auto",
+        precision=None,
     ):
         if acquisition.images is None:
             raise InputError("the acquisition has no images to fit: give it images, not optics alone")
@@ -273,6 +277,7 @@ class Fit:
         )
         if self.network.n_outputs > 2:
             raise InputError(f"the network has {self.network.n_outputs} outputs; expected 1 or 2 (Re, Im)")
+        self.precision = self.backend.choose_precision(self.network, precision)
         need = len(acquisition.images), self.encoding.n_params + self.network.n_params
         check_memory(self.grid.shape, *need, multislice=self.multislice)
         self.arguments = {
@@ -413,7 +418,7 @@ class Fit:
         )
         d_outputs += d_prior
         axes = self._axes(stride, shift)
-        grad = self.backend.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs, gain)
+        grad = self._gradient(state.params, axes, d_outputs, gain)
         self._update(state, grad, self.schedule.rate(state.step, share) * state.rate_scale, state.step + 1)
         data, prior = float(data), float(prior)  # until here nobody waits for the device
         self._check(data)  # a set-back also undoes the update
@@ -430,6 +435,7 @@ class Fit:
             "fieldrx": __version__,
             "numpy": np.__version__,
             "device": describe_device(self.backend),
+            "precision": self.precision,
             "name": acq.name,
             "microscope": acq.microscope.to_dict(),
             "grid": grid.to_dict(),
@@ -572,8 +578,18 @@ class Fit:
     def _contrast(self, params, stride=1, gain=None, shift=(0.0, 0.0)):
         """The field's outputs at shifted points, and the contrast they make on the model's grid."""
         axes = self._axes(stride, shift)
-        outputs = self.backend.grid_forward(self.encoding, self.network, params, *axes, gain)
+        outputs = self._outputs(params, axes, gain)
         return outputs, refine(to_contrast(outputs, self.state.output_scale), stride, shift)
+
+    def _outputs(self, params, axes, gain=None):
+        """The network's outputs on the grid of three axes."""
+        field = self.encoding, self.network, params
+        return self.backend.grid_forward(*field, *axes, gain, precision=self.precision)
+
+    def _gradient(self, params, axes, d_outputs, gain=None):
+        """Gradient of all parameters from that of the outputs."""
+        field = self.encoding, self.network, params
+        return self.backend.grid_backward(*field, *axes, d_outputs, gain, precision=self.precision)
 
     def _to_outputs(self, gradient, scale):
         """Gradient of the field's outputs from that of the contrast, times a number."""
@@ -668,11 +684,11 @@ class Fit:
                 break
             shift = self._shift(k)
             axes = self._axes(2, shift)
-            outputs = self.backend.grid_forward(self.encoding, self.network, state.params, *axes)
+            outputs = self._outputs(state.params, axes)
             residual = refine(to_contrast(outputs, 1.0), 2, shift) - target
             squared = np.vdot(residual, residual).real
             d_outputs = self._to_outputs(coarsen(residual, 2, shift), scale)
-            grad = self.backend.grid_backward(self.encoding, self.network, state.params, *axes, d_outputs)
+            grad = self._gradient(state.params, axes, d_outputs)
             rate = min(1.0, (k + 1) / 5, 2 * (self.schedule.warm_steps - k) / self.schedule.warm_steps)
             self._update(state, grad, rate, k + 1)
             error = np.sqrt(0.5 * scale * float(squared))

@@ -115,6 +115,8 @@ def test_options_reach_the_fit(folder, tmp_path):
         "--no-absorption",
         "--seed",
         7,
+        "--precision",
+        "float32",
     ]
     good("reconstruct", folder / "acq.npz", "-o", tmp_path / "f.npz", "--depth", DEPTH, *options)
     field = load_field(tmp_path / "f.npz")
@@ -122,6 +124,7 @@ def test_options_reach_the_fit(folder, tmp_path):
     assert (done["model"], done["depth"], len(done["holdout"])) == ("rytov", [-1, 1, 0.5], 2)
     assert (done["schedule"]["steps"], done["schedule"]["seed"]) == (1, 7)
     assert (done["priors"]["tv"], done["priors"]["tv_absorption"]) == (0.3, 0.3)
+    assert done["precision"] == "float32"
     assert field.network.n_outputs == 1
 
 
@@ -447,6 +450,7 @@ def test_bad_options(broken, folder):
     assert 'no preset "decalf"' in broken("--preset", "decalf")
     assert "not both" in broken("--budget", "5m")
     assert "--device cuda:" in broken("--device", "cuda")
+    assert 'the CPU computes in "float32" alone' in broken("--device", "cpu", "--precision", "half")
     assert "to resume from: start without --resume" in broken("--resume")
     assert "nothing is left to fit" in broken("--holdout", 0.99)
     assert "budget" in broken("--budget", "5 parsecs")
@@ -575,6 +579,7 @@ def test_simulate_mistakes(folder, tmp_path):
         (["recontruct"], "No such command 'recontruct'"),
         (["demo", "--steps", "0"], "0 is not in the range"),
         (["reconstruct", "--device", "gpu"], "'gpu' is not one of"),
+        (["reconstruct", "--precision", "double"], "'double' is not one of"),
         (["render", "f.npz", "r.npy", "--sapcing", "1"], "No such option"),
     ],
 )

@@ -523,6 +523,15 @@ def test_batches_show_every_image_once_a_round():
     assert len({tuple(pair[0]) for pair in rounds}) > 1
 
 
+def test_a_cpu_computes_in_float32():
+    for precision in (None, "float32"):
+        assert tiny.fit(device="cpu", precision=precision).precision == "float32"
+    with pytest.raises(InputError, match='precision is "half"; the CPU computes in "float32" alone'):
+        tiny.fit(device="cpu", precision="half")
+    with pytest.raises(InputError, match='no precision "double"; expected "half" or "float32"'):
+        tiny.fit(device="cpu", precision="double")
+
+
 def test_presets_are_the_published_architectures():
     for name, depth, skip in (("decaf", 10, 5), ("decaf-small", 6, 3)):
         encoding, network = make_preset(name)

@@ -7,6 +7,8 @@ import numpy as np
 
 from fieldrx.errors import InputError
 
+HALF, SINGLE = "half", "float32"
+
 
 def checked_array(xp, name, values, shape):
     """C-contiguous float32 array of the shape."""
@@ -14,6 +16,13 @@ def checked_array(xp, name, values, shape):
     if values.shape != shape:
         raise InputError(f"expected {name} of shape {shape}; got {values.shape}")
     return values
+
+
+def checked_precision(precision):
+    """A precision's name, or None for the backend's own choice."""
+    if precision not in (None, HALF, SINGLE):
+        raise InputError(f'there is no precision "{precision}"; expected "{HALF}" or "{SINGLE}"')
+    return precision
 
 
 def checked_points(xp, encoding, points):

@@ -22,7 +22,8 @@ MARGINS = {"float32": 2e-5, "half": 1e-3}
 CASES = {
     "default": (*DEFAULT, "half"),  # a warp for itself
     "default-float32": (*DEFAULT, "float32"),
-    "team": (WAVES, dict(width=64, depth=2, skips=(1,)), "half"),  # four warps share the gradient
+    "team": (WAVES, dict(width=64, depth=2, skips=(1,)), "half"),  # eight warps share the gradient
+    "uneven": (WAVES, dict(width=48, depth=2, skips=(1,)), "half"),  # four warps, and not equally
     "team-float32": (WAVES, dict(width=64, depth=2, skips=(1,)), "float32"),
     "wide": (
         Radial(40.0, 3, 2),
@@ -142,6 +143,31 @@ def test_halves_hold_gradients_of_any_size(gpu, factor):
     assert relative(ours / factor, gradient / factor) < 1e-2
 
 
+@pytest.mark.parametrize("place", [0, 17, 31, 5000, -1])
+def test_the_largest_gradient_is_found_wherever_it_is(gpu, place):
+    """In any lane, and among more numbers than threads."""
+    import cupy
+
+    from fieldrx.backends.cuda import field
+
+    d_out = np.random.default_rng(place % 7).uniform(-1, 1, (3000, 2)).astype("f4")
+    d_out.reshape(-1)[place] = -100
+    assert field._gradient_scale(cupy.asarray(d_out), "half").get() == 0.125  # 100 in [64, 128)
+    assert field._gradient_scale(cupy.asarray(d_out), "float32").get() == 1
+
+
+def test_no_power_of_two_is_too_large_for_a_float(gpu):
+    """Gradients of 1e-38 would ask for 2^129: they are lost instead, and the rest stays finite."""
+    import cupy
+
+    from fieldrx.backends import cuda
+
+    encoding, options, _ = CASES["default"]
+    network, params, points, d_out, gain = problem(encoding, options, 50, MARGINS["half"])
+    device = (cupy.asarray(a) for a in (params, points, d_out * np.float32(1e-34), gain))
+    assert not cuda.field_backward(encoding, network, *device, precision="half").get().any()
+
+
 def test_a_gradient_of_zero_stays_zero(gpu):
     import cupy
 
@@ -160,10 +186,12 @@ def test_what_is_not_a_number_is_not_hidden(gpu):
 
     encoding, options, _ = CASES["default"]
     network, params, points, _, _ = problem(encoding, options, 50, MARGINS["half"])
-    params[encoding.n_params] = np.nan
-    assert np.isnan(
-        cuda.field_forward(encoding, network, cupy.asarray(params), cupy.asarray(points)).get()
-    ).any()
+    d_out = np.zeros((50, network.n_outputs), np.float32)
+    d_out[7, 1] = np.nan
+    device = [cupy.asarray(a) for a in (params, points, d_out)]
+    assert np.isnan(cuda.field_backward(encoding, network, *device).get()).any()
+    device[0][encoding.n_params] = np.nan
+    assert np.isnan(cuda.field_forward(encoding, network, *device[:2]).get()).any()
 
 
 @pytest.mark.parametrize("encoding", [SMOOTH, TRILINEAR, WAVES, Radial(40.0, 7, 5), Identity(5)], ids=str)

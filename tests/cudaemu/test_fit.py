@@ -54,6 +54,31 @@ def test_steps_equal_those_of_the_cpu(gpu, model):
     assert isinstance(field.params, np.ndarray)
 
 
+@pytest.mark.parametrize(
+    ("activation", "asked", "taken"),
+    [
+        ("leaky_relu", None, "half"),
+        ("leaky_relu", "float32", "float32"),
+        ("sine", None, "float32"),
+        ("sine", "half", "half"),
+    ],
+)
+def test_precision_of_a_fit(gpu, activation, asked, taken):
+    """Outputs and gradient equal those of the CPU, or do not because halves are multiplied."""
+    network = Network(WAVES.n_features, width=16, depth=1, activation=activation, omega=2.0)
+    given = {"encoding": WAVES, "network": network, "schedule": tiny.schedule(steps=1, warm_steps=1)}
+    host, device = tiny.fit(device="cpu", **given), tiny.fit(device="cuda", precision=asked, **given)
+    host.start()
+    params, axes, rounded = host.state.params, host._axes(1), taken == "half"
+    on_device = device.backend.asarray(params)
+    outputs = host._outputs(params, axes)
+    assert close(device._outputs(on_device, axes), outputs, 1e-5) != rounded
+    gradient = host._gradient(params, axes, outputs)
+    found = device._gradient(on_device, axes, device.backend.asarray(outputs))
+    assert close(found, gradient, 1e-5) != rounded
+    assert device.run().provenance["precision"] == taken
+
+
 @pytest.mark.parametrize("model", ["born", "ssnp"])
 def test_a_step_reads_two_numbers_at_its_end(gpu, monkeypatch, model):
     """Nothing else comes back to the host, so nothing waits for the device within a step."""

@@ -5,6 +5,7 @@ from numpy import asarray
 from fieldrx.backends.cpu.adam import adam_step
 from fieldrx.backends.cpu.born import born_adjoint, born_forward
 from fieldrx.backends.cpu.field import (
+    choose_precision,
     encode,
     field_backward,
     field_forward,
@@ -26,6 +27,7 @@ __all__ = [
     "asarray",
     "born_adjoint",
     "born_forward",
+    "choose_precision",
     "encode",
     "field_backward",
     "field_forward",

@@ -7,11 +7,20 @@ from functools import partial
 
 import numpy as np
 
-from fieldrx.backends.checks import checked_array, checked_axes, checked_field, checked_out, checked_points
+from fieldrx.backends.checks import (
+    SINGLE,
+    checked_array,
+    checked_axes,
+    checked_field,
+    checked_out,
+    checked_points,
+    checked_precision,
+)
 from fieldrx.backends.cpu import hashgrid
 from fieldrx.backends.cpu.encodings import ENCODED, GIVEN, WAVES, fill_waves
 from fieldrx.backends.cpu.memory import LINE, aligned_zeros, pitch_of, round_up
 from fieldrx.backends.cpu.network import STEP, Batch, TiledNetwork
+from fieldrx.errors import InputError
 
 # The features of a hash grid are computed for blocks of this many points; rows of a grid come in
 # slabs, so that the lattice planes of a slab stay in the cache.
@@ -20,7 +29,23 @@ _BLOCK, _SLAB = 2**16, 2**12
 _NOTHING = np.zeros(0, np.float32)
 
 
-def field_forward(encoding, network, params, zyx_points, gain=None, out=None):
+def choose_precision(network, precision=None):
+    """ "float32", in which the CPU computes every network.
+
+    Raises
+    ------
+    InputError
+        If another precision is asked for.
+    """
+    if checked_precision(precision) not in (None, SINGLE):
+        raise InputError(
+            f'precision is "{precision}"; the CPU computes in "{SINGLE}" alone: leave the precision out, '
+            "or use a GPU"
+        )
+    return SINGLE
+
+
+def field_forward(encoding, network, params, zyx_points, gain=None, out=None, *, precision=None):
     """Value of the field at scattered points.
 
     Parameters
@@ -34,11 +59,14 @@ def field_forward(encoding, network, params, zyx_points, gain=None, out=None):
         Factor of every feature.
     out : (n, n_outputs) float32, C-contiguous, optional
         Filled and returned.
+    precision : str, optional
+        See `choose_precision`; so for all operators below.
 
     Returns
     -------
     (n, n_outputs) float32
     """
+    choose_precision(network, precision)
     params, gain = checked_field(np, encoding, network, params, gain)
     points = checked_points(np, encoding, zyx_points)
     out = checked_out(np, out, (len(points), network.n_outputs))
@@ -46,7 +74,7 @@ def field_forward(encoding, network, params, zyx_points, gain=None, out=None):
     return out
 
 
-def field_backward(encoding, network, params, zyx_points, d_out, gain=None, out=None):
+def field_backward(encoding, network, params, zyx_points, d_out, gain=None, out=None, *, precision=None):
     """Gradient of sum(d_out * field) with respect to all parameters.
 
     Parameters
@@ -61,6 +89,7 @@ def field_backward(encoding, network, params, zyx_points, d_out, gain=None, out=
     -------
     (encoding.n_params + network.n_params,) float32
     """
+    choose_precision(network, precision)
     params, gain = checked_field(np, encoding, network, params, gain)
     points = checked_points(np, encoding, zyx_points)
     shape = (len(points), network.n_outputs)
@@ -70,7 +99,7 @@ def field_backward(encoding, network, params, zyx_points, d_out, gain=None, out=
     return _backward(encoding, network, params, gain, batches, d_out, out)
 
 
-def grid_forward(encoding, network, params, z, y, x, gain=None):
+def grid_forward(encoding, network, params, z, y, x, gain=None, *, precision=None):
     """Value of the field on the grid of three axes.
 
     Parameters
@@ -84,6 +113,7 @@ def grid_forward(encoding, network, params, z, y, x, gain=None):
     -------
     (n_outputs, nz, ny, nx) float32
     """
+    choose_precision(network, precision)
     params, gain = checked_field(np, encoding, network, params, gain)
     axes = checked_axes(np, encoding, z, y, x)
     out = np.zeros((network.n_outputs, *map(len, axes)), np.float32)
@@ -91,7 +121,7 @@ def grid_forward(encoding, network, params, z, y, x, gain=None):
     return out
 
 
-def grid_backward(encoding, network, params, z, y, x, d_out, gain=None, out=None):
+def grid_backward(encoding, network, params, z, y, x, d_out, gain=None, out=None, *, precision=None):
     """Gradient of sum(d_out * field on the grid) with respect to all parameters.
 
     Parameters
@@ -106,6 +136,7 @@ def grid_backward(encoding, network, params, z, y, x, d_out, gain=None, out=None
     -------
     (encoding.n_params + network.n_params,) float32
     """
+    choose_precision(network, precision)
     params, gain = checked_field(np, encoding, network, params, gain)
     axes = checked_axes(np, encoding, z, y, x)
     shape = (network.n_outputs, *map(len, axes))

@@ -17,6 +17,7 @@ _MODULE_OF = {
     "asarray": "device",
     "born_adjoint": "born",
     "born_forward": "born",
+    "choose_precision": "layout",
     "device_name": "device",
     "encode": "field",
     "field_backward": "field",

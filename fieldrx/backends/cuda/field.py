@@ -3,10 +3,9 @@
 Encoding and network run in one kernel: coordinates in, outputs out.  See kernels/network.cu and
 kernels/network_backward.cu, and docs/gpu.rst for what they move and compute.
 
-Everything here has one argument more than on the CPU, `precision`.  "half": operands of matrix products are
-halves and sums are floats, on tensor cores; parameters and their gradient are float32, and gradients are
-multiplied by a power of two on their way, so that halves hold them.  "float32": nothing is rounded to less.
-None chooses "half", but "float32" for sines.
+`precision` "half": operands of matrix products are halves and sums are floats, on tensor cores; parameters
+and their gradient are float32, and gradients are multiplied by a power of two on their way, so that halves
+hold them.  "float32": nothing is rounded to less.  None chooses "half", but "float32" for sines.
 """
 
 from __future__ import annotations

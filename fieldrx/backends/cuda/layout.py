@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fieldrx.backends.checks import HALF, SINGLE, checked_precision
 from fieldrx.errors import InputError
 
-HALF, SINGLE = "half", "float32"
 ENCODINGS = {"identity": 0, "radial": 1, "positional": 1, "fourier": 1, "hash": 2}
 MOST = 256  # neurons of a layer, and features of a table: registers hold no more
 _MOST_GRADIENT = 64  # registers of a thread for the weights' gradient
@@ -26,13 +26,9 @@ def round_up(count, step):
     return -(-count // step) * step
 
 
-def choose_precision(network, precision):
+def choose_precision(network, precision=None):
     """ "half" or "float32"; a sine of large argument needs the latter."""
-    if precision is None:
-        return SINGLE if network.activation == "sine" else HALF
-    if precision not in (HALF, SINGLE):
-        raise InputError(f'there is no precision "{precision}"; expected "{HALF}" or "{SINGLE}"')
-    return precision
+    return checked_precision(precision) or (SINGLE if network.activation == "sine" else HALF)
 
 
 class Plan(NamedTuple):
