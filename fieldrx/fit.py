@@ -63,7 +63,7 @@ _MULTISLICE_SCHEDULE = {
     "coarse": 0.8,
     "warm_steps": 0,
 }
-_MULTISLICE_PRIORS = {"tv": 12.0, "tv_absorption": 12.0}
+_MULTISLICE_PRIORS = {"tv": 3.0, "tv_absorption": 3.0}
 _HEADROOM = 8.0  # of the output scale over the closed form's contrast, which for such samples is far too weak
 
 

@@ -385,3 +385,12 @@ def test_defocus_by_zernike_is_close_to_defocus_by_distance():
 def test_wrong_pupils(arguments, words):
     with pytest.raises(InputError, match=words):
         Pupil(**arguments)
+
+
+@pytest.mark.parametrize("room", [0, 1 << 28])
+def test_transfer_functions_that_are_not_kept_are_made_again(monkeypatch, room):
+    monkeypatch.setattr("fieldrx.models.camera._KEPT_BYTES", room)
+    m = model(SSNP)
+    first, second = m.forward(sample()), m.forward(sample())
+    assert len(m.camera._kept) == (len(SOURCES) if room else 1)
+    assert np.array_equal(first, second)

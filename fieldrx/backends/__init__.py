@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
@@ -19,6 +20,15 @@ DEVICES = ("auto", "cpu", "cuda")
 def n_threads() -> int:
     """Threads that kernels and FFTs may use; NUMBA_NUM_THREADS sets them."""
     return numba.get_num_threads()
+
+
+def in_threads(work, count) -> list:
+    """[work(0), work(1), ...] on the host, each in one thread: for array functions that use one."""
+    threads = min(n_threads(), count)
+    if threads < 2:
+        return [work(k) for k in range(count)]
+    with ThreadPoolExecutor(threads, initializer=numba.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(work, range(count)))
 
 
 def cuda_unavailable() -> str:

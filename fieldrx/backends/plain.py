@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fieldrx.backends import module_of
+from fieldrx.backends import in_threads, is_on_device, module_of
 from fieldrx.backends.fft import fft, ifft
 from fieldrx.backends.fft import fft2 as _fft
 from fieldrx.backends.fft import ifft2 as _ifft
@@ -230,10 +230,10 @@ class Refocus:
 
     def fields(self, waves, sources):
         """Fields on the camera, shape (n, iy, ix), of `waves` (n, ny, nx) from `sources` (n,)."""
-        return module_of(waves).stack([self._field(w, s) for w, s in zip(waves, sources, strict=True)])
+        filters = [self.transfer(s) for s in sources]
+        return _stack(waves, lambda n: self._field(waves[n], *filters[n]))
 
-    def _field(self, wave, source):
-        rows, columns, table, incident, turns = self.transfer(source)
+    def _field(self, wave, rows, columns, table, incident, turns):
         scattered = carry((wave - 1) * self._fade(wave), turns)
         spectrum = self.padded.forward(scattered, rows, columns)
         table = module_of(wave).asarray(table.astype(wave.dtype))
@@ -249,13 +249,14 @@ class Refocus:
 
     def waves_gradient(self, d_images, fields, share, sources):
         """Gradient of the waves from that of the images, (n, ny, nx)."""
-        numbers = enumerate(zip(fields, sources, strict=True))
-        return module_of(fields).stack(
-            [self._wave_gradient(field_gradient(d_images, f, share[:, n]), s) for n, (f, s) in numbers]
-        )
+        filters = [self.transfer(s) for s in sources]
 
-    def _wave_gradient(self, d_field, source):
-        rows, columns, table, _, turns = self.transfer(source)
+        def gradient(n):
+            return self._wave_gradient(field_gradient(d_images, fields[n], share[:, n]), *filters[n])
+
+        return _stack(fields, gradient)
+
+    def _wave_gradient(self, d_field, rows, columns, table, _, turns):
         table = module_of(d_field).asarray(table.conj().astype(d_field.dtype))
         d_field = carry(d_field, turns, self.padded.window)
         d_scattered = self.padded.inverse_adjoint(d_field, rows, columns, table)
@@ -263,6 +264,13 @@ class Refocus:
 
     def _fade(self, wave):
         return module_of(wave).asarray(self.fade.astype(wave.real.dtype))
+
+
+def _stack(arrays, work):
+    """work(n) for every one of some arrays, stacked; on the host in threads."""
+    if is_on_device(arrays):
+        return module_of(arrays).stack([work(n) for n in range(len(arrays))])
+    return np.stack(in_threads(work, len(arrays)))
 
 
 def field_gradient(d_images, field, share):

@@ -26,6 +26,8 @@ from fieldrx.errors import InputError
 from fieldrx.optics import Grid, Microscope
 from fieldrx.pupil import Pupil
 
+_KEPT_BYTES = 1 << 28  # most that transfer functions take
+
 
 class Camera:
     """Refocusing and the pupil for waves on one lateral grid.
@@ -62,6 +64,7 @@ class Camera:
         self.edge, self.fade = edge, _fade(grid, window, border_um)
         self.cell = np.prod([n * d for n, d in zip(self.shape, grid.spacing_um[1:], strict=True)]) ** -0.5
         self.padded = PaddedFourier(self.shape, grid.shape[1:], window)
+        self._kept = {}  # transfer functions, by source
         self.nu = [np.fft.fftfreq(n, d) for n, d in zip(self.shape, grid.spacing_um[1:], strict=True)]
 
     def incident(self, nu_s) -> complex:
@@ -71,7 +74,7 @@ class Camera:
         return complex(self.pupil.value(self.rho(nu_s[:, None]))[0])
 
     def transfer(self, nu_s):
-        """What brings a scattered wave to the camera.
+        """What brings a scattered wave to the camera; kept for the next time.
 
         Parameters
         ----------
@@ -89,10 +92,15 @@ class Camera:
         carrier : float64, shape (2,)
             Turns per pixel along y and x of the carrier c.
         """
-        rows, columns, place, nu = self._support(nu_s)
-        table = np.zeros((len(rows), len(columns)), np.complex128)
-        table[place] = self._transfer(nu, nu_s)
-        return rows, columns, table, self.incident(nu_s), self._cells(nu_s)[1]
+        key = nu_s.tobytes()
+        if key not in self._kept:
+            rows, columns, place, nu = self._support(nu_s)
+            table = np.zeros((len(rows), len(columns)), np.complex128)
+            table[place] = self._transfer(nu, nu_s)
+            while self._kept and (len(self._kept) + 1) * table.nbytes > _KEPT_BYTES:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = rows, columns, table, self.incident(nu_s), self._cells(nu_s)[1]
+        return self._kept[key]
 
     def details(self, scattered, nu_s, d_field):
         """Gradients by what the way to the camera depends on.
@@ -117,9 +125,7 @@ class Camera:
         carried, d_carried = carry(faded, turns), carry(d_field, turns, self.window)
         spectrum = self.padded.forward(carried, rows, columns)
         d_filtered = self.padded.inverse_adjoint_spectrum(d_carried, rows, columns)
-        table = np.zeros((len(rows), len(columns)), np.complex128)
-        table[place] = self._transfer(nu, nu_s)
-        table = of(scattered).asarray(table.astype(scattered.dtype))
+        table = of(scattered).asarray(self.transfer(nu_s)[2].astype(scattered.dtype))
         wave = self.padded.inverse(table * spectrum, rows, columns)
         d_wave = self.padded.inverse_adjoint(d_carried, rows, columns, table.conj())
         d_turns = _carrier_slope(d_wave, carried) - _carrier_slope(d_carried, wave, self.window)
