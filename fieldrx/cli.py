@@ -569,7 +569,7 @@ def render(
 @click.option("--title", default=None, help="Of the page. Default: the name of FIELD.")
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "half", "single"]),
+    type=click.Choice(["auto", "half", "float32"]),
     default="auto",
     show_default=True,
     help="Of a hash grid's table in the page: 2 or 4 bytes a number. auto: half above a million numbers.",

@@ -28,13 +28,13 @@ from fieldrx.errors import InputError
 from fieldrx.io import atomic_path
 from fieldrx.render import colour
 
-PRECISIONS = ("auto", "half", "single")
+PRECISIONS = ("auto", "half", "float32")
 _SCRIPTS = (
     "field.js", "engine_js.js", "engine_gl.js", "raster.js", "view.js", "plane.js", "brick.js",
     "volume.js", "scheduler.js", "contrast.js", "app.js",
 )  # fmt: skip
 _SHADERS = ("points.glsl", "encode_hash.glsl", "encode_waves.glsl", "layer.glsl")
-_SINGLE_UP_TO = 1 << 20  # parameters of a table that "auto" still keeps in single precision
+_SINGLE_UP_TO = 1 << 20  # parameters of a table that "auto" still keeps as float32
 _MOST_BYTES = 350 << 20  # of weights: base64 of more is longer than browsers' longest string
 _SAMPLES = 1 << 17  # points from which the contrast is chosen
 _BINS = 96  # of the histogram behind the contrast sliders
@@ -50,9 +50,9 @@ def write_viewer(field, path, title="Refractive index", precision="auto") -> Pat
         Ends in .html.
     title : str
         Of the page.
-    precision : {"auto", "half", "single"}
+    precision : {"auto", "half", "float32"}
         Of a hash grid's table in the file: 2 or 4 bytes per parameter.  Half keeps 11 bits of every
-        parameter, scaled per level; "auto" is half above a million parameters.  Layers are always single.
+        parameter, scaled per level; "auto" is half above a million parameters.  Layers are always float32.
 
     Returns
     -------

@@ -77,7 +77,7 @@ def weights_of(path):
 
 def test_single_precision_keeps_every_bit(tmp_path):
     field = FIELDS["hash"]
-    assert write_viewer(field, tmp_path / "a.html", precision="single") == tmp_path / "a.html"
+    assert write_viewer(field, tmp_path / "a.html", precision="float32") == tmp_path / "a.html"
     assert np.array_equal(np.frombuffer(weights_of(tmp_path / "a.html"), "<f4"), field.params)
 
 
@@ -145,7 +145,7 @@ def test_bad_requests(tmp_path):
         InputError, match=r"a\.png: a viewer is a web page; choose a name that ends in \.html"
     ):
         write_viewer(field, tmp_path / "a.png")
-    with pytest.raises(InputError, match='no precision "double"; expected one of auto, half, single'):
+    with pytest.raises(InputError, match='no precision "double"; expected one of auto, half, float32'):
         write_viewer(field, tmp_path / "a.html", precision="double")
     with pytest.raises(InputError, match=r"folder .* does not exist"):
         write_viewer(field, tmp_path / "none" / "a.html")
@@ -158,7 +158,7 @@ def test_bad_requests(tmp_path):
 def test_too_large_for_a_page(tmp_path, monkeypatch):
     monkeypatch.setattr("fieldrx.viewer._MOST_BYTES", 4000)
     with pytest.raises(InputError, match=r'a page holds at most 0 MB: .*, or choose precision "half"$'):
-        write_viewer(FIELDS["hash"], tmp_path / "a.html", precision="single")
+        write_viewer(FIELDS["hash"], tmp_path / "a.html", precision="float32")
     with pytest.raises(InputError, match=r"smaller hash table$"):
         write_viewer(FIELDS["hash"], tmp_path / "a.html", precision="half")
     assert list(tmp_path.iterdir()) == []
@@ -251,7 +251,7 @@ def window_of(field):
 @pytest.mark.parametrize("name", FIELDS)
 def test_values_are_those_of_the_field(show, name, engine):
     field, points = FIELDS[name], some_points()
-    page = show(field, engine, "single", size=SMALL)
+    page = show(field, engine, "float32", size=SMALL)
     read = page.js(f"{points.tolist()}.map((p) => fieldrx.read(p))")
     expected = field(points)
     error = np.abs([r["index"] for r in read] - expected.real).max() / window_of(field)
@@ -274,7 +274,7 @@ def test_values_in_half_precision(show, engine):
 @pytest.mark.parametrize("name", FIELDS)
 def test_engines_agree_on_lattices(show, name):
     """Lattices longer than a tile and of odd size, for both outputs."""
-    page = show(FIELDS[name], "webgl2", "single", size=SMALL)
+    page = show(FIELDS[name], "webgl2", "float32", size=SMALL)
     error = page.js(
         """(() => {
             const { field, engine } = fieldrx, plain = new JsEngine(field);
@@ -336,7 +336,7 @@ def pixels(page, view, until="fieldrx.idle"):
 def test_planes_show_the_field(show, engine):
     """Every pixel of the planes, away from what is drawn on them, has the colour of its value."""
     field = FIELDS["hash"]
-    page = show(field, engine, "single", size=(260, 230))
+    page = show(field, engine, "float32", size=(260, 230))
     page.js("fieldrx.moveSlices({0: 0.3, 1: 2.1, 2: 3.3})")
     window = header_of_page(page)["quantities"][0]["window"]
     for name, (down, across) in {"xy": (1, 2), "xz": (0, 2), "zy": (1, 0)}.items():
@@ -519,7 +519,7 @@ def choose(page, name, value):
 @needs_chromium
 def test_goes_on_without_the_graphics_card(show):
     field, point = FIELDS["hash"], [0.2, 2.0, 3.0]
-    page = show(field, "webgl2", "single", size=SMALL)
+    page = show(field, "webgl2", "float32", size=SMALL)
     page.js("(fieldrx.layout('xy'), fieldrx.engine.gl.getExtension('WEBGL_lose_context').loseContext(), 0)")
     page.wait("fieldrx.engine.name === 'JavaScript'")
     assert page.js(f"fieldrx.read({point}).index") == pytest.approx(field(point).real, abs=1e-7)
