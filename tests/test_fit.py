@@ -443,10 +443,10 @@ def test_multislice_fit_begins_with_the_least_tilted_light():
 
 
 def test_settings_of_a_model():
-    fit = tiny.fit(model="ssnp", schedule={"steps": 7}, priors={"tv": 3.0})
+    fit = tiny.fit(model="ssnp", schedule={"steps": 7}, priors={"tv": 5.0})
     assert fit.schedule == Schedule.for_model("ssnp", steps=7)
     assert (fit.schedule.steps, fit.schedule.warm_steps, fit.schedule.batch) == (7, 0, 8)
-    assert (fit.priors.tv, fit.priors.tv_absorption) == (3.0, 12.0)
+    assert (fit.priors.tv, fit.priors.tv_absorption) == (5.0, 3.0)
     assert tiny.fit(schedule={}).schedule == Schedule() == Schedule.for_model("born")
 
 
