@@ -52,7 +52,7 @@ FIRST, EVERY, LAST = (
     0.75,
 )  # shares of the fit between which, and how often, the optics are corrected
 
-_WIDTH = {"illumination": 0.002, "intensity": 0.03, "pupil": 0.3}  # NA, 1, rad; defocus: a depth of field
+_WIDTH = {"illumination": 0.002, "intensity": 0.03, "pupil": 0.3}  # NA, 1, rad; defocus: see `_widths`
 _BOUND = 4.0  # widths from the start at which a parameter is held
 _STEP = {"illumination": 5e-4, "pupil": 0.05}  # of differences; defocus: a twentieth of a depth of field
 _ROOM = 0.1  # share by which the held-out error may rise, as the field has yet to adapt to a correction
@@ -304,7 +304,7 @@ class Refinement:
         """J^H P J, J^H P r, and the variance of the residual per independent number."""
         linear = self._linear(optics)
         rows, cols, tau = self._frequencies()
-        residual, columns, places, spread = self._spectra(optics, contrast, linear, rows, cols)
+        residual, columns, places, spread = self._spectra(optics, contrast, rows, cols)
         clear = self._clear(optics, rows, cols)
         residual, columns = residual * clear, columns * clear[:, None]
         twice = (cols > 0) & (2 * cols != self.grid.shape[2])  # stand for their mirror images as well
@@ -365,7 +365,7 @@ class Refinement:
         padded[(slice(None), *window)] = images * self._taper
         return rfft2(padded)
 
-    def _spectra(self, optics, contrast, linear, rows, cols):
+    def _spectra(self, optics, contrast, rows, cols):
         """Spectra of the residuals (image, frequency), of the columns (image, column, frequency), the
         columns' places in the row of parameters (image, column), one beyond its end where there is none, and
         how many of the residuals' numbers stand for an independent one: the grid over the area that the
