@@ -307,7 +307,7 @@ def frames(page):
     page.js("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
-FINE = "!fieldrx.volume.coarse && fieldrx.volume.raster.stride <= 4"  # 3D, from the network, not yet done
+FINE = "!fieldrx.volume.coarse && fieldrx.volume.raster?.stride <= 4"  # 3D, from the network, not yet done
 
 
 def pixels(page, view, until="fieldrx.idle"):
@@ -455,6 +455,27 @@ def test_3d_spins_and_zooms(show, style):
     page.js("document.getElementById('view-3d').focus()")
     page.key("ArrowLeft", 37)
     assert changed()
+
+
+@needs_chromium
+@pytest.mark.parametrize("view", ["volume", "planes[0]"])
+def test_new_size_ends_what_is_under_way(show, view):
+    """A canvas that changes while its picture is refined: the work for the old size is dropped, not gone on with."""
+    page = show(FIELDS["hash"], size=SMALL)
+    page.wait("fieldrx.idle")
+    working, dropped, waits = page.js(
+        f"""(() => {{
+            const view = fieldrx.{view};
+            view.restart();
+            view.step();
+            const working = view.work !== null;
+            view.resize();
+            return [working, view.work === null && view.urgency === 0, !fieldrx.idle];
+        }})()"""
+    )
+    assert working and dropped and waits
+    page.wait("fieldrx.idle")
+    assert page.js(f"fieldrx.{view}.raster?.stride") == 1
 
 
 @needs_chromium

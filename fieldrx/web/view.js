@@ -24,8 +24,8 @@ class View {
     this.canvas.width = Math.round(width * this.ratio);
     this.canvas.height = Math.round(height * this.ratio);
     this.raster = null;
+    this.stop(); // what is under way is for a picture of another size
     if (this.visible) this.app.resized();
-    else this.stop();
   }
 
   get visible() {
