@@ -99,10 +99,9 @@ def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
         the fit did not see, where there are any, and ``nrmse_train`` over the rest; ``noise_floor``, below
         which no prediction of these images (of the unseen ones: ``noise_floor_holdout``) can come,
         ``noise_floor_per_image`` (null where too few pixels are valid), and ``noise_floor_method``, "beyond
-        the band" or "differences of pixels", which bounds the noise from above; ``excluded`` images, which are
-        masked or dark field and count nowhere
-        (null per image); ``fitted_to_these_images``, false where the fit saw others; ``verdict``, a
-        sentence; ``index_nrmse`` with a truth.
+        the band" or "differences of pixels", which bounds the noise from above; ``excluded`` images, which
+        are masked or dark field and count nowhere (null per image); ``fitted_to_these_images``, false where
+        the fit saw others; ``verdict``, a sentence; ``index_nrmse`` with a truth.
 
     Raises
     ------

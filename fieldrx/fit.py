@@ -355,9 +355,9 @@ class Fit:
         scale = float(xp.quantile(xp.abs(target.real[:, *self.model.window]), 0.99)) or 1e-3
         scale *= _HEADROOM if self.multislice else 1
         self.state = state = self._fresh(params, scale)
-        if self.refinement and self.refinement.kinds and not self.multislice:
+        if self.refinement and not self.multislice and set(self.refinement.kinds) - {"illumination"}:
             for _ in range(_BEFORE):
-                self._refine(target)
+                self._refine(target, closed_form=True)
                 self.linear = self.model
                 target = self._closed_form()
             state.corrections, state.best_optics = 0, state.optics
@@ -501,11 +501,11 @@ class Fit:
         if not self._stop.asked or not len(self.held):
             self._look(self._contrast(state.params)[1], None)
 
-    def _refine(self, contrast):
-        """Correct the optics at the present field, on the host: now and then."""
+    def _refine(self, contrast, closed_form=False):
+        """Correct the optics at the present field (or the closed form), on the host: now and then."""
         state, refinement = self.state, self.refinement
         before = refinement.start.with_vector(to_host(state.optics))
-        optics, words = refinement.improve(before, to_host(contrast))
+        optics, words = refinement.improve(before, to_host(contrast), closed_form)
         state.corrections += 1
         self.notes.append(f"step {state.step}: {words}")
         state.optics = optics.to_vector()

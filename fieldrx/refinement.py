@@ -10,11 +10,11 @@ Golub & Pereyra, SIAM J. Numer. Anal. 10, 413 (1973)):
     P = 1 - H (H^H H + tau)^-1 H^H = tau (H H^H + tau)^-1,      D = diag(1 / width^2),
 
 where `width` says how far a parameter may be expected from where it started and v is the variance of the
-residual per independent number.  P is one small matrix per lateral frequency.  So this runs on spectra: of
-images that fade to 0 at their borders, and without frequencies at the edge of a pupil, whose light comes and
-goes while directions move.  Columns of single scattering have a closed form (`Born.sensitivities`).
-Multi-slice models are differenced: one march more per column in the compiled engine costs a fraction of the
-plain engine's gradient.
+residual per independent number, raised where a field's misfit is not the white noise that this supposes.  P
+is one small matrix per lateral frequency.  So this runs on spectra: of images that fade to 0 at their
+borders, and without frequencies at the edge of a pupil, whose light comes and goes while directions move.
+Columns of single scattering have a closed form (`Born.sensitivities`).  Multi-slice models are differenced:
+one march more per column in the compiled engine costs a fraction of the plain engine's gradient.
 
 What an image cannot tell is not refined.  All directions shifted together, with the sample sheared, make the
 same images, so the mean shift stays that of the table (`fieldrx calibrate` finds it from the pupil's edge);
@@ -26,8 +26,10 @@ their gain stays.
 
 A correction that makes the held-out error worse by a tenth is taken back, and said: less than that the field
 may still make good, once it has adapted; the field and optics that are kept are those of the lowest held-out
-error.  Fits that start from the closed form are corrected there first.  Where intensities are refined this
-error leaves out the brightness of each held-out image, which nothing predicts and which would hide the rest.
+error.  Fits that start from the closed form are corrected there first, but for their directions: a closed
+form, of which the missing frequencies make a smear, tells nothing of them.  Where intensities are refined
+this error leaves out the brightness of each held-out image, which nothing predicts and which would hide the
+rest.
 """
 
 from __future__ import annotations
@@ -46,11 +48,7 @@ from fieldrx.tikhonov import choose, supported, transfer_matrix
 
 KINDS = ("illumination", "intensity", "defocus", "pupil")
 ZERNIKE = (3, 5, 6, 7, 8, 9, 12)  # astigmatism, coma, trefoil, spherical aberration
-FIRST, EVERY, LAST = (
-    0.1,
-    0.1,
-    0.75,
-)  # shares of the fit between which, and how often, the optics are corrected
+FIRST, EVERY, LAST = 0.1, 0.1, 0.75  # shares of the fit: first correction, distance, none from here on
 
 _WIDTH = {"illumination": 0.002, "intensity": 0.03, "pupil": 0.3}  # NA, 1, rad; defocus: see `_widths`
 _BOUND = 4.0  # widths from the start at which a parameter is held
@@ -59,6 +57,7 @@ _ROOM = 0.1  # share by which the held-out error may rise, as the field has yet 
 _BATCH = 16
 _CLEAR = 2.0  # frequency steps from the edge of a pupil within which a spectrum is not looked at
 _FREQUENCIES, _BLOCK = 20000, 512  # looked at, at most, and at once
+_FEWEST = 8  # blocks, from which their scatter is looked at
 
 
 def parse_refine(text) -> tuple[str, ...]:
@@ -199,13 +198,15 @@ class Refinement:
             predicted = levelled(predicted, measured, mask)
         return image_errors(predicted, measured, mask)[0]
 
-    def improve(self, optics, contrast):
+    def improve(self, optics, contrast, closed_form=False):
         """One correction at a contrast.
 
         Parameters
         ----------
         optics : Optics
         contrast : complex array, shape ``grid.shape``
+        closed_form : bool
+            The contrast is a closed-form inversion: directions stay, as it tells nothing of them.
 
         Returns
         -------
@@ -219,7 +220,11 @@ class Refinement:
         begun = self._pack(self.start)
         normal = normal / v + np.diag(1 / self.width**2)
         right = right / v - (now - begun) / self.width**2
-        found = now + np.linalg.solve(normal, right)
+        free = np.ones(len(now), bool)
+        if closed_form and "illumination" in self.parts:
+            free[self.parts["illumination"]] = False
+        found = now.copy()
+        found[free] += np.linalg.solve(normal[np.ix_(free, free)], right[free])
         found = begun + np.clip(found - begun, -_BOUND * self.width, _BOUND * self.width)
         trial = self._keep_inside(self._unpack(found, optics))
         before, after = self._held_error(optics, contrast), self._held_error(trial, contrast)
@@ -309,7 +314,7 @@ class Refinement:
         residual, columns = residual * clear, columns * clear[:, None]
         twice = (cols > 0) & (2 * cols != self.grid.shape[2])  # stand for their mirror images as well
         n, (count, width) = len(self.width), places.shape
-        normal, right, squares, free = np.zeros((n + 1, n + 1)), np.zeros(n + 1), 0.0, 0.0
+        parts, squares, free = [], 0.0, 0.0
         for first in range(0, len(rows), _BLOCK):
             block = slice(first, first + _BLOCK)
             h = transfer_matrix(linear, rows[block], cols[block], self.train) * clear.T[block][..., None]
@@ -319,12 +324,31 @@ class Refinement:
             rest = np.einsum("fmn,nf->mf", left, r)
             squares += float(np.vdot(r, rest).real)
             free += float((np.diagonal(left, axis1=1, axis2=2).real * clear.T[block]).sum())
+            normal, right = np.zeros((n + 1, n + 1)), np.zeros(n + 1)
             np.add.at(right, places, np.einsum("maf,mf->ma", j, rest).real)
             left = left.transpose(1, 0, 2)
             for b in range(width):
                 product = (j @ (left * columns[:, b, block].T)).real  # (image, column, other image)
                 np.add.at(normal, (places[:, :, None], places[None, None, :, b]), product)
-        return normal[:n, :n], right[:n], max(spread * squares / max(free, 1e-30), 1e-30)
+            parts.append((normal[:n, :n], right[:n]))
+        v = max(spread * squares / max(free, 1e-30), 1e-30)
+        return *map(sum, zip(*parts, strict=True)), v * self._structure(parts, v) ** 2
+
+    def _structure(self, parts, v):
+        """How far the residual is from white noise of variance v; at least 1.
+
+        What a field does not explain yet has structure: the scores J^H P r / v of different blocks of
+        frequencies scatter more than their curvature says (White, Econometrica 50, 1 (1982)), for that kind
+        of parameters most that resembles it.  Such a residual also biases the step, by about as much, hence
+        the square where this is used.
+        """
+        if len(parts) < _FEWEST:
+            return 1.0
+        normal, right = map(sum, zip(*parts, strict=True))
+        best = np.linalg.solve(normal / v + 1e-6 * np.diag(1 / self.width**2), right / v)
+        scores = np.stack([(r - h @ best) / v for h, r in parts])
+        excess = (scores**2).sum(axis=0) * len(parts) / (len(parts) - 1) / (np.diag(normal) / v)
+        return max(1.0, *(float(excess[part].mean()) for part in self.parts.values()))
 
     def _clear(self, optics, rows, cols):
         """Where the spectrum of an image (image, frequency) is clear of the edges of its pupils: what these
