@@ -67,3 +67,9 @@ def test_one_direction_has_no_depth():
     still = Illumination(np.zeros((4, 2)))
     with pytest.raises(InputError, match="nearly one direction"):
         find_depth(Acquisition(images(0.0).images[:4], still, SCOPE))
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (2, 2)])
+def test_images_without_signal_have_no_depth(shape):
+    with pytest.raises(InputError, match="no signal at frequencies that tell depth"):
+        find_depth(Acquisition(np.ones((8, *shape)), LIGHT, SCOPE))
