@@ -15,8 +15,8 @@ Huber's threshold is taken there.  Below I = 0.05, A goes on along its tangent: 
 no value below, where a linear model may predict, and no pixel shall pull harder there than t / sqrt(0.05).
 
 For the Poisson likelihood read noise of r electrons is added as r^2 photons to both, which keeps mean and
-variance right (the shifted Poisson model; Snyder, Hammoud, White, J. Opt. Soc. Am. A 10, 1014 (1993)).  A fit divides
-every loss by that of an empty sample, so 1 means that nothing is explained yet.
+variance right (the shifted Poisson model; Snyder, Hammoud, White, J. Opt. Soc. Am. A 10, 1014 (1993)).
+A fit divides every loss by that of an empty sample, so 1 means that nothing is explained yet.
 
 Only the arrays' own functions and ufuncs are used: CuPy arrays work like NumPy's.
 """

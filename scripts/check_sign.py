@@ -2,11 +2,11 @@
 
     python scripts/check_sign.py [--seeds 10]
 
-Specks of contrast are imaged with 23 lights, or with the 5 steepest of them, at several strengths of noise.  The
-depth that is given is -12 to -6 um.  Printed is by how much more of the images' power the best slice explains
-within it than within its mirror image, smallest and largest over the seeds: with specks at -8 um (should be
-settled), and with nothing to tell a sign (noise alone, specks in focus, specks far beyond).  The margin in
-fieldrx/calibration/sample.py lies between the two.
+Specks of contrast are imaged with 23 lights, or with the 5 steepest of them, at several strengths of noise.
+The depth that is given is -12 to -6 um.  Printed is by how much more of the images' power the best slice
+explains within it than within its mirror image, smallest and largest over the seeds: with specks at -8 um
+(should be settled), and with nothing to tell a sign (noise alone, specks in focus, specks far beyond).  The
+margin in fieldrx/calibration/sample.py lies between the two.
 """
 
 import argparse

@@ -24,7 +24,8 @@ from fieldrx.tikhonov import extend, supported
 _IMAGES = 32
 _RIDGE = 0.1  # over the mean squared row norm
 _TILES = 4  # per axis, for the error of the skewness
-# Of the images' power, by which a range must explain more than its mirror image.  MARGINS
+# Of the images' power, by which a range must explain more than its mirror image.  In scripts/check_sign.py
+# the difference is at most 0.024 where nothing tells a sign, and 0.03 to 0.74 with a sample in the range.
 _MARGIN = 0.04
 
 
