@@ -150,14 +150,14 @@ def valid_pixels(images, saturation, missing=None, mask=None) -> np.ndarray:
     return valid
 
 
-def estimated(images, background, valid=None) -> bool:
+def estimated(images, background, valid) -> bool:
     """Whether `normalise` estimates the background, which takes the level out of every image.
 
     Parameters
     ----------
     images, background
         As of :func:`normalise`.
-    valid : ndarray of bool, shape (n, y, x), optional
+    valid : ndarray of bool, shape (n, y, x)
         Pixels to look at.
     """
     if background is not None:
@@ -179,9 +179,9 @@ def _sample(image) -> tuple[slice, slice]:
     return tuple(slice(None, None, -(-n // _SAMPLES)) for n in image.shape[-2:])
 
 
-def typical_level(image, valid=None) -> float:
+def typical_level(image, valid) -> float:
     """Median of an image (y, x), from every few of its finite, valid pixels; 0 when there is none."""
-    use = np.isfinite(image) if valid is None else np.isfinite(image) & valid
+    use = np.isfinite(image) & valid
     part = _sample(image)
     if np.count_nonzero(use[part]) < _FEWEST:
         part = (slice(None), slice(None))
@@ -190,12 +190,8 @@ def typical_level(image, valid=None) -> float:
 
 
 def _normalised_already(images, valid) -> bool:
-    pixels = [None] * len(images) if valid is None else valid
-    return all(
-        abs(typical_level(image, ok) - 1) < 0.1
-        for image, ok in zip(images, pixels, strict=True)
-        if ok is None or ok.any()
-    )
+    pairs = zip(images, valid, strict=True)
+    return all(abs(typical_level(image, ok) - 1) < 0.1 for image, ok in pairs if ok.any())
 
 
 def _frames(value, name, shape) -> np.ndarray:

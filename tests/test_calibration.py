@@ -200,6 +200,14 @@ def test_dark_field_images_are_not_looked_at():
         calibrate(Acquisition(faint, Illumination(dark), low))
 
 
+def test_no_light_within_the_pupil_is_refused():
+    """Lights just outside by the table, in images that tell nothing better."""
+    table = 0.56 * np.array([(0.0, 1.0), (0.8, 0.6), (-0.6, 0.8)])
+    noise = 1 + 0.02 * np.random.default_rng(0).standard_normal((3, *SHAPE))
+    with pytest.raises(InputError, match="all images are lit from outside the pupil of NA 0.5;"):
+        calibrate(Acquisition(noise, Illumination(table), SCOPE))
+
+
 def test_images_without_signal_are_refused():
     with pytest.raises(InputError, match="no signal"):
         calibrate(Acquisition(np.ones_like(images()), Illumination(TRUE), SCOPE))

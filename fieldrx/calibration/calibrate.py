@@ -16,9 +16,7 @@ from fieldrx.optics import Illumination
 
 CONTRASTS = ("positive", "negative", "unknown")
 _OUTLIER = 4.0  # robust standard deviations from the board
-_OUTSIDE = (
-    1.15  # times the objective's aperture, from which a source is dark field whatever the table's error
-)
+_OUTSIDE = 1.15  # times the objective's NA, beyond which a source is dark field even by a wrong table
 _CERTAIN = 3.0  # standard errors of the skewness beyond which it tells the sign
 _APERTURES = np.linspace(0.9, 1.1, 21)
 _TURNS = np.arange(0, 180, 4.0)  # a half turn is a change of sign, which the spectra do not show
@@ -318,14 +316,8 @@ def _height_words(sample):
 def _intensities(acquisition):
     """Relative brightness of the images, or None; whether to level them; and what to say."""
     if acquisition.levelled:
-        return (
-            None,
-            False,
-            [
-                "intensities of the images are already taken out: each was divided by its own level with the "
-                "background"
-            ],
-        )
+        said = "intensities of the images are already taken out: the background divided each by its own level"
+        return None, False, [said]
     level = np.full(acquisition.n_images, np.nan)
     step = -(-max(acquisition.image_shape) // _LEVEL_PIXELS)
     for k in np.flatnonzero(acquisition.usable):
