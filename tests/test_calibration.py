@@ -204,7 +204,7 @@ def test_no_light_within_the_pupil_is_refused():
     """Lights just outside by the table, in images that tell nothing better."""
     table = 0.56 * np.array([(0.0, 1.0), (0.8, 0.6), (-0.6, 0.8)])
     noise = 1 + 0.02 * np.random.default_rng(0).standard_normal((3, *SHAPE))
-    with pytest.raises(InputError, match="all images are lit from outside the pupil of NA 0.5;"):
+    with pytest.raises(InputError, match=r"all images are lit from outside the pupil of NA 0\.5;"):
         calibrate(Acquisition(noise, Illumination(table), SCOPE))
 
 

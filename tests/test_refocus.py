@@ -79,7 +79,5 @@ def test_images_without_signal_have_no_depth(shape):
 def test_the_window_is_hanns():
     """sin^2 that is 0 one sample outside; a product over the axes."""
     assert hann(5) == pytest.approx(np.sin(np.pi * np.arange(1, 6) / 6) ** 2)
-    assert taper((3, 4, 5)) == pytest.approx(
-        hann(3)[:, None, None] * hann(4)[:, None] * hann(5), rel=1e-14
-    )
+    assert taper((3, 4, 5)) == pytest.approx(hann(3)[:, None, None] * hann(4)[:, None] * hann(5), rel=1e-14)
     assert taper((1, 2)).min() > 0
