@@ -51,13 +51,13 @@ class Sample:
 
     heights_um: np.ndarray
     explained: np.ndarray
-    height_um: float
-    extent_um: tuple[float, float]
-    at_end: bool
-    given: float
-    mirrored: float
-    skewness: float
-    error: float
+    height_um: float = np.nan
+    extent_um: tuple[float, float] = (np.nan, np.nan)
+    at_end: bool = False
+    given: float = np.nan
+    mirrored: float = np.nan
+    skewness: float = np.nan
+    error: float = np.nan
 
     @property
     def side(self) -> int:
@@ -106,9 +106,8 @@ def find_sample(acquisition, images, depth=None) -> Sample:
     InputError
         If the images hold no signal.
     """
-    unknown = Sample(np.zeros(1), np.zeros(1), *(np.nan, (np.nan, np.nan), False), *(np.nan,) * 4)
     if not refocus.tells_depth(acquisition, images):
-        return unknown
+        return Sample(np.zeros(1), np.zeros(1))
     wide = refocus.heights_around_focus(acquisition)
     explained = refocus.explained_share(acquisition, images, wide)
     floor = refocus.surroundings(explained)
@@ -121,7 +120,7 @@ def find_sample(acquisition, images, depth=None) -> Sample:
         if mirrored - given >= _MARGIN:
             heights, shares = -heights[::-1], reflected
     elif not refocus.stands_out(explained.max(), floor):
-        return Sample(wide, explained, *(np.nan, (np.nan, np.nan), False), *(np.nan,) * 4)
+        return Sample(wide, explained)
     best = int(np.argmax(shares))
     extent = _around(heights, shares, best, 0.5 * (floor + shares[best]))
     skewness, error = _skewness(acquisition, images, heights[best])
