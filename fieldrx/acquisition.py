@@ -55,6 +55,7 @@ background                      optional: number, (n,), (y, x) or (n, y, x)
 dark, saturation, missing       optional, as above
 mask                            optional: (n, y, x), true where a pixel is valid
 checksum                        optional: number that tells these images from others
+levelled                        optional: true where each image was divided by its own level before
 holdout                         optional: numbers of images
 name, notes                     optional: text
 ==============================  ====================================================================
@@ -70,7 +71,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldrx.background import ESTIMATES, normalise, typical_level
+from fieldrx.background import (
+    ESTIMATES,
+    estimated,
+    normalise,
+    saturation_level,
+    typical_level,
+    valid_pixels,
+)
 from fieldrx.errors import InputError
 from fieldrx.io import (
     NoSuchFile,
@@ -147,6 +155,8 @@ class Acquisition:
     checksum : int, optional
         Tells these images from others; of the images as they were read, before normalisation, whose last
         digits differ between machines.
+    levelled : bool
+        Whether every image was divided by its own level, so that the lamps' brightness does not show.
 
     Raises
     ------
@@ -162,6 +172,7 @@ class Acquisition:
     name: str = ""
     notes: tuple[str, ...] = ()
     checksum: int | None = None
+    levelled: bool = False
 
     def __post_init__(self):
         n = self.illumination.n_images
@@ -197,6 +208,7 @@ class Acquisition:
         name="",
         notes=(),
         checksum=None,
+        levelled=False,
     ) -> Acquisition:
         """Normalise camera images and mask saturated, missing and non-finite pixels.
 
@@ -206,13 +218,17 @@ class Acquisition:
             Counts of any real type; not changed.
         background, dark, saturation, missing, mask, fixed_pattern, gain
             As in `fieldrx.background.normalise`.
-        illumination, microscope, holdout, name, notes, checksum
-            As in the class.
+        illumination, microscope, holdout, name, notes, checksum, levelled
+            As in the class; estimated backgrounds and `gain` make it levelled, whatever it was.
         """
         images = _as_stack(images, illumination.n_images)
         checksum = _checksum(images) if checksum is None else checksum
         mask = _check_mask(mask, images)
-        dim = _dim_images(images, illumination, microscope)
+        saturation = saturation_level(images) if saturation is None else saturation
+        valid = valid_pixels(images, saturation, missing, mask)
+        dim = _dim_images(images, valid, illumination, microscope)
+        valid[dim] = False
+        levelled = levelled or gain or estimated(images, background, valid)
         if dim.size:
             mask = np.ones(images.shape, bool) if mask is None else mask.copy()
             mask[dim] = False
@@ -224,7 +240,8 @@ class Acquisition:
         images, mask, remarks = normalise(
             images, background, dark, saturation, missing, mask, fixed_pattern, gain
         )
-        return cls(images, illumination, microscope, mask, holdout, name, (*notes, *remarks), checksum)
+        notes = (*notes, *remarks)
+        return cls(images, illumination, microscope, mask, holdout, name, notes, checksum, levelled)
 
     @property
     def n_images(self) -> int:
@@ -294,6 +311,7 @@ class Acquisition:
             arrays |= {"sources_na": sources, "pattern": pattern}
         if self.images is not None:
             arrays |= {"images": self.images, "background": 1.0, "checksum": self.checksum}
+            arrays |= {"levelled": self.levelled}
         if self.mask is not None:
             arrays["mask"] = self.mask
         save_npz(path, **arrays)
@@ -327,18 +345,19 @@ def _as_stack(images, n) -> np.ndarray:
     return images
 
 
-def _dim_images(images, illumination: Illumination, microscope: Microscope) -> np.ndarray:
+def _dim_images(images, valid, illumination: Illumination, microscope: Microscope) -> np.ndarray:
     """Images whose unscattered light must have missed the pupil although their table says otherwise.
 
     LEDs at the pupil's edge fall outside it when the board sits slightly off; what is left is scattered
     light alone.  Asked only of images of one source each, where brightness can be compared.
     """
     pattern, na = illumination.pattern, np.linalg.norm(illumination.sources_na, axis=1)
-    if len(images) < 4 or (np.count_nonzero(pattern, axis=1) != 1).any():
+    some = np.flatnonzero(valid.any(axis=(1, 2)))
+    if len(some) < 4 or (np.count_nonzero(pattern, axis=1) != 1).any():
         return np.empty(0, int)
-    level = np.array([typical_level(image) for image in images]) / pattern.sum(axis=1)
-    near_edge = na[pattern.argmax(axis=1)] > _NEAR_EDGE * microscope.objective_na
-    return np.flatnonzero(near_edge & (level < _DIM * np.median(level)))
+    level = np.array([typical_level(images[k], valid[k]) for k in some]) / pattern[some].sum(axis=1)
+    near_edge = na[pattern[some].argmax(axis=1)] > _NEAR_EDGE * microscope.objective_na
+    return some[near_edge & (level < _DIM * np.median(level))]
 
 
 def _check_mask(mask, images) -> np.ndarray | None:
@@ -433,6 +452,7 @@ def _from_arrays(arrays, path, optional) -> Acquisition:
             missing=_scalar(arrays, "missing"),
             mask=arrays.get("mask"),
             checksum=int(arrays["checksum"]) if "checksum" in arrays else None,
+            levelled=bool(_scalar(arrays, "levelled")),
             **common,
         )
 
@@ -441,7 +461,7 @@ def _scalar(arrays, name) -> float | None:
     if name not in arrays:
         return None
     value = arrays[name]
-    if value.size != 1 or value.dtype.kind not in "iuf":
+    if value.size != 1 or value.dtype.kind not in "biuf":
         raise InputError(f"{name} has shape {value.shape} and type {value.dtype}; expected one number")
     return float(value.reshape(()))
 

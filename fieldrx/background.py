@@ -39,6 +39,7 @@ _HUBER = 1.345
 _PLATEAU_PIXELS = 64
 _PLATEAU_RATIO = 10
 _FEW_COUNTS = 16
+_FEWEST = 36  # valid pixels among the samples; masks may fall together with them
 
 
 def normalise(
@@ -84,65 +85,93 @@ def normalise(
     """
     images = np.asarray(images)
     level = saturation_level(images) if saturation is None else float(saturation)
-    estimate, background = _choose(images, background, dark)
-    given = None if background is None else _frames(background, "background", images.shape)
+    given = _given(background)
     dark = _frames(dark, "dark", images.shape)
-    out = np.empty(images.shape, np.float32)
-    valid = np.ones(images.shape, bool) if mask is None else np.array(mask, bool)
-    if not valid.any():
+    known = np.ones(images.shape, bool) if mask is None else np.asarray(mask, bool)
+    some = np.flatnonzero(known.any(axis=(1, 2)))  # an image that is masked as a whole takes no part
+    if not some.size:
         raise InputError(
             "mask leaves no valid pixel in any image; expected true (or 1) where a pixel is valid"
         )
-    known = np.count_nonzero(valid)
-    for k, raw in enumerate(images):
-        if valid[k].any():  # an image that is masked as a whole needs no background
-            offset = dark[k].astype(np.float64)  # unsigned counts would wrap round below zero
-            with np.errstate(over="ignore", invalid="ignore"):
-                np.subtract(raw, offset, out=out[k], casting="unsafe")
-            _mask_bad(raw, out[k], valid[k], level, missing, k)
-            field = estimate(out[k], valid[k]) if given is None else given[k] - offset
-            _check_positive(field, valid[k], k, given is None)
-            with np.errstate(all="ignore"):
-                out[k] /= field
+    valid = valid_pixels(images, level, missing, known)
+    out = np.ones(images.shape, np.float32)
+    for k in some:
+        with np.errstate(over="ignore", invalid="ignore"):  # unsigned counts would wrap round below zero
+            np.subtract(images[k], dark[k].astype(np.float64), out=out[k], casting="unsafe")
+        valid[k] &= np.isfinite(out[k])
+        if not valid[k].any():
+            raise InputError(
+                f"image {k} has no valid pixel: all are saturated (at or above {level:g}), missing or not "
+                "finite; leave it out, or set saturation"
+            )
+    estimate = None
+    if estimated(images, background, valid):
+        estimate = median_background(out, valid) if given == "median" else _WAYS[given or "smooth"]
+    else:
+        given = _frames(1.0 if given is None else given, "background", images.shape)
+    for k in some:
+        field = given[k] - dark[k].astype(np.float64) if estimate is None else estimate(out[k], valid[k])
+        _check_positive(field, valid[k], k, estimate is not None)
+        with np.errstate(all="ignore"):
+            out[k] /= field
         out[k][~valid[k]] = 1.0
-    for k in np.flatnonzero(valid.any(axis=(1, 2))) if gain else ():
-        out[k][valid[k]] /= _level(out[k], valid[k])
+    for k in some if gain else ():
+        out[k][valid[k]] /= robust_level(out[k], valid[k])
     if fixed_pattern:
         out /= _pattern(out, valid)
         out[~valid] = 1.0
-    bad = known - np.count_nonzero(valid)
+    bad = np.count_nonzero(known) - np.count_nonzero(valid)
     notes = ["fixed pattern of the stack divided out"] if fixed_pattern else []
     notes += ["gain of every image estimated"] if gain else []
-    notes += _notes(estimate if given is None else None, bad, bad / valid.size, level)
+    notes += _notes(estimate, bad, bad / valid.size, level)
     return out, (None if valid.all() else valid), notes
 
 
-def _mask_bad(raw, image, valid, level, missing, k) -> None:
-    """Clear `valid` where image `k` is saturated, missing or not finite."""
-    valid &= (raw < level) & np.isfinite(image)
-    if missing is not None:
-        valid &= raw != missing
-    if not valid.any():
+def valid_pixels(images, saturation, missing=None, mask=None) -> np.ndarray:
+    """Where a stack is below saturation, not missing and finite, and `mask` allows it.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, y, x)
+    saturation : number
+        As of `saturation_level`.
+    missing, mask : optional
+        As of :func:`normalise`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, y, x)
+    """
+    valid = np.ones(images.shape, bool) if mask is None else np.array(mask, bool)
+    for raw, ok in zip(images, valid, strict=True):
+        ok &= (raw < saturation) & np.isfinite(raw)
+        if missing is not None:
+            ok &= raw != missing
+    return valid
+
+
+def estimated(images, background, valid) -> bool:
+    """Whether `normalise` estimates the background, which takes the level out of every image.
+
+    Parameters
+    ----------
+    images, background
+        As of :func:`normalise`.
+    valid : ndarray of bool, shape (n, y, x)
+        Pixels to look at.
+    """
+    if background is not None:
+        return isinstance(background, str)
+    return images.dtype.kind != "f" or not _normalised_already(images, valid)
+
+
+def _given(background):
+    """The background as it was given, if it is no unknown word."""
+    if isinstance(background, str) and background not in ESTIMATES:
         raise InputError(
-            f"image {k} has no valid pixel: all are saturated (at or above {level:g}), missing or not "
-            "finite; leave it out, or set saturation"
+            f'background is "{background}"; expected "smooth", "mean", "median", numbers or an image'
         )
-
-
-def _choose(images, background, dark):
-    """The way to estimate, and the background if it needs no estimate."""
-    ways = {"smooth": smooth_background, "mean": mean_background}
-    if isinstance(background, str):
-        if background == "median":
-            return median_background(images, dark), None
-        if background not in ways:
-            raise InputError(
-                f'background is "{background}"; expected "smooth", "mean", "median", numbers or an image'
-            )
-        return ways[background], None
-    if background is None and images.dtype.kind == "f" and _normalised_already(images):
-        return None, 1.0
-    return smooth_background, background
+    return background
 
 
 def _sample(image) -> tuple[slice, slice]:
@@ -150,15 +179,19 @@ def _sample(image) -> tuple[slice, slice]:
     return tuple(slice(None, None, -(-n // _SAMPLES)) for n in image.shape[-2:])
 
 
-def typical_level(image) -> float:
-    """Median of an image (y, x), from every few of its finite pixels; 0 when there is none."""
-    values = image[_sample(image)]
-    values = values[np.isfinite(values)]
+def typical_level(image, valid) -> float:
+    """Median of an image (y, x), from every few of its finite, valid pixels; 0 when there is none."""
+    use = np.isfinite(image) & valid
+    part = _sample(image)
+    if np.count_nonzero(use[part]) < _FEWEST:
+        part = (slice(None), slice(None))
+    values = image[part][use[part]]
     return float(np.median(values)) if values.size else 0.0
 
 
-def _normalised_already(images) -> bool:
-    return all(abs(typical_level(image) - 1) < 0.1 for image in images)
+def _normalised_already(images, valid) -> bool:
+    pairs = zip(images, valid, strict=True)
+    return all(abs(typical_level(image, ok) - 1) < 0.1 for image, ok in pairs if ok.any())
 
 
 def _frames(value, name, shape) -> np.ndarray:
@@ -238,7 +271,7 @@ def smooth_background(image, valid=None) -> np.ndarray:
     rows, cols = _sample(image)
     looked_at = np.ones(image.shape, bool) if valid is None else np.asarray(valid, bool)
     use = looked_at[rows, cols]
-    if np.count_nonzero(use) < 36:  # six points a coefficient; masks may fall together with the samples
+    if np.count_nonzero(use) < _FEWEST:  # six points a coefficient
         rows = cols = slice(None)
         use = looked_at
     values = image[rows, cols][use].astype(np.float64)
@@ -248,31 +281,34 @@ def smooth_background(image, valid=None) -> np.ndarray:
     return (c[0] + y * (c[1] + c[3] * y) + x * (c[2] + c[5] * x) + c[4] * y * x).astype(np.float32)
 
 
-def median_background(images, dark=0.0):
+_WAYS = {"smooth": smooth_background, "mean": mean_background}
+
+
+def median_background(images, valid):
     """What all images of a stack share, as a function that scales it to one of them.
 
     Parameters
     ----------
     images : ndarray, shape (n, y, x)
-    dark : number or ndarray
-        As of :func:`normalise`.
+        Less dark.
+    valid : ndarray of bool, shape (n, y, x)
+        Pixels to look at; images without any take no part.
 
     Returns
     -------
     callable
         Takes an image (y, x) and its valid pixels, returns its background.
     """
-    dark = _frames(dark, "dark", images.shape)
-    scaled = np.empty(images.shape, np.float32)
-    for k, raw in enumerate(images):
-        scaled[k] = raw - dark[k].astype(np.float64)
-        scaled[k] /= typical_level(scaled[k]) or 1.0
-    shared = _pattern(scaled, np.isfinite(scaled))
+    some = np.flatnonzero(valid.any(axis=(1, 2)))
+    scaled = np.empty((len(some), *images.shape[1:]), np.float32)
+    for k, out in zip(some, scaled, strict=True):
+        out[...] = images[k] / (typical_level(images[k], valid[k]) or 1.0)
+    shared = _pattern(scaled, valid[some])
     shared[shared <= 0] = np.nan  # no light ever came here: `normalise` says so
 
     def estimate(image, valid=None):
         with np.errstate(all="ignore"):
-            return shared * _level(image / shared, valid)
+            return shared * robust_level(image / shared, valid)
 
     return estimate
 
@@ -287,8 +323,8 @@ def _pattern(stack, valid) -> np.ndarray:
     return out
 
 
-def _level(image, valid=None) -> float:
-    """Robust mean of the valid pixels of one image, which ignores the sample."""
+def robust_level(image, valid=None) -> float:
+    """Robust mean of the valid pixels of one image (y, x), which ignores the sample."""
     values = image[np.isfinite(image) if valid is None else valid & np.isfinite(image)]
     return float(_robust_fit(np.ones((values.size, 1)), values.astype(np.float64))[0])
 

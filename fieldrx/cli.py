@@ -755,8 +755,8 @@ def calibrate(acquisition, output, depth, contrast, quiet):
     from fieldrx.io import in_file
 
     _writable(output, acquisition)
-    check_target(output, acquisition)
     acq = read_acquisition(acquisition)
+    check_target(output, acquisition)
     with in_file(acquisition):
         found = calibrate_images(acq, depth, contrast)
     written = write_calibrated(output, acquisition, found)

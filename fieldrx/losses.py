@@ -5,15 +5,18 @@ loss       of a pixel with prediction p and measurement m         when
 =========  ====================================================  =============================================
 squared    (s_p - s_m)^2, s the signal: I - 1 (log I for Rytov)  clean images, the default
 huber      a^2 for |a| <= t, beyond it 2 t |a| - t^2, with       dirt, saturated or hot pixels that no mask
-           a = sqrt(I_p) - sqrt(I_m)                             knows: beyond t a pixel pulls no harder
+           a = A(I_p) - A(I_m), A(I) = sqrt(I)                   knows: beyond t a pixel pulls no harder
 poisson    2 n [I_p - J + J log(J / I_p)], n photons,            few photons: the deviance, twice the
            J = I_m, both I plus read noise^2 / n                 log-likelihood lost against a perfect fit
 =========  ====================================================  =============================================
 
 The square root of a photon count has the same noise everywhere (1/2 of a photon's root), which is why
-Huber's threshold is taken there.  Read noise of r electrons is added as r^2 photons to both, which keeps
-mean and variance right (the shifted Poisson model; Snyder, Hammoud, White, J. Opt. Soc. Am. A 10, 1014
-(1993)). A fit divides every loss by that of an empty sample, so 1 means that nothing is explained yet.
+Huber's threshold is taken there.  Below I = 0.05, A goes on along its tangent: the root has no slope at 0 and
+no value below, where a linear model may predict, and no pixel shall pull harder there than t / sqrt(0.05).
+
+For the Poisson likelihood read noise of r electrons is added as r^2 photons to both, which keeps mean and
+variance right (the shifted Poisson model; Snyder, Hammoud, White, J. Opt. Soc. Am. A 10, 1014 (1993)).
+A fit divides every loss by that of an empty sample, so 1 means that nothing is explained yet.
 
 Only the arrays' own functions and ufuncs are used: CuPy arrays work like NumPy's.
 """
@@ -27,7 +30,8 @@ import numpy as np
 from fieldrx.errors import InputError
 from fieldrx.noise import noise_floor
 
-_DIM = 1e-3  # intensity below which a square root or logarithm is continued by its tangent parabola
+_DARK = 1e-3  # intensity below which a logarithm is continued by its tangent parabola
+_DIM = 0.05  # and a square root by its tangent
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,8 @@ class Huber(_OfIntensities):
 
     def value_and_gradient(self, predicted, measured, valid):
         """As of `SquaredError`."""
-        # a root has no slope at 0 and no value below, where a linear model may predict: its parabola does
-        low = predicted < _DIM
-        root = np.sqrt(predicted.clip(_DIM, None))
-        below = (predicted - _DIM) * low
-        amplitude = root + below / (2 * root) - below * below / (8 * root**3)
-        slope = 1 / (2 * root) - below / (4 * root**3)
-        error = (amplitude - np.sqrt(measured.clip(0, None))) * valid
+        at_prediction, slope = _amplitude(predicted)
+        error = (at_prediction - _amplitude(measured)[0]) * valid
         inner = error.clip(-self.threshold, self.threshold)
         value = (inner * (2 * error - inner)).sum(dtype=np.float64)
         return value, 2 * inner * slope
@@ -125,7 +124,7 @@ class Poisson(_OfIntensities):
         """As of `SquaredError`."""
         offset = self.read_noise**2 / self.photons
         # below a thousandth, or a photon, the logarithm goes on as its tangent parabola
-        floor = max(_DIM, 1 / self.photons)
+        floor = max(_DARK, 1 / self.photons)
         target = measured.clip(0, None) + offset
         intensity = predicted + offset
         safe = intensity.clip(floor, None)
@@ -135,6 +134,13 @@ class Poisson(_OfIntensities):
         value = (intensity - target + target * log) * valid
         slope = (1 - ratio + ratio * below / safe) * valid
         return 2 * self.photons * value.sum(dtype=np.float64), 2 * self.photons * slope
+
+
+def _amplitude(intensity):
+    """A(I) of Huber's loss, and its slope."""
+    root = np.sqrt(intensity.clip(_DIM, None))
+    slope = 0.5 / root
+    return root + slope * (intensity - _DIM).clip(None, 0), slope
 
 
 def make_loss(text, acquisition, images):

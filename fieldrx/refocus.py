@@ -16,6 +16,7 @@ import numpy as np
 import scipy.fft
 
 from fieldrx.backends import n_threads
+from fieldrx.backends.fft import taper
 from fieldrx.errors import InputError
 from fieldrx.models import Born
 from fieldrx.optics import Grid
@@ -27,7 +28,7 @@ _IMAGES = 48
 _DAMPING = 1e-3  # of the 2 x 2 systems, over the strongest transfer
 _RISE = 0.2  # of the peak over the surroundings, from which a height belongs to the sample
 _LEAST = 2.0  # peak over surroundings: less is no finding
-_MOST_HEIGHTS = 400
+_MOST_HEIGHTS, _PER_RESOLUTION = 400, 3
 _SLICES = (12, 80)  # fewest of a range, and most before slices become wider than single waves want
 _WAVES = 0.9  # slice distance over the wavelength in the medium, for multiple scattering
 
@@ -80,22 +81,19 @@ def find_depth(acquisition, images=None, heights_um=None) -> DepthRange:
     Raises
     ------
     InputError
-        If all light comes from one direction, or no height stands out.
+        If all light comes from one direction, no height stands out, or the images hold no signal.
     """
     images = np.flatnonzero(acquisition.usable) if images is None else np.asarray(images)
-    images = images[:: -(-len(images) // _IMAGES)]
     scope, light = acquisition.microscope, acquisition.illumination
-    na = np.linalg.norm(light.sources_na - light.sources_na.mean(axis=0), axis=1)
-    lit = light.pattern[images].any(axis=0)
-    if len(images) < 3 or na[lit].max() < 0.05 * scope.objective_na:
+    if not tells_depth(acquisition, images):
         raise InputError(
             f"{len(images)} images from nearly one direction do not tell depth: give --depth Z0:Z1:DZ"
         )
     step = axial_resolution_um(scope, light)
-    heights = _heights(acquisition, step / 3) if heights_um is None else np.asarray(heights_um, float)
-    explained = _explained(acquisition, images, heights)
-    floor, peak = float(np.quantile(explained, 0.1)), float(explained.max())
-    if peak < _LEAST * floor:
+    heights = heights_around_focus(acquisition) if heights_um is None else np.asarray(heights_um, float)
+    explained = explained_share(acquisition, images, heights)
+    floor, peak = surroundings(explained), float(explained.max())
+    if not stands_out(peak, floor):
         raise InputError(
             f"no height between {heights[0]:.4g} and {heights[-1]:.4g} um explains the images better than "
             f"the others ({floor:.1%} to {peak:.1%} of their power): give --depth Z0:Z1:DZ"
@@ -112,9 +110,28 @@ def find_depth(acquisition, images=None, heights_um=None) -> DepthRange:
     return DepthRange(depth, heights, explained, note)
 
 
-def _heights(acquisition, step):
-    """Heights around focus, as far as light at the steepest angle still falls into the images."""
+def tells_depth(acquisition, images) -> bool:
+    """Whether some images are many enough, and lit from directions different enough, to tell depth."""
+    light = acquisition.illumination
+    na = np.linalg.norm(light.sources_na - light.sources_na.mean(axis=0), axis=1)
+    lit = light.pattern[images].any(axis=0)
+    return len(images) >= 3 and na[lit].max() >= 0.05 * acquisition.microscope.objective_na
+
+
+def surroundings(explained) -> float:
+    """The share that heights far from the sample explain."""
+    return float(np.quantile(explained, 0.1))
+
+
+def stands_out(peak, floor) -> bool:
+    """Whether the share explained at the best height is a finding, not chance."""
+    return bool(peak >= _LEAST * floor)
+
+
+def heights_around_focus(acquisition) -> np.ndarray:
+    """Heights [um] as far as light at the steepest angle still falls into the images, finely spaced."""
     scope, light = acquisition.microscope, acquisition.illumination
+    step = axial_resolution_um(scope, light) / _PER_RESOLUTION
     na = np.linalg.norm(light.sources_na[light.bright(scope)], axis=1).max()
     sine = na / scope.medium_index
     reach = 0.5 * min(acquisition.image_shape) * scope.pixel_size_um * np.sqrt(1 - sine**2) / sine
@@ -122,13 +139,44 @@ def _heights(acquisition, step):
     return np.linspace(-reach, reach, 2 * count + 1)
 
 
-def _explained(acquisition, images, heights):
-    """Share of the power of the images that one slice explains, at every height."""
+def heights_between(acquisition, first, last) -> np.ndarray:
+    """Heights [um] from first to last, as finely spaced."""
+    step = axial_resolution_um(acquisition.microscope, acquisition.illumination) / _PER_RESOLUTION
+    return np.linspace(first, last, int(np.clip(np.ceil((last - first) / step), 2, _MOST_HEIGHTS)) + 1)
+
+
+def explained_share(acquisition, images, heights) -> np.ndarray:
+    """Share of the power of the images that one thin slice explains, at every height.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    images : array of int
+        Those that may be looked at; of many, some.
+    heights : array, shape (n,)
+        Equally spaced and growing, at least two [um].
+
+    Returns
+    -------
+    array, shape (n,)
+
+    Raises
+    ------
+    InputError
+        If the images hold no signal at frequencies that tell depth.
+    """
+    images = images[:: -(-len(images) // _IMAGES)]
     scope, shape = acquisition.microscope, acquisition.image_shape
     dz = float(heights[1] - heights[0])
     grid = Grid((len(heights), *shape), (dz, *2 * (scope.pixel_size_um,)), (heights[0], 0.0, 0.0))
     model = Born(grid, scope, acquisition.illumination, shape)
     y, x, spectra = _strongest(acquisition, images)
+    power = float((np.abs(spectra) ** 2).sum())
+    if not power > 0:
+        raise InputError(
+            "the images hold no signal at frequencies that tell depth: every valid pixel is 1, or the images "
+            "are too small; check the images, or give --depth Z0:Z1:DZ"
+        )
     nu_y, nu_x = grid.frequencies()
     explained = np.zeros(len(heights))
     for first in range(0, len(y), _BLOCK):
@@ -140,7 +188,7 @@ def _explained(acquisition, images, heights):
         gram[..., [0, 1], [0, 1]] += np.float32(_DAMPING * np.trace(gram, axis1=2, axis2=3).real.max())
         right = adjoint @ spectra[:, part].T[:, None, :, None]
         explained += (right.conj() * np.linalg.solve(gram, right)).real.sum(axis=(0, 2, 3))
-    return explained / float((np.abs(spectra) ** 2).sum())
+    return explained / power
 
 
 def _strongest(acquisition, images):
@@ -149,8 +197,7 @@ def _strongest(acquisition, images):
     signal = acquisition.images[images] - 1
     if acquisition.mask is not None:
         signal *= acquisition.mask[images]
-    window = np.hanning(ny + 2)[1:-1, None] * np.hanning(nx + 2)[None, 1:-1]
-    spectra = scipy.fft.rfft2(signal * window.astype(np.float32), workers=n_threads())
+    spectra = scipy.fft.rfft2(signal * taper((ny, nx)).astype(np.float32), workers=n_threads())
     nu_y, nu_x = np.fft.fftfreq(ny, scope.pixel_size_um), np.fft.rfftfreq(nx, scope.pixel_size_um)
     nu = np.hypot(nu_y[:, None], nu_x[None]) / scope.cutoff
     y, x = np.nonzero((nu >= _LOWEST) & (nu <= 2))

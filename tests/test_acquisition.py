@@ -632,6 +632,60 @@ def test_median_of_the_stack_finds_a_pattern_and_the_level_of_every_image():
     assert off(normalise(raw, "smooth", dark=10)[0], signal, mask) > 0.05  # dust stays
 
 
+def test_median_looks_at_valid_pixels_alone():
+    """Missing, saturated and masked pixels, and images masked as a whole, move neither pattern nor level."""
+    signal, dust, level = flickering(9)
+    raw = 800 * level * dust * signal
+    raw[:5, 8:20, 6:30] = 0
+    raw[4:8, 30:40, 6:30] = 5000
+    raw[2:7, 20:24, 40:] = 77
+    raw[8] = 3
+    mask = np.ones(raw.shape, bool)
+    mask[2:7, 20:24, 40:] = mask[8] = False
+    out, valid, _ = normalise(raw, "median", missing=0, saturation=4000, mask=mask)
+    assert off(out, signal, valid) < 0.01
+    flat = np.full((6, 20, 24), 100.0)
+    flat[:3, :15] = 0
+    out, valid, _ = normalise(flat, "median", missing=0)
+    assert out[valid] == pytest.approx(1, abs=1e-6)
+
+
+def test_images_normalised_already_are_told_by_valid_pixels():
+    done = np.ones((3, 20, 24), np.float32)
+    done[1, :15] = -9
+    out, _, notes = normalise(done, missing=-9)
+    assert not any("estimated" in note for note in notes)
+    assert (out == 1).all()
+
+
+def test_dark_field_is_told_by_valid_pixels(folder):
+    raw = np.full((4, 20, 24), 500.0)
+    raw[1, :15] = 0
+    light = Illumination.led_ring(4, 0.99 * MICROSCOPE.objective_na)
+    acquisition = Acquisition.from_raw(raw, light, MICROSCOPE, 500, missing=0)
+    assert acquisition.usable.all()
+    raw[2] = 40
+    assert not Acquisition.from_raw(raw, light, MICROSCOPE, 500, missing=0).usable[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "levelled"),
+    [
+        ({"background": 500}, False),
+        ({"background": np.full(RAW.shape[1:], 500.0)}, False),
+        ({"background": 500, "gain": True}, True),
+        ({"background": "smooth"}, True),
+        ({"background": "median"}, True),
+        ({}, True),
+    ],
+)
+def test_whether_levels_are_taken_out(tmp_path, options, levelled):
+    acquisition = Acquisition.from_raw(RAW, RING, MICROSCOPE, **options)
+    assert acquisition.levelled is levelled
+    acquisition.save(tmp_path / "a.npz")
+    assert read_acquisition(tmp_path / "a.npz").levelled is levelled
+
+
 def test_fixed_pattern_is_divided_out():
     signal, dust, level = flickering()
     raw = 800 * level * dust * signal

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 from fieldrx import Acquisition, Grid, Illumination, InputError, Microscope, read_acquisition
 from fieldrx.calibration import Board, calibrate, picture, toml_text, write_calibrated
-from fieldrx.calibration.board import lattice_of
-from fieldrx.calibration.calibrate import _settle
+from fieldrx.calibration.board import lattice_of, reach_of
+from fieldrx.calibration.calibrate import _height_words, _intensities, _settle
+from fieldrx.calibration.sample import Sample, find_sample
 from fieldrx.cli import main
 from fieldrx.models import Born
 
@@ -74,23 +75,63 @@ def test_height_and_sign():
 
 
 @pytest.mark.parametrize(
-    ("depth", "contrast", "skewness", "sign", "words"),
+    ("shares", "contrast", "skewness", "sign", "words"),
     [
         (None, "positive", 3.0, 1, "as given: settled by positive contrast"),
         (None, "negative", 3.0, -1, "the other one: settled by negative contrast"),
         (None, "positive", -3.0, -1, "the other one: settled by positive contrast"),
         (None, "positive", 0.5, 1, "ambiguous"),
         (None, "unknown", 3.0, 1, "ambiguous"),
-        ((-9, 9), "unknown", 3.0, 1, "ambiguous"),
-        ((2, 9), "positive", 3.0, -1, "the other one: settled by the depth, which lies behind"),
-        ((-9, -2, 0.5), "negative", 3.0, 1, "as given: settled by the depth, which lies before"),
+        ((0.9, 0.9), "unknown", 3.0, 1, "the depth does not tell"),
+        ((0.9, 0.87), "unknown", 3.0, 1, "the depth does not tell"),
+        ((0.87, 0.9), "negative", 3.0, -1, "settled by negative contrast"),
+        ((0.2, 0.3), "unknown", 3.0, 1, "90.0% anywhere"),
+        ((0.1, 0.9), "positive", 3.0, -1, "the other one: settled by the depth"),
+        ((0.9, 0.1), "negative", 3.0, 1, "explains 90% of the images' power so, and 10%"),
     ],
 )
-def test_what_settles_the_sign(depth, contrast, skewness, sign, words):
-    sample = replace(calibrated().sample, height_um=-5.0, skewness=skewness, error=0.3)
+def test_what_settles_the_sign(shares, contrast, skewness, sign, words):
+    depth = None if shares is None else (-9.0, -2.0)
+    given, mirrored = (np.nan, np.nan) if shares is None else shares
+    explained = np.array([0.1, 0.1, 0.1, 0.9, 0.1])
+    sample = Sample(np.arange(5.0), explained, -5.0, (-6, -4), False, given, mirrored, skewness, 0.3)
     found, why = _settle(sample, depth, contrast)
     assert found == sign
     assert words in why
+    assert sample.reversed().side == -sample.side
+
+
+def test_the_depth_given_is_where_the_sample_is_looked_for():
+    """Far outside the heights that are looked at without a depth, and only within it."""
+    near, far = (find_sample(acquisition(TRUE), np.arange(len(TRUE)), d) for d in ((-12, -6), (20, 80)))
+    assert near.side == 1
+    assert not near.at_end
+    assert near.given > 3 * near.mirrored
+    assert 20 <= far.height_um <= 80 or -80 <= far.height_um <= -20
+    assert far.side == 0
+    narrow = find_sample(acquisition(TRUE), np.arange(len(TRUE)), (-30, -9.5))
+    assert narrow.height_um == pytest.approx(-9.5)
+    assert "the end of the heights searched" in _height_words(narrow)[-1]
+    assert len(_height_words(near)) == 1
+
+
+@pytest.mark.parametrize("depth", [(-12, -6), None])
+def test_noise_has_neither_height_nor_sign(depth):
+    noise = 1 + 0.02 * np.random.default_rng(3).standard_normal(images().shape)
+    acq = Acquisition(noise, Illumination(TRUE), SCOPE)
+    sample = find_sample(acq, np.arange(len(TRUE)), depth)
+    sign, why = _settle(sample, depth, "positive")
+    assert sign == 1
+    assert "ambiguous" in why
+    assert ("the depth does not tell" in why) == (depth is not None)
+    assert np.isnan(sample.height_um) == (depth is None)
+    if depth is None:
+        assert _height_words(sample)[0].endswith("the depth is not known")
+
+
+def test_a_sample_elsewhere_settles_nothing():
+    sample = find_sample(acquisition(TRUE), np.arange(len(TRUE)), (25, 33))
+    assert "ambiguous" in _settle(sample, (25, 33), "unknown")[1]
 
 
 def test_dense_specks_have_a_skewed_index():
@@ -100,7 +141,7 @@ def test_dense_specks_have_a_skewed_index():
 
 def test_mirrored_table():
     found = calibrate(acquisition(TRUE * [-1, 1]), depth=(-12, -6))
-    assert found.board.mirrored
+    assert np.linalg.det(found.board.matrix) < 0
     assert any("mirrored" in note for note in found.notes)
     assert np.median(distance(found.found_na)) < 0.004
 
@@ -140,6 +181,83 @@ def test_wrong_arguments(change, words):
     options = dict(change)
     with pytest.raises(InputError, match=words):
         calibrate(acquisition(TRUE, list(options.pop("holdout", ()))), **options)
+
+
+def test_dark_field_images_are_not_looked_at():
+    """Lights outside the pupil change nothing; alone they are refused."""
+    dark = np.array([(0.6, 0.0), (0.0, 0.6), (-0.6, 0.0), (0.0, -0.6)])
+    rng = np.random.default_rng(0)
+    faint = (0.02 * rng.random((4, *SHAPE))).astype("f4")
+    table = turned(4.0, 1.05)
+    both = Acquisition(np.r_[images(), faint], Illumination(np.r_[table, dark]), SCOPE)
+    found = calibrate(both, (-12, -6))
+    assert np.isnan(found.measured_na[-4:]).all()
+    assert np.median(distance(found.found_na[:-4])) < 0.004
+    with pytest.raises(InputError, match="0 images are valid"):
+        calibrate(Acquisition(faint, Illumination(dark), SCOPE))
+    low = replace(SCOPE, objective_na=0.3)
+    with pytest.raises(InputError, match=r"1\.15 times the objective's NA of 0\.3"):
+        calibrate(Acquisition(faint, Illumination(dark), low))
+
+
+def test_no_light_within_the_pupil_is_refused():
+    """Lights just outside by the table, in images that tell nothing better."""
+    table = 0.56 * np.array([(0.0, 1.0), (0.8, 0.6), (-0.6, 0.8)])
+    noise = 1 + 0.02 * np.random.default_rng(0).standard_normal((3, *SHAPE))
+    with pytest.raises(InputError, match=r"all images are lit from outside the pupil of NA 0\.5;"):
+        calibrate(Acquisition(noise, Illumination(table), SCOPE))
+
+
+def test_images_without_signal_are_refused():
+    with pytest.raises(InputError, match="no signal"):
+        calibrate(Acquisition(np.ones_like(images()), Illumination(TRUE), SCOPE))
+
+
+@pytest.mark.parametrize("depth", [(3, 3), (0, np.inf)])
+def test_depths_that_are_none(depth):
+    with pytest.raises(InputError, match="two different heights"):
+        calibrate(acquisition(TRUE), depth)
+
+
+def flickering():
+    """Brightness of every image: small scatter, one lamp that is far off."""
+    level = 1 + 0.04 * np.random.default_rng(2).uniform(-1, 1, len(TRUE))
+    level[8] = 0.5
+    return level
+
+
+def test_intensities_are_told_by_valid_pixels():
+    level, raw = flickering(), images().copy()
+    mask = np.ones(raw.shape, bool)
+    mask[::2, :70] = False
+    raw *= level[:, None, None].astype("f4")
+    raw[~mask] = 1.0
+    found, levels, notes = _intensities(Acquisition(raw, Illumination(TRUE), SCOPE, mask))
+    assert found == pytest.approx(level / np.median(level), rel=0.03)
+    assert levels
+    assert "far from the others': 8 (0.5" in notes[-1]
+    found, levels, notes = _intensities(acquisition(TRUE))
+    assert found == pytest.approx(1, abs=0.02)
+    assert not levels
+    assert len(notes) == 1
+
+
+def test_intensities_that_the_background_took_out():
+    raw = 1000 * images() * flickering()[:, None, None]
+    acq = Acquisition.from_raw(raw, Illumination(TRUE), SCOPE, "mean")
+    found, levels, notes = _intensities(acq)
+    assert (found, levels) == (None, False)
+    assert "already taken out" in notes[0]
+
+
+@pytest.mark.parametrize("steepest", [0.4, 0.99, 1.2])
+def test_directions_of_a_board_do_not_depend_on_the_others(steepest):
+    """Also those of immersed light, which are counted in the sine of the steepest of the whole table."""
+    table = TRUE * steepest / np.linalg.norm(TRUE, axis=1).max()
+    board = Board(np.array([[0.9, 0.1], [0.0, 0.95]]), np.array([0.01, 0.0]), np.zeros(2), reach_of(table))
+    part = np.argsort(np.linalg.norm(table, axis=1))[:5]
+    assert np.allclose(board.directions(table[part]), board.directions(table)[part])
+    assert np.allclose(Board.turned(reach=reach_of(table)).directions(table[part]), table[part])
 
 
 def test_lattice():
@@ -199,6 +317,60 @@ def test_command(folder):
     assert (after.holdout.tolist(), after.name, after.microscope) == ([2], "specks", before.microscope)
     order = after.illumination.pattern.argmax(axis=1)
     assert np.median(distance(after.illumination.sources_na[order])) < 0.005
+
+
+def test_flicker_is_taken_out_of_the_next_commands_images(folder):
+    """`gain` goes into the output where the images keep their levels, and only there."""
+    level = flickering()[:, None, None]
+    tifffile.imwrite(folder / "in" / "stack.tif", (1000 * level * images()).astype("u2"))
+    source = folder / "in" / "acquisition.toml"
+    found = calibrate(read_acquisition(source), (-12, -6))
+    assert found.levels
+    assert found.acquisition.levelled
+    assert np.median(found.acquisition.images[8]) == pytest.approx(1, abs=0.03)
+    write_calibrated(folder / "out" / "better.toml", source, found)
+    after = read_acquisition(folder / "out" / "better.toml")
+    assert after.levelled
+    assert after.images == pytest.approx(found.acquisition.images, rel=1e-5)
+    header, *rows = (folder / "out" / "better.csv").read_text().splitlines()
+    told = [float(row.split(",")[header.split(",").index("intensity")]) for row in rows]
+    assert told == pytest.approx(found.intensities, abs=1e-5)
+    again = replace(found, intensities=None, levels=False)
+    write_calibrated(folder / "out" / "again.toml", folder / "out" / "better.toml", again)
+    assert "intensity" not in (folder / "out" / "again.csv").read_text()
+    assert read_acquisition(folder / "out" / "again.toml").levelled
+
+
+@pytest.mark.parametrize(
+    ("output", "replaced"),
+    [
+        ("in/leds.toml", "leds.csv"),
+        ("in/dark.toml", "dark.png"),
+        ("in/empty.npz", "empty.npz"),
+        ("in/link.toml", "link.csv"),
+        ("in/single_0.toml", "single_0.csv"),
+        ("in/acquisition.toml", "acquisition.toml"),
+    ],
+)
+def test_what_the_source_names_is_not_replaced(folder, monkeypatch, output, replaced):
+    """Its table, background, dark and images, also by another name, and itself; before the computation."""
+    home = folder / "in"
+    source = home / "acquisition.toml"
+    text = source.read_text().replace("background = 1000", 'background = "empty.npz"\ndark = "dark.png:/a"')
+    if "single" in replaced:
+        text = text.replace('"stack.tif"', '["single_0.csv"]')
+    source.write_text(text)
+    (home / "link.csv").symlink_to(home / "leds.csv")
+    monkeypatch.setattr("fieldrx.acquisition.read_acquisition", lambda path: acquisition(TRUE))
+    before = (home / "leds.csv").read_bytes()
+    run = CliRunner().invoke(main, ["calibrate", str(source), "-o", str(folder / output)])
+    assert run.exit_code == 2, run.output
+    assert run.output.count("\n") == 1
+    assert "choose another name" in run.output
+    assert replaced in run.output
+    assert (home / "leds.csv").read_bytes() == before
+    with pytest.raises(InputError, match="choose another name"):
+        write_calibrated(folder / output, source, calibrated())
 
 
 @pytest.mark.parametrize("background", ["smooth", "mean", "median", "../dark/empty.tif"])

@@ -56,6 +56,19 @@ def test_huber_by_hand():
     assert gradient == pytest.approx([2 * 0.1 / 2.2, 2 * 0.5 / 6, -2 * 0.5 / 2])
 
 
+def test_huber_pulls_with_bounded_strength_where_a_linear_model_predicts_below_zero():
+    loss, valid = Huber(0.07), np.ones(1, bool)
+    predicted = np.linspace(-3.0, 3.0, 601)
+    for measured in (0.0, 0.04, 1.0):
+        told = [loss.value_and_gradient(np.array([p]), np.array([measured]), valid) for p in predicted]
+        values, slopes = np.array([v for v, _ in told]), np.array([float(g[0]) for _, g in told])
+        assert np.abs(slopes).max() <= 0.07 / np.sqrt(0.05) + 1e-12
+        assert np.abs(np.diff(slopes)).max() < 1.01 * 0.01 * 0.5 / 0.05  # no step, at 0.05 neither
+        risen = np.cumsum(np.r_[0, 0.01 * 0.5 * (slopes[1:] + slopes[:-1])])
+        assert values == pytest.approx(values[0] + risen, abs=2e-3)
+        assert loss.value_and_gradient(np.array([measured]), np.array([measured]), valid)[0] == 0
+
+
 def test_poisson_is_the_deviance_of_counts():
     counts, photons = np.array([0, 3, 40]), 20.0
     expected = np.array([0.4, 4.2, 33.0])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fieldrx import Acquisition, Illumination, InputError, Microscope, Volume, simulate
+from fieldrx.backends.fft import hann, taper
 from fieldrx.refocus import axial_resolution_um, find_depth
 
 SCOPE = Microscope(wavelength_um=0.6, objective_na=0.5, medium_index=1.33, pixel_size_um=0.3)
@@ -67,3 +68,16 @@ def test_one_direction_has_no_depth():
     still = Illumination(np.zeros((4, 2)))
     with pytest.raises(InputError, match="nearly one direction"):
         find_depth(Acquisition(images(0.0).images[:4], still, SCOPE))
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (2, 2)])
+def test_images_without_signal_have_no_depth(shape):
+    with pytest.raises(InputError, match="no signal at frequencies that tell depth"):
+        find_depth(Acquisition(np.ones((8, *shape)), LIGHT, SCOPE))
+
+
+def test_the_window_is_hanns():
+    """sin^2 that is 0 one sample outside; a product over the axes."""
+    assert hann(5) == pytest.approx(np.sin(np.pi * np.arange(1, 6) / 6) ** 2)
+    assert taper((3, 4, 5)) == pytest.approx(hann(3)[:, None, None] * hann(4)[:, None] * hann(5), rel=1e-14)
+    assert taper((1, 2)).min() > 0

@@ -1,7 +1,8 @@
-"""FFTs of NumPy or CuPy arrays, on whatever device they live."""
+"""FFTs of NumPy or CuPy arrays, on whatever device they live, and the window before them."""
 
 from __future__ import annotations
 
+import numpy as np
 import scipy.fft
 
 from fieldrx.backends import is_on_device, n_threads
@@ -35,6 +36,19 @@ def rfft2(a):
 def irfft2(a, s):
     """Inverse of :func:`rfft2`, of shape `s`; `a` may be overwritten."""
     return _library(a).irfft2(a, s=s, overwrite_x=True, **_options(a))
+
+
+def hann(n) -> np.ndarray:
+    """Hann window of n samples, all of them positive: its zeros lie one sample outside."""
+    return np.hanning(n + 2)[1:-1]
+
+
+def taper(shape) -> np.ndarray:
+    """The product of a Hann window along every axis, float64 array of `shape`."""
+    window = np.ones(())
+    for n in shape:
+        window = window[..., None] * hann(n)
+    return window
 
 
 def _library(a):

@@ -11,7 +11,7 @@ A table that is nearly a regular lattice is taken as one: LED boards are printed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -33,25 +33,28 @@ class Board:
         t, about the shift of all directions.
     tilt : array, shape (2,)
         b, the tangents of the board's tilt along y and x.
+    reach : float
+        Sine that directions are counted in, as of `reach_of` the whole table.
     """
 
     matrix: np.ndarray
     shift: np.ndarray
     tilt: np.ndarray
+    reach: float = 1.0
 
     @classmethod
-    def turned(cls, degrees=0.0, scale=1.0, mirrored=False):
+    def turned(cls, degrees=0.0, scale=1.0, mirrored=False, reach=1.0):
         """A board that is only rotated (from +x towards +y), scaled, and mirrored in y."""
         c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
         matrix = scale * np.array([[c, s], [-s, c]]) @ np.diag([-1.0 if mirrored else 1.0, 1.0])
-        return cls(matrix, np.zeros(2), np.zeros(2))
+        return cls(matrix, np.zeros(2), np.zeros(2), reach)
 
     def directions(self, table_na):
         """Directions (n, 2) of sources whose table says `table_na`."""
-        q, reach = _plane(table_na)
+        q = _plane(table_na, self.reach)
         v = q @ self.matrix.T + self.shift
         w = 1 + q @ self.tilt
-        return reach * v / np.sqrt((v**2).sum(axis=1) + w**2)[:, None]
+        return self.reach * v / np.sqrt((v**2).sum(axis=1) + w**2)[:, None]
 
     @property
     def rotation_deg(self):
@@ -65,9 +68,9 @@ class Board:
         """Of directions: the nominal distance of the board over the true one."""
         return float(np.sqrt(abs(np.linalg.det(self.matrix))))
 
-    @property
-    def mirrored(self):
-        return bool(np.linalg.det(self.matrix) < 0)
+    def reversed(self):
+        """The board of the reversed directions."""
+        return replace(self, matrix=-self.matrix, shift=-self.shift)
 
 
 def fit_board(spectra, table_na, evidence, start, rounds=3, softness=4.0):
@@ -108,7 +111,8 @@ def lattice_of(table_na):
 
     A lattice that is square to within 3 % and 2 degrees becomes exactly square.
     """
-    q, reach = _plane(table_na)
+    reach = reach_of(table_na)
+    q = _plane(table_na, reach)
     if len(q) < 9:
         return None
     difference = (q[:, None] - q)[~np.eye(len(q), dtype=bool)]
@@ -158,12 +162,18 @@ def _apart(vectors, v):
     return np.linalg.norm(vectors - v, axis=1)
 
 
-def _plane(na):
-    """Points of the board at distance 1, and the sine that the reach of the directions is counted in."""
+def reach_of(table_na) -> float:
+    """The sine that the directions of a whole table are counted in: 1, more for steep immersed light.
+
+    There only the board's scale depends on it.
+    """
+    return max(1.0, float(np.linalg.norm(table_na, axis=1).max()) / _STEEPEST)
+
+
+def _plane(na, reach):
+    """Points of the board at distance 1."""
     na = np.asarray(na, float)
-    steepest = np.linalg.norm(na, axis=1).max()
-    reach = 1.0 if steepest < _STEEPEST else steepest / _STEEPEST  # immersed light: only the board's scale
-    return na / np.sqrt(reach**2 - (na**2).sum(axis=1))[:, None], reach
+    return na / np.sqrt(reach**2 - (na**2).sum(axis=1))[:, None]
 
 
 def _moved(board, step):
@@ -171,4 +181,4 @@ def _moved(board, step):
     step = np.concatenate([step, np.zeros(8 - len(step))])
     rotation, scale, shift, (shear, stretch), tilt = step[0], step[1], step[2:4], step[4:6], step[6:8]
     change = np.array([[1 + scale + stretch, shear + rotation], [shear - rotation, 1 + scale - stretch]])
-    return Board(change @ board.matrix, board.shift + shift, board.tilt + tilt)
+    return Board(change @ board.matrix, board.shift + shift, board.tilt + tilt, board.reach)

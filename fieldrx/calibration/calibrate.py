@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
-from fieldrx.background import typical_level
-from fieldrx.calibration.board import Board, fit_board, lattice_of
+from fieldrx.background import robust_level
+from fieldrx.calibration.board import Board, fit_board, lattice_of, reach_of
 from fieldrx.calibration.circles import Spectra, coarse_map, refine_each
 from fieldrx.calibration.sample import Sample, find_sample
 from fieldrx.errors import InputError
@@ -16,10 +16,14 @@ from fieldrx.optics import Illumination
 
 CONTRASTS = ("positive", "negative", "unknown")
 _OUTLIER = 4.0  # robust standard deviations from the board
+_OUTSIDE = 1.15  # times the objective's NA, beyond which a source is dark field even by a wrong table
 _CERTAIN = 3.0  # standard errors of the skewness beyond which it tells the sign
 _APERTURES = np.linspace(0.9, 1.1, 21)
 _TURNS = np.arange(0, 180, 4.0)  # a half turn is a change of sign, which the spectra do not show
 _SCALES = 1.12 ** np.arange(-3, 4)
+_LEVEL_PIXELS = 256  # per axis, that the brightness of an image is measured on
+_FLICKER = 0.02  # scatter of the intensities from which images are levelled
+_ODD = 0.1, 4.0  # distance of a brightness from the others' worth a word: relative, and in robust deviations
 _BETTER = 1.15  # times the likelihood of the table as it is, for a table to be called turned or mirrored
 
 
@@ -30,7 +34,7 @@ class Calibration:
     Parameters
     ----------
     acquisition : Acquisition
-        The same images with corrected directions.
+        The same images with corrected directions, each divided by its own level if `levels`.
     board : Board
         From the table to the directions found.
     nominal_na, found_na : array, shape (n_sources, 2)
@@ -43,8 +47,12 @@ class Calibration:
         Images that contradict the board.
     objective_na : float
         Aperture at which the discs fit best.
-    intensities : array, shape (n_images,)
-        Background of the images relative to their median; 1 where normalised before.
+    intensities : array, shape (n_images,), or None
+        Brightness of the images relative to their median, by valid pixels and whatever the sample; nan for
+        images without any, or of dark field.  None where the normalisation has divided each image by its own
+        level.
+    levels : bool
+        Whether the intensities scatter so much that they were divided out.
     sample : Sample
         With the sign of the directions found.
     notes : tuple of str
@@ -59,7 +67,8 @@ class Calibration:
     scatter_na: float
     outliers: np.ndarray
     objective_na: float
-    intensities: np.ndarray
+    intensities: np.ndarray | None
+    levels: bool
     sample: Sample
     notes: tuple[str, ...]
 
@@ -74,7 +83,8 @@ def calibrate(acquisition: Acquisition, depth=None, contrast="positive") -> Cali
     acquisition : Acquisition
         With images; its directions are the first guess, which may be turned, mirrored or scaled.
     depth : (float, float), optional
-        Between which heights the sample lies [um], if known: settles the sign where 0 is not inside.
+        Between which heights the sample lies [um], if known: settles the sign where the images are explained
+        much better there than in the mirror image of that range.
     contrast : str
         "positive" where the sample is denser than its medium, "negative", or "unknown": settles the sign when
         `depth` does not.
@@ -86,10 +96,13 @@ def calibrate(acquisition: Acquisition, depth=None, contrast="positive") -> Cali
     Raises
     ------
     InputError
-        If no image is lit by a single source within the pupil, or an argument does not make sense.
+        If fewer than two images are lit by a single source within the pupil, the images hold no signal, or an
+        argument does not make sense.
     """
     if contrast not in CONTRASTS:
         raise InputError(f'contrast is "{contrast}"; expected one of {", ".join(CONTRASTS)}')
+    if depth is not None and not (np.isfinite(depth[:2]).all() and depth[0] != depth[1]):
+        raise InputError(f"depth is {depth[0]:g} to {depth[1]:g} um; expected two different heights")
     if acquisition.images is None:
         raise InputError("the acquisition has no images to calibrate on")
     light, scope = acquisition.illumination, acquisition.microscope
@@ -112,19 +125,24 @@ def calibrate(acquisition: Acquisition, depth=None, contrast="positive") -> Cali
     everyone[looked_at] = measured
     chosen = replace(acquisition, illumination=Illumination(directions, light.pattern))
     usable = np.intersect1d(looked_at, np.flatnonzero(chosen.usable))
-    mask = None if acquisition.mask is None else acquisition.mask[usable]
-    sample = find_sample(acquisition.images[usable], chosen.illumination.select(usable), scope, mask)
+    if not usable.size:
+        raise InputError(
+            f"by their spectra all images are lit from outside the pupil of NA {scope.objective_na:g}; check "
+            "objective_na, the pixel size and the wavelength"
+        )
+    sample = find_sample(chosen, usable, depth)
     sign, why = _settle(sample, depth, contrast)
     if sign < 0:
         directions, everyone = -directions, -everyone
-        board = Board(-board.matrix, -board.shift, board.tilt)
-        sample = _flipped(sample)
+        board, sample = board.reversed(), sample.reversed()
         chosen = replace(acquisition, illumination=Illumination(directions, light.pattern))
     aperture = _aperture(spectra, evidence, at)
-    notes += _words(board, sign, scatter, outliers, aperture, scope, sample, len(looked_at), acquisition)
-    notes.append(why)
+    notes += _words(board, scatter, outliers, aperture, scope, len(looked_at), acquisition)
+    intensities, levels, words = _intensities(chosen)
+    notes += [*words, *_height_words(sample), why]
+    if levels:
+        chosen = _levelled(chosen)
     chosen = replace(chosen, notes=(*acquisition.notes, *notes))
-    intensities = _intensities(acquisition)
     return Calibration(
         chosen,
         board,
@@ -135,6 +153,7 @@ def calibrate(acquisition: Acquisition, depth=None, contrast="positive") -> Cali
         outliers,
         aperture,
         intensities,
+        levels,
         sample,
         tuple(notes),
     )
@@ -142,26 +161,28 @@ def calibrate(acquisition: Acquisition, depth=None, contrast="positive") -> Cali
 
 def _measurable(acquisition):
     """Number of the one source of every image that can tell it, -1 for the others."""
-    light = acquisition.illumination
+    light, aperture = acquisition.illumination, acquisition.microscope.objective_na
     single = np.count_nonzero(light.pattern, axis=1) == 1
     if acquisition.mask is not None:
         single &= acquisition.mask.any(axis=(1, 2))
     single[acquisition.holdout] = False
+    source = light.pattern.argmax(axis=1)
+    single &= np.linalg.norm(light.sources_na, axis=1)[source] <= _OUTSIDE * aperture
     if np.count_nonzero(single) < 2:
         raise InputError(
-            f"{np.count_nonzero(single)} images are valid, not held out and lit by one source each; "
-            "calibration needs at least 2 (several sources in an image: reconstruct --refine illumination)"
+            f"{np.count_nonzero(single)} images are valid, not held out and lit by one source each, within "
+            f"{_OUTSIDE:g} times the objective's NA of {aperture:g}; calibration needs at least 2 (several "
+            "sources in an image: reconstruct --refine illumination)"
         )
-    return np.where(single, light.pattern.argmax(axis=1), -1)
+    return np.where(single, source, -1)
 
 
 def _fit(spectra, table, source):
     """The board from nothing but the spectra and the table, and what was unusual about the table."""
     blind = spectra.blind_evidence()
     places, values = coarse_map(spectra, blind)
-    values -= values.mean(
-        axis=1, keepdims=True
-    )  # some part of every spectrum is bright wherever discs are put
+    # some part of every spectrum is bright wherever discs are put
+    values -= values.mean(axis=1, keepdims=True)
     start, words = _turned_or_mirrored(places, values, table, source, spectra.radius)
     evidence = spectra.evidence(start.directions(table)[source])
     board, evidence = fit_board(spectra, table[source], evidence, start)
@@ -171,7 +192,7 @@ def _fit(spectra, table, source):
 def _turned_or_mirrored(places, values, table, source, radius):
     """The table as it is, unless a turned, mirrored or scaled one is far likelier."""
     both = np.concatenate([places, -places])
-    step = radius / 14
+    step, reach = radius / 14, reach_of(table)
 
     def score(board):
         na = board.directions(table)[source]
@@ -180,23 +201,23 @@ def _turned_or_mirrored(places, values, table, source, radius):
         hit = apart[np.arange(len(na)), nearest] < step
         return float((values[np.arange(len(na)), nearest % len(places)] * hit).sum())
 
-    plain = max(score(Board.turned(a, k)) for a in (-6, -3, 0, 3, 6) for k in (0.94, 1, 1.06))
+    plain = max(score(Board.turned(a, k, reach=reach)) for a in (-6, -3, 0, 3, 6) for k in (0.94, 1, 1.06))
     best, choice = plain, (0.0, 1.0, False)
     for mirrored in (False, True):
         for angle in _TURNS:
             for scale in _SCALES:
-                value = score(Board.turned(angle, scale, mirrored))
+                value = score(Board.turned(angle, scale, mirrored, reach))
                 if value > best:
                     best, choice = value, (angle, scale, mirrored)
     if best <= max(_BETTER * plain, 0) or choice == (0.0, 1.0, False):
-        return Board.turned(), []
+        return Board.turned(reach=reach), []
     angle, scale, mirrored = choice
     turn = angle - 180 if angle > 90 else angle
     words = [f"turned by about {turn:.0f} degrees"] if turn else []
     words += ["mirrored"] if mirrored else []
     words += [f"scaled by about {scale:.2f}"] if scale != 1 else []
     said = f"the images fit the table only when it is {', '.join(words)}: check which way its axes run"
-    return Board.turned(turn, scale, mirrored), [said]
+    return Board.turned(turn, scale, mirrored, reach), [said]
 
 
 def _better_table(spectra, table, source, board, evidence):
@@ -226,46 +247,40 @@ def _aperture(spectra, evidence, directions):
 
 def _settle(sample, depth, contrast):
     """The sign of the directions, +1 as found or -1, and how it was settled."""
-    if depth is not None:
-        z0, z1 = sorted(float(z) for z in depth[:2])
-        if z0 * z1 > 0 or (z0 == 0) != (z1 == 0):
-            sign = 1 if (sample.height_um < 0) == (z0 + z1 < 0) else -1
-            side = "before" if z0 + z1 < 0 else "behind"
-            kept = "as given" if sign > 0 else "the other one"
-            return sign, f"sign of the light {kept}: settled by the depth, which lies {side} the focus"
+    kept = {1: "as given", -1: "the other one"}
+    if sample.side:
+        best, worse = max(sample.given, sample.mirrored), min(sample.given, sample.mirrored)
+        return sample.side, (
+            f"sign of the light {kept[sample.side]}: settled by the depth; one thin slice between "
+            f"{min(depth[:2]):g} and {max(depth[:2]):g} um explains {best:.0%} of the images' power so, and "
+            f"{worse:.0%} with the other sign"
+        )
+    doubt = ""
+    if np.isfinite(sample.given):
+        doubt = (
+            f" (the depth does not tell: best slices explain {sample.given:.1%} of the images' power in it, "
+            f"{sample.mirrored:.1%} in its mirror image, and {sample.explained.max():.1%} anywhere)"
+        )
     certain = abs(sample.skewness) > _CERTAIN * sample.error
     if contrast != "unknown" and certain:
         sign = 1 if (sample.skewness > 0) == (contrast == "positive") else -1
-        kept = "as given" if sign > 0 else "the other one"
         return sign, (
-            f"sign of the light {kept}: settled by {contrast} contrast (skewness of the index "
-            f"{sign * sample.skewness:+.2f} +- {sample.error:.2f})"
+            f"sign of the light {kept[sign]}: settled by {contrast} contrast (skewness of the index "
+            f"{sign * sample.skewness:+.2f} +- {sample.error:.2f}){doubt}"
         )
+    place = f" at {-sample.height_um:+.1f} um" if np.isfinite(sample.height_um) else ""
     return 1, (
-        f"sign of the light ambiguous, kept as given: with all directions reversed the images are explained "
-        f"as well, by a sample of the opposite contrast at {-sample.height_um:+.1f} um; settle it by a depth "
-        "on one side of the focus"
+        "sign of the light ambiguous, kept as given: with all directions reversed the images are explained "
+        f"as well, by a sample of the opposite contrast{place}{doubt}; settle it by a depth on one side of "
+        "the focus"
     )
 
 
-def _flipped(sample):
-    low, high = sample.extent_um
-    return replace(
-        sample,
-        heights_um=-sample.heights_um[::-1],
-        explained=sample.explained[::-1],
-        height_um=-sample.height_um,
-        extent_um=(-high, -low),
-        skewness=-sample.skewness,
-    )
-
-
-def _words(board, sign, scatter, outliers, aperture, scope, sample, count, acquisition):
-    turned = Board(sign * board.matrix, sign * board.shift, board.tilt)
-    shift = turned.shift
+def _words(board, scatter, outliers, aperture, scope, count, acquisition):
+    shift = board.shift
     notes = [
-        f"directions from the spectra of {count} images: board turned by {turned.rotation_deg:+.2f} "
-        f"degrees, directions scaled by {turned.scale:.4f}, shifted by ({shift[0]:+.4f}, {shift[1]:+.4f}) in "
+        f"directions from the spectra of {count} images: board turned by {board.rotation_deg:+.2f} "
+        f"degrees, directions scaled by {board.scale:.4f}, shifted by ({shift[0]:+.4f}, {shift[1]:+.4f}) in "
         f"NA (y, x); single images scatter by {scatter:.4f}"
     ]
     if len(acquisition.holdout):
@@ -280,14 +295,56 @@ def _words(board, sign, scatter, outliers, aperture, scope, sample, count, acqui
         f"the objective's NA: {aperture:.4f} fits best, {scope.objective_na:g} is given"
         + ("; check it, and the pixel size and wavelength" if abs(off) > 0.03 else "")
     )
+    return notes
+
+
+def _height_words(sample):
+    if not np.isfinite(sample.height_um):
+        return [
+            "at no height one thin slice explains the images better than at others: the depth is not known"
+        ]
     low, high = sample.extent_um
-    notes.append(
-        f"the sample is best explained at z = {sample.height_um:+.1f} um from the focus, and to half of that "
-        f"between {low:+.1f} and {high:+.1f} um"
-    )
+    notes = [
+        f"the sample is best explained at z = {sample.height_um:+.1f} um from the focus, and stands out half "
+        f"as much between {low:+.1f} and {high:+.1f} um"
+    ]
+    if sample.at_end:
+        notes.append("that is the end of the heights searched: the sample may lie beyond; give a wider depth")
     return notes
 
 
 def _intensities(acquisition):
-    level = np.array([typical_level(image) for image in acquisition.images])
-    return level / np.median(level)
+    """Relative brightness of the images, or None; whether to level them; and what to say."""
+    if acquisition.levelled:
+        said = "intensities of the images are already taken out: the background divided each by its own level"
+        return None, False, [said]
+    level = np.full(acquisition.n_images, np.nan)
+    step = -(-max(acquisition.image_shape) // _LEVEL_PIXELS)
+    for k in np.flatnonzero(acquisition.usable):
+        valid = None if acquisition.mask is None else acquisition.mask[k]
+        coarse = step if valid is None or valid[::step, ::step].any() else 1
+        part = (slice(None, None, coarse),) * 2
+        level[k] = robust_level(acquisition.images[k][part], None if valid is None else valid[part])
+    some = np.intersect1d(np.flatnonzero(acquisition.usable), acquisition.training)
+    level /= np.median(level[some])
+    off = np.abs(level[some] - 1)
+    scatter = 1.4826 * float(np.median(off))
+    levels = scatter > _FLICKER
+    notes = [
+        f"intensities of the images scatter by {scatter:.1%}"
+        + (": every image is divided by its own (gain = true)" if levels else "")
+    ]
+    odd = off > max(_ODD[0], _ODD[1] * scatter)
+    if odd.any():
+        told = ", ".join(f"{k} ({level[k]:.2f} of the median)" for k in some[odd])
+        notes.append(f"images whose brightness is far from the others': {told}")
+    return level, levels, notes
+
+
+def _levelled(acquisition):
+    """The images divided by their own level, as `gain` of the background does."""
+    images = acquisition.images.copy()
+    for k in np.flatnonzero(acquisition.usable):
+        valid = np.ones(images[k].shape, bool) if acquisition.mask is None else acquisition.mask[k]
+        images[k][valid] /= robust_level(images[k], valid)
+    return replace(acquisition, images=images, levelled=True)

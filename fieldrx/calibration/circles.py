@@ -18,6 +18,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from fieldrx.backends.fft import taper
+
 _VARIANCE = np.pi**2 / 6
 _RADIUS_PIXELS = 40  # of the pupil in the binned spectrum
 _WINDOW = 2.25  # pixels of a spectrum that a Hann window makes one independent value
@@ -51,7 +53,7 @@ class Spectra:
         keep, centres, bins = zip(
             *(_binned(a, self.radius, half) for a, half in zip(axes, (0, 1), strict=True)), strict=True
         )
-        window = np.hanning(images.shape[1] + 2)[1:-1, None] * np.hanning(images.shape[2] + 2)[1:-1]
+        window = taper(images.shape[1:])
         shape = len(centres[0]), bins[0], len(centres[1]), bins[1]
         self.log_power = np.empty((len(images), shape[0], shape[2]), np.float32)
         for image, out in zip(images, self.log_power, strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 
 from fieldrx.background import ESTIMATES
 from fieldrx.errors import InputError
-from fieldrx.io import atomic_path, write_png
+from fieldrx.io import atomic_path, list_images, write_png
 
 _SIDE = 720  # pixels of the picture
 
@@ -33,42 +33,83 @@ def write_calibrated(path, source, calibration) -> list[Path]:
     -------
     list of Path
         What was written: the acquisition, its table if there is one, the picture.
+
+    Raises
+    ------
+    InputError
+        As of `check_target`.
     """
     path, source = Path(path), Path(source)
     check_target(path, source)
-    shown = path.with_suffix(".png")
+    written = _written(path)
     if path.suffix.lower() == ".npz":
         calibration.acquisition.save(path)
-        write_png(shown, picture(calibration))
-        return [path, shown]
-    with open(source, "rb") as file:
-        content = tomllib.load(file)
-    table = path.with_suffix(".csv")
+        write_png(written[-1], picture(calibration))
+        return written
+    content, table = _content(source), written[1]
     content["images"] = _moved_paths(content["images"], source.parent, path.parent)
+    if calibration.levels:
+        content["images"]["gain"] = True
     content["illumination"] = {"kind": "table", "table": table.name}
     content["notes"] = "; ".join(filter(None, [content.get("notes", ""), *calibration.notes]))
     with atomic_path(table) as temporary:
         temporary.write_text(_table_text(calibration), encoding="utf-8")
     with atomic_path(path) as temporary:
         temporary.write_text(toml_text(content), encoding="utf-8")
-    write_png(shown, picture(calibration))
-    return [path, table, shown]
+    write_png(written[-1], picture(calibration))
+    return written
 
 
 def check_target(path, source) -> None:
-    """Refuse a calibrated acquisition of another format than `write_calibrated` can write.
+    """Refuse a name for a calibrated acquisition that `write_calibrated` cannot or must not write.
 
     Raises
     ------
     InputError
-        If `path` is no .npz, nor a .toml of an acquisition that is a .toml file too.
+        If `path` is no .npz, nor a .toml of an acquisition that is a .toml file too, or if what goes with it
+        would replace the source or a file that the source names.
     """
-    endings = Path(path).suffix.lower(), Path(source).suffix.lower()
+    path, source = Path(path), Path(source)
+    endings = path.suffix.lower(), source.suffix.lower()
     if endings[0] not in (".toml", ".npz"):
         raise InputError(f"{path}: a calibrated acquisition is written as .toml or .npz; choose such a name")
-    if endings == (".toml", ".toml") or endings[0] == ".npz":
-        return
-    raise InputError(f"{path}: {source} holds its images itself; write the calibrated acquisition as .npz")
+    if endings[0] == ".toml" and endings[1] != ".toml":
+        raise InputError(
+            f"{path}: {source} holds its images itself; write the calibrated acquisition as .npz"
+        )
+    needed = [source, *(_named(_content(source), source.parent) if endings[1] == ".toml" else [])]
+    for target in _written(path):
+        if any(_same(target, file) for file in needed):
+            raise InputError(
+                f"{path}: {target} would be written, but {source} is made from that file; choose another name"
+            )
+
+
+def _written(path):
+    """All files that go with a calibrated acquisition: itself, its table if there is one, the picture."""
+    endings = (".csv", ".png") if path.suffix.lower() == ".toml" else (".png",)
+    return [path, *(path.with_suffix(ending) for ending in endings)]
+
+
+def _content(source):
+    with open(source, "rb") as file:
+        return tomllib.load(file)
+
+
+def _named(content, folder):
+    """Files that an acquisition.toml names."""
+    images = content["images"]
+    files = [images[k] for k in ("background", "dark") if isinstance(images.get(k), str)]
+    files += [content["illumination"][k] for k in ("table",) if k in content["illumination"]]
+    several = isinstance(images["files"], list) or "{" in images["files"]
+    files += [] if several else [images["files"]]
+    single = list_images(images["files"], folder)[0] if several else []
+    return [*single, *(folder / name.partition(":/")[0] for name in files)]
+
+
+def _same(a, b):
+    """Whether two names mean one file, links and the case of letters included."""
+    return a.samefile(b) if a.exists() and b.exists() else a.resolve() == b.resolve()
 
 
 def toml_text(content) -> str:
@@ -130,10 +171,12 @@ def _moved_paths(images, old, new):
 
 def _table_text(calibration):
     """The table: one row per source of an image; what the reader does not need stands behind."""
-    light = calibration.acquisition.illumination
-    lines = ["image,na_y,na_x,weight,table_na_y,table_na_x,measured_na_y,measured_na_x,intensity,outlier"]
+    light, intensities = calibration.acquisition.illumination, calibration.intensities
+    lines = ["image,na_y,na_x,weight,table_na_y,table_na_x,measured_na_y,measured_na_x,outlier"]
+    lines[0] += "" if intensities is None else ",intensity"
     for image, row in enumerate(light.pattern):
         measured, outlier = calibration.measured_na[image], int(image in calibration.outliers)
+        last = "" if intensities is None else f",{intensities[image]:.5f}"
         for s in np.flatnonzero(row):
             found, nominal = calibration.found_na[s], calibration.nominal_na[s]
             numbers = [
@@ -141,7 +184,7 @@ def _table_text(calibration):
                 f"{row[s]:.9g}",
                 *(f"{v:.7f}" for v in (*nominal, *measured)),
             ]
-            lines.append(f"{image},{','.join(numbers)},{calibration.intensities[image]:.5f},{outlier}")
+            lines.append(f"{image},{','.join(numbers)},{outlier}{last}")
     return "\n".join(lines) + "\n"
 
 

@@ -4,9 +4,9 @@ All directions with the other sign explain the images as well: to first order a 
 contrast delta(z) then becomes one of -delta(-z).  So the sign is settled by whoever knows on which side of
 the focus the sample lies, or that it is denser (or less dense) than its medium.
 
-Both come from thin samples: at every height z, the closed-form inversion of the images for one slice
-explains some share of them.  The best height is that of the sample; the skewness of the index there, positive
-for dense things in a medium, tells its sign.
+The height is that of the one thin slice which explains the images best, as of `fieldrx.refocus`.  A range of
+heights that is said to hold the sample is compared with its mirror image.  The skewness of the index in a
+slice at that height, positive for dense things in a medium, tells the contrast.
 """
 
 from __future__ import annotations
@@ -16,107 +16,150 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 
+from fieldrx import refocus
 from fieldrx.models import Rytov
 from fieldrx.optics import Grid
 from fieldrx.tikhonov import extend, supported
 
-_IMAGES, _FREQUENCIES = 32, 3000
-_DEPTHS = 12  # depths of field on either side of focus that are looked at
-_PER_DEPTH = 4  # heights per depth of field
+_IMAGES = 32
 _RIDGE = 0.1  # over the mean squared row norm
 _TILES = 4  # per axis, for the error of the skewness
+# Of the images' power, by which a range must explain more than its mirror image.  In scripts/check_sign.py
+# the difference is at most 0.024 where nothing tells a sign, and 0.03 to 0.74 with a sample in the range.
+_MARGIN = 0.04
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What a thin sample at each height explains.
+    """What a thin slice at each height explains.
 
     Parameters
     ----------
-    heights_um : array, shape (m,)
-    explained : array, shape (m,)
-        Share of the images' squared signal.
+    heights_um, explained : array, shape (m,)
+        Heights that were tried far and wide, and the share of the images' power that a slice explains there.
     height_um : float
-        The best height.
+        The best height, of the range given and its mirror image if one was; nan where the images tell none.
     extent_um : (float, float)
-        Where at least half of the best share is explained.
+        Around it, where at least half as much as there stands out from the surroundings.
+    at_end : bool
+        Whether the best height is the first or the last of its range: the sample may lie beyond.
+    given, mirrored : float
+        The best shares within the range given and within its mirror image; nan where none was given.
     skewness, error : float
-        Of the index at the best height, and its standard error over parts of the image.
+        Of the index at the best height, and its standard error over parts of the image; nan as `height_um`.
     """
 
     heights_um: np.ndarray
     explained: np.ndarray
-    height_um: float
-    extent_um: tuple[float, float]
-    skewness: float
-    error: float
+    height_um: float = np.nan
+    extent_um: tuple[float, float] = (np.nan, np.nan)
+    at_end: bool = False
+    given: float = np.nan
+    mirrored: float = np.nan
+    skewness: float = np.nan
+    error: float = np.nan
+
+    @property
+    def side(self) -> int:
+        """+1 if the range given holds the sample, -1 if its mirror image does, 0 where neither is clear."""
+        best, floor = max(self.given, self.mirrored), refocus.surroundings(self.explained)
+        told = abs(self.given - self.mirrored) >= _MARGIN
+        if not (told and best - floor >= 0.5 * (self.explained.max() - floor)):
+            return 0
+        return 1 if self.given > self.mirrored else -1
+
+    def reversed(self) -> Sample:
+        """The sample that explains the images as well once all directions are reversed."""
+        low, high = self.extent_um
+        return Sample(
+            -self.heights_um[::-1],
+            self.explained[::-1],
+            -self.height_um,
+            (-high, -low),
+            self.at_end,
+            self.mirrored,
+            self.given,
+            -self.skewness,
+            self.error,
+        )
 
 
-def find_sample(images, illumination, microscope, mask=None) -> Sample:
+def find_sample(acquisition, images, depth=None) -> Sample:
     """Find the height of the sample and the sign of its contrast.
 
     Parameters
     ----------
-    images : float array, shape (n, ny, nx)
-        Normalised intensities.
-    illumination : Illumination
-        Of these images.
-    microscope : Microscope
-    mask : bool array, shape (n, ny, nx), optional
+    acquisition : Acquisition
+    images : array of int
+        Those that may be looked at, all lit from within the pupil.
+    depth : (float, float), optional
+        Between which heights the sample lies [um], if known.
+
+    Returns
+    -------
+    Sample
+        With nan where the images are too few, or alike, to tell a height, or where none stands out and no
+        range was given.
+
+    Raises
+    ------
+    InputError
+        If the images hold no signal.
     """
-    chosen = np.arange(len(images))[:: -(-len(images) // _IMAGES)]
-    depth_of_field = microscope.medium_index * microscope.wavelength_um / microscope.objective_na**2
-    count = 2 * _DEPTHS * _PER_DEPTH + 1
-    z = np.linspace(-_DEPTHS, _DEPTHS, count) * depth_of_field
-    margin = 4 * depth_of_field * microscope.objective_na / microscope.medium_index
-    model = _model(images.shape[1:], illumination, microscope, z, margin)
-    signal = model.signal(images[chosen])
-    valid = np.isfinite(signal) if mask is None else np.isfinite(signal) & mask[chosen]
+    if not refocus.tells_depth(acquisition, images):
+        return Sample(np.zeros(1), np.zeros(1))
+    wide = refocus.heights_around_focus(acquisition)
+    explained = refocus.explained_share(acquisition, images, wide)
+    floor = refocus.surroundings(explained)
+    heights, shares, given, mirrored = wide, explained, np.nan, np.nan
+    if depth is not None:
+        heights = refocus.heights_between(acquisition, *sorted(depth[:2]))
+        shares = refocus.explained_share(acquisition, images, heights)
+        reflected = refocus.explained_share(acquisition, images, -heights[::-1])
+        given, mirrored = float(shares.max()), float(reflected.max())
+        if mirrored - given >= _MARGIN:
+            heights, shares = -heights[::-1], reflected
+    elif not refocus.stands_out(explained.max(), floor):
+        return Sample(wide, explained)
+    best = int(np.argmax(shares))
+    extent = _around(heights, shares, best, 0.5 * (floor + shares[best]))
+    skewness, error = _skewness(acquisition, images, heights[best])
+    at_end = best in (0, len(heights) - 1)
+    return Sample(wide, explained, float(heights[best]), extent, at_end, given, mirrored, skewness, error)
+
+
+def _around(heights, shares, best, least):
+    """First and last height of those around the best where a slice explains at least so much."""
+    less = np.flatnonzero(shares < least)
+    first = less[less < best].max(initial=-1) + 1
+    last = less[less > best].min(initial=len(shares)) - 1
+    return float(heights[first]), float(heights[last])
+
+
+def _skewness(acquisition, images, height):
+    """Skewness of the index in a slice at a height, by closed-form inversion, and its standard error."""
+    images = images[:: -(-len(images) // _IMAGES)]
+    scope, shape = acquisition.microscope, acquisition.image_shape
+    margin = 4 * scope.wavelength_um / scope.objective_na  # what blurs over four depths of field
+    lateral = Grid.for_images(shape, scope, (0.0, 1.0, 1.0), margin)
+    grid = Grid((1, *lateral.shape[1:]), lateral.spacing_um, (height, *lateral.origin_um[1:]))
+    model = Rytov(grid, scope, acquisition.illumination, shape)
+    signal = model.signal(acquisition.images[images])
+    valid = np.isfinite(signal)
+    if acquisition.mask is not None:
+        valid &= acquisition.mask[images]
     spectrum = scipy.fft.rfft2(extend(np.where(valid, signal, np.float32(0)), model))
-    rows, columns = supported(model, chosen)
-    pick = np.random.default_rng(0).permutation(len(rows))[:_FREQUENCIES]
-    nu_y, nu_x = model.grid.frequencies()
-    index, absorption = model.transfer(nu_y[rows[pick]], nu_x[columns[pick]], chosen)
-    data = spectrum[:, rows[pick], columns[pick]].T[..., None]
-    explained = np.array([_explained(index[..., [k]], absorption[..., [k]], data) for k in range(count)])
-    best = int(np.argmax(explained))
-    wide = z[explained >= 0.5 * explained[best]]
-    skewness, error = _skewness(images.shape[1:], illumination, microscope, z[best], margin, spectrum, chosen)
-    return Sample(z, explained, float(z[best]), (float(wide[0]), float(wide[-1])), skewness, error)
-
-
-def _model(shape, illumination, microscope, z, margin):
-    dz = z[1] - z[0] if len(z) > 1 else 1.0
-    lateral = Grid.for_images(shape, microscope, (0.0, dz, dz), margin)
-    grid = Grid((len(z), *lateral.shape[1:]), (dz, *lateral.spacing_um[1:]), (z[0], *lateral.origin_um[1:]))
-    return Rytov(grid, microscope, illumination, shape)
-
-
-def _solve(index, absorption, data):
-    """Minimiser of |h x - b|^2 + ridge |x|^2 at each frequency, shape (n, 2, 1), and the fitted data."""
-    h = np.concatenate([index, absorption], axis=2)
-    adjoint = h.conj().swapaxes(1, 2)
-    gram = adjoint @ h
-    ridge = np.float32(_RIDGE * (np.abs(h) ** 2).sum(axis=2).mean())
-    x = np.linalg.solve(gram + ridge * np.eye(2, dtype=np.float32), adjoint @ data)
-    return x, h @ x
-
-
-def _explained(index, absorption, data):
-    _, fitted = _solve(index, absorption, data)
-    return float(1 - (np.abs(data - fitted) ** 2).sum() / max((np.abs(data) ** 2).sum(), 1e-30))
-
-
-def _skewness(shape, illumination, microscope, height, margin, spectrum, chosen):
-    model = _model(shape, illumination, microscope, np.array([height]), margin)
-    rows, columns = supported(model, chosen)
-    nu_y, nu_x = model.grid.frequencies()
+    rows, columns = supported(model, images)
+    nu_y, nu_x = grid.frequencies()
     index = np.zeros(spectrum.shape[1:], np.complex64)
     for first in range(0, len(rows), 4096):
         r, c = rows[first : first + 4096], columns[first : first + 4096]
-        parts = model.transfer(nu_y[r], nu_x[c], chosen)
-        index[r, c] = _solve(*parts, spectrum[:, r, c].T[..., None])[0][:, 0, 0]
-    plane = scipy.fft.irfft2(index, s=model.grid.shape[1:])[model.window]
+        h = np.concatenate(model.transfer(nu_y[r], nu_x[c], images), axis=2)
+        adjoint = h.conj().swapaxes(1, 2)
+        ridge = np.float32(_RIDGE * (np.abs(h) ** 2).sum(axis=2).mean())
+        gram = adjoint @ h + ridge * np.eye(2, dtype=np.float32)
+        index[r, c] = np.linalg.solve(gram, adjoint @ spectrum[:, r, c].T[..., None])[:, 0, 0]
+    plane = scipy.fft.irfft2(index, s=grid.shape[1:])[model.window]
     plane = plane - np.median(plane)
     scale = max(float((plane**2).mean()) ** 1.5, 1e-30)
     tiles = [t for row in np.array_split(plane**3, _TILES) for t in np.array_split(row, _TILES, axis=1)]
