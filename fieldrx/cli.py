@@ -659,7 +659,7 @@ def ensemble(field, acquisition, output, members, steps, folds, std, seed, devic
     """
     from fieldrx.acquisition import read_acquisition
     from fieldrx.ensemble import make_ensemble
-    from fieldrx.evaluation import verdict
+    from fieldrx.evaluation import verdict_of_folds
     from fieldrx.field import load_field
     from fieldrx.io import in_file, write_volume
 
@@ -684,7 +684,7 @@ def ensemble(field, acquisition, output, members, steps, folds, std, seed, devic
             f"calibrated by a factor of {made.factor:.3g} on {len(told['images'])} unseen images"
         )
         if folds:
-            known = verdict(told["folds"]["nrmse"], told["folds"]["noise_floor"])
+            known = verdict_of_folds(told["folds"])
             click.echo(f"cross-validation, every fitted image by a member that never saw it: {known}")
 
 

@@ -16,7 +16,7 @@ from fieldrx.backends import cpu, cuda_unavailable, describe_device, get, to_hos
 from fieldrx.ensemble import FORMAT as ENSEMBLE
 from fieldrx.ensemble import load_ensemble
 from fieldrx.errors import InputError
-from fieldrx.evaluation import verdict
+from fieldrx.evaluation import verdict_of_folds
 from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
 from fieldrx.io import check_file, load_npz, read_volume
@@ -92,7 +92,7 @@ def _describe_ensemble(path):
                         f"from {len(told.get('images', ()))} unseen images"),
     ]  # fmt: skip
     if "folds" in told:
-        rows.append(("cross-validation", verdict(told["folds"]["nrmse"], told["folds"]["noise_floor"])))
+        rows.append(("cross-validation", verdict_of_folds(told["folds"])))
     return rows
 
 

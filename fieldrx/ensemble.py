@@ -312,7 +312,8 @@ def _refit(parent, part, seen, schedule, **options):
 def _cross_validation(members, settings, acquisition, parts, device) -> dict:
     """How well every member predicts the part of the images that it never saw, JSON-ready.
 
-    ``images`` and ``nrmse_per_image``, part by part; ``nrmse`` over all, ``nrmse_per_fold``, ``noise_floor``.
+    ``images`` and ``nrmse_per_image``, part by part; ``nrmse`` over all, ``nrmse_per_fold``, ``noise_floor``
+    and whether it is measured, not a bound.
     """
     predicted = [_unseen(*both, settings, acquisition, device) for both in zip(members, parts, strict=True)]
     images, masks = np.concatenate(parts), acquisition.mask
@@ -321,12 +322,14 @@ def _cross_validation(members, settings, acquisition, parts, device) -> dict:
         return image_errors(values, acquisition.images[of], None if masks is None else masks[of])
 
     overall, each = errors(np.concatenate(predicted), images)
+    noise = noise_floor(acquisition, images)
     return {
         "images": [part.tolist() for part in parts],
         "nrmse": overall,
         "nrmse_per_fold": [errors(p, part)[0] for p, part in zip(predicted, parts, strict=True)],
         "nrmse_per_image": each.tolist(),
-        "noise_floor": noise_floor(acquisition, images).share,
+        "noise_floor": noise.share,
+        "noise_measured": noise.measured,
     }
 
 
@@ -380,8 +383,9 @@ def calibrate(ensemble, settings, acquisition, images, device="auto") -> tuple[f
     fitted = np.setdiff1d(np.flatnonzero(acquisition.usable), images)
     band = supported_band(grid, acquisition.microscope, acquisition.illumination, fitted)
     hidden = band.hidden(_density((measured - mean) * valid, acquisition.microscope.pixel_size_um))
-    sigma = noise_floor(acquisition, images).sigma
-    sigma = sigma if sigma > 0 else 0.0
+    noise = noise_floor(acquisition, images)
+    # a bound from above would hide errors of the field; nan where too few pixels are valid
+    sigma = noise.sigma if noise.measured and noise.sigma > 0 else 0.0
 
     def covered(factor, width=2.0):
         return float(np.mean(residual <= width * np.sqrt(sigma**2 + (factor * spread) ** 2)))

@@ -47,9 +47,14 @@ class Comparison:
         mask = None if acq.mask is None else acq.mask[images]
         return image_errors(self.predicted[images], acq.images[images], mask)
 
-    def floor(self, images) -> float:
-        """The noise floor of some images, as a share of their signal."""
-        return noise_floor(self.acquisition, images).share
+    def noise_of(self, images) -> NoiseFloor:
+        """The noise of some of the images."""
+        return noise_floor(self.acquisition, images)
+
+    def signal(self, image) -> float:
+        """Root mean square of I - 1 over the valid pixels of an image."""
+        valid = True if self.acquisition.mask is None else self.acquisition.mask[image]
+        return float(np.sqrt(np.mean((self.acquisition.images[image] - 1.0) ** 2, where=valid)))
 
 
 def compare(field, acquisition, model=None, device="auto") -> Comparison:
@@ -92,8 +97,10 @@ def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
     dict
         ``nrmse`` over all usable images and ``nrmse_per_image``; ``nrmse_holdout`` over the images that
         the fit did not see, where there are any, and ``nrmse_train`` over the rest; ``noise_floor``, below
-        which no prediction of these images (of the unseen ones: ``noise_floor_holdout``) can come, and
-        ``noise_floor_per_image``; ``excluded`` images, which are masked or dark field and count nowhere
+        which no prediction of these images (of the unseen ones: ``noise_floor_holdout``) can come,
+        ``noise_floor_per_image`` (null where too few pixels are valid), and ``noise_floor_method``, "beyond
+        the band" or "differences of pixels", which bounds the noise from above; ``excluded`` images, which are
+        masked or dark field and count nowhere
         (null per image); ``fitted_to_these_images``, false where the fit saw others; ``verdict``, a
         sentence; ``index_nrmse`` with a truth.
 
@@ -110,11 +117,11 @@ def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
     compared = compare(field, acquisition, model, device)
     usable, held = compared.usable, compared.held
     overall, each = compared.error(usable)
-    signal = [float(np.sqrt(np.mean((acquisition.images[k] - 1.0) ** 2))) for k in usable]
-    floors = (compared.noise.per_image / np.maximum(signal, 1e-30)).tolist()
+    signal = [compared.signal(k) for k in usable]
+    floors = compared.noise.per_image / np.maximum(signal, 1e-30)
 
     def per_image(values):
-        known = dict(zip(usable.tolist(), values, strict=True))
+        known = dict(zip(usable.tolist(), map(_number, values), strict=True))
         return [known.get(k) for k in range(acquisition.n_images)]
 
     result = {
@@ -122,17 +129,19 @@ def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
         "refined": field.provenance.get("refine", []),
         "fitted_to_these_images": same_images(field, acquisition),
         "nrmse": overall,
-        "nrmse_per_image": per_image(each.tolist()),
-        "noise_floor": compared.noise.share,
+        "nrmse_per_image": per_image(each),
+        "noise_floor": _number(compared.noise.share),
+        "noise_floor_method": compared.noise.method,
         "noise_floor_per_image": per_image(floors),
         "excluded": np.setdiff1d(np.arange(acquisition.n_images), usable).tolist(),
     }
     if len(held):
         rest = np.setdiff1d(usable, held)
         result |= {"holdout": held.tolist(), "nrmse_holdout": compared.error(held)[0]}
-        result |= {"noise_floor_holdout": compared.floor(held)}
+        noise = compared.noise_of(held)
+        result["noise_floor_holdout"] = _number(noise.share)
         result["nrmse_train"] = compared.error(rest)[0] if len(rest) else None
-        result["verdict"] = verdict(result["nrmse_holdout"], result["noise_floor_holdout"])
+        result["verdict"] = verdict(result["nrmse_holdout"], noise.share, noise.measured)
     if truth is not None:
         result["index_nrmse"] = index_error(field.on_axes(*truth.grid.axes), truth.contrast)
     return result
@@ -174,16 +183,37 @@ def model_of(field, microscope, illumination, image_shape, name=None, device="au
     return name, optics.model(name, grid, microscope, illumination, image_shape), contrast
 
 
-def verdict(error, floor) -> str:
-    """What a held-out error means beside the noise floor, in a sentence."""
-    first = f"predicts unseen illuminations to {error:.1%} of the signal; noise floor {floor:.1%}"
+def verdict(error, floor, measured=True) -> str:
+    """What a held-out error means beside the noise floor, in a sentence.
+
+    Parameters
+    ----------
+    error, floor : float
+        As shares of the signal; a floor of nan (or None) is unknown.
+    measured : bool
+        Whether the floor is the noise itself, not a bound from above: `NoiseFloor.measured`.
+    """
+    first = f"predicts unseen illuminations to {error:.1%} of the signal"
+    if floor is None or not np.isfinite(floor):
+        return f"{first}; noise floor unknown, as too few pixels are valid: how much of that is noise is open"
+    first += f"; noise floor {'' if measured else 'at most '}{floor:.1%}"
     beyond = np.sqrt(max(error**2 - floor**2, 0.0))
     if beyond <= 0.5 * floor:
-        return f"{first}: explained to the noise"
+        return f"{first}: {'explained to the noise' if measured else 'noise alone may explain it'}"
     return (
-        f"{first}: {beyond:.1%} is not noise but what the model of the light, the optics as they were given, "
-        "or the reconstruction miss"
+        f"{first}: {'' if measured else 'at least '}{beyond:.1%} is not noise but what the model of the "
+        "light, the optics as they were given, or the reconstruction miss"
     )
+
+
+def verdict_of_folds(folds) -> str:
+    """The same of a cross-validation, as an ensemble records it."""
+    return verdict(folds["nrmse"], folds["noise_floor"], folds.get("noise_measured", True))
+
+
+def _number(value):
+    """A float for JSON, which knows no nan."""
+    return float(value) if np.isfinite(value) else None
 
 
 def held_out(field, acquisition) -> np.ndarray:

@@ -254,7 +254,7 @@ class Fit:
             model, why = choose_model(acquisition, depth, self.train)
             self.notes.append(f"model {model}: {why}")
         self.grid = grid_for(model, shape, acquisition.microscope, depth)
-        self.priors, self.schedule = _settings(model, priors, schedule)
+        self.priors, self.schedule = settings(model, priors, schedule)
         self.loss, told = make_loss(loss, acquisition, self.train)
         self.notes += [told] if told else []
         geometry = self.grid, acquisition.microscope, acquisition.illumination, shape
@@ -291,8 +291,10 @@ class Fit:
             "schedule": asdict(self.schedule),
             "holdout": self.held.tolist(),
             "refine": list(self.refinement.kinds) if self.refinement else [],
-            **(origin or {}),
+            "optics_start": None if optics is None else optics.to_dict(),
+            "precision": self.precision,
         }
+        self.origin = origin or {}
         self._norm = self._empty_loss(self.train)
         self.state, self._stop, self.diverged = None, _StopOnSignal(), None
 
@@ -435,11 +437,11 @@ class Fit:
             "fieldrx": __version__,
             "numpy": np.__version__,
             "device": describe_device(self.backend),
-            "precision": self.precision,
             "name": acq.name,
             "microscope": acq.microscope.to_dict(),
             "grid": grid.to_dict(),
             **self.arguments,
+            **self.origin,
             "steps_done": state.step,
             "best_step": state.best_step,
             "seconds": round(state.seconds, 1),
@@ -718,11 +720,13 @@ class Fit:
     def _save(self, path):
         arrays = {name: to_host(value) for name, value in vars(self.state).items() if name != "history"}
         history = {f"history_{name}": np.array(v, np.float64) for name, v in self.state.history.items()}
-        save_npz(path, arguments=np.array(json.dumps(self.arguments)), **arrays, **history)
+        words = {"arguments": np.array(json.dumps(self.arguments)), "notes": np.array(json.dumps(self.notes))}
+        save_npz(path, **words, **arrays, **history)
 
     def _load(self, path):
         names = [f.name for f in fields(_State) if f.name != "history"]
-        arrays = load_npz(path, "checkpoint", ["arguments", *names, *(f"history_{n}" for n in _HISTORY)])
+        told = ["arguments", "notes", *(f"history_{n}" for n in _HISTORY)]
+        arrays = load_npz(path, "checkpoint", [*told, *names])
         theirs, mine = json.loads(str(arrays["arguments"])), json.loads(json.dumps(self.arguments))
         other = [name for name in mine if mine[name] != theirs.get(name)]
         if other:
@@ -730,6 +734,7 @@ class Fit:
                 f"{path} belongs to a fit with other {' and '.join(other)}: resume with the same "
                 "arguments, or start anew without --resume"
             )
+        self.notes[:] = json.loads(str(arrays["notes"]))
         values = {
             name: self.backend.asarray(arrays[name]) if arrays[name].ndim else arrays[name].item()
             for name in names
@@ -798,7 +803,7 @@ def reconstruct(acquisition, depth, model="born", *, checkpoint=None, resume=Fal
     return Fit(acquisition, depth, model, **options).run(checkpoint, resume)
 
 
-def _settings(model, priors, schedule):
+def settings(model, priors=None, schedule=None) -> tuple[Priors, Schedule]:
     """Priors and schedule, completed with the model's defaults."""
     if not isinstance(schedule, Schedule):
         schedule = Schedule.for_model(model, **(schedule or {}))

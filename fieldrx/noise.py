@@ -15,6 +15,7 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import gaussian_filter
 
+_MEASURED, _BOUND = "beyond the band", "differences of pixels"  # methods
 _ROOM = 1.05  # of the band's edge, for what a window smears over it
 _FEWEST = 64  # frequencies needed for an estimate
 _FILLING = 30  # rounds
@@ -42,6 +43,11 @@ class NoiseFloor:
     per_image: np.ndarray
     share: float
     method: str
+
+    @property
+    def measured(self) -> bool:
+        """Whether this is the noise itself, and not a bound from above that holds structure as well."""
+        return self.method == _MEASURED
 
 
 def noise_floor(acquisition, images=None) -> NoiseFloor:
@@ -73,7 +79,7 @@ def noise_floor(acquisition, images=None) -> NoiseFloor:
         weight[k] = share * image.size
         signal[k] = float((image**2).sum() if valid is None else (image**2).sum(where=valid))
     power = float(np.nansum(variance * weight))
-    method = "differences of pixels" if beyond is None else "beyond the band"
+    method = _BOUND if beyond is None else _MEASURED
     sigma, share = (np.sqrt(power / total) if total > 0 else np.nan for total in (weight.sum(), signal.sum()))
     return NoiseFloor(float(sigma), np.sqrt(variance), float(share), method)
 

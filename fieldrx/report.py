@@ -15,8 +15,9 @@ from fieldrx._version import __version__
 from fieldrx.band import supported_band
 from fieldrx.charts import BLUE, GREEN, GREY, ORANGE, chart, picture, pupil_map
 from fieldrx.errors import InputError
-from fieldrx.evaluation import compare, verdict
+from fieldrx.evaluation import compare, same_images, verdict, verdict_of_folds
 from fieldrx.io import atomic_path
+from fieldrx.recipe import recipe
 
 _PLANE_PIXELS = 320
 _SHOWN = 6  # measured images in the overview
@@ -74,8 +75,13 @@ def write_report(field, acquisition, path, ensemble=None, device="auto") -> dict
     Raises
     ------
     InputError
-        If the field and the acquisition do not belong together.
+        If the field was not fitted to these images, or the ensemble belongs to another field.
     """
+    if not same_images(field, acquisition):
+        raise InputError(
+            "the field was not fitted to these images: give the acquisition it was fitted to (errors on "
+            "other images: fieldrx evaluate)"
+        )
     if ensemble is not None and not np.allclose(ensemble.members[0].bounds_um, field.bounds_um):
         raise InputError("the ensemble's domain is not the field's: make the ensemble from this field")
     facts = _Facts(field, acquisition, ensemble, device)
@@ -87,6 +93,7 @@ def write_report(field, acquisition, path, ensemble=None, device="auto") -> dict
         _reach(facts),
         _uncertainty(facts),
         _course(facts),
+        _optics(facts),
         _settings(facts),
         _words(),
     ]
@@ -116,9 +123,8 @@ class _Facts:
         self.top = max(float(np.quantile(index, 0.9995)), 1e-12)
         self.sample = index > _SAMPLE * self.top
         self.centre = self._centre()
-        self.band = supported_band(
-            self.volume.grid, acquisition.microscope, acquisition.illumination, self.train
-        )
+        self.light = self.compared.model.illumination  # refined, where the fit did that
+        self.band = supported_band(self.volume.grid, acquisition.microscope, self.light, self.train)
         self.tapered = index * _taper(index.shape)
         self.numbers = self._numbers()
 
@@ -133,9 +139,9 @@ class _Facts:
         return np.array([float(weight.sum(axis=o) @ a / total) for o, a in zip(others, axes, strict=True)])
 
     def _numbers(self):
-        floor_all, nu = self.compared.noise, self.band.grid
-        nu_z = np.abs(np.fft.fftfreq(nu.shape[0], nu.spacing_um[0]))
-        nu_y, nu_x = nu.frequencies()
+        noise, grid = self.compared.noise, self.band.grid
+        nu_z = np.abs(np.fft.fftfreq(grid.shape[0], grid.spacing_um[0]))
+        nu_y, nu_x = grid.frequencies()
         lateral = np.hypot(nu_y[:, None], nu_x[None])
         supported = self.band.supported
         reach_z = float(nu_z[supported.any(axis=(1, 2))].max())
@@ -145,8 +151,9 @@ class _Facts:
         total = max(float(power.sum()), 1e-300)
         numbers = {
             "nrmse_train": self.compared.error(self.train)[0] if len(self.train) else None,
-            "noise_sigma": floor_all.sigma,
-            "noise_floor": floor_all.share,
+            "noise_sigma": noise.sigma,
+            "noise_floor": noise.share,
+            "noise_floor_method": noise.method,
             "resolution_lateral_um": 0.5 / reach,
             "resolution_axial_um": 0.5 / max(reach_z, 1e-12),
             "share_inside_band": float(power[supported].sum()) / total,
@@ -154,9 +161,9 @@ class _Facts:
             "share_beyond_reach": float(power[beyond & ~supported].sum()) / total,
         }
         if len(self.held):
-            error, floor = self.compared.error(self.held)[0], self.compared.floor(self.held)
-            numbers |= {"nrmse_holdout": error, "noise_floor_holdout": floor}
-            numbers["verdict"] = verdict(error, floor)
+            error, noise = self.compared.error(self.held)[0], self.compared.noise_of(self.held)
+            numbers |= {"nrmse_holdout": error, "noise_floor_holdout": noise.share}
+            numbers["verdict"] = verdict(error, noise.share, noise.measured)
         if self.ensemble is not None:
             _, std = self.ensemble.on_axes(*self.volume.grid.axes)
             self.std = std.real
@@ -204,7 +211,7 @@ def _head(facts):
             "<b>Not tested:</b> every image was used in the fit; hold some out (<code>--holdout</code>)."
         )
     if facts.folds:
-        text = verdict(facts.folds["nrmse"], facts.folds["noise_floor"])
+        text = verdict_of_folds(facts.folds)
         points.append(
             f"<b>Tested again, by cross-validation:</b> {len(facts.folds['images'])} further fits, each "
             f"without another part of the fitted images: such a field, of fewer images, {escape(text)}."
@@ -238,7 +245,7 @@ def _head(facts):
 
 def _measured(facts):
     acq, scope = facts.acq, facts.acq.microscope
-    na = acq.illumination.sources_na
+    na = facts.light.sources_na
 
     def directions(images):
         return na[acq.illumination.pattern[images].any(axis=0)] if len(images) else np.empty((0, 2))
@@ -254,7 +261,8 @@ def _measured(facts):
     )
     height, width = (n * scope.pixel_size_um for n in acq.image_shape)
     valid = 1.0 if acq.mask is None else float(acq.mask[facts.usable].mean())
-    rms = float(np.sqrt(np.mean((acq.images[facts.usable] - 1.0) ** 2)))
+    counted = True if acq.mask is None else acq.mask[facts.usable]
+    rms = float(np.sqrt(np.mean((acq.images[facts.usable] - 1.0) ** 2, where=counted)))
     table = _table(
         [
             ("wavelength in vacuum", f"{scope.wavelength_um:.4g} um"),
@@ -273,7 +281,7 @@ def _measured(facts):
     spread = float(np.quantile(np.abs(acq.images[shown] - 1), 0.998)) or 1.0
     limits = 1 - spread, 1 + spread
     tiles = "".join(
-        f'<div class="tile">{_tile(acq.images[k], limits, (height, width), f"image {k}")}</div>'
+        f'<div class="tile">{picture(acq.images[k], limits, (height, width), f"image {k}", grey=True)}</div>'
         for k in shown
     )
     notes = "".join(f"<li>{escape(note)}</li>" for note in acq.notes)
@@ -369,7 +377,7 @@ def _predictions(facts):
         (
             "images of the fit",
             result["nrmse_train"],
-            compared.floor(facts.train) if len(facts.train) else None,
+            compared.noise_of(facts.train).share if len(facts.train) else None,
         )
     ]
     if len(facts.held):
@@ -597,6 +605,32 @@ def _course(facts):
     )
 
 
+def _optics(facts):
+    """What the fit corrected, against what it was given."""
+    done = facts.field.provenance
+    kinds, found = done.get("refine", ()), done.get("optics")
+    if not kinds or found is None:
+        return ""
+    given, light = facts.acq.illumination.sources_na, facts.light.sources_na
+    lit = facts.light.pattern[facts.train].any(axis=0)
+    moved = np.linalg.norm(light - given, axis=1)[lit]
+    gain, terms = np.asarray(found["gain"])[facts.train], np.asarray(found["zernike_rad"])
+    rows = {
+        "illumination": ("directions", f"by {np.median(moved):.4f} NA (median, at most {moved.max():.4f})"),
+        "intensity": ("intensities", f"{gain.min():.3f} to {gain.max():.3f}"),
+        "defocus": ("focus", f"by {found['defocus_um']:+.2f} um"),
+        "pupil": (
+            "aberrations",
+            ", ".join(f"Zernike term {j}: {terms[j]:+.3f} rad" for j in np.flatnonzero(terms)) or "none",
+        ),
+    }
+    return (
+        '<h3>Optics, corrected during the fit</h3><p class="learn">Where sample and optics can explain the '
+        "same images the data cannot tell them apart: a shift along the light is a change of focus, a "
+        f"sheared sample is light from elsewhere.</p>{_table([rows[kind] for kind in kinds])}"
+    )
+
+
 def _settings(facts):
     done = facts.field.provenance
     rows = [
@@ -604,16 +638,9 @@ def _settings(facts):
         for name, value in done.items()
         if name not in ("notes",)
     ]
-    depth = done.get("depth")
-    command = ""
-    if depth:
-        command = (
-            f"<pre>fieldrx reconstruct ACQ --depth {':'.join(f'{d:g}' for d in depth)} --model "
-            f"{done.get('model')} "
-            f"--seed {done.get('schedule', {}).get('seed', 0)} -o FIELD.npz\nfieldrx evaluate FIELD.npz "
-            f"ACQ</pre>"
-        )
-    return f"<h2>7. Settings, to repeat it</h2>{command}{_table(rows)}"
+    commands, besides = recipe(facts.field, facts.acq)
+    more = f"<p>Settings that only Python can give: {escape(', '.join(besides))}.</p>" if besides else ""
+    return f"<h2>7. Settings, to repeat it</h2><pre>{escape(commands)}</pre>{more}{_table(rows)}"
 
 
 def _words():
@@ -638,10 +665,6 @@ def _words():
 def _table(rows):
     body = "".join(f"<tr><td>{escape(a)}</td><td>{escape(b)}</td></tr>" for a, b in rows)
     return f"<table>{body}</table>"
-
-
-def _tile(image, limits, extent, title):
-    return picture(image, limits, extent, title, grey=True)
 
 
 def _noise_text(noise):

@@ -202,6 +202,16 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, holdout, number,
     same_fields(resumed, whole)
 
 
+def test_resumed_fit_keeps_its_notes(tmp_path):
+    acq, checkpoint = tiny.acquisition(photons=10000), tmp_path / "c.npz"
+    options = {"refine": "intensity", "schedule": tiny.schedule(steps=8)}
+    whole = tiny.fit(acq, **options).run()
+    tiny.fit(acq, **options, callback=stop_after("fit", 5)).run(checkpoint)
+    resumed = tiny.fit(acq, **options).run(checkpoint, resume=True)
+    assert resumed.provenance["notes"] == whole.provenance["notes"]
+    assert len(whole.provenance["notes"]) > 4
+
+
 def test_stopped_twice_and_resumed_twice(tmp_path):
     checkpoint, schedule = tmp_path / "c.npz", tiny.schedule(steps=7)
     whole = tiny.fit(schedule=schedule).run()

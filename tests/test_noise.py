@@ -1,10 +1,13 @@
 """The noise floor: found where it was put, whatever the sample."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny
 
 from fieldrx import Acquisition, Illumination, Microscope
+from fieldrx.evaluation import evaluate, verdict
 from fieldrx.noise import noise_floor
 
 
@@ -60,3 +63,31 @@ def test_nothing_valid_is_nan_and_not_an_error():
     acq = tiny.acquisition()
     empty = Acquisition(acq.images, acq.illumination, acq.microscope, np.zeros(acq.images.shape, bool))
     assert np.isnan(noise_floor(empty, [0, 1]).sigma)
+
+
+@pytest.mark.parametrize(
+    ("floor", "measured", "words"),
+    [
+        (0.075, True, "noise floor 7.5%: explained to the noise"),
+        (0.02, True, "noise floor 2.0%: 7.7% is not noise"),
+        (0.075, False, "noise floor at most 7.5%: noise alone may explain it"),
+        (0.02, False, "noise floor at most 2.0%: at least 7.7% is not noise"),
+        (np.nan, True, "noise floor unknown"),
+        (None, True, "noise floor unknown"),
+    ],
+)
+def test_verdict(floor, measured, words):
+    said = verdict(0.08, floor, measured)
+    assert said.startswith("predicts unseen illuminations to 8.0% of the signal; ")
+    assert words in said
+    assert "nan" not in said
+
+
+def test_floor_of_an_image_counts_its_valid_pixels_alone():
+    """Half of the pixels masked: the floor of the image is that of the set, not less."""
+    acq = tiny.acquisition(photons=2500)
+    mask = np.ones(acq.images.shape, bool)
+    mask[:, ::2] = False
+    found = evaluate(tiny.field(), replace(acq, mask=mask), model="born")
+    floors = np.array([f for f in found["noise_floor_per_image"] if f is not None])
+    assert floors.min() < found["noise_floor"] < floors.max()

@@ -1,6 +1,7 @@
 """The report: one file that opens offline, says what it must, and its charts."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,6 +11,7 @@ import tiny
 from fieldrx import InputError
 from fieldrx.charts import chart, picture, pupil_map
 from fieldrx.ensemble import make_ensemble
+from fieldrx.refinement import Optics
 from fieldrx.report import write_report
 
 VOID = {"meta", "br"}
@@ -71,7 +73,7 @@ def test_says_what_was_and_was_not_measured(text):
         "it cannot know",
         "added for detail that the noise hides",
         "Settings, to repeat it",
-        "fieldrx reconstruct ACQ --depth -1:1:0.5 --model born",
+        "fieldrx reconstruct ACQ --depth=-1:1:0.5 --model=born",
     ):
         assert words in html
     assert html.count("data:image/png;base64,") > 20
@@ -113,6 +115,25 @@ def test_ensemble_of_another_field(fitted, tmp_path):
     with pytest.raises(InputError, match="make the ensemble from this field"):
         write_report(other, acq, tmp_path / "r.html", ensemble)
     assert not list(tmp_path.iterdir())
+
+
+def test_images_that_the_field_was_not_fitted_to(fitted, tmp_path):
+    with pytest.raises(InputError, match="not fitted to these images"):
+        write_report(fitted[1], tiny.acquisition(photons=1000), tmp_path / "r.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_refined_optics_are_told_and_drawn(tmp_path):
+    acq = tiny.acquisition(photons=100000)
+    moved = replace(Optics.of(acq.illumination), defocus_um=0.31, gain=np.full(6, 1.02))
+    fit = tiny.fit(acq, refine="defocus,intensity", optics=moved, schedule=tiny.schedule(steps=2))
+    write_report(fit.run(), acq, tmp_path / "r.html")
+    html = (tmp_path / "r.html").read_text()
+    assert "Optics, corrected during the fit" in html
+    told = re.search(r"<td>focus</td><td>by ([-+.0-9]+) um</td>", html)
+    assert float(told[1]) == pytest.approx(fit.field().provenance["optics"]["defocus_um"], abs=0.006)
+    assert "<td>aberrations</td>" not in html
+    assert "--refine=defocus,intensity" in html
 
 
 def test_charts_place_points_where_they_belong():

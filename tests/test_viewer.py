@@ -460,7 +460,7 @@ def test_3d_spins_and_zooms(show, style):
 @needs_chromium
 @pytest.mark.parametrize("view", ["volume", "planes[0]"])
 def test_new_size_ends_what_is_under_way(show, view):
-    """A canvas that changes while its picture is refined: the work for the old size is dropped, not gone on with."""
+    """A canvas that changes while its picture is refined: the work for the old size is dropped."""
     page = show(FIELDS["hash"], size=SMALL)
     page.wait("fieldrx.idle")
     working, dropped, waits = page.js(

@@ -9,6 +9,8 @@ from fieldrx.field.encodings import Hash, Radial
 from fieldrx.field.network import Network
 from fieldrx.optics import Grid, Illumination, Microscope
 
+_PRESETS = {"decaf": (10, 5), "decaf-small": (6, 3)}  # layers, and the one the skip joins
+
 
 def default_encoding(grid: Grid, microscope: Microscope, illumination: Illumination) -> Hash:
     """Multiresolution grid whose finest nodes lie as close as the optics resolve."""
@@ -49,10 +51,9 @@ def make_preset(name: str, absorption=True):
     "decaf" is 10 x 208 with a skip at 5, "decaf-small" 6 x 208 with a skip at 3; leaky ReLU of slope
     0.2, radial encoding (Liu et al., Nature Machine Intelligence 4, 781 (2022)).
     """
-    shapes = {"decaf": (10, 5), "decaf-small": (6, 3)}
-    if name not in shapes:
-        raise InputError(f'there is no preset "{name}"; expected one of {", ".join(shapes)}')
-    (depth, skip), encoding = shapes[name], Radial(angle_step_deg=9.0, xy_octaves=7, z_octaves=5)
+    if name not in _PRESETS:
+        raise InputError(f'there is no preset "{name}"; expected one of {", ".join(_PRESETS)}')
+    (depth, skip), encoding = _PRESETS[name], Radial(angle_step_deg=9.0, xy_octaves=7, z_octaves=5)
     return encoding, Network(
         encoding.n_features,
         width=208,
@@ -61,3 +62,9 @@ def make_preset(name: str, absorption=True):
         slope=0.2,
         n_outputs=2 if absorption else 1,
     )
+
+
+def preset_of(encoding, network) -> str | None:
+    """The name of a preset; None where this is none."""
+    made = {name: make_preset(name, network.n_outputs == 2) for name in _PRESETS}
+    return next((name for name, parts in made.items() if parts == (encoding, network)), None)

@@ -1,0 +1,57 @@
+"""The command that makes a fit again, from a field's provenance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+
+from fieldrx.field.choices import preset_of
+from fieldrx.fit import settings
+
+
+def recipe(field, acquisition) -> tuple[str, list[str]]:
+    """Command lines that repeat a fit and evaluate it.
+
+    Parameters
+    ----------
+    field : NeuralField
+    acquisition : Acquisition
+        With the images it was fitted to.
+
+    Returns
+    -------
+    commands : str
+        With ACQ and FIELD.npz for the files; empty for a field that was not fitted.
+    besides : list of str
+        Settings that differ from the defaults and that only Python can give.
+    """
+    done = field.provenance
+    if "schedule" not in done:
+        return "", []
+    mine = done["priors"] | done["schedule"]
+    usual = {k: v for part in settings(done["model"]) for k, v in asdict(part).items()}
+    changed = {name: value for name, value in mine.items() if value != usual[name]}
+    tv = {mine["tv"], mine["tv_absorption"]}  # one option for both
+    kind, *numbers = done["loss"].values()
+    share = len(done["holdout"]) / np.count_nonzero(acquisition.usable)
+    options = {
+        "--depth": ":".join(f"{d:g}" for d in done["depth"]),
+        "--model": done["model"],
+        "--steps": None if "budget_s" in changed else changed.get("steps"),
+        "--budget": f"{mine['budget_s']:g}s" if "budget_s" in changed else None,
+        "--patience": changed.get("patience"),
+        "--tv": f"{mine['tv']:g}" if len(tv) == 1 and "tv" in changed else None,
+        "--holdout": None if len(acquisition.holdout) else f"{share:.4g}",
+        "--loss": ":".join([kind, *map(repr, numbers)]) if kind != "squared" else None,
+        "--refine": ",".join(done["refine"]) or None,
+        "--no-absorption": True if field.network.n_outputs == 1 else None,
+        "--preset": preset_of(field.encoding, field.network),
+        "--seed": mine["seed"],
+    }
+    words = [
+        name if value is True else f"{name}={value}" for name, value in options.items() if value is not None
+    ]
+    said = {"steps", "budget_s", "patience", "seed"} | ({"tv", "tv_absorption"} if len(tv) == 1 else set())
+    besides = [f"{name}={value}" for name, value in changed.items() if name not in said]
+    return f"fieldrx reconstruct ACQ {' '.join(words)} -o FIELD.npz\nfieldrx evaluate FIELD.npz ACQ", besides
