@@ -287,9 +287,10 @@ def _fold(parent, acquisition, seen, held, steps, seed, **how):
     random = int(np.random.default_rng(seed).integers(2**31))
     images = np.union1d(seen, held)
     part = replace(acquisition.select(images), holdout=np.flatnonzero(np.isin(images, held)))
-    refine = parent.provenance["refine"] or None
+    refine, start = parent.provenance["refine"] or None, parent.provenance.get("optics_start")
+    optics = None if start is None else Optics.from_dict(start).select(images)
     schedule = replace(own, steps=steps, budget_s=None, seed=random)
-    return _refit(parent, part, seen, schedule, refine=refine, **how)
+    return _refit(parent, part, seen, schedule, refine=refine, optics=optics, **how)
 
 
 def _refit(parent, part, seen, schedule, **options):

@@ -18,7 +18,7 @@ import numpy as np
 from fieldrx.backends import to_host
 from fieldrx.errors import InputError
 from fieldrx.evaluation import model_of
-from fieldrx.fit import Fit, Schedule, split_images
+from fieldrx.fit import Fit, Schedule, settings, split_images
 from fieldrx.metrics import image_errors
 from fieldrx.models import predict
 from fieldrx.models.auto import choose_model
@@ -64,8 +64,10 @@ def choose_tv(acquisition, depth, model, *, holdout=None, schedule=None, callbac
         )
     if model == "auto":  # once, not for every trial
         model, _ = choose_model(acquisition, depth, train)
-    if not isinstance(schedule, Schedule):
-        schedule = Schedule.for_model(model, **(schedule or {}))
+    priors, schedule = settings(model, None, schedule)
+    usual, budget, steps = priors.tv, schedule.budget_s, round(_SHARES[1] * schedule.steps)
+    if budget is None and steps < _FEWEST:
+        return usual, _too_short(usual, f"{schedule.steps} steps")
     aside = train[_ASIDE // 2 :: _ASIDE]
     part, unseen = (acquisition.select(images) for images in (np.setdiff1d(train, aside), aside))
 
@@ -79,19 +81,14 @@ def choose_tv(acquisition, depth, model, *, holdout=None, schedule=None, callbac
             raise KeyboardInterrupt
         return field
 
-    budget, steps = schedule.budget_s, round(_SHARES[1] * schedule.steps)
     if budget is None:
-        first = trial(steps=max(round(_SHARES[0] * schedule.steps), 1))
+        start = run(trial(steps=round(_SHARES[0] * schedule.steps)))
     else:
-        first = trial(budget_s=_SHARES[0] * budget)
-    usual = first.priors.tv
-    if budget is None and steps < _FEWEST:
-        return usual, _too_short(usual, f"{schedule.steps} steps")
-    start, errors = run(first), []
-    if budget is not None:
+        start = run(trial(budget_s=_SHARES[0] * budget))
         steps = int(_SHARES[1] * budget / _seconds_per_step(start.history["seconds"]))
         if steps < _FEWEST:
             return usual, _too_short(usual, f"{budget:g} s")
+    errors = []
     for factor in FACTORS:
         priors = {"tv": factor * usual, "tv_absorption": factor * usual}
         end = trial(priors, steps=steps, budget_s=None, coarse=0.5, warm_steps=1, tilted_from=0.0)

@@ -227,6 +227,15 @@ def test_folds_predict_every_image_by_a_field_that_never_saw_it():
     assert 0 < told["noise_floor"] < told["nrmse"]
 
 
+def test_folds_start_from_the_optics_that_the_field_was_given():
+    acq, optics = tiny.acquisition(photons=5000), Optics(0.97 * tiny.LIGHT.sources_na, np.ones(6), 0.4)
+    field = tiny.fit(acq, optics=optics).run()
+    for member in make_ensemble(field, acq, 2, 3, folds=True).members:
+        found = member.provenance["optics"]
+        assert np.array(found["sources_na"]) == pytest.approx(optics.sources_na, abs=1e-6)
+        assert found["defocus_um"] == 0.4
+
+
 def test_folds_do_not_look_at_their_images():
     """An image changed beyond recognition changes every member but the one that left it out."""
     acq = tiny.acquisition(photons=5000)
