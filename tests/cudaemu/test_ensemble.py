@@ -30,7 +30,7 @@ def test_statistics_stay_on_the_device(gpu):
 
 
 @pytest.mark.parametrize("folds", [False, True])
-def test_members_are_trained_and_tested_there(gpu, folds, tmp_path):
+def test_members_are_trained_and_tested_there(gpu, folds):
     acq = tiny.acquisition(photons=5000)
     field = tiny.fit(acq, device="cuda", precision="float32").run()
     launched = len(gpu.launches)
@@ -42,14 +42,17 @@ def test_members_are_trained_and_tested_there(gpu, folds, tmp_path):
     host = make_ensemble(field, acq, 2, 2, folds=folds, device="cpu")
     assert {member.provenance["device"][:3] for member in host.members} == {"cpu"}
     assert made.calibration["nrmse_holdout"] == pytest.approx(host.calibration["nrmse_holdout"], rel=1e-2)
+
+
+def test_a_report_predicts_images_where_it_is_told(gpu, tmp_path):
+    acq = tiny.acquisition(photons=5000)
+    field = tiny.fit(acq, device="cpu").run()
     launched = len(gpu.launches)
-    numbers = write_report(field.to("cuda"), acq, tmp_path / "d.html", made.to("cuda"), "cuda")
-    assert len(gpu.launches) > launched
-    launched = len(gpu.launches)
-    expected = write_report(field, acq, tmp_path / "h.html", made, "cpu")
+    expected = write_report(field, acq, tmp_path / "h.html", device="cpu")
     assert len(gpu.launches) == launched
+    numbers = write_report(field, acq, tmp_path / "d.html", device="cuda")
+    assert len(gpu.launches) > launched
     assert numbers["nrmse_holdout"] == pytest.approx(expected["nrmse_holdout"], rel=1e-3)
-    assert numbers["std_in_sample"] == pytest.approx(expected["std_in_sample"], rel=1e-2)
 
 
 def test_a_cpu_goes_on_from_half_precision(gpu):
