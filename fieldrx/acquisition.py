@@ -146,7 +146,7 @@ class Acquisition:
         n rows of weights, one per image.
     microscope : Microscope
     mask : ndarray of bool, shape (n, y, x), optional
-        True where a pixel is valid; None when all are.
+        True where a pixel is valid; None when all are.  Invalid pixels become 1, whatever they hold.
     holdout : sequence of int
         Images kept for evaluation; stored sorted, each once.
     name : str
@@ -161,7 +161,7 @@ class Acquisition:
     Raises
     ------
     InputError
-        If shapes or counts disagree, an image is not finite, or no image is left to fit.
+        If shapes or counts disagree, a valid pixel is not finite, or no image is left to fit.
     """
 
     images: np.ndarray | None
@@ -175,16 +175,19 @@ class Acquisition:
     levelled: bool = False
 
     def __post_init__(self):
-        n = self.illumination.n_images
-        if self.images is not None:
-            images = _as_stack(self.images, n).astype(np.float32, copy=False)
+        images, n = self.images, self.illumination.n_images
+        if images is not None:
+            images = _as_stack(images, n).astype(np.float32, copy=False)
+        mask = _check_mask(self.mask, images)
+        if images is not None:
+            images = _without_junk(images, mask)
             bad = images.size - sum(int(np.count_nonzero(np.isfinite(image))) for image in images)
             if bad:
                 raise InputError(
                     f"images hold {bad} values that are not finite; Acquisition.from_raw masks them"
                 )
             object.__setattr__(self, "images", images)
-        object.__setattr__(self, "mask", _check_mask(self.mask, self.images))
+        object.__setattr__(self, "mask", mask)
         object.__setattr__(self, "holdout", _check_holdout(self.holdout, n))
         object.__setattr__(self, "notes", tuple(str(note) for note in self.notes))
         if self.checksum is None and self.images is not None:
@@ -252,11 +255,6 @@ class Acquisition:
     def image_shape(self) -> tuple[int, int] | None:
         """(y, x) in pixels; None without images."""
         return None if self.images is None else self.images.shape[1:]
-
-    @property
-    def training(self) -> np.ndarray:
-        """Numbers of the images that are not held out."""
-        return np.setdiff1d(np.arange(self.n_images), self.holdout)
 
     @property
     def usable(self) -> np.ndarray:
@@ -371,6 +369,14 @@ def _check_mask(mask, images) -> np.ndarray | None:
         raise InputError(f"mask has type {mask.dtype}; expected true (or 1) where a pixel is valid")
     mask = mask.astype(bool, copy=False)
     return None if mask.all() else mask
+
+
+def _without_junk(images, mask) -> np.ndarray:
+    """The images with 1 where they are masked, so that spectra see nothing there; a copy if any change."""
+    if mask is None:
+        return images
+    junk = ~mask & (images != 1)
+    return np.where(junk, np.float32(1), images) if junk.any() else images
 
 
 def _check_holdout(holdout, n) -> np.ndarray:

@@ -79,12 +79,6 @@ class Band:
         inverse = np.divide(1.0, self.power, out=np.zeros(self.power.shape), where=self.supported)
         return float(np.sqrt((noise * inverse).sum() / self.strongest / (ny * nx)) / nz)
 
-    def share_outside(self, contrast) -> float:
-        """Share of a volume's squared norm that lies at unsupported frequencies."""
-        spectrum = np.abs(scipy.fft.fftn(contrast, workers=n_threads())) ** 2
-        total = float(spectrum.sum(dtype=np.float64))
-        return float(spectrum[~self.supported].sum(dtype=np.float64)) / total if total else 0.0
-
 
 def supported_band(grid: Grid, microscope, illumination, images=None, share=SHARE) -> Band:
     """The band that the images of an illumination support.

@@ -20,7 +20,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 12, 44  # room around a chart [px]
 _MOST_PIXELS = 420  # of a picture's longer side
 
 
-def chart(series, x_label, y_label, *, size=(560, 250), x_log=False, y_log=False, y_zero=False, lines=()):
+def chart(series, x_label, y_label, *, size=(560, 250), y_log=False, y_zero=False, lines=()):
     """Lines and points over two axes.
 
     Parameters
@@ -30,7 +30,7 @@ def chart(series, x_label, y_label, *, size=(560, 250), x_log=False, y_log=False
     x_label, y_label : str
     size : (int, int)
         Width and height [px].
-    x_log, y_log : bool
+    y_log : bool
     y_zero : bool
         Whether the y axis starts at 0.
     lines : list of (y, name, color)
@@ -42,9 +42,9 @@ def chart(series, x_label, y_label, *, size=(560, 250), x_log=False, y_log=False
         An svg element.
     """
     width, height = size
-    xs = _finite([v for s in series for v in np.ravel(s["x"])], x_log)
+    xs = _finite([v for s in series for v in np.ravel(s["x"])])
     ys = _finite([v for s in series for v in np.ravel(s["y"])] + [line[0] for line in lines], y_log)
-    x_axis = _Axis(xs, _LEFT, width - _RIGHT, x_log, pad=any(s.get("mark") == "bars" for s in series))
+    x_axis = _Axis(xs, _LEFT, width - _RIGHT, pad=any(s.get("mark") == "bars" for s in series))
     y_axis = _Axis(np.append(ys, 0.0) if y_zero else ys, height - _BOTTOM, _TOP, y_log)
     out = [_frame(x_axis, y_axis, x_label, y_label, size)]
     for y, _, color in lines:
@@ -256,7 +256,7 @@ def _blue_to_red(share):
     return np.rint(255 + np.abs(t) * (ends - 255)).astype(np.uint8)
 
 
-def _finite(values, log):
+def _finite(values, log=False):
     values = np.asarray(values, float)
     return values[np.isfinite(values) & ((values > 0) | (not log))]
 

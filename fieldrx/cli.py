@@ -122,7 +122,15 @@ class _Weight(click.ParamType):
     name = "WEIGHT"
 
     def convert(self, value, param, ctx):
-        return value if value == "auto" else click.FloatRange(min=0).convert(value, param, ctx)
+        if value == "auto":
+            return value
+        try:
+            weight = float(value)
+        except ValueError:
+            weight = math.nan
+        if not 0 <= weight < math.inf:
+            raise InputError(f'--{param.name} "{value}" is no weight: expected a number, 0 or more, or auto')
+        return weight
 
 
 class _Duration(click.ParamType):
@@ -297,7 +305,7 @@ def demo(out, steps, quiet):
     type=_Weight(),
     default=None,
     help="Weight of the total variation of index and absorption; auto chooses it by unseen images, which "
-    "doubles the time. Default: 0.6 (12 for ssnp, bpm, mlb).",
+    "doubles the time. Default: 0.6 (3 for ssnp, bpm, mlb).",
 )
 @click.option(
     "--loss",
@@ -313,6 +321,13 @@ def demo(out, steps, quiet):
     help="Correct the optics during the fit: any of illumination,intensity,defocus,pupil.",
 )
 @click.option("--no-absorption", is_flag=True, help="Fit a transparent sample: the index is real.")
+@click.option(
+    "--patience",
+    type=click.IntRange(min=0),
+    default=None,
+    help="Looks at the held-out images, one every 10 steps, without a lower error after which a fit stops "
+    "early; 0 never stops early, nor does --budget. Default: 8.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -337,6 +352,7 @@ def reconstruct(
     refine,
     loss,
     no_absorption,
+    patience,
     seed,
     resume,
     quiet,
@@ -350,12 +366,16 @@ def reconstruct(
     """
     from fieldrx.acquisition import read_acquisition
     from fieldrx.backends import describe_device
+    from fieldrx.field.choices import encoding_note
     from fieldrx.fit import Fit
     from fieldrx.io import in_file
     from fieldrx.models import MODELS
+    from fieldrx.refinement import parse_refine
+    from fieldrx.tuning import choose_tv
 
     if model not in (*MODELS, "auto"):
         raise InputError(f'there is no model "{model}"; expected auto or one of {", ".join(MODELS)}')
+    refine = None if refine is None else parse_refine(refine)
     if steps and budget:
         raise InputError("give --steps or --budget, not both")
     _writable(output, acquisition)
@@ -368,21 +388,22 @@ def reconstruct(
     schedule = {"seed": seed}
     schedule |= {"steps": steps} if steps else {}
     schedule |= {"budget_s": budget} if budget else {}
-    notes = list(acq.notes)
+    schedule |= {} if patience is None else {"patience": patience}
+    choices = []
     if depth == "auto":
         with in_file(acquisition):
             depth, note = _find_depth(acq, holdout, seed)
-        notes.append(note)
-    notes += _depth_notes(acq, depth)
+        choices.append(note)
+    remarks = _depth_notes(acq, depth)
     if len(acq.holdout) and holdout is not None:
-        notes.append(f"{acquisition} names its own held-out images; --holdout is not used")
+        remarks.append(f"{acquisition} names its own held-out images; --holdout is not used")
     with in_file(acquisition), _reporting(quiet) as reporter:
         if tv == "auto":
-            tv, note = _choose_tv(
+            tv, note = choose_tv(
                 acq, depth, model, preset=preset, schedule=schedule, holdout=holdout, loss=loss,
                 absorption=not no_absorption, callback=reporter, device=device, precision=precision,
             )  # fmt: skip
-            notes.append(note)
+            choices.append(note)
         priors = {} if tv is None else {"tv": tv, "tv_absorption": tv}
         fit = Fit(
             acq,
@@ -395,14 +416,18 @@ def reconstruct(
             absorption=not no_absorption,
             refine=refine,
             loss=loss,
-            origin={"automatic": notes[len(acq.notes) :]},
+            origin={"automatic": choices},
             callback=reporter,
             device=device,
             precision=precision,
         )
+        fit.notes += remarks
+        if preset is None:
+            light = acq.illumination
+            fit.notes.append(encoding_note(fit.encoding, fit.network, fit.grid, acq.microscope, light))
         if not quiet:
             click.echo(f"device: {describe_device(fit.backend)}", err=True)
-            for note in (*notes, *fit.notes):
+            for note in (*acq.notes, *choices, *fit.notes):
                 click.echo(f"note: {note}", err=True)
         told = len(fit.notes)
         field = fit.run(checkpoint, resume)
@@ -625,8 +650,9 @@ def query(field, points):
 )
 @click.option("--std", metavar="STD.npz", type=_file, default=None, help="Also write its std as a volume.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of images and order.")
+@_device
 @_quiet
-def ensemble(field, acquisition, output, members, steps, folds, std, seed, quiet):
+def ensemble(field, acquisition, output, members, steps, folds, std, seed, device, quiet):
     """Train fields around FIELD on parts of its images: a mean and a standard deviation at every point.
 
     The standard deviation is calibrated by the images that FIELD held out.
@@ -641,16 +667,20 @@ def ensemble(field, acquisition, output, members, steps, folds, std, seed, quiet
         _writable(path, field, acquisition)
         if path.suffix.lower() != ".npz":
             raise InputError(f"{path}: is saved as .npz; choose a name with that ending")
+    if std and std.resolve() == output.resolve():
+        raise InputError(f"--std {std} would replace the ensemble; choose another name")
     loaded, acq = load_field(field), read_acquisition(acquisition)
     with in_file(acquisition), _reporting(quiet) as reporter:
-        made = make_ensemble(loaded, acq, members, steps, seed, reporter, folds)
+        made = make_ensemble(loaded, acq, members, steps, seed, reporter, folds, device)
     made.save(output)
     if std:
-        write_volume(std, made.volume()[1])
+        write_volume(std, made.to(device).volume()[1])
     if not quiet:
         told = made.calibration
+        for note in told["notes"]:
+            click.echo(f"note: {note}", err=True)
         click.echo(
-            f"{output}: {members} members, their mean's held-out error {told['nrmse_holdout']:.4f}; spread "
+            f"{output}: {members} members, held-out error of their mean {told['nrmse_holdout']:.4f}; spread "
             f"calibrated by a factor of {made.factor:.3g} on {len(told['images'])} unseen images"
         )
         if folds:
@@ -665,7 +695,8 @@ def ensemble(field, acquisition, output, members, steps, folds, std, seed, quiet
 @click.option(
     "--ensemble", metavar="ENSEMBLE.npz", type=_file, default=None, help="Adds maps of uncertainty."
 )
-def report(field, acquisition, output, ensemble):
+@_device
+def report(field, acquisition, output, ensemble, device):
     """Write what was measured, what was inferred and how far to trust it: one HTML file."""
     from fieldrx.acquisition import read_acquisition
     from fieldrx.ensemble import load_ensemble
@@ -676,10 +707,12 @@ def report(field, acquisition, output, ensemble):
     _writable(output, field, acquisition)
     if output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{output}: a report is saved as .html; choose a name with that ending")
-    loaded, acq = load_field(field), read_acquisition(acquisition)
-    known = None if ensemble is None else load_ensemble(ensemble)
+    loaded, acq = load_field(field).to(device), read_acquisition(acquisition)
+    known = None if ensemble is None else load_ensemble(ensemble).to(device)
+    if "model" not in loaded.provenance:
+        raise InputError(f"{field} does not say with which model it was fitted: save it from a fit")
     with in_file(acquisition):
-        numbers = write_report(loaded, acq, output, known)
+        numbers = write_report(loaded, acq, output, known, device)
     click.echo(f"{output}: {numbers.get('verdict', 'no image was held out')}")
 
 
@@ -816,17 +849,6 @@ def _find_depth(acq, holdout, seed):
         raise InputError("the acquisition has no images to refocus")
     found = find_depth(acq, split_images(acq, holdout, seed)[0])
     return found.depth, found.note
-
-
-def _choose_tv(acq, depth, model, **options):
-    from fieldrx.fit import split_images
-    from fieldrx.models.auto import choose_model
-    from fieldrx.tuning import choose_tv
-
-    if model == "auto":  # once, not for every trial
-        train, _ = split_images(acq, options["holdout"], options["schedule"]["seed"])
-        model, _ = choose_model(acq, depth, train)
-    return choose_tv(acq, depth, model, **options)
 
 
 def _depth_notes(acq, depth):

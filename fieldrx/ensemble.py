@@ -6,7 +6,7 @@ make an ensemble cheap: Huang et al., ICLR 2017).  Where members differ, the ima
 
 Their spread s has the right shape more than the right size, since all members share the field's past, its
 priors and its model of light.  The size comes, without any truth, from images that neither the field nor a
-member has seen, and from their residual r against the prediction of the members' mean:
+member has seen, and from their residual r against the mean of the members' predictions:
 
     std^2 = (factor s)^2 + hidden^2 .
 
@@ -24,13 +24,14 @@ An ensemble file is one .npz without pickles: ``format`` ("fieldrx-ensemble"), `
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.special import erf
 
 from fieldrx._version import __version__
-from fieldrx.backends import to_host
+from fieldrx.backends import get, module_of, to_host
 from fieldrx.band import supported_band
 from fieldrx.errors import InputError
 from fieldrx.evaluation import same_images
@@ -49,6 +50,7 @@ MEMBERS, STEPS = 6, 24
 _OMITTED = 0.25  # share of the training images that a member does not see
 _RINGS = 0.1  # width of the rings over which a residual's spectrum is averaged [cycles/um], at least
 _COVERED = 0.954  # share of a normal distribution within two standard deviations
+_MOST = 1e3  # times the spread of the members that bars may be
 _LEVELS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # half widths of bars that are reported, in standard deviations
 _RESTART = {"coarse": 0.7, "warm_steps": 1, "tilted_from": 0.0, "patience": 0}
 _RATE = 0.5  # of the field's own first step size
@@ -106,13 +108,16 @@ class Ensemble:
         -------
         mean, std : complex128 arrays, shape (...)
             The real part of `std` belongs to the index, the imaginary part to the absorption.  It speaks of
-            what lies inside the band that the images support.
+            what lies inside the band that the images support.  Device arrays in, device arrays out.
         """
         mean, std = self._statistics(lambda member: member.contrast(points))
         return self.medium_index + mean, std
 
     def on_axes(self, z, y, x):
-        """Mean contrast and its standard deviation on the grid of three axes [um], complex64."""
+        """Mean contrast and its standard deviation on the grid of three axes [um], complex64.
+
+        On the device that holds `z`.
+        """
         mean, std = self._statistics(lambda member: member.on_axes(z, y, x))
         return mean.astype(np.complex64), std.astype(np.complex64)
 
@@ -127,6 +132,19 @@ class Ensemble:
     def medium_index(self) -> float:
         """n0."""
         return self.members[0].medium_index
+
+    def to(self, device) -> Ensemble:
+        """The same ensemble on another device: "cpu", "cuda" or "auto"."""
+        return replace(self, members=[member.to(device) for member in self.members])
+
+    def belongs_to(self, field) -> bool:
+        """Whether the ensemble was made from this very field, as its provenance and domain tell."""
+        first = self.members[0]
+        return (
+            self.provenance.get("field") == _identity(field)
+            and first.medium_index == field.medium_index
+            and np.allclose(first.bounds_um, field.bounds_um)
+        )
 
     def save(self, path) -> None:
         """Write the ensemble file; an interruption leaves the old one."""
@@ -146,7 +164,8 @@ class Ensemble:
         """Mean and standard deviation of what the members say, one member at a time (Welford, 1962)."""
         mean, squares = 0.0, 0.0
         for count, member in enumerate(self.members, 1):
-            value = np.asarray(values_of(member), np.complex128)
+            value = values_of(member)
+            value = module_of(value).asarray(value, np.complex128)
             change = value - mean
             mean = mean + change / count
             rest = value - mean
@@ -162,7 +181,7 @@ class Ensemble:
 
 
 def make_ensemble(
-    field, acquisition, members=MEMBERS, steps=None, seed=0, callback=None, folds=False
+    field, acquisition, members=MEMBERS, steps=None, seed=0, callback=None, folds=False, device="auto"
 ) -> Ensemble:
     """An ensemble around a fitted field.
 
@@ -184,6 +203,8 @@ def make_ensemble(
         member is fitted from nothing, as the field was, without one part.  So each image is predicted by a
         field that never saw it; ``calibration["folds"]`` says how well.  Takes as many times the field's own
         fit.
+    device : str
+        "cpu", "cuda" or "auto".  Networks compute in the precision of the field's fit, where the device can.
 
     Returns
     -------
@@ -206,30 +227,41 @@ def make_ensemble(
     if folds and members > len(train):
         raise InputError(f"{len(train)} fitted images make no {members} folds: use fewer members")
     parts = np.array_split(np.random.default_rng(seed).permutation(train), members)
-    fields = []
+    fields, how = [], {"callback": callback, "device": device, "precision": _precision(field, device)}
     for k in range(members):
         if folds:
-            fit = _fold(field, acquisition, np.setdiff1d(train, parts[k]), held, steps, (seed, k), callback)
+            fit = _fold(field, acquisition, np.setdiff1d(train, parts[k]), held, steps, (seed, k), **how)
         else:
-            fit = _member(field, acquisition, train, steps or STEPS, (seed, k), callback)
+            fit = _member(field, acquisition, train, steps or STEPS, (seed, k), **how)
         fields.append(fit.run(initial=None if folds else field))
         if fields[-1].provenance["interrupted"]:
             raise KeyboardInterrupt
     raw = Ensemble(fields)
-    factor, hidden, calibration = calibrate(raw, done, acquisition, held)
+    factor, hidden, calibration = calibrate(raw, done, acquisition, held, device)
     calibration["share_of_images"] = len(fields[0].provenance["images"]) / len(train)
     if folds:
-        calibration["folds"] = _cross_validation(fields, done, acquisition, parts)
+        calibration["folds"] = _cross_validation(fields, done, acquisition, parts, device)
     provenance = {
         "fieldrx": __version__,
-        "field": {k: done[k] for k in ("name", "acquisition", "model", "depth")},
+        "field": _identity(field),
         "steps": [member.provenance["steps_done"] for member in fields],
         "seed": seed,
     }
     return Ensemble(raw.members, factor, hidden, provenance, calibration)
 
 
-def _member(parent, acquisition, train, steps, seed, callback):
+def _identity(field) -> dict:
+    """What tells a field from others, JSON-ready."""
+    known = {name: field.provenance.get(name) for name in ("name", "acquisition", "model", "depth")}
+    return known | {"params": zlib.crc32(to_host(field.params).tobytes())}
+
+
+def _precision(field, device):
+    """That of the field's fit; None, its only one, on a CPU, which cannot follow a GPU's."""
+    return None if get(device) is get("cpu") else field.provenance.get("precision")
+
+
+def _member(parent, acquisition, train, steps, seed, **how):
     """The fit of one member: some of the images, large steps."""
     done, rng = parent.provenance, np.random.default_rng(seed)
     seen = np.sort(rng.permutation(train)[: max(round((1 - _OMITTED) * len(train)), 1)])
@@ -245,22 +277,23 @@ def _member(parent, acquisition, train, steps, seed, callback):
         **_RESTART,
     )
     optics = Optics.recorded(done, acquisition.illumination).select(seen)
-    return _refit(parent, acquisition.select(seen), seen, schedule, callback, holdout=0, optics=optics)
+    return _refit(parent, acquisition.select(seen), seen, schedule, holdout=0, optics=optics, **how)
 
 
-def _fold(parent, acquisition, seen, held, steps, seed, callback):
+def _fold(parent, acquisition, seen, held, steps, seed, **how):
     """The field's own fit, without one part of its images."""
     own = Schedule(**parent.provenance["schedule"])
     steps = steps or (own.steps if own.budget_s is None else parent.provenance["steps_done"])
     random = int(np.random.default_rng(seed).integers(2**31))
     images = np.union1d(seen, held)
     part = replace(acquisition.select(images), holdout=np.flatnonzero(np.isin(images, held)))
-    refine = parent.provenance["refine"] or None
+    refine, start = parent.provenance["refine"] or None, parent.provenance.get("optics_start")
+    optics = None if start is None else Optics.from_dict(start).select(images)
     schedule = replace(own, steps=steps, budget_s=None, seed=random)
-    return _refit(parent, part, seen, schedule, callback, refine=refine)
+    return _refit(parent, part, seen, schedule, refine=refine, optics=optics, **how)
 
 
-def _refit(parent, part, seen, schedule, callback, **options):
+def _refit(parent, part, seen, schedule, **options):
     """A fit to part of a field's images with the field's settings."""
     done = parent.provenance
     return Fit(
@@ -273,25 +306,17 @@ def _refit(parent, part, seen, schedule, callback, **options):
         schedule=schedule,
         loss=done["loss"],
         origin={"images": seen.tolist()},
-        callback=callback,
         **options,
     )
 
 
-def _cross_validation(members, settings, acquisition, parts) -> dict:
+def _cross_validation(members, settings, acquisition, parts, device) -> dict:
     """How well every member predicts the part of the images that it never saw, JSON-ready.
 
     ``images`` and ``nrmse_per_image``, part by part; ``nrmse`` over all, ``nrmse_per_fold``, ``noise_floor``
     and whether it is measured, not a bound.
     """
-    geometry = _geometry(settings, acquisition)
-    predicted = []
-    for member, images in zip(members, parts, strict=True):
-        optics = Optics.recorded(member.provenance, acquisition.illumination)
-        optics = replace(optics, gain=np.ones(acquisition.n_images))  # nobody has seen these images' own
-        contrast = member.on_axes(*geometry[0].axes)
-        model = optics.model(settings["model"], *geometry)
-        predicted.append(np.concatenate([to_host(part) for _, part in predict(model, contrast, images)]))
+    predicted = [_unseen(*both, settings, acquisition, device) for both in zip(members, parts, strict=True)]
     images, masks = np.concatenate(parts), acquisition.mask
 
     def errors(values, of):
@@ -309,14 +334,23 @@ def _cross_validation(members, settings, acquisition, parts) -> dict:
     }
 
 
-def _geometry(settings, acquisition):
-    """The fit's grid, and the rest that a model takes."""
-    shape, scope = acquisition.image_shape, acquisition.microscope
-    grid = grid_for(settings["model"], shape, scope, settings["depth"])
-    return grid, scope, acquisition.illumination, shape
+def _unseen(member, images, settings, acquisition, device):
+    """Images that a member never saw, predicted with the optics that it found for the others."""
+    light = acquisition.illumination
+    optics = Optics.recorded(settings | member.provenance, light)
+    optics = replace(optics, gain=np.ones(acquisition.n_images))  # nobody has seen these images' own
+    grid = _grid(settings, acquisition)
+    model = optics.model(settings["model"], grid, acquisition.microscope, light, acquisition.image_shape)
+    contrast = member.on_axes(*map(get(device).asarray, grid.axes))
+    return np.concatenate([to_host(part) for _, part in predict(model, contrast, images)])
 
 
-def calibrate(ensemble, settings, acquisition, images) -> tuple[float, float, dict]:
+def _grid(settings, acquisition):
+    """The fit's grid."""
+    return grid_for(settings["model"], acquisition.image_shape, acquisition.microscope, settings["depth"])
+
+
+def calibrate(ensemble, settings, acquisition, images, device="auto") -> tuple[float, float, dict]:
     """What makes the bars right for images that no member has seen; see the module.
 
     Parameters
@@ -324,9 +358,11 @@ def calibrate(ensemble, settings, acquisition, images) -> tuple[float, float, di
     ensemble : Ensemble
         Its own factor is not used.
     settings : dict
-        Provenance of the fit.
+        Provenance of the fit.  Every member predicts with the optics of its own, where it refined them.
     acquisition : Acquisition
     images : array of int
+    device : str
+        "cpu", "cuda" or "auto".
 
     Returns
     -------
@@ -334,21 +370,15 @@ def calibrate(ensemble, settings, acquisition, images) -> tuple[float, float, di
     calibration : dict
         ``images``, ``sigma``, ``nrmse_holdout`` of the mean; ``levels``: shares of a normal
         distribution within bars of several widths, and what was found with and without the factor,
-        ``covered`` and ``covered_raw``.
+        ``covered`` and ``covered_raw``; ``notes``: what is wrong with the bars, mostly nothing.
     """
-    geometry = _geometry(settings, acquisition)
-    grid = geometry[0]
-    model = Optics.recorded(settings, acquisition.illumination).model(settings["model"], *geometry)
-    contrasts = [member.on_axes(*grid.axes) for member in ensemble.members]
+    grid = _grid(settings, acquisition)
+    predicted = [_unseen(member, images, settings, acquisition, device) for member in ensemble.members]
     valid = np.ones((len(images), *acquisition.image_shape), bool)
     if acquisition.mask is not None:
         valid = acquisition.mask[images]
 
-    def predicted(contrast):
-        return np.concatenate([to_host(part) for _, part in predict(model, contrast, images)])
-
-    spread = np.std([predicted(c)[valid] for c in contrasts], axis=0, ddof=1)
-    mean = predicted(np.mean(contrasts, axis=0))
+    spread, mean = np.std(predicted, axis=0, ddof=1)[valid], np.mean(predicted, axis=0)
     measured = acquisition.images[images]
     residual = np.abs(measured - mean)[valid]
     fitted = np.setdiff1d(np.flatnonzero(acquisition.usable), images)
@@ -361,6 +391,12 @@ def calibrate(ensemble, settings, acquisition, images) -> tuple[float, float, di
     def covered(factor, width=2.0):
         return float(np.mean(residual <= width * np.sqrt(sigma**2 + (factor * spread) ** 2)))
 
+    notes = []
+    if covered(_MOST) < _COVERED:
+        notes.append(
+            f"the members agree too closely for error bars: {_MOST:g} times their spread covers the residual "
+            f"at {covered(_MOST):.0%} of the unseen pixels, not {_COVERED:.0%}; use more --steps"
+        )
     factor = _smallest(lambda f: covered(f) >= _COVERED)
     return (
         factor,
@@ -372,6 +408,7 @@ def calibrate(ensemble, settings, acquisition, images) -> tuple[float, float, di
             "levels": [float(erf(width / np.sqrt(2))) for width in _LEVELS],
             "covered": [covered(factor, width) for width in _LEVELS],
             "covered_raw": [covered(1.0, width) for width in _LEVELS],
+            "notes": notes,
         },
     )
 
@@ -390,8 +427,8 @@ def _density(residual, pixel_um):
     return lambda wanted: np.interp(wanted, place[count > 0], mean[count > 0])
 
 
-def _smallest(enough, low=1.0, high=1e3):
-    """Smallest number between `low` and `high` from which a growing condition holds, to 0.1 %."""
+def _smallest(enough, low=1.0, high=_MOST):
+    """Smallest number between `low` and `high` from which a growing condition holds, to 0.1 %, or `high`."""
     if enough(low):
         return low
     while high / low > 1.001:

@@ -496,6 +496,11 @@ class Fit:
             if checkpoint and time.perf_counter() - saved > _SAVE_EVERY_S:
                 self._save(checkpoint)
                 saved = time.perf_counter()
+        if not self._stop.asked and schedule.share(state.step, state.seconds) < 1:
+            self.notes.append(
+                f"stopped at step {state.step}: the held-out error has not fallen since step "
+                f"{state.best_step}; --patience 0 goes on"
+            )
         if checkpoint:
             self._save(checkpoint)
         if not self._stop.asked or not len(self.held):

@@ -52,7 +52,7 @@ white-space:pre-wrap}dt{font-weight:600;margin-top:.5em}dd{margin-left:1.2em}
 """
 
 
-def write_report(field, acquisition, path, ensemble=None) -> dict:
+def write_report(field, acquisition, path, ensemble=None, device="auto") -> dict:
     """Write the report of a field.
 
     Parameters
@@ -64,6 +64,8 @@ def write_report(field, acquisition, path, ensemble=None) -> dict:
         An .html file.
     ensemble : Ensemble, optional
         Made from the field, for maps of uncertainty.
+    device : str
+        "cpu", "cuda" or "auto": where images are predicted.  Fields are evaluated where they are.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def write_report(field, acquisition, path, ensemble=None) -> dict:
         )
     if ensemble is not None and not np.allclose(ensemble.members[0].bounds_um, field.bounds_um):
         raise InputError("the ensemble's domain is not the field's: make the ensemble from this field")
-    facts = _Facts(field, acquisition, ensemble)
+    facts = _Facts(field, acquisition, ensemble, device)
     sections = [
         _head(facts),
         _measured(facts),
@@ -110,10 +112,10 @@ def write_report(field, acquisition, path, ensemble=None) -> dict:
 class _Facts:
     """Everything the sections speak of, computed once."""
 
-    def __init__(self, field, acquisition, ensemble):
+    def __init__(self, field, acquisition, ensemble, device):
         self.field, self.acq, self.ensemble = field, acquisition, ensemble
         self.folds = None if ensemble is None else ensemble.calibration.get("folds")
-        self.compared = compare(field, acquisition)
+        self.compared = compare(field, acquisition, device=device)
         self.held, self.usable = self.compared.held, self.compared.usable
         self.train = np.setdiff1d(self.usable, self.held)
         self.volume = field.volume()

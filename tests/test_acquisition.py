@@ -70,7 +70,6 @@ def test_read_toml_with_a_ring(folder):
     assert acquisition.microscope == MICROSCOPE
     np.testing.assert_array_equal(acquisition.illumination.sources_na, RING.sources_na)
     assert acquisition.holdout.tolist() == [0, 2]
-    assert acquisition.training.tolist() == [1, 3]
     assert (acquisition.n_images, acquisition.image_shape) == (N, (NY, NX))
     assert (acquisition.name, acquisition.notes) == ("cells", ())
 
@@ -531,7 +530,7 @@ def test_acquisition_is_frozen_and_checks():
     assert acquisition.images.dtype == np.float32
     with pytest.raises(dataclasses.FrozenInstanceError):
         acquisition.images = None
-    assert dataclasses.replace(acquisition, holdout=[1]).training.tolist() == [0, 2, 3]
+    assert dataclasses.replace(acquisition, holdout=[1, 1]).holdout.tolist() == [1]
     nan = np.where(RAW > 520, np.nan, RAW)
     assert_says(error_line(Acquisition, nan, RING, MICROSCOPE), "not finite", "from_raw")
     line = error_line(Acquisition, np.moveaxis(RAW, 0, -1), RING, MICROSCOPE)
@@ -539,6 +538,18 @@ def test_acquisition_is_frozen_and_checks():
     assert_says(error_line(Acquisition, RAW[0], RING, MICROSCOPE), "(20, 27)", "(n_images, y, x)")
     assert_says(error_line(Acquisition, RAW[:0], RING, MICROSCOPE), "(0, 20, 27)", "n_images = 4")
     assert_says(error_line(Acquisition, None, RING, MICROSCOPE, np.ones(RAW.shape)), "mask", "None")
+
+
+@pytest.mark.parametrize("junk", [9.0, np.nan, -np.inf])
+def test_masked_pixels_become_one(junk):
+    images, mask = (RAW / 500).astype(np.float32), RAW < 520
+    given = np.where(mask, images, np.float32(junk))
+    acquisition = Acquisition(given, RING, MICROSCOPE, mask)
+    np.testing.assert_array_equal(acquisition.images, np.where(mask, images, 1))
+    np.testing.assert_array_equal(given, np.where(mask, images, np.float32(junk)))  # the caller's stay
+    clean = Acquisition(np.where(mask, images, np.float32(1)), RING, MICROSCOPE, mask)
+    assert acquisition.fingerprint() == clean.fingerprint()
+    assert np.shares_memory(dataclasses.replace(acquisition, name="b").images, acquisition.images)
 
 
 # --- background and masks --------------------------------------------------------------------

@@ -151,17 +151,58 @@ def test_automatic_choices_are_said_and_kept(tmp_path):
     blob = fieldrx.Volume(blob.contrast, blob.spacing_um, (-6.0, 4.5, 4.4), blob.medium_index)
     fieldrx.simulate(blob, optics, "born", (60, 52)).save(tmp_path / "acq.npz")
     out = tmp_path / "f.npz"
-    options = ["--depth", "auto", "--tv", "auto", "--steps", 4, "--loss", "huber"]
+    options = ["--depth", "auto", "--tv", "auto", "--steps", 4, "--loss", "huber", "--patience", 0]
     result = good("reconstruct", tmp_path / "acq.npz", "-o", out, *options)
     assert "found by refocusing" in result.stderr
-    assert "by errors of unseen images" in result.stderr
+    assert "too short to choose it by unseen images" in result.stderr
     assert "Huber's threshold" in result.stderr
     done = load_field(out).provenance
-    assert len(done["automatic"]) >= 2
+    assert len(done["automatic"]) == 2
+    assert (done["schedule"]["patience"], done["steps_done"]) == (0, 4)
     assert done["depth"][0] < -5 < done["depth"][1]
     assert done["priors"]["tv"] == done["priors"]["tv_absorption"]
     assert any(f"total variation {done['priors']['tv']:g}" in note for note in done["automatic"])
     assert done["loss"]["kind"] == "huber"
+
+
+def test_total_variation_by_unseen_images(tmp_path):
+    grains = 0.01 * np.random.default_rng(0).standard_normal((5, 24, 20))
+    optics = fieldrx.Acquisition(None, fieldrx.Illumination.led_ring(15, 0.5, start_deg=3), tiny.SCOPE)
+    truth = fieldrx.Volume(grains, (0.5, 0.25, 0.25), (-1.0, 0.0, 0.0), tiny.SCOPE.medium_index)
+    fieldrx.simulate(truth, optics, "born", (24, 20)).save(tmp_path / "acq.npz")
+    good("reconstruct", tmp_path / "acq.npz", "-o", tmp_path / "f.npz", "--depth", DEPTH, "--tv", "auto",
+         "--steps", 70)  # fmt: skip
+    done = load_field(tmp_path / "f.npz").provenance
+    assert (done["priors"]["tv"], done["priors"]["tv_absorption"]) == (0.15, 0.15)
+    assert [note.split(",")[0] for note in done["automatic"]] == ["total variation 0.15"]
+
+
+def test_choices_and_remarks_are_kept_apart(folder, tmp_path):
+    out = tmp_path / "f.npz"
+    result = good("reconstruct", folder / "acq.npz", "-o", out, "--depth", "-1:1:0.3", "--steps", 1)
+    field = load_field(out)
+    done = field.provenance
+    assert done["automatic"] == []
+    assert any(note.startswith("8 slices 0.28571 um apart") for note in done["notes"])
+    (why,) = (note for note in done["notes"] if note.startswith("field: "))
+    assert f"note: {why}" in result.stderr
+    # the finest nodes, as far apart as half a period of 0.6 um / (0.6 + 0.5)
+    nodes = np.ptp(field.bounds_um, axis=1) / (np.array(field.encoding.resolutions[-1]) - 1)
+    assert f"finest nodes {nodes[0]:.3g} x {nodes[1]:.3g} x {nodes[2]:.3g} um apart" in why
+    axial = 0.6 / (1.33 - np.sqrt(1.33**2 - 0.6**2)) / 4
+    assert f"half periods of {axial:.3g} x 0.273 x 0.273 um" in why
+    assert nodes[1:] == pytest.approx(0.273, rel=0.1)
+    assert f"{field.params.size} parameters" in why
+    good("reconstruct", folder / "acq.npz", "-o", out, "--depth", "-1:1:1", "--steps", 1,
+         "--preset", "decaf-small")  # fmt: skip
+    assert not any(note.startswith("field: ") for note in load_field(out).provenance["notes"])
+
+
+def test_help_tells_the_weights_that_fits_use():
+    text = " ".join(good("reconstruct", "--help").output.split())
+    thin, thick = (tiny.fit(model=model).priors.tv for model in ("born", "ssnp"))
+    assert f"Default: {thin:g} ({thick:g} for ssnp, bpm, mlb)" in text
+    assert f"Default: {fieldrx.Schedule().patience}." in text
 
 
 def test_ensemble_query_and_report(folder, tmp_path):
@@ -186,7 +227,15 @@ def test_ensemble_query_and_report(folder, tmp_path):
     assert "noise floor" in result.stdout
     assert "Error bars" in (tmp_path / "r.html").read_text()
     assert "ending" in refused("report", field, acq, "-o", tmp_path / "r.pdf")
+    tiny.field().save(tmp_path / "bare.npz")
+    line = refused("report", tmp_path / "bare.npz", acq, "-o", tmp_path / "r.html")
+    assert "bare.npz does not say with which model it was fitted" in line
     assert "other images" in refused("ensemble", folder / "field.npz", _others(acq, tmp_path), "-o", out)
+    before = out.read_bytes()
+    assert "would replace the ensemble" in refused(
+        "ensemble", field, acq, "-o", out, "--std", tmp_path / "." / "e.npz"
+    )
+    assert out.read_bytes() == before
 
 
 def _others(path, folder):
@@ -454,6 +503,12 @@ def test_bad_options(broken, folder):
     assert "to resume from: start without --resume" in broken("--resume")
     assert "nothing is left to fit" in broken("--holdout", 0.99)
     assert "budget" in broken("--budget", "5 parsecs")
+    for weight in ("-1", "nan", "inf", "automatic"):
+        assert f'--tv "{weight}" is no weight' in broken("--tv", weight)
+    for what in ("", "focus", "defocus,,pupil"):
+        assert "--refine knows illumination, intensity, defocus, pupil" in broken("--refine", what)
+    assert "6 training images are too few" in broken("--tv", "auto", "--holdout", 0)
+    assert "--patience" in broken("--patience", "-1")
     args = "reconstruct", folder / "acq.npz", "--depth", DEPTH, "-o"
     assert "no folder" in refused(*args, broken.folder / "none" / "f.npz")
     assert "is a folder" in refused(*args, broken.folder)
@@ -594,6 +649,8 @@ def test_wrong_usage(args, words):
     [
         ["reconstruct", "acq.npz", "--depth", DEPTH, "-o", "out.npz"],
         ["evaluate", "field.npz", "acq.npz"],
+        ["ensemble", "field.npz", "acq.npz", "-o", "out.npz"],
+        ["report", "field.npz", "acq.npz", "-o", "out.html"],
         ["render", "field.npz", "out.npy"],
         ["simulate", "truth.npz", "acq.npz", "-o", "out.npz"],
     ],

@@ -1,6 +1,7 @@
 """The ensemble: its statistics, its file, and that its standard deviation keeps its promise."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from fieldrx.ensemble import Ensemble, calibrate, load_ensemble, load_field_or_e
 from fieldrx.io import load_npz, save_npz
 from fieldrx.models import Born
 from fieldrx.optics import Grid
+from fieldrx.refinement import Optics
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
@@ -117,7 +119,42 @@ def test_calibration_finds_the_factor_of_a_known_spread(seed):
     assert hidden > 0
     assert told["covered"][3] == pytest.approx(0.954, abs=0.01)
     assert told["covered_raw"][3] < 0.8
+    assert told["notes"] == []
     assert told["levels"][3] == pytest.approx(0.9545, abs=1e-4)
+
+
+def test_a_spread_that_explains_nothing_is_told():
+    """Members that agree, of images that they do not predict: no bar can be made of them."""
+    fields = [tiny.field(output_scale=2e-5 * (1 + 1e-7 * k)) for k in range(2)]
+    acq = tiny.acquisition(holdout=())
+    factor, _, told = calibrate(Ensemble(fields), {"model": "born", "depth": tiny.DEPTH}, acq, np.arange(3))
+    assert factor == 1000
+    (note,) = told["notes"]
+    assert f"1000 times their spread covers the residual at {told['covered'][3]:.0%} of" in note
+
+
+def test_members_predict_with_the_optics_of_their_own():
+    """As cross-validation with refinement makes them: other directions and another focus in every member."""
+    rng, acq, held = np.random.default_rng(0), tiny.acquisition(holdout=()), np.array([1, 4])
+    grid = Grid.for_images(tiny.SHAPE, tiny.SCOPE, tiny.DEPTH)
+    own = [
+        Optics(0.98 * tiny.LIGHT.sources_na + rng.normal(0, 0.005, (6, 2)), np.full(4, 0.9), focus)
+        for focus in (0.3, -0.5, 0.8)
+    ]
+    parents = Optics(tiny.LIGHT.sources_na, np.full(6, 0.8), -2.0).to_dict()
+    known = [{"model": "born", "optics": optics.to_dict()} for optics in own]
+    fields = [tiny.field(seed=k, output_scale=2e-4, provenance=p) for k, p in enumerate(known)]
+    settings = {"model": "born", "depth": tiny.DEPTH, "optics": parents}
+    told = calibrate(Ensemble(fields), settings, acq, held)[2]
+    images = [
+        Born(grid, tiny.SCOPE, Illumination(o.sources_na), tiny.SHAPE, defocus_um=o.defocus_um).forward(
+            f.on_axes(*grid.axes), held
+        )
+        for f, o in zip(fields, own, strict=True)
+    ]
+    signal = acq.images[held] - 1
+    error = np.linalg.norm(np.mean(images, axis=0) - 1 - signal) / np.linalg.norm(signal)
+    assert told["nrmse_holdout"] == pytest.approx(error, rel=1e-5)
 
 
 def test_images_that_fit_never_shrink_the_spread():
@@ -190,6 +227,15 @@ def test_folds_predict_every_image_by_a_field_that_never_saw_it():
     assert 0 < told["noise_floor"] < told["nrmse"]
 
 
+def test_folds_start_from_the_optics_that_the_field_was_given():
+    acq, optics = tiny.acquisition(photons=5000), Optics(0.97 * tiny.LIGHT.sources_na, np.ones(6), 0.4)
+    field = tiny.fit(acq, optics=optics).run()
+    for member in make_ensemble(field, acq, 2, 3, folds=True).members:
+        found = member.provenance["optics"]
+        assert np.array(found["sources_na"]) == pytest.approx(optics.sources_na, abs=1e-6)
+        assert found["defocus_um"] == 0.4
+
+
 def test_folds_do_not_look_at_their_images():
     """An image changed beyond recognition changes every member but the one that left it out."""
     acq = tiny.acquisition(photons=5000)
@@ -207,6 +253,25 @@ def test_more_folds_than_images():
     acq = tiny.acquisition()
     with pytest.raises(InputError, match="5 fitted images make no 6 folds"):
         make_ensemble(tiny.fit(acq).run(), acq, 6, folds=True)
+
+
+def test_belongs_to_its_field_alone(tmp_path):
+    acq = tiny.acquisition(photons=5000)
+    field = tiny.fit(acq).run()
+    make_ensemble(field, acq, 2, 2).save(tmp_path / "e.npz")
+    field.save(tmp_path / "f.npz")
+    ensemble = load_ensemble(tmp_path / "e.npz")
+    assert ensemble.belongs_to(field)
+    assert ensemble.belongs_to(load_field(tmp_path / "f.npz"))
+    others = tiny.acquisition(photons=4000)
+    for other in (
+        tiny.fit(acq, schedule=tiny.schedule(seed=1)).run(),
+        tiny.fit(others).run(),
+        replace(field, bounds_um=field.bounds_um * 2),
+        tiny.field(),
+    ):
+        assert not ensemble.belongs_to(other)
+    assert not Ensemble(members()).belongs_to(tiny.field(provenance={"model": "born"}))
 
 
 def test_two_ensembles_of_one_seed_are_identical():

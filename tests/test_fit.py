@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -379,6 +380,12 @@ def test_patience_stops():
     done = field.provenance["steps_done"]
     assert done == np.nanargmin(field.history["holdout"]) + 3 * 2 + 1
     assert done < 5000
+    best = np.nanargmin(field.history["holdout"])
+    assert field.provenance["notes"] == [
+        f"stopped at step {done}: the held-out error has not fallen since step {best}; --patience 0 goes on"
+    ]
+    whole = tiny.fit(schedule=replace(schedule, steps=done + 2, patience=0)).run()
+    assert (whole.provenance["steps_done"], whole.provenance["notes"]) == (done + 2, [])
 
 
 def test_patience_waits_for_the_fine_steps():

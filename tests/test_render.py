@@ -1,6 +1,7 @@
 """Rendered files: what they hold, where their voxels lie, and what pictures show."""
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from analytic_field import CENTRE, REGION, cone, gaussian
 from PIL import Image
 
 from fieldrx import Illumination, InputError, evaluate, read_acquisition, read_volume
+from fieldrx.evaluation import compare
 from fieldrx.models import Born
 from fieldrx.optics import Grid
+from fieldrx.refinement import Optics
 from fieldrx.render import (
     colour,
     new_images,
@@ -348,6 +351,27 @@ def test_new_images_are_those_that_evaluate_compares(tmp_path):
     assert pixels(tmp_path / "a.png").shape == (*seen.image_shape, 3)
     with pytest.raises(InputError, match="cannot write images"):
         render_images(field, tmp_path / "a.gif", [(0.31, -0.22)])
+
+
+def test_new_images_have_the_focus_and_aberrations_that_the_fit_found():
+    acq = tiny.acquisition()
+    zernike = np.zeros(13)
+    zernike[[3, 8]] = 0.4, -0.3
+    found = Optics(tiny.LIGHT.sources_na, np.full(6, 0.9), 0.7, zernike)
+    known = {"model": "born", "microscope": tiny.SCOPE.to_dict(), "acquisition": acq.fingerprint()}
+    refined = tiny.field(provenance=known | {"optics": found.to_dict()})
+    expected = compare(refined, acq).predicted / 0.9  # the gains are those of the fit's own images
+    again = new_images(refined, tiny.LIGHT, image_shape=tiny.SHAPE).images
+    assert again == pytest.approx(expected, abs=1e-5)
+    one = new_images(refined, tiny.LIGHT.sources_na[2:3], image_shape=tiny.SHAPE).images
+    assert one[0] == pytest.approx(again[2], abs=1e-6)
+    plain = new_images(tiny.field(provenance=known), tiny.LIGHT, image_shape=tiny.SHAPE).images
+    assert np.abs(again - plain).max() > 0.1 * np.abs(plain - 1).max()
+    other = replace(tiny.SCOPE, objective_na=0.55)  # whose aberrations nobody measured
+    seen = [
+        new_images(f, tiny.LIGHT, other, tiny.SHAPE).images for f in (refined, tiny.field(provenance=known))
+    ]
+    assert np.array_equal(*seen)
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,35 @@ _PRESETS = {"decaf": (10, 5), "decaf-small": (6, 3)}  # layers, and the one the 
 
 def default_encoding(grid: Grid, microscope: Microscope, illumination: Illumination) -> Hash:
     """Multiresolution grid whose finest nodes lie as close as the optics resolve."""
-    na = np.linalg.norm(illumination.sources_na[illumination.bright(microscope)], axis=1).max()
-    band = (microscope.objective_na + na) / microscope.wavelength_um
-    axial = 2 * (microscope.axial_frequency(0.0) - microscope.axial_frequency(microscope.cutoff**2))
     extent = np.diff(grid.bounds_um, axis=1)[:, 0]
-    step = np.maximum([0.5 / axial, 0.5 / band, 0.5 / band], grid.spacing_um)
+    step = np.maximum(_half_periods(microscope, illumination), grid.spacing_um)
     finest = np.maximum(np.ceil(extent / step).astype(int) + 1, 4)
     coarsest = np.maximum(np.round(finest / 16).astype(int), 3)
     return Hash.geometric(tuple(map(int, coarsest)), tuple(map(int, finest)), levels=8, log2_table_size=19)
+
+
+def encoding_note(encoding: Hash, network: Network, grid: Grid, microscope: Microscope, illumination) -> str:
+    """Why the default encoding has its size, in a sentence."""
+    extent = np.diff(grid.bounds_um, axis=1)[:, 0]
+    nodes = np.array(encoding.resolutions[-1])
+    distance, half = extent / (nodes - 1), _half_periods(microscope, illumination)
+    return (
+        f"field: a grid of {len(encoding.resolutions)} levels, its finest nodes {_by(distance)} um apart "
+        f"(z, y, x), where the optics resolve half periods of {_by(half)} um and voxels are "
+        f"{_by(grid.spacing_um)} um; {encoding.n_params + network.n_params} parameters (--preset for another)"
+    )
+
+
+def _by(lengths):
+    return " x ".join(f"{length:.3g}" for length in lengths)
+
+
+def _half_periods(microscope, illumination):
+    """Half the shortest periods (z, y, x) that the optics can tell [um]."""
+    na = np.linalg.norm(illumination.sources_na[illumination.bright(microscope)], axis=1).max()
+    band = (microscope.objective_na + na) / microscope.wavelength_um
+    axial = 2 * (microscope.axial_frequency(0.0) - microscope.axial_frequency(microscope.cutoff**2))
+    return np.array([0.5 / axial, 0.5 / band, 0.5 / band])
 
 
 def make_preset(name: str, absorption=True):

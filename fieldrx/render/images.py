@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from fieldrx.export import write_npy, write_tiff
 from fieldrx.io import write_png
 from fieldrx.models import predict
 from fieldrx.optics import Illumination, Microscope
+from fieldrx.refinement import Optics
 from fieldrx.render.sampling import Samples
 
 ENDINGS = (".npz", ".npy", ".tif", ".tiff", ".png")
@@ -23,6 +25,9 @@ def new_images(
     field, light, microscope=None, image_shape=None, model=None, callback=None, device="auto"
 ) -> Acquisition:
     """Predicted intensity images of a field.
+
+    Defocus and aberrations that the fit found belong to its microscope, and so to these images; the
+    brightness and the directions that it found are those of its own images.
 
     Parameters
     ----------
@@ -56,19 +61,29 @@ def new_images(
         if "microscope" not in field.provenance:
             raise InputError("the field does not say with which microscope it was measured; give one")
         microscope = Microscope(**field.provenance["microscope"])
+    optics = _optics_under(light, microscope, field.provenance)
     light.weights(microscope)  # refuses dark field, which has no background
     if image_shape is None:
         far = np.asarray(field.region_um)[1:, 1] / microscope.pixel_size_um
         image_shape = tuple(int(n) for n in np.floor(far + 1e-6) + 1)
         if min(image_shape) < 1:
             raise InputError("the field's region lies before the first pixel; give an image shape")
-    _, forward, contrast = model_of(field, microscope, light, image_shape, model, device)
+    _, forward, contrast = model_of(field, microscope, light, image_shape, model, device, optics)
     images = np.empty((light.n_images, *image_shape), np.float32)
     for batch, part in predict(forward, contrast, np.arange(light.n_images)):
         images[batch] = to_host(part)
         if callback:
             callback(int(batch[-1]) + 1, light.n_images)
     return Acquisition(images, light, microscope, name=field.provenance.get("name") or "")
+
+
+def _optics_under(light, microscope, provenance) -> Optics:
+    """The optics of the fit, if its microscope is this one, with other directions and brightness."""
+    nominal = Optics.of(light)
+    if provenance.get("microscope") != microscope.to_dict():
+        return nominal
+    found = Optics.recorded(provenance, light)
+    return replace(nominal, defocus_um=found.defocus_um, zernike=found.zernike)
 
 
 def render_images(field, path, light, **options) -> Path:
