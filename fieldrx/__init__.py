@@ -2,6 +2,7 @@
 
 from fieldrx._version import __version__
 from fieldrx.acquisition import Acquisition, read_acquisition
+from fieldrx.calibration import calibrate
 from fieldrx.ensemble import Ensemble, load_ensemble, make_ensemble
 from fieldrx.errors import InputError
 from fieldrx.evaluation import evaluate
@@ -26,6 +27,7 @@ __all__ = [
     "Schedule",
     "Volume",
     "__version__",
+    "calibrate",
     "cell_phantom",
     "evaluate",
     "load_ensemble",

@@ -366,8 +366,7 @@ def reconstruct(
     """
     from fieldrx.acquisition import read_acquisition
     from fieldrx.backends import describe_device
-    from fieldrx.field.choices import encoding_note
-    from fieldrx.fit import Fit
+    from fieldrx.fit import Fit, checkpoint_arguments
     from fieldrx.io import in_file
     from fieldrx.models import MODELS
     from fieldrx.refinement import parse_refine
@@ -390,6 +389,10 @@ def reconstruct(
     schedule |= {"budget_s": budget} if budget else {}
     schedule |= {} if patience is None else {"patience": patience}
     choices = []
+    if resume:  # what was chosen then holds; other arguments are compared
+        chosen = checkpoint_arguments(checkpoint)
+        depth = tuple(chosen["depth"]) if depth == "auto" else depth
+        tv = chosen["priors"]["tv"] if tv == "auto" else tv
     if depth == "auto":
         with in_file(acquisition):
             depth, note = _find_depth(acq, holdout, seed)
@@ -422,9 +425,6 @@ def reconstruct(
             precision=precision,
         )
         fit.notes += remarks
-        if preset is None:
-            light = acq.illumination
-            fit.notes.append(encoding_note(fit.encoding, fit.network, fit.grid, acq.microscope, light))
         if not quiet:
             click.echo(f"device: {describe_device(fit.backend)}", err=True)
             for note in (*acq.notes, *choices, *fit.notes):

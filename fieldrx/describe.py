@@ -93,7 +93,7 @@ def _describe_ensemble(path):
     ]  # fmt: skip
     if "folds" in told:
         rows.append(("cross-validation", verdict_of_folds(told["folds"])))
-    return rows
+    return rows + [("note", note) for note in told.get("notes", ())]
 
 
 def _describe_volume(path):

@@ -32,6 +32,7 @@ from scipy.special import erf
 
 from fieldrx._version import __version__
 from fieldrx.backends import get, module_of, to_host
+from fieldrx.backends.fft import taper
 from fieldrx.band import supported_band
 from fieldrx.errors import InputError
 from fieldrx.evaluation import same_images
@@ -416,7 +417,7 @@ def calibrate(ensemble, settings, acquisition, images, device="auto") -> tuple[f
 def _density(residual, pixel_um):
     """Spectral density of residuals (n, y, x), averaged over rings: a function of lateral frequency."""
     ny, nx = residual.shape[1:]
-    window = np.hanning(ny + 2)[1:-1, None] * np.hanning(nx + 2)[None, 1:-1]
+    window = taper((ny, nx))
     power = (np.abs(np.fft.fft2(residual * window)) ** 2).mean(axis=0) / (window**2).sum()
     nu = np.hypot(np.fft.fftfreq(ny, pixel_um)[:, None], np.fft.fftfreq(nx, pixel_um)[None])
     width = max(_RINGS, 2 / (min(ny, nx) * pixel_um))

@@ -33,7 +33,7 @@ from fieldrx._version import __version__
 from fieldrx.backends import describe_device, get, module_of, to_host
 from fieldrx.errors import InputError
 from fieldrx.field import Network, NeuralField
-from fieldrx.field.choices import default_encoding, make_preset
+from fieldrx.field.choices import default_encoding, encoding_note, make_preset
 from fieldrx.field.neural_field import normalised, to_contrast
 from fieldrx.interpolation import coarsen, refine
 from fieldrx.io import load_npz, save_npz
@@ -275,6 +275,8 @@ class Fit:
         self.network = network or Network(
             self.encoding.n_features, width=32, depth=2, n_outputs=2 if absorption else 1
         )
+        if encoding is None:
+            self.notes.append(encoding_note(self.encoding, self.network, self.grid, *geometry[1:3]))
         if self.network.n_outputs > 2:
             raise InputError(f"the network has {self.network.n_outputs} outputs; expected 1 or 2 (Re, Im)")
         self.precision = self.backend.choose_precision(self.network, precision)
@@ -720,12 +722,13 @@ class Fit:
     def _save(self, path):
         arrays = {name: to_host(value) for name, value in vars(self.state).items() if name != "history"}
         history = {f"history_{name}": np.array(v, np.float64) for name, v in self.state.history.items()}
-        words = {"arguments": np.array(json.dumps(self.arguments)), "notes": np.array(json.dumps(self.notes))}
+        told = {"arguments": self.arguments, "origin": self.origin, "notes": self.notes}
+        words = {name: np.array(json.dumps(value)) for name, value in told.items()}
         save_npz(path, **words, **arrays, **history)
 
     def _load(self, path):
         names = [f.name for f in fields(_State) if f.name != "history"]
-        told = ["arguments", "notes", *(f"history_{n}" for n in _HISTORY)]
+        told = ["arguments", "origin", "notes", *(f"history_{n}" for n in _HISTORY)]
         arrays = load_npz(path, "checkpoint", [*told, *names])
         theirs, mine = json.loads(str(arrays["arguments"])), json.loads(json.dumps(self.arguments))
         other = [name for name in mine if mine[name] != theirs.get(name)]
@@ -734,7 +737,7 @@ class Fit:
                 f"{path} belongs to a fit with other {' and '.join(other)}: resume with the same "
                 "arguments, or start anew without --resume"
             )
-        self.notes[:] = json.loads(str(arrays["notes"]))
+        self.notes[:], self.origin = (json.loads(str(arrays[name])) for name in ("notes", "origin"))
         values = {
             name: self.backend.asarray(arrays[name]) if arrays[name].ndim else arrays[name].item()
             for name in names
@@ -801,6 +804,17 @@ def reconstruct(acquisition, depth, model="born", *, checkpoint=None, resume=Fal
         If the acquisition or an argument does not make sense.
     """
     return Fit(acquisition, depth, model, **options).run(checkpoint, resume)
+
+
+def checkpoint_arguments(path) -> dict:
+    """What the fit of a checkpoint was asked to do; as in a field's provenance.
+
+    Raises
+    ------
+    InputError
+        If the file is no checkpoint.
+    """
+    return json.loads(str(load_npz(path, "checkpoint", ["arguments"])["arguments"]))
 
 
 def settings(model, priors=None, schedule=None) -> tuple[Priors, Schedule]:

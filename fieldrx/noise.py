@@ -15,6 +15,8 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import gaussian_filter
 
+from fieldrx.backends.fft import taper
+
 _MEASURED, _BOUND = "beyond the band", "differences of pixels"  # methods
 _ROOM = 1.05  # of the band's edge, for what a window smears over it
 _FEWEST = 64  # frequencies needed for an estimate
@@ -99,7 +101,7 @@ def _beyond(shape, microscope):
 
 
 def _outside(image, beyond):
-    window = np.hanning(image.shape[0] + 2)[1:-1, None] * np.hanning(image.shape[1] + 2)[None, 1:-1]
+    window = taper(image.shape)
     spectrum = scipy.fft.fft2((image - image.mean()) * window)
     return float((np.abs(spectrum[beyond]) ** 2).mean() / (window**2).sum())
 

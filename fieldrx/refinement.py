@@ -38,7 +38,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fieldrx.backends.fft import rfft2
+from fieldrx.backends.fft import rfft2, taper
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, levelled
 from fieldrx.models import Born, make_model, predict
@@ -177,7 +177,7 @@ class Refinement:
         self.seen = np.flatnonzero(lit & acquisition.illumination.bright(scope))
         self.parts = self._layout()
         self.width = self._widths()
-        self._taper = np.outer(*(np.hanning(n + 2)[1:-1] for n in acquisition.image_shape))
+        self._taper = taper(acquisition.image_shape)
         self._chosen = None
 
     def model(self, optics):

@@ -82,8 +82,8 @@ def write_report(field, acquisition, path, ensemble=None, device="auto") -> dict
             "the field was not fitted to these images: give the acquisition it was fitted to (errors on "
             "other images: fieldrx evaluate)"
         )
-    if ensemble is not None and not np.allclose(ensemble.members[0].bounds_um, field.bounds_um):
-        raise InputError("the ensemble's domain is not the field's: make the ensemble from this field")
+    if ensemble is not None and not ensemble.belongs_to(field):
+        raise InputError("the ensemble was made from another field: make the ensemble from this field")
     facts = _Facts(field, acquisition, ensemble, device)
     sections = [
         _head(facts),
@@ -553,6 +553,7 @@ def _uncertainty(facts):
             ),
         ]
     )
+    rows += "".join(f"<p><b>{escape(note)}</b></p>" for note in told.get("notes", ()))
     return (
         f'{head}<p class="learn">{_members(facts)} Where they agree, the images decide; where they differ, '
         "the images do not. All of them share assumptions and a model of light, so their spread alone is "

@@ -111,8 +111,8 @@ def test_cross_validation(fitted, tmp_path):
 def test_ensemble_of_another_field(fitted, tmp_path):
     acq, field = fitted
     ensemble = make_ensemble(field, acq, 2, 1)
-    other = tiny.field(provenance=field.provenance)
-    with pytest.raises(InputError, match="make the ensemble from this field"):
+    other = tiny.fit(acq, schedule=tiny.schedule(steps=20, seed=1)).run()
+    with pytest.raises(InputError, match="made from another field: make the ensemble from this field"):
         write_report(other, acq, tmp_path / "r.html", ensemble)
     assert not list(tmp_path.iterdir())
 
