@@ -648,14 +648,20 @@ def query(field, points):
     help="Cross-validation: fit every member from nothing without another part of the images, and predict "
     "that part. Takes as many times as long as FIELD took.",
 )
+@click.option(
+    "--no-twin",
+    is_flag=True,
+    help="Skip the twin, which takes as long as FIELD took: error bars are then mostly too short.",
+)
 @click.option("--std", metavar="STD.npz", type=_file, default=None, help="Also write its std as a volume.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of images and order.")
 @_device
 @_quiet
-def ensemble(field, acquisition, output, members, steps, folds, std, seed, device, quiet):
+def ensemble(field, acquisition, output, members, steps, folds, no_twin, std, seed, device, quiet):
     """Train fields around FIELD on parts of its images: a mean and a standard deviation at every point.
 
-    The standard deviation is calibrated by the images that FIELD held out.
+    The standard deviation is calibrated by the images that FIELD held out, and by a twin: a fit to images
+    that FIELD itself would give, whose error is therefore known.
     """
     from fieldrx.acquisition import read_acquisition
     from fieldrx.ensemble import make_ensemble
@@ -671,7 +677,7 @@ def ensemble(field, acquisition, output, members, steps, folds, std, seed, devic
         raise InputError(f"--std {std} would replace the ensemble; choose another name")
     loaded, acq = load_field(field), read_acquisition(acquisition)
     with in_file(acquisition), _reporting(quiet) as reporter:
-        made = make_ensemble(loaded, acq, members, steps, seed, reporter, folds, device)
+        made = make_ensemble(loaded, acq, members, steps, seed, reporter, folds, device, not no_twin)
     made.save(output)
     if std:
         write_volume(std, made.to(device).volume()[1])
@@ -682,6 +688,11 @@ def ensemble(field, acquisition, output, members, steps, folds, std, seed, devic
         click.echo(
             f"{output}: {members} members, held-out error of their mean {told['nrmse_holdout']:.4f}; spread "
             f"calibrated by a factor of {made.factor:.3g} on {len(told['images'])} unseen images"
+            + (
+                f" ({told['factor_images']:.3g}) and a twin ({told['factor_twin']:.3g})"
+                if not no_twin
+                else ""
+            )
         )
         if folds:
             known = verdict_of_folds(told["folds"])

@@ -5,16 +5,20 @@ and in another order: it wanders off along all that the images leave open and se
 make an ensemble cheap: Huang et al., ICLR 2017).  Where members differ, the images do not decide.
 
 Their spread s has the right shape more than the right size, since all members share the field's past, its
-priors and its model of light.  The size comes, without any truth, from images that neither the field nor a
-member has seen, and from their residual r against the mean of the members' predictions:
+priors and its model of light.  The size comes from what can be tested without the sample's truth:
 
     std^2 = (factor s)^2 + hidden^2 .
 
-`factor` makes pixels lie within 2 sqrt(sigma^2 + factor^2 s_I^2) as often as a normal distribution does, with
-sigma the noise floor and s_I the spread of the members' predictions.  `hidden` is what the images could not
-have shown even so: a wave inside the band whose trace is no stronger than the residual's spectrum stays
-unseen (`fieldrx.band.Band.hidden`).  What no image shows, frequencies outside the supported band, no
-residual can test: there the spread shows what is left open and is no error bar.
+`factor` is the larger of two. One makes pixels of images that neither the field nor a member has seen lie
+within 2 sqrt(sigma^2 + factor^2 s_I^2) of the mean of the members' predictions as often as a normal
+distribution does, with sigma the noise floor and s_I the spread of the predictions. The other is the
+twin's: images that the field itself would give, with noise as strong, are fitted from nothing as the field
+was (a parametric bootstrap: Efron, Ann. Statist. 7, 1 (1979)); there the truth is the field, and what the
+fit misses of it inside the band, the slow and smooth parts above all that leave little trace in any one
+image, must lie within the bars. What a wrong model of light does to the sample neither can tell. `hidden`
+is what the images could not have shown even so: a wave inside the band whose trace is no stronger than the
+residual's spectrum stays unseen (`fieldrx.band.Band.hidden`). What no image shows, frequencies outside the
+supported band, no residual can test: there the spread shows what is left open and is no error bar.
 
 An ensemble file is one .npz without pickles: ``format`` ("fieldrx-ensemble"), ``version``, ``factor``,
 ``hidden``, ``calibration`` and ``provenance`` (JSON text), and every member's arrays
@@ -48,6 +52,7 @@ from fieldrx.refinement import Optics
 
 FORMAT, VERSION = "fieldrx-ensemble", 1
 MEMBERS, STEPS = 6, 24
+_TWIN = 7  # of the random numbers that a twin takes, beside the seed
 _OMITTED = 0.25  # share of the training images that a member does not see
 _RINGS = 0.1  # width of the rings over which a residual's spectrum is averaged [cycles/um], at least
 _COVERED = 0.954  # share of a normal distribution within two standard deviations
@@ -182,7 +187,15 @@ class Ensemble:
 
 
 def make_ensemble(
-    field, acquisition, members=MEMBERS, steps=None, seed=0, callback=None, folds=False, device="auto"
+    field,
+    acquisition,
+    members=MEMBERS,
+    steps=None,
+    seed=0,
+    callback=None,
+    folds=False,
+    device="auto",
+    twin=True,
 ) -> Ensemble:
     """An ensemble around a fitted field.
 
@@ -206,6 +219,8 @@ def make_ensemble(
         fit.
     device : str
         "cpu", "cuda" or "auto".  Networks compute in the precision of the field's fit, where the device can.
+    twin : bool
+        Fit a twin too, which takes as long as the field did; without it bars are mostly too short.
 
     Returns
     -------
@@ -239,6 +254,12 @@ def make_ensemble(
             raise KeyboardInterrupt
     raw = Ensemble(fields)
     factor, hidden, calibration = calibrate(raw, done, acquisition, held, device)
+    calibration["factor_images"] = factor
+    if twin:
+        other = _twin(field, acquisition, train, held, (seed, _TWIN), **how)
+        grid, band = _band(done, acquisition, train)
+        needed, told = _against_twin(raw, field, other, grid, band, hidden)
+        factor, calibration = max(factor, needed), calibration | told
     calibration["share_of_images"] = len(fields[0].provenance["images"]) / len(train)
     if folds:
         calibration["folds"] = _cross_validation(fields, done, acquisition, parts, device)
@@ -311,6 +332,56 @@ def _refit(parent, part, seen, schedule, **options):
     )
 
 
+def _twin(parent, acquisition, train, held, seed, **how):
+    """The field's own fit again, from nothing, to images that the field itself would give."""
+    done, rng = parent.provenance, np.random.default_rng(seed)
+    optics = Optics.recorded(done, acquisition.illumination)
+    grid, images = _grid(done, acquisition), np.union1d(train, held)
+    seen = acquisition.microscope, acquisition.illumination, acquisition.image_shape
+    model = optics.model(done["model"], grid, *seen)
+    contrast = parent.on_axes(*map(get(how["device"]).asarray, grid.axes))
+    clean = np.concatenate([to_host(part) for _, part in predict(model, contrast, images)])
+    sigma = np.nan_to_num(noise_floor(acquisition, images).sigma)
+    noisy = np.ones_like(acquisition.images)
+    noisy[images] = clean + sigma * rng.standard_normal(clean.shape, np.float32)
+    own = Schedule(**done["schedule"])
+    steps = own.steps if own.budget_s is None else done["steps_done"]
+    schedule = replace(own, steps=steps, budget_s=None, seed=int(rng.integers(2**31)))
+    other = replace(acquisition, images=noisy, holdout=held, checksum=None)
+    known = optics if "optics" in done else None
+    found = _refit(parent, other, train, schedule, optics=known, **how).run()
+    if found.provenance["interrupted"]:
+        raise KeyboardInterrupt
+    return found
+
+
+def _against_twin(ensemble, field, twin, grid, band, hidden):
+    """The factor that the twin's error needs, and what was found, JSON-ready."""
+    place = np.ix_(
+        *(
+            (axis >= lo - 1e-6) & (axis <= hi + 1e-6)
+            for axis, (lo, hi) in zip(grid.axes, field.region_um, strict=True)
+        )
+    )
+
+    def inside(one):
+        return band.inside(to_host(one.on_axes(*grid.axes)).real)
+
+    truth = inside(field)
+    error = np.abs(inside(twin) - truth)[place]
+    spread = np.std([inside(member) for member in ensemble.members], axis=0, ddof=1)[place]
+
+    def covered(factor):
+        return float(np.mean(error <= 2 * np.sqrt((factor * spread) ** 2 + hidden**2)))
+
+    factor = _smallest(lambda f: covered(f) >= _COVERED)
+    norm = max(float(np.linalg.norm(truth[place])), 1e-30)
+    return factor, {
+        "factor_twin": factor,
+        "twin_error": float(np.linalg.norm(error)) / norm,
+    }
+
+
 def _cross_validation(members, settings, acquisition, parts, device) -> dict:
     """How well every member predicts the part of the images that it never saw, JSON-ready.
 
@@ -346,6 +417,12 @@ def _unseen(member, images, settings, acquisition, device):
     return np.concatenate([to_host(part) for _, part in predict(model, contrast, images)])
 
 
+def _band(settings, acquisition, images):
+    """The fit's grid, and the band that the fitted images support on it."""
+    grid = _grid(settings, acquisition)
+    return grid, supported_band(grid, acquisition.microscope, acquisition.illumination, images)
+
+
 def _grid(settings, acquisition):
     """The fit's grid."""
     return grid_for(settings["model"], acquisition.image_shape, acquisition.microscope, settings["depth"])
@@ -373,7 +450,6 @@ def calibrate(ensemble, settings, acquisition, images, device="auto") -> tuple[f
         distribution within bars of several widths, and what was found with and without the factor,
         ``covered`` and ``covered_raw``; ``notes``: what is wrong with the bars, mostly nothing.
     """
-    grid = _grid(settings, acquisition)
     predicted = [_unseen(member, images, settings, acquisition, device) for member in ensemble.members]
     valid = np.ones((len(images), *acquisition.image_shape), bool)
     if acquisition.mask is not None:
@@ -382,8 +458,7 @@ def calibrate(ensemble, settings, acquisition, images, device="auto") -> tuple[f
     spread, mean = np.std(predicted, axis=0, ddof=1)[valid], np.mean(predicted, axis=0)
     measured = acquisition.images[images]
     residual = np.abs(measured - mean)[valid]
-    fitted = np.setdiff1d(np.flatnonzero(acquisition.usable), images)
-    band = supported_band(grid, acquisition.microscope, acquisition.illumination, fitted)
+    _, band = _band(settings, acquisition, np.setdiff1d(np.flatnonzero(acquisition.usable), images))
     hidden = band.hidden(_density((measured - mean) * valid, acquisition.microscope.pixel_size_um))
     noise = noise_floor(acquisition, images)
     # a bound from above would hide errors of the field; nan where too few pixels are valid

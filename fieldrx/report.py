@@ -544,6 +544,17 @@ def _uncertainty(facts):
             ),
             ("calibrated on", f"{len(told['images'])} images that no fit has seen"),
             ("factor on the raw spread", f"{ensemble.factor:.3g}"),
+            *(
+                [
+                    (
+                        "needed by the unseen images, by a twin of known truth",
+                        f"{told['factor_images']:.3g}, {told['factor_twin']:.3g}",
+                    ),
+                    ("what the twin misses inside the band", _percent(told["twin_error"])),
+                ]
+                if "factor_twin" in told
+                else []
+            ),
             ("added for detail that the noise hides", f"{ensemble.hidden:.2g} of the index, in squares"),
             ("noise of these images", f"{told['sigma']:.3g}"),
             ("error of the ensemble's mean on them", _percent(told["nrmse_holdout"])),

@@ -3,13 +3,24 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tiny
 
 from fieldrx import Acquisition, Fit, Illumination, InputError, Volume, load_field, simulate
-from fieldrx.ensemble import Ensemble, calibrate, load_ensemble, load_field_or_ensemble, make_ensemble
+from fieldrx.ensemble import (
+    Ensemble,
+    _against_twin,
+    _band,
+    _twin,
+    calibrate,
+    load_ensemble,
+    load_field_or_ensemble,
+    make_ensemble,
+)
+from fieldrx.evaluation import same_images
 from fieldrx.io import load_npz, save_npz
 from fieldrx.models import Born
 from fieldrx.optics import Grid
@@ -183,6 +194,63 @@ def scattered_blobs():
     light = Illumination(np.concatenate(rings))
     optics = Acquisition(None, light, tiny.SCOPE, holdout=(2, 8, 13, 17), name="blobs")
     return simulate(truth, optics, "born", (44, 40), photons=20000), truth
+
+
+def test_twin_gives_the_factor_that_its_error_needs():
+    """Members of spread 1 and a twin of error 3, white and inside the band: twice 3 covers it."""
+    acq = tiny.acquisition()
+    grid, band = _band({"model": "born", "depth": tiny.DEPTH}, acq, np.arange(6))
+    rng = np.random.default_rng(3)
+
+    class Known:
+        region_um = np.array([axis[[0, -1]] for axis in grid.axes])
+
+        def __init__(self, values):
+            self.values = values
+
+        def on_axes(self, *axes):
+            return self.values + 0j
+
+    def noise():
+        return band.inside(rng.standard_normal(grid.shape))
+
+    truth = noise()
+    field, twin = Known(truth), Known(truth + 3 * noise())
+    ensemble = SimpleNamespace(members=[Known(truth + noise()) for _ in range(60)])
+    factor, told = _against_twin(ensemble, field, twin, grid, band, 0.0)
+    assert factor == pytest.approx(3.0, rel=0.15)
+    assert told["factor_twin"] == factor
+    assert told["twin_error"] == pytest.approx(3.0, rel=0.2)
+    assert _against_twin(ensemble, field, twin, grid, band, 50.0)[0] == 1.0
+    assert _against_twin(ensemble, field, field, grid, band, 0.0)[0] == 1.0
+
+
+def test_twin_is_a_fit_to_images_of_the_field():
+    """From nothing, to images that the field gives, with as much noise; the same ones are held out."""
+    acq = tiny.acquisition(photons=1000000)
+    field = tiny.fit(acq, schedule=tiny.schedule(steps=80, warm_steps=30)).run()
+    held, train = np.array([4]), np.array([0, 1, 2, 3, 5])
+    how = {"callback": None, "device": "cpu", "precision": None}
+    twin = _twin(field, acq, train, held, 7, **how)
+    assert twin.provenance["holdout"] == [4]
+    assert twin.provenance["steps_done"] == 80
+    assert twin.provenance["schedule"]["seed"] != field.provenance["schedule"]["seed"]
+    assert not same_images(twin, acq)
+    grid = Grid(**field.provenance["grid"])
+    model = Born(grid, tiny.SCOPE, tiny.LIGHT, tiny.SHAPE)
+    mine, other = (model.forward(f.on_axes(*grid.axes)) for f in (field, twin))
+    assert np.linalg.norm(mine - other) < 0.3 * np.linalg.norm(mine - 1)
+
+
+def test_ensemble_with_and_without_a_twin():
+    acq = tiny.acquisition(photons=10000)
+    field = tiny.fit(acq, schedule=tiny.schedule(steps=10)).run()
+    with_twin, without = (make_ensemble(field, acq, 2, 2, twin=twin) for twin in (True, False))
+    told = with_twin.calibration
+    assert with_twin.factor == max(told["factor_images"], told["factor_twin"])
+    assert without.factor == told["factor_images"] == without.calibration["factor_images"]
+    assert "factor_twin" not in without.calibration
+    assert np.array_equal(with_twin.members[1].params, without.members[1].params)
 
 
 def test_the_standard_deviation_keeps_its_promise():
