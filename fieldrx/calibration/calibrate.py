@@ -325,7 +325,7 @@ def _intensities(acquisition):
         coarse = step if valid is None or valid[::step, ::step].any() else 1
         part = (slice(None, None, coarse),) * 2
         level[k] = robust_level(acquisition.images[k][part], None if valid is None else valid[part])
-    some = np.intersect1d(np.flatnonzero(acquisition.usable), acquisition.training)
+    some = np.setdiff1d(np.flatnonzero(acquisition.usable), acquisition.holdout)
     level /= np.median(level[some])
     off = np.abs(level[some] - 1)
     scatter = 1.4826 * float(np.median(off))
