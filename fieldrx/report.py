@@ -565,11 +565,16 @@ def _uncertainty(facts):
         ]
     )
     rows += "".join(f"<p><b>{escape(note)}</b></p>" for note in told.get("notes", ()))
+    twin = (
+        ", and for a twin: a fit to images that this field itself would give, whose error is known"
+        if "factor_twin" in told
+        else ""
+    )
     return (
         f'{head}<p class="learn">{_members(facts)} Where they agree, the images decide; where they differ, '
         "the images do not. All of them share assumptions and a model of light, so their spread alone is "
         "too small. It is multiplied by a factor that makes the bars right for images that none of them has "
-        "seen. And detail that is weaker in the images than what no field explains of them (noise, mostly) "
+        f"seen{twin}. And detail that is weaker in the images than what no field explains of them (noise, mostly) "
         "would go unnoticed by all members alike: how strong such detail could be is estimated from what is "
         f"left of the unseen images, {ensemble.hidden:.2g} of the index, and added in squares.</p>"
         '<div class="cannot">The standard deviation speaks of the frequencies that the images support. '

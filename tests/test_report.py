@@ -72,6 +72,7 @@ def test_says_what_was_and_was_not_measured(text):
         "How uncertain the values are",
         "it cannot know",
         "added for detail that the noise hides",
+        "and for a twin",
         "Settings, to repeat it",
         "fieldrx reconstruct ACQ --depth=-1:1:0.5 --model=born",
     ):
