@@ -575,8 +575,8 @@ def _uncertainty(facts):
         "the images do not. All of them share assumptions and a model of light, so their spread alone is "
         "too small. It is multiplied by a factor that makes the bars right for images that none of them has "
         f"seen{twin}. And detail that is weaker in the images than what no field explains of them (noise, "
-        "mostly) would go unnoticed by all members alike: how strong such detail could be is estimated from what is "
-        f"left of the unseen images, {ensemble.hidden:.2g} of the index, and added in squares.</p>"
+        "mostly) would go unnoticed by all members alike: how strong such detail could be is estimated from "
+        f"what is left of the unseen images, {ensemble.hidden:.2g} of the index, and added in squares.</p>"
         '<div class="cannot">The standard deviation speaks of the frequencies that the images support. '
         "About the missing cone, slow variations and finer detail (section 4) <b>it cannot know</b>: where "
         "members agree there, they share assumptions; nothing was measured.</div>"
