@@ -1,7 +1,9 @@
 """Files of rendered samples, read back by readers that know nothing of fieldrx."""
 
+import errno
 import json
 import resource
+import shutil
 import struct
 import sys
 import tracemalloc
@@ -19,6 +21,7 @@ from PIL import Image
 from fieldrx import InputError, read_volume
 from fieldrx.cli import main
 from fieldrx.export import write_gif, write_mp4, write_ome_zarr, write_tiff
+from fieldrx.export.zarr import _remove
 from fieldrx.render import Lattice, Samples, plane_lattice, rotation, sample, volume_lattice, write
 from fieldrx.render.files import pyramid
 from fieldrx.render.pictures import palette
@@ -240,6 +243,33 @@ def test_ome_zarr_of_a_surface_has_finite_numbers(tmp_path):
         shown = json.loads(text)["omero"]["channels"][0]["window"]
         assert (shown["start"], shown["end"]) == window
         depth[0, 1, 2] = 2
+
+
+def test_ome_zarr_is_removed_though_somebody_still_writes(tmp_path, monkeypatch):
+    """As zarr's own threads do for a moment after one of them has failed: files come between and after."""
+    folder, pauses, removals, rmtree = tmp_path / "left", [], [], shutil.rmtree
+
+    def write():
+        (folder / "0").mkdir(parents=True, exist_ok=True)
+        (folder / "0" / "chunk").write_bytes(b"x")
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) < 4:
+            write()
+
+    def remove(path):
+        removals.append(path)
+        if len(removals) == 2:
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+        rmtree(path)
+
+    write()
+    monkeypatch.setattr("fieldrx.export.zarr.time.sleep", pause)
+    monkeypatch.setattr("fieldrx.export.zarr.shutil.rmtree", remove)
+    _remove(folder)
+    assert not folder.exists()
+    assert (len(pauses), len(removals)) == (4, 4)
 
 
 def test_ome_zarr_replaces_no_other_folder(tmp_path):

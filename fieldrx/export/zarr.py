@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from fieldrx.errors import InputError
 from fieldrx.io import named
 
 _CHUNK = (32, 256, 256)
+_TRIES, _PAUSE_S = 20, 0.05  # of removing what failed
 
 
 def write_ome_zarr(path, levels) -> None:
@@ -122,4 +124,15 @@ def _atomic_folder(path):
     finally:
         for folder in (temporary, old):
             if folder.exists():
-                shutil.rmtree(folder)
+                _remove(folder)
+
+
+def _remove(folder):
+    """Remove a folder into which zarr's threads may go on writing for a moment, after one has failed."""
+    for _ in range(_TRIES):
+        with suppress(OSError):  # a file came, or went, meanwhile
+            shutil.rmtree(folder)
+        time.sleep(_PAUSE_S)
+        if not folder.exists():
+            return
+    shutil.rmtree(folder)
