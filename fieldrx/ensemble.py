@@ -249,9 +249,7 @@ def make_ensemble(
             fit = _fold(field, acquisition, np.setdiff1d(train, parts[k]), held, steps, (seed, k), **how)
         else:
             fit = _member(field, acquisition, train, steps or STEPS, (seed, k), **how)
-        fields.append(fit.run(initial=None if folds else field))
-        if fields[-1].provenance["interrupted"]:
-            raise KeyboardInterrupt
+        fields.append(_finished(fit, None if folds else field))
     raw = Ensemble(fields)
     factor, hidden, calibration = calibrate(raw, done, acquisition, held, device)
     calibration["factor_images"] = factor
@@ -304,15 +302,27 @@ def _member(parent, acquisition, train, steps, seed, **how):
 
 def _fold(parent, acquisition, seen, held, steps, seed, **how):
     """The field's own fit, without one part of its images."""
-    own = Schedule(**parent.provenance["schedule"])
-    steps = steps or (own.steps if own.budget_s is None else parent.provenance["steps_done"])
-    random = int(np.random.default_rng(seed).integers(2**31))
     images = np.union1d(seen, held)
     part = replace(acquisition.select(images), holdout=np.flatnonzero(np.isin(images, held)))
     refine, start = parent.provenance["refine"] or None, parent.provenance.get("optics_start")
     optics = None if start is None else Optics.from_dict(start).select(images)
-    schedule = replace(own, steps=steps, budget_s=None, seed=random)
+    schedule = _schedule_anew(parent, np.random.default_rng(seed), steps)
     return _refit(parent, part, seen, schedule, refine=refine, optics=optics, **how)
+
+
+def _schedule_anew(parent, rng, steps=None):
+    """The schedule of the field's fit from nothing, in steps whatever its budget was, with another seed."""
+    own = Schedule(**parent.provenance["schedule"])
+    steps = steps or (own.steps if own.budget_s is None else parent.provenance["steps_done"])
+    return replace(own, steps=steps, budget_s=None, seed=int(rng.integers(2**31)))
+
+
+def _finished(fit, initial=None):
+    """The field of a fit that nobody interrupts."""
+    found = fit.run(initial=initial)
+    if found.provenance["interrupted"]:
+        raise KeyboardInterrupt
+    return found
 
 
 def _refit(parent, part, seen, schedule, **options):
@@ -336,23 +346,15 @@ def _twin(parent, acquisition, train, held, seed, **how):
     """The field's own fit again, from nothing, to images that the field itself would give."""
     done, rng = parent.provenance, np.random.default_rng(seed)
     optics = Optics.recorded(done, acquisition.illumination)
-    grid, images = _grid(done, acquisition), np.union1d(train, held)
-    seen = acquisition.microscope, acquisition.illumination, acquisition.image_shape
-    model = optics.model(done["model"], grid, *seen)
-    contrast = parent.on_axes(*map(get(how["device"]).asarray, grid.axes))
-    clean = np.concatenate([to_host(part) for _, part in predict(model, contrast, images)])
+    images = np.union1d(train, held)
+    clean = _predicted(parent, optics, images, done, acquisition, how["device"])
     sigma = np.nan_to_num(noise_floor(acquisition, images).sigma)
     noisy = np.ones_like(acquisition.images)
     noisy[images] = clean + sigma * rng.standard_normal(clean.shape, np.float32)
-    own = Schedule(**done["schedule"])
-    steps = own.steps if own.budget_s is None else done["steps_done"]
-    schedule = replace(own, steps=steps, budget_s=None, seed=int(rng.integers(2**31)))
+    schedule = _schedule_anew(parent, rng)
     other = replace(acquisition, images=noisy, holdout=held, checksum=None)
     known = optics if "optics" in done else None
-    found = _refit(parent, other, train, schedule, optics=known, **how).run()
-    if found.provenance["interrupted"]:
-        raise KeyboardInterrupt
-    return found
+    return _finished(_refit(parent, other, train, schedule, optics=known, **how))
 
 
 def _against_twin(ensemble, field, twin, grid, band, hidden):
@@ -408,12 +410,17 @@ def _cross_validation(members, settings, acquisition, parts, device) -> dict:
 
 def _unseen(member, images, settings, acquisition, device):
     """Images that a member never saw, predicted with the optics that it found for the others."""
-    light = acquisition.illumination
-    optics = Optics.recorded(settings | member.provenance, light)
+    optics = Optics.recorded(settings | member.provenance, acquisition.illumination)
     optics = replace(optics, gain=np.ones(acquisition.n_images))  # nobody has seen these images' own
+    return _predicted(member, optics, images, settings, acquisition, device)
+
+
+def _predicted(one, optics, images, settings, acquisition, device):
+    """Images of a field under some optics, on the host."""
+    seen = acquisition.microscope, acquisition.illumination, acquisition.image_shape
     grid = _grid(settings, acquisition)
-    model = optics.model(settings["model"], grid, acquisition.microscope, light, acquisition.image_shape)
-    contrast = member.on_axes(*map(get(device).asarray, grid.axes))
+    model = optics.model(settings["model"], grid, *seen)
+    contrast = one.on_axes(*map(get(device).asarray, grid.axes))
     return np.concatenate([to_host(part) for _, part in predict(model, contrast, images)])
 
 

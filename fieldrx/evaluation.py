@@ -51,10 +51,10 @@ class Comparison:
         """The noise of some of the images."""
         return noise_floor(self.acquisition, images)
 
-    def signal(self, image) -> float:
-        """Root mean square of I - 1 over the valid pixels of an image."""
-        valid = True if self.acquisition.mask is None else self.acquisition.mask[image]
-        return float(np.sqrt(np.mean((self.acquisition.images[image] - 1.0) ** 2, where=valid)))
+    def signal(self, images) -> float:
+        """Root mean square of I - 1 over the valid pixels of an image, or of several."""
+        valid = True if self.acquisition.mask is None else self.acquisition.mask[images]
+        return float(np.sqrt(np.mean((self.acquisition.images[images] - 1.0) ** 2, where=valid)))
 
 
 def compare(field, acquisition, model=None, device="auto") -> Comparison:

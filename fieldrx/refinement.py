@@ -332,9 +332,10 @@ class Refinement:
                 np.add.at(normal, (places[:, :, None], places[None, None, :, b]), product)
             parts.append((normal[:n, :n], right[:n]))
         v = max(spread * squares / max(free, 1e-30), 1e-30)
-        return *map(sum, zip(*parts, strict=True)), v * self._structure(parts, v) ** 2
+        normal, right = map(sum, zip(*parts, strict=True))
+        return normal, right, v * self._structure(parts, normal, right, v) ** 2
 
-    def _structure(self, parts, v):
+    def _structure(self, parts, normal, right, v):
         """How far the residual is from white noise of variance v; at least 1.
 
         What a field does not explain yet has structure: the scores J^H P r / v of different blocks of
@@ -344,7 +345,6 @@ class Refinement:
         """
         if len(parts) < _FEWEST:
             return 1.0
-        normal, right = map(sum, zip(*parts, strict=True))
         best = np.linalg.solve(normal / v + 1e-6 * np.diag(1 / self.width**2), right / v)
         scores = np.stack([(r - h @ best) / v for h, r in parts])
         excess = (scores**2).sum(axis=0) * len(parts) / (len(parts) - 1) / (np.diag(normal) / v)

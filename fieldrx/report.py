@@ -261,8 +261,7 @@ def _measured(facts):
     )
     height, width = (n * scope.pixel_size_um for n in acq.image_shape)
     valid = 1.0 if acq.mask is None else float(acq.mask[facts.usable].mean())
-    counted = True if acq.mask is None else acq.mask[facts.usable]
-    rms = float(np.sqrt(np.mean((acq.images[facts.usable] - 1.0) ** 2, where=counted)))
+    rms = facts.compared.signal(facts.usable)
     table = _table(
         [
             ("wavelength in vacuum", f"{scope.wavelength_um:.4g} um"),
