@@ -49,6 +49,7 @@ from fieldrx.models import grid_for, predict
 from fieldrx.noise import noise_floor
 from fieldrx.priors import Priors
 from fieldrx.refinement import Optics
+from fieldrx.shading import flattened
 
 FORMAT, VERSION = "fieldrx-ensemble", 1
 MEMBERS, STEPS = 6, 24
@@ -337,6 +338,7 @@ def _refit(parent, part, seen, schedule, **options):
         priors=Priors(**done["priors"]),
         schedule=schedule,
         loss=done["loss"],
+        background=done.get("background", False),
         origin={"images": seen.tolist()},
         **options,
     )
@@ -394,7 +396,8 @@ def _cross_validation(members, settings, acquisition, parts, device) -> dict:
     images, masks = np.concatenate(parts), acquisition.mask
 
     def errors(values, of):
-        return image_errors(values, acquisition.images[of], None if masks is None else masks[of])
+        measured = _measured(settings, acquisition, of, values)
+        return image_errors(values, measured, None if masks is None else masks[of])
 
     overall, each = errors(np.concatenate(predicted), images)
     noise = noise_floor(acquisition, images)
@@ -422,6 +425,14 @@ def _predicted(one, optics, images, settings, acquisition, device):
     model = optics.model(settings["model"], grid, *seen)
     contrast = one.on_axes(*map(get(device).asarray, grid.axes))
     return np.concatenate([to_host(part) for _, part in predict(model, contrast, images)])
+
+
+def _measured(settings, acquisition, images, predicted):
+    """Measured images, less what is left of their background where the fit refined that."""
+    measured = acquisition.images[images]
+    if not settings.get("background"):
+        return measured
+    return flattened(measured, predicted, None if acquisition.mask is None else acquisition.mask[images])
 
 
 def _band(settings, acquisition, images):
@@ -463,7 +474,7 @@ def calibrate(ensemble, settings, acquisition, images, device="auto") -> tuple[f
         valid = acquisition.mask[images]
 
     spread, mean = np.std(predicted, axis=0, ddof=1)[valid], np.mean(predicted, axis=0)
-    measured = acquisition.images[images]
+    measured = _measured(settings, acquisition, images, mean)
     residual = np.abs(measured - mean)[valid]
     _, band = _band(settings, acquisition, np.setdiff1d(np.flatnonzero(acquisition.usable), images))
     hidden = band.hidden(_density((measured - mean) * valid, acquisition.microscope.pixel_size_um))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from fieldrx.metrics import image_errors, index_error
 from fieldrx.models import ForwardModel, grid_for, predict
 from fieldrx.noise import NoiseFloor, noise_floor
 from fieldrx.refinement import Optics
+from fieldrx.shading import flattened
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +74,19 @@ def compare(field, acquisition, model=None, device="auto") -> Comparison:
     for batch, images in predict(forward, contrast, usable):
         predicted[batch] = to_host(images)
     held = np.intersect1d(held_out(field, acquisition), usable)
+    if field.provenance.get("background"):
+        acquisition = _flat(acquisition, predicted, usable)
     return Comparison(
         acquisition, forward, contrast, predicted, usable, held, noise_floor(acquisition, usable)
     )
+
+
+def _flat(acquisition, predicted, images):
+    """The acquisition less the smooth factor of some images that their prediction tells."""
+    flat = acquisition.images.copy()
+    valid = None if acquisition.mask is None else acquisition.mask[images]
+    flat[images] = flattened(flat[images], predicted[images], valid)
+    return replace(acquisition, images=flat)
 
 
 def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
@@ -126,6 +137,7 @@ def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
     result = {
         "model": compared.model.name,
         "refined": field.provenance.get("refine", []),
+        "background_refined": bool(field.provenance.get("background")),
         "fitted_to_these_images": same_images(field, acquisition),
         "nrmse": overall,
         "nrmse_per_image": per_image(each),

@@ -15,8 +15,13 @@ the images teach the field everywhere and not at the pixels' centres alone: zoom
 
 Multi-slice models are not linear, and a fit may run astray: it starts from the closed form of the linear
 model and, at first, from the images of the least tilted light, whose phase wraps least; and a step whose
-images come out worse than those of an empty sample, or not finite, is undone: back to the last good
-field, with half the step size.
+images come out worse than those of an empty sample and than the steps before, or not finite, is undone:
+back to the last good field, with half the step size and the images in another order.  Every step is judged by
+its own images, over their own signal, and only against steps that drew from the same pool: images of steep
+light are harder, and when they join the error rises though nothing diverges.
+
+Where the background was estimated from the images, what is left of it is found together with the sample: see
+`fieldrx.shading`.
 """
 
 from __future__ import annotations
@@ -42,13 +47,20 @@ from fieldrx.metrics import image_errors
 from fieldrx.models import Born, Rytov, grid_for, is_multislice, make_model, predict
 from fieldrx.models.auto import choose_model
 from fieldrx.priors import Priors
-from fieldrx.refinement import Refinement
+from fieldrx.refinement import Refinement, parse_refine
 from fieldrx.resources import check_memory
+from fieldrx.shading import flattened, smooth_factor, smooth_term
 from fieldrx.tikhonov import tikhonov
 
-_HISTORY = ("loss", "prior", "holdout", "seconds")
-_ASTRAY = 2.0  # data term (1 for an empty sample) beyond which a step is undone
+_HISTORY = ("loss", "prior", "error", "holdout", "seconds")
+_ASTRAY = 2.0  # squared error of a step's images over their own signal, beyond which it may be undone
+_RISEN = 3.0  # and times the median of the steps before, of the same pool of images
+_LOST = 25.0  # beyond which it is undone whatever came before
+_JUDGED = 10  # steps looked back on
+_FAINT = 0.1  # of the mean signal's power, that an image counts with that shows next to nothing
+_SETTLE = 3  # steps after a change of pool, or a set-back, that are not judged
 _SETBACKS = 4  # undone steps after which a fit gives up
+_SINCE_0_1 = ("setbacks", "judged_from", "pool_size")  # entries of a state that older checkpoints lack
 _SAVE_EVERY_S = 60.0
 _BEFORE = 3  # corrections of the optics before the first step, at the closed form
 
@@ -175,6 +187,9 @@ class _State:
     best_optics: np.ndarray = field(default_factory=lambda: np.zeros(0))
     corrections: int = 0
     rate_scale: float = 1.0
+    setbacks: int = 0  # also part of the random numbers of the order of images
+    judged_from: int = 0  # step from which errors are compared
+    pool_size: int = 0  # images that the last step could draw from
     step: int = 0
     seconds: float = 0.0
     history: dict = field(default_factory=lambda: {name: [] for name in _HISTORY})
@@ -203,7 +218,10 @@ class Fit:
         Whether the field has an imaginary part.
     refine : str or sequence of str, optional
         What of the optics is corrected during the fit: "illumination", "intensity", "defocus", "pupil"; see
-        `fieldrx.refinement`.
+        `fieldrx.refinement`.  "background" among them is ``background=True``.
+    background : bool, optional
+        Whether a smooth factor of every image is found together with the sample, see `fieldrx.shading`.  By
+        default where the background was estimated from the images, or their levels were.
     optics : Optics, optional
         Directions, gains, defocus and aberrations to start from, when known better than the acquisition's.
     loss : str
@@ -233,6 +251,7 @@ class Fit:
         holdout=None,
         absorption=True,
         refine=None,
+        background=None,
         optics=None,
         loss="squared",
         origin=None,
@@ -259,7 +278,11 @@ class Fit:
         self.notes += [told] if told else []
         geometry = self.grid, acquisition.microscope, acquisition.illumination, shape
         seen = acquisition, model, self.grid, self.train, self.held
-        self.refinement = Refinement(refine, *seen, optics) if refine or optics else None
+        kinds = parse_refine(refine) if refine else ()
+        self.background = bool(acquisition.levelled if background is None else background)
+        self.background |= "background" in kinds
+        kinds = tuple(kind for kind in kinds if kind != "background")
+        self.refinement = Refinement(kinds, *seen, optics, self.background) if kinds or optics else None
         self.model = (
             self.refinement.model(self.refinement.start) if self.refinement else make_model(model, *geometry)
         )
@@ -293,12 +316,15 @@ class Fit:
             "schedule": asdict(self.schedule),
             "holdout": self.held.tolist(),
             "refine": list(self.refinement.kinds) if self.refinement else [],
+            "background": self.background,
             "optics_start": None if optics is None else optics.to_dict(),
             "precision": self.precision,
         }
         self.origin = origin or {}
-        self._norm = self._empty_loss(self.train)
+        self._empty = self._empty_losses()
+        self._norm = float(self._empty[self.train].sum())
         self.state, self._stop, self.diverged = None, _StopOnSignal(), None
+        self.closed_form_error = None
 
     # ---- the run -------------------------------------------------------------------------------
 
@@ -357,6 +383,7 @@ class Fit:
         scale = float(xp.quantile(xp.abs(target.real[:, *self.model.window]), 0.99)) or 1e-3
         scale *= _HEADROOM if self.multislice else 1
         self.state = state = self._fresh(params, scale)
+        self.closed_form_error = self._closed_form_error(target)
         if self.refinement and not self.multislice and set(self.refinement.kinds) - {"illumination"}:
             for _ in range(_BEFORE):
                 self._refine(target, closed_form=True)
@@ -376,6 +403,17 @@ class Fit:
             self.train,
             progress=lambda share: self._tell(Progress("closed form", round(100 * share), 100)),
         )[0]
+
+    def _closed_form_error(self, contrast):
+        """Held-out error of the closed form, by the linear model that it inverts; None if nothing is held out.
+
+        A fit that comes out no better has found nothing.
+        """
+        if not len(self.held):
+            return None
+        images = self.backend.asarray(self.held)
+        predicted = self.linear.forward(contrast, self.held)
+        return float(image_errors(predicted, *self._flattened(predicted, images))[0])
 
     def _start_from(self, field):
         same = field.encoding == self.encoding and field.network == self.network
@@ -410,8 +448,9 @@ class Fit:
         predicted, pullback = self.loss.predict(self.model, contrast, batch)
         data, residual = self._data_term(predicted, batch)
         holdout = np.nan
+        self._note_pool(share)
         if state.step % self.schedule.evaluate_every == 0:
-            self._check(float(data))
+            self._check(float(data), batch)
             holdout = self._look(contrast, gain)
         gradient = coarsen(pullback(residual), stride, shift)
         del predicted, pullback, residual, contrast
@@ -425,7 +464,8 @@ class Fit:
         grad = self._gradient(state.params, axes, d_outputs, gain)
         self._update(state, grad, self.schedule.rate(state.step, share) * state.rate_scale, state.step + 1)
         data, prior = float(data), float(prior)  # until here nobody waits for the device
-        self._check(data)  # a set-back also undoes the update
+        error = self._check(data, batch)  # a set-back also undoes the update
+        state.history["error"].append(error)
         state.history["holdout"].append(holdout)
         state.step += 1
         return data, prior
@@ -448,6 +488,7 @@ class Fit:
             "best_step": state.best_step,
             "seconds": round(state.seconds, 1),
             "nrmse_holdout": None if not np.isfinite(state.best_error) else state.best_error,
+            "nrmse_closed_form": self.closed_form_error,
             "interrupted": interrupted,
             "diverged": self.diverged,
             "notes": self.notes,
@@ -494,7 +535,8 @@ class Fit:
             done, total = state.step, schedule.steps
             if schedule.budget_s is not None:
                 done, total = state.seconds, schedule.budget_s
-            self.callback(Progress("fit", done, total, np.sqrt(data), state.best_error))
+            error = state.history["error"][-1]
+            self.callback(Progress("fit", done, total, error, state.best_error))
             if checkpoint and time.perf_counter() - saved > _SAVE_EVERY_S:
                 self._save(checkpoint)
                 saved = time.perf_counter()
@@ -532,6 +574,7 @@ class Fit:
         self.notes.append(f"{why}; went back to step {state.good_step}, with half the step size")
         for name in ("params", "m", "v"):
             getattr(state, name)[:] = getattr(state, f"good_{name}")
+        state.setbacks, state.judged_from = state.setbacks + 1, state.step
         return True
 
     def _settled(self):
@@ -556,9 +599,14 @@ class Fit:
     def _held_out_error(self, contrast):
         xp, held = module_of(contrast), self.backend.asarray(self.held)
         predicted = xp.concatenate([part for _, part in predict(self.model, contrast, self.held)])
-        mask = None if self._mask is None else self._mask[held]
-        error = image_errors(predicted, self._images[held], mask)[0]
-        return error, self.refinement.score(predicted, self._images[held], mask) if self.refinement else error
+        measured, mask = self._flattened(predicted, held)
+        error = image_errors(predicted, measured, mask)[0]
+        return error, self.refinement.score(predicted, measured, mask) if self.refinement else error
+
+    def _flattened(self, predicted, images):
+        """Measured images, less what is left of their background where that is refined, and their mask."""
+        measured, mask = self._images[images], None if self._mask is None else self._mask[images]
+        return flattened(measured, predicted, mask) if self.background else measured, mask
 
     def _tell(self, progress):
         self.callback(progress)
@@ -612,7 +660,8 @@ class Fit:
         if size == len(pool):
             return pool
         per_round = -(-len(pool) // size)
-        rng = np.random.default_rng((self.schedule.seed, step // per_round))
+        again = (self.state.setbacks,) if self.state and self.state.setbacks else ()
+        rng = np.random.default_rng((self.schedule.seed, step // per_round, *again))
         order = rng.permutation(pool)
         first = (step % per_round) * size
         return np.sort(order[first : first + size])
@@ -648,19 +697,51 @@ class Fit:
         """Loss of a batch over that of an empty sample, and its gradient with respect to the prediction."""
         measured, valid = self._measured(images)
         share = len(self.train) / len(images) / self._norm
+        if not self.background:
+            return self._loss_and_gradient(predicted, measured, valid, share)
+        shaded, slope = self._shaded(predicted, measured, valid)
+        value, gradient = self._loss_and_gradient(shaded, measured, valid, share)
+        return value, gradient * slope
+
+    def _loss_and_gradient(self, predicted, measured, valid, share):
         if isinstance(self.loss, SquaredError):  # fused on every device
             return self.backend.squared_error(predicted, measured, valid, share)
         value, gradient = self.loss.value_and_gradient(predicted, measured, valid)
         return share * value, gradient * np.float32(share)
 
-    def _check(self, data):
-        """Raise where images come out not finite, or worse than an empty sample's and than those before."""
-        step, recent = self.state.step, self.state.history["loss"][-10:]
+    def _shaded(self, predicted, measured, valid):
+        """A prediction times the smooth surface that is left of the background, and the slope of that.
+
+        The loss compares intensities, or I - 1, or, of Rytov's model, log I.
+        """
+        if isinstance(self.loss, SquaredError) and isinstance(self.model, Rytov):
+            return predicted + smooth_term(predicted, measured, valid), np.float32(1)
+        offset = np.float32(1 - self.loss.empty)
+        factor = smooth_factor(predicted + offset, measured + offset, valid)
+        return (predicted + offset) * factor - offset, factor
+
+    def _note_pool(self, share):
+        """Steps that draw from another pool of images are not compared with those before."""
+        size = len(self._pool(share))
+        if size != self.state.pool_size:
+            self.state.pool_size, self.state.judged_from = size, self.state.step
+
+    def _check(self, data, batch):
+        """Relative error of a step's images; raises where they are not finite, or worse than an empty sample's
+        and than those of the steps before."""
+        state = self.state
         if not np.isfinite(data):
-            raise FloatingPointError(f"step {step}: the data term is {data}")
-        if len(recent) >= 3 and data > max(_ASTRAY, 3 * np.median(recent)):
-            before = np.sqrt(np.median(recent))
-            raise FloatingPointError(f"step {step}: the error rose to {np.sqrt(data):.3g}, from {before:.3g}")
+            raise FloatingPointError(f"step {state.step}: the data term is {data}")
+        own = np.maximum(self._empty[batch], _FAINT * self._norm / len(self.train)).sum()
+        squared = data * self._norm * len(batch) / (len(self.train) * own)
+        recent = np.square(state.history["error"][state.judged_from :][-_JUDGED:])
+        before = np.median(recent) if len(recent) >= _SETTLE else np.inf
+        if squared > _LOST or squared > max(_ASTRAY, _RISEN * before):
+            came = f", from {np.sqrt(before):.3g}" if np.isfinite(before) else ""
+            raise FloatingPointError(
+                f"step {state.step}: the error of its images rose to {np.sqrt(squared):.3g}{came}"
+            )
+        return float(np.sqrt(squared))
 
     def _update(self, state, grad, rate, count):
         """One step of Adam, with a rate of its own for the encoding's table."""
@@ -723,14 +804,17 @@ class Fit:
         arrays = {name: to_host(value) for name, value in vars(self.state).items() if name != "history"}
         history = {f"history_{name}": np.array(v, np.float64) for name, v in self.state.history.items()}
         told = {"arguments": self.arguments, "origin": self.origin, "notes": self.notes}
+        told |= {"closed_form_error": self.closed_form_error}
         words = {name: np.array(json.dumps(value)) for name, value in told.items()}
         save_npz(path, **words, **arrays, **history)
 
     def _load(self, path):
-        names = [f.name for f in fields(_State) if f.name != "history"]
-        told = ["arguments", "origin", "notes", *(f"history_{n}" for n in _HISTORY)]
+        names = [f.name for f in fields(_State) if f.name not in ("history", *_SINCE_0_1)]
+        told = ["arguments", "origin", "notes", *(f"history_{n}" for n in _HISTORY if n != "error")]
         arrays = load_npz(path, "checkpoint", [*told, *names])
-        theirs, mine = json.loads(str(arrays["arguments"])), json.loads(json.dumps(self.arguments))
+        names += [name for name in _SINCE_0_1 if name in arrays]
+        theirs = {"background": False} | json.loads(str(arrays["arguments"]))
+        mine = json.loads(json.dumps(self.arguments))
         other = [name for name in mine if mine[name] != theirs.get(name)]
         if other:
             raise InputError(
@@ -742,18 +826,25 @@ class Fit:
             name: self.backend.asarray(arrays[name]) if arrays[name].ndim else arrays[name].item()
             for name in names
         }
-        return _State(**values, history={name: list(arrays[f"history_{name}"]) for name in _HISTORY})
+        if "closed_form_error" in arrays:
+            self.closed_form_error = json.loads(str(arrays["closed_form_error"]))
+        history = {name: list(arrays.get(f"history_{name}", ())) for name in _HISTORY}
+        if len(history["error"]) < len(history["loss"]):  # of version 0.1
+            history["error"] = list(np.sqrt(history["loss"]))
+        return _State(**values, history=history)
 
-    def _empty_loss(self, images):
-        """Loss of an empty sample's images."""
-        total = 0.0
-        for k in images:
+    def _empty_losses(self):
+        """Loss of an empty sample for every training image, 0 for others, shape (n_images,)."""
+        losses = np.zeros(self.acquisition.n_images)
+        for k in self.train:
             measured, valid = self._measured([k])
-            empty = np.full_like(measured, self.loss.empty)
-            total += float(self.loss.value_and_gradient(empty, measured, valid)[0])
-        if total == 0:
+            empty = module_of(measured).full_like(measured, self.loss.empty)
+            if self.background:
+                empty = self._shaded(empty, measured, valid)[0]
+            losses[k] = float(self.loss.value_and_gradient(empty, measured, valid)[0])
+        if not losses.any():
             raise InputError("the images hold no signal: every valid pixel is exactly 1, the empty field")
-        return total
+        return losses
 
 
 class _StopOnSignal:

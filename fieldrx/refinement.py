@@ -41,12 +41,13 @@ import numpy as np
 from fieldrx.backends.fft import rfft2, taper
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, levelled
-from fieldrx.models import Born, make_model, predict
+from fieldrx.models import Born, Rytov, make_model, predict
 from fieldrx.optics import Illumination
 from fieldrx.pupil import Pupil
+from fieldrx.shading import flattened
 from fieldrx.tikhonov import choose, supported, transfer_matrix
 
-KINDS = ("illumination", "intensity", "defocus", "pupil")
+KINDS = ("illumination", "intensity", "defocus", "pupil", "background")
 ZERNIKE = (3, 5, 6, 7, 8, 9, 12)  # astigmatism, coma, trefoil, spherical aberration
 FIRST, EVERY, LAST = 0.1, 0.1, 0.75  # shares of the fit: first correction, distance, none from here on
 
@@ -61,7 +62,7 @@ _FEWEST = 8  # blocks, from which their scatter is looked at
 
 
 def parse_refine(text) -> tuple[str, ...]:
-    """Read "illumination,intensity,defocus,pupil", or any of them.
+    """Read "illumination,intensity,defocus,pupil,background", or any of them.
 
     Raises
     ------
@@ -163,10 +164,13 @@ class Refinement:
         Images to learn from, and those held out.
     start : Optics, optional
         Where to start from; those of the acquisition when not given.
+    background : bool
+        Whether a smooth factor of every image is open, see `fieldrx.shading`; it holds the brightness too.
     """
 
-    def __init__(self, kinds, acquisition, name, grid, train, held, start=None):
+    def __init__(self, kinds, acquisition, name, grid, train, held, start=None, background=False):
         self.kinds = parse_refine(kinds) if kinds else ()
+        self.background = background
         self.acquisition, self.name, self.grid = acquisition, name, grid
         self.train, self.held = train, held
         nominal = Optics.of(acquisition.illumination, self.kinds)
@@ -419,11 +423,14 @@ class Refinement:
 
     def _residual(self, model, m, predicted):
         """Valid pixels of image m, and measured less predicted signal, 0 elsewhere."""
-        signal = model.signal(self.acquisition.images[m])
-        valid = np.isfinite(signal)
+        measured = self.acquisition.images[m]
+        valid = np.isfinite(model.signal(measured))
         if self.acquisition.mask is not None:
             valid &= self.acquisition.mask[m]
-        return valid, np.where(valid, signal - predicted, 0)
+        if self.background:
+            light = np.exp(predicted.clip(-10, 10)) if isinstance(model, Rytov) else predicted + 1
+            measured = flattened(measured[None], light[None], valid[None])[0]
+        return valid, np.where(valid, model.signal(measured) - predicted, 0)
 
     def _closed_form(self, model, contrast, batch):
         for m, slopes in zip(batch, model.sensitivities(contrast, batch), strict=True):
@@ -507,7 +514,9 @@ class Refinement:
         model = self.model(optics)
         predicted = np.concatenate([part for _, part in predict(model, contrast, self.held)])
         mask = None if acq.mask is None else acq.mask[self.held]
-        return self.score(predicted, acq.images[self.held], mask)
+        measured = acq.images[self.held]
+        measured = flattened(measured, predicted, mask) if self.background else measured
+        return self.score(predicted, measured, mask)
 
     def _words(self, optics):
         words = []

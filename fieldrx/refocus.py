@@ -6,6 +6,12 @@ x_r and absorption x_a at every lateral frequency solve b_m = H_rm x_r + H_am x_
 the linear model's transfer functions.  The explained share of the images' power is high where the sample
 lies, because only there the images agree; elsewhere two free numbers explain M images by chance to about 2
 in M.  Little of a transparent sample shows in focus: there the peak is low, and the range found is wide.
+
+Directions on a regular lattice explain a detail at other heights as well, its echoes: of a period p, lit from
+directions d apart in NA, every n0 p / d.  So the sample is sought around the best height, as far as heights
+hang together with it.  A second object elsewhere is told from an echo by what the first leaves: once the
+slices found explain the images, an echo explains nothing more.  Frequencies count by their amplitude, not their
+power: the few that are strongest are low and have the farthest echoes.
 """
 
 from __future__ import annotations
@@ -26,8 +32,11 @@ _LOWEST = 0.1  # of the pupil's cutoff: slower variations, background among them
 _BLOCK = 128  # frequencies at once
 _IMAGES = 48
 _DAMPING = 1e-3  # of the 2 x 2 systems, over the strongest transfer
-_RISE = 0.2  # of the peak over the surroundings, from which a height belongs to the sample
-_LEAST = 2.0  # peak over surroundings: less is no finding
+_RISE = 0.1  # of the peak over the surroundings, from which a height belongs to the sample
+_ANOTHER = 0.1  # of the first's, that a further object must explain of what the first one leaves
+_EMPHASIS = 0.5  # exponent of the power that a frequency counts with
+_LEAST = 2.0  # peak over surroundings, or
+_CLEARLY = 0.1  # of the power beyond them: less is no finding
 _MOST_HEIGHTS, _PER_RESOLUTION = 400, 3
 _SLICES = (12, 80)  # fewest of a range, and most before slices become wider than single waves want
 _WAVES = 0.9  # slice distance over the wavelength in the medium, for multiple scattering
@@ -44,15 +53,23 @@ class DepthRange:
     heights_um : float array, shape (n,)
         Heights that were tried.
     explained : float array, shape (n,)
-        Share of the images' power that one thin slice there explains.
+        Share of the images' power that one thin slice there explains, weighed by amplitudes.
     note : str
         What was found, in a sentence.
+    at_end : bool
+        Whether the range touches the end of the heights tried: the sample may go on beyond.
     """
 
     depth: tuple[float, float, float]
     heights_um: np.ndarray
     explained: np.ndarray
     note: str
+    at_end: bool = False
+
+    @property
+    def best_um(self) -> float:
+        """The height that explains the images best [um]."""
+        return float(self.heights_um[np.argmax(self.explained)])
 
 
 def axial_resolution_um(microscope, illumination) -> float:
@@ -91,23 +108,47 @@ def find_depth(acquisition, images=None, heights_um=None) -> DepthRange:
         )
     step = axial_resolution_um(scope, light)
     heights = heights_around_focus(acquisition) if heights_um is None else np.asarray(heights_um, float)
-    explained = explained_share(acquisition, images, heights)
+    explained = explained_share(acquisition, images, heights, emphasis=_EMPHASIS)
     floor, peak = surroundings(explained), float(explained.max())
     if not stands_out(peak, floor):
         raise InputError(
             f"no height between {heights[0]:.4g} and {heights[-1]:.4g} um explains the images better than "
             f"the others ({floor:.1%} to {peak:.1%} of their power): give --depth Z0:Z1:DZ"
         )
-    within = heights[explained >= floor + _RISE * (peak - floor)]
-    first, last = within[0] - 0.5 * step, within[-1] + 0.5 * step
+    low, high = _hanging_together(explained, floor)
+    low, high = _with_others(acquisition, images, heights, low, high, peak - floor, step)
+    at_end = low == 0 or high == len(heights) - 1
+    first, last = heights[low] - 0.5 * step, heights[high] + 0.5 * step
     dz = _slice_distance(scope, last - first, step)
     note = (
         f"depth {first:.4g}:{last:.4g}:{dz:.3g} um, found by refocusing: one thin slice explains the images "
         f"best at {heights[explained.argmax()]:.4g} um ({peak:.0%} of their power; far from the sample "
         f"{floor:.0%})"
     )
+    if at_end:
+        note += "; this is the end of the heights tried: the sample may lie beyond, give a wider --depth"
     depth = (round(float(first), 3), round(float(last), 3), round(float(dz), 4))
-    return DepthRange(depth, heights, explained, note)
+    return DepthRange(depth, heights, explained, note, at_end)
+
+
+def _hanging_together(explained, floor):
+    """First and last number of the heights around the best that stand out without a gap."""
+    best = int(np.argmax(explained))
+    less = np.flatnonzero(explained < floor + _RISE * (explained[best] - floor))
+    return int(less[less < best].max(initial=-1)) + 1, int(less[less > best].min(initial=len(explained))) - 1
+
+
+def _with_others(acquisition, images, heights, low, high, rise, step):
+    """The range widened to objects that explain what slices inside it leave."""
+    most = max(len(images) // 6, 1)  # slices: as many unknowns as a third of the images
+    count = int(np.clip(round((heights[high] - heights[low]) / step) + 1, 1, most))
+    inside = np.linspace(heights[low], heights[high], count + 2)[1:-1]
+    rest = explained_share(acquisition, images, heights, emphasis=_EMPHASIS, without=inside)
+    floor = surroundings(rest)
+    if not (stands_out(rest.max(), floor) and rest.max() - floor >= _ANOTHER * rise):
+        return low, high
+    first, last = _hanging_together(rest, floor)
+    return min(low, first), max(high, last)
 
 
 def tells_depth(acquisition, images) -> bool:
@@ -125,7 +166,7 @@ def surroundings(explained) -> float:
 
 def stands_out(peak, floor) -> bool:
     """Whether the share explained at the best height is a finding, not chance."""
-    return bool(peak >= _LEAST * floor)
+    return bool(peak >= _LEAST * floor or peak - floor >= _CLEARLY)
 
 
 def heights_around_focus(acquisition) -> np.ndarray:
@@ -145,7 +186,7 @@ def heights_between(acquisition, first, last) -> np.ndarray:
     return np.linspace(first, last, int(np.clip(np.ceil((last - first) / step), 2, _MOST_HEIGHTS)) + 1)
 
 
-def explained_share(acquisition, images, heights) -> np.ndarray:
+def explained_share(acquisition, images, heights, emphasis=1.0, without=()) -> np.ndarray:
     """Share of the power of the images that one thin slice explains, at every height.
 
     Parameters
@@ -155,6 +196,10 @@ def explained_share(acquisition, images, heights) -> np.ndarray:
         Those that may be looked at; of many, some.
     heights : array, shape (n,)
         Equally spaced and growing, at least two [um].
+    emphasis : float
+        Frequencies count by this power of their power: 1, or less for a fairer share of the weak ones.
+    without : array_like
+        Heights of slices whose part of the images is taken out first [um].
 
     Returns
     -------
@@ -166,29 +211,55 @@ def explained_share(acquisition, images, heights) -> np.ndarray:
         If the images hold no signal at frequencies that tell depth.
     """
     images = images[:: -(-len(images) // _IMAGES)]
-    scope, shape = acquisition.microscope, acquisition.image_shape
-    dz = float(heights[1] - heights[0])
-    grid = Grid((len(heights), *shape), (dz, *2 * (scope.pixel_size_um,)), (heights[0], 0.0, 0.0))
-    model = Born(grid, scope, acquisition.illumination, shape)
+    model, others = _thin_slices(acquisition, heights), [_thin_slices(acquisition, [z]) for z in without]
     y, x, spectra = _strongest(acquisition, images)
-    power = float((np.abs(spectra) ** 2).sum())
-    if not power > 0:
+    power = (np.abs(spectra) ** 2).sum(axis=0)
+    if not power.sum() > 0:
         raise InputError(
             "the images hold no signal at frequencies that tell depth: every valid pixel is 1, or the images "
             "are too small; check the images, or give --depth Z0:Z1:DZ"
         )
-    nu_y, nu_x = grid.frequencies()
+    weight = np.maximum(power, 1e-12 * power.max()) ** (emphasis - 1)
+    nu_y, nu_x = model.grid.frequencies()
     explained = np.zeros(len(heights))
     for first in range(0, len(y), _BLOCK):
         part = slice(first, first + _BLOCK)
-        h = np.stack(model.transfer(nu_y[y[part]], nu_x[x[part]], images), axis=-1)  # (f, image, z, 2)
-        h = np.moveaxis(h, 1, 2)  # (f, z, image, 2)
+        place = nu_y[y[part]], nu_x[x[part]], images
+        seen = spectra[:, part].T[..., None]  # (f, image, 1)
+        if others:
+            seen = seen - _explained_by(np.concatenate([_columns(one, *place)[:, 0] for one in others], -1), seen)
+        h = _columns(model, *place)  # (f, z, image, 2)
         adjoint = h.conj().swapaxes(2, 3)
-        gram = adjoint @ h
-        gram[..., [0, 1], [0, 1]] += np.float32(_DAMPING * np.trace(gram, axis1=2, axis2=3).real.max())
-        right = adjoint @ spectra[:, part].T[:, None, :, None]
-        explained += (right.conj() * np.linalg.solve(gram, right)).real.sum(axis=(0, 2, 3))
-    return explained / power
+        right = adjoint @ seen[:, None]
+        found = (right.conj() * np.linalg.solve(_damped(adjoint @ h), right)).real.sum(axis=(2, 3))
+        explained += weight[part] @ found
+    return explained / float(weight @ power)
+
+
+def _thin_slices(acquisition, heights):
+    """The linear model of slices at some heights, on the pixels of the images."""
+    scope, shape = acquisition.microscope, acquisition.image_shape
+    dz = float(heights[1] - heights[0]) if len(heights) > 1 else 1.0
+    grid = Grid((len(heights), *shape), (dz, *2 * (scope.pixel_size_um,)), (heights[0], 0.0, 0.0))
+    return Born(grid, scope, acquisition.illumination, shape)
+
+
+def _columns(model, nu_y, nu_x, images):
+    """What index and absorption of each slice do to the images, shape (f, z, image, 2)."""
+    return np.moveaxis(np.stack(model.transfer(nu_y, nu_x, images), axis=-1), 1, 2)
+
+
+def _damped(gram):
+    """Gram matrices whose inverse does not blow up what the optics hardly transfer."""
+    diagonal = np.arange(gram.shape[-1])
+    gram[..., diagonal, diagonal] += np.float32(_DAMPING * np.trace(gram, axis1=-2, axis2=-1).real.max())
+    return gram
+
+
+def _explained_by(h, seen):
+    """The part of spectra (f, image, 1) that columns (f, image, k) explain."""
+    adjoint = h.conj().swapaxes(1, 2)
+    return h @ np.linalg.solve(_damped(adjoint @ h), adjoint @ seen)
 
 
 def _strongest(acquisition, images):

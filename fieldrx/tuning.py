@@ -22,6 +22,7 @@ from fieldrx.fit import Fit, Schedule, settings, split_images
 from fieldrx.metrics import image_errors
 from fieldrx.models import predict
 from fieldrx.models.auto import choose_model
+from fieldrx.shading import flattened
 
 FACTORS = (0.25, 1.0, 4.0)  # of the default strength
 _USUAL = FACTORS.index(1.0)
@@ -102,7 +103,10 @@ def _error(field, unseen, device):
     seen = unseen.microscope, unseen.illumination, unseen.image_shape
     _, forward, contrast = model_of(field, *seen, device=device)
     predicted = np.concatenate([to_host(part) for _, part in predict(forward, contrast, images)])
-    return float(np.nan_to_num(image_errors(predicted, unseen.images, unseen.mask)[0], nan=np.inf))
+    measured = unseen.images
+    if field.provenance.get("background"):
+        measured = flattened(measured, predicted, unseen.mask)
+    return float(np.nan_to_num(image_errors(predicted, measured, unseen.mask)[0], nan=np.inf))
 
 
 def _chosen(usual, errors):

@@ -43,6 +43,42 @@ def test_a_blob_is_found_where_it_is(height, model):
     assert "refocusing" in found.note
 
 
+def lattice(side, na=0.3, height=0.0):
+    """A cluster of blobs lit from a square lattice of directions."""
+    axis = (np.arange(side) - (side - 1) / 2) * 2 * na / (side - 1)
+    light = Illumination(np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2))
+    spacing, origin = (0.4, 0.3, 0.3), (height - 4.0, 4.0, 4.0)
+    z, y, x = (o + d * np.arange(m) for o, d, m in zip(origin, spacing, (21, 46, 34), strict=True))
+    rng, contrast = np.random.default_rng(1), np.zeros((21, 46, 34))
+    for _ in range(9):
+        cz, cy, cx = rng.uniform(-2.2, 2.2, 3) + (height, 11, 9)
+        r2 = ((z - cz) ** 2)[:, None, None] + ((y - cy) ** 2)[:, None] + (x - cx) ** 2
+        contrast += 0.02 * np.exp(-r2 / 0.6**2)
+    volume = Volume(contrast, spacing, origin, 1.33)
+    return simulate(volume, Acquisition(None, light, SCOPE), "ssnp", SHAPE, photons=20000)
+
+
+@pytest.mark.parametrize(("side", "height"), [(3, 0.0), (5, -6.0)])
+def test_echoes_of_a_lattice_are_not_the_sample(side, height):
+    acq = lattice(side, height=height)
+    found = find_depth(acq)
+    first, last, _ = found.depth
+    step = axial_resolution_um(SCOPE, acq.illumination)
+    assert first < height - 1.5 and last > height + 1.5
+    assert last - first < 4.4 + 5 * step
+    # heights far away also stand out, as far as the range once went
+    floor = np.quantile(found.explained, 0.1)
+    echoes = found.heights_um[found.explained > floor + 0.2 * (found.explained.max() - floor)]
+    assert np.ptp(echoes) > 1.3 * (last - first)
+
+
+def test_a_range_at_the_end_of_the_search_says_so():
+    acq = images(-9.0)
+    found = find_depth(acq, heights_um=np.linspace(-9.5, 5, 30))
+    assert found.at_end and "give a wider --depth" in found.note
+    assert not find_depth(acq).at_end
+
+
 def test_two_blobs_are_both_in_the_range():
     first, last, _ = find_depth(images(-7.0, 5.0)).depth
     assert first < -7.0
