@@ -96,6 +96,7 @@ from fieldrx.io import (
 from fieldrx.optics import Illumination, Microscope
 
 _SCALARS = ("wavelength_um", "objective_na", "medium_index", "pixel_size_um")
+_WHICH_IMAGES = ("required", "named", "optional")  # that a reader insists on
 _NUMBER, _TEXT, _LIST = "a number", "text", "a list"
 
 _TOP = {"name": (_TEXT,), "notes": (_TEXT,)}
@@ -409,25 +410,25 @@ def read_acquisition(path, images="required") -> Acquisition:
     Parameters
     ----------
     path : path-like
-    images : {"required", "optional"}
-        With "optional" a file without images, or whose image files are not there, gives an
-        `Acquisition` with ``images=None``: the optics alone.
+    images : {"required", "named", "optional"}
+        With "named" a file that names no images gives an `Acquisition` with ``images=None``: the optics
+        alone.  With "optional" so does one whose image files are not there.
 
     Raises
     ------
     InputError
         One line: what was expected, what came, in which file, and what to do.
     """
-    if images not in ("required", "optional"):
-        raise ValueError(f'images is {images!r}; expected "required" or "optional"')
+    if images not in _WHICH_IMAGES:
+        raise ValueError(f"images is {images!r}; expected one of {', '.join(_WHICH_IMAGES)}")
     path = check_file(path, "an acquisition (.toml, .npz or .h5)")
     suffix = path.suffix.lower()
     if suffix == ".toml":
-        return _read_toml(path, images == "optional")
+        return _read_toml(path, images)
     if suffix == ".npz":
-        return _from_arrays(load_npz(path, "acquisition"), path, images == "optional")
+        return _from_arrays(load_npz(path, "acquisition"), path, images != "required")
     if suffix in (".h5", ".hdf5"):
-        return _from_arrays(load_hdf5(path), path, images == "optional")
+        return _from_arrays(load_hdf5(path), path, images != "required")
     raise InputError(f"{path}: unknown ending; an acquisition is a .toml, .npz or .h5 file")
 
 
@@ -499,19 +500,17 @@ def _illumination_of(arrays, n) -> Illumination:
 # TOML
 
 
-def _read_toml(path, optional) -> Acquisition:
-    content = _parse_toml(path)
-    check_keys(
-        content, ("microscope", "illumination", *(() if optional else ("images",))), path, "acquisition"
-    )
+def _read_toml(path, wanted) -> Acquisition:
+    content, required = _parse_toml(path), wanted == "required"
+    check_keys(content, ("microscope", "illumination", *["images"] * required), path, "acquisition")
     _check_table(content["microscope"], _MICROSCOPE, "microscope", path)
     table = _check_table(content.get("images", {}), _IMAGES, "images", path)
-    if not optional and "files" not in table:
+    if required and "files" not in table:
         raise InputError(f'{path}: [images] lacks "files"; name the image file, such as files = "stack.tif"')
     with in_file(path):
         microscope = _microscope_of(content["microscope"])
         region = _whole_numbers(table["region"], "region", 4) if "region" in table else None
-    images = _toml_images(table, path.parent, region, optional)
+    images = _toml_images(table, path.parent, region, wanted == "optional")
     illumination = _toml_illumination(content["illumination"], table, images, path)
     common = {
         "holdout": table.get("holdout", ()),

@@ -116,11 +116,11 @@ def _describe_volume(path):
 
 
 def _describe_acquisition(path):
-    acq = read_acquisition(path, images="optional")
+    acq = read_acquisition(path, images="named")
     scope, light = acq.microscope, acq.illumination
     na = np.linalg.norm(light.sources_na, axis=1)
     if acq.images is None:
-        images = f"none here, optics for {acq.n_images}"
+        images = f"none named, optics for {acq.n_images}"
     else:
         y, x = acq.image_shape
         pixel = scope.pixel_size_um

@@ -261,6 +261,11 @@ def read_images(source, folder=".", region=None) -> np.ndarray:
         paths, _ = list_images(source, folder)
         return _read_singles(paths, region)
     path, name = _split_source(source, folder)
+    if set("*?") & set(path.name) and not path.exists():
+        raise NoSuchFile(
+            f"{path}: no such file, and * and ? are no wildcards here; write "
+            'files = "img_y{row}_x{col}.tif" with {row} and {col} for numbers, or a list of names'
+        )
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return _read_npy(path, region)
