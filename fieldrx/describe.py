@@ -21,7 +21,7 @@ from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
 from fieldrx.io import check_file, load_npz, read_volume
 from fieldrx.optics import sampling_notes
-from fieldrx.resources import memory_need, physical_memory
+from fieldrx.resources import memory_limit, memory_need
 
 _OTHER_NAMES = {"cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x")}  # of distributions
 
@@ -165,12 +165,12 @@ def examine(n_images, shape) -> list[tuple[str, str, bool]]:
     rows.append(_kernels(cpu, "kernels"))
     if not why:
         rows.append(_kernels(get("cuda"), "gpu kernels"))
-    need, have = memory_need(shape, n_images), physical_memory()
+    need, (have, limit) = memory_need(shape, n_images), memory_limit()
     job = f"{n_images} images, {' x '.join(map(str, shape))} voxels: about {need / 2**30:.1f} GiB"
     if have is None:
         rows.append(("memory", job, True))
     else:
-        rows.append(("memory", f"{job} of {have / 2**30:.1f} GiB", need < have))
+        rows.append(("memory", f"{job}; {limit} {have / 2**30:.1f}", need < have))
     return rows
 
 

@@ -251,6 +251,7 @@ class Fit:
         self.train, self.held = split_images(acquisition, holdout, seed)
         self.notes = []
         if model == "auto":
+            check_room(acquisition, depth)
             model, why = choose_model(acquisition, depth, self.train)
             self.notes.append(f"model {model}: {why}")
         self.grid = grid_for(model, shape, acquisition.microscope, depth)
@@ -824,6 +825,18 @@ def settings(model, priors=None, schedule=None) -> tuple[Priors, Schedule]:
     if not isinstance(priors, Priors):
         priors = Priors(**((_MULTISLICE_PRIORS if is_multislice(model) else {}) | (priors or {})))
     return priors, schedule
+
+
+def check_room(acquisition, depth) -> None:
+    """Refuse a fit that exceeds the memory with any model, before one is chosen.
+
+    Raises
+    ------
+    InputError
+        If the smallest grid and the smallest field need more than there is.
+    """
+    least = grid_for("ssnp", acquisition.image_shape, acquisition.microscope, depth)
+    check_memory(least.shape, acquisition.n_images, 0)
 
 
 def split_images(acquisition, share=None, seed=0):

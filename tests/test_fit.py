@@ -650,5 +650,11 @@ def test_wrong_rates(rate):
 
 
 def test_a_grid_beyond_the_memory_is_refused():
+    with pytest.raises(InputError, match=r"GiB.*a larger DZ \(--depth\), a smaller region or fewer files"):
+        Fit(tiny.acquisition(), (-20000.0, 20000.0, 0.5), "born")
+
+
+def test_a_grid_beyond_the_memory_is_refused_before_a_model_is_chosen(monkeypatch):
+    monkeypatch.setattr("fieldrx.fit.choose_model", lambda *args: pytest.fail("chose a model first"))
     with pytest.raises(InputError, match="GiB"):
-        Fit(tiny.acquisition(), (-20000.0, 20000.0, 0.5))
+        Fit(tiny.acquisition(), (-20000.0, 20000.0, 0.5), "auto")

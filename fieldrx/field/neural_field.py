@@ -213,8 +213,8 @@ class NeuralField:
         ):
             raise InputError(
                 f"spacing {list(grid.spacing_um)} um gives {' x '.join(map(str, grid.shape))} voxels, more "
-                "than this machine's memory: use a larger spacing or a smaller region, or write it to a "
-                "file, fieldrx.render.render"
+                "than the memory of this machine or job: use a larger spacing or a smaller region, or "
+                "write it to a file, fieldrx.render.render"
             )
         return Volume(self.on_axes(*grid.axes), grid.spacing_um, grid.origin_um, self.medium_index)
 
