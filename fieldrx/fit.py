@@ -189,7 +189,7 @@ class Fit:
     depth : (float, float, float)
         Slice centres z0, z1 and their distance dz [um].
     model : str
-        "born", "rytov", "bpm", "ssnp", "mlb", or "auto" to let a first estimate decide.
+        "born", "rytov", "bpm", "ssnp", "mlb", or "auto" for what a first estimate says.
     encoding, network : optional
         Of `fieldrx.field`; chosen for the grid and the optics when not given.
     preset : str, optional
@@ -223,7 +223,7 @@ class Fit:
         self,
         acquisition,
         depth,
-        model="born",
+        model="auto",
         *,
         encoding=None,
         network=None,
@@ -780,7 +780,7 @@ class _StopOnSignal:
         self.asked = True
 
 
-def reconstruct(acquisition, depth, model="born", *, checkpoint=None, resume=False, **options) -> NeuralField:
+def reconstruct(acquisition, depth, model="auto", *, checkpoint=None, resume=False, **options) -> NeuralField:
     """Fit a neural field to an acquisition.
 
     Parameters
@@ -789,7 +789,7 @@ def reconstruct(acquisition, depth, model="born", *, checkpoint=None, resume=Fal
     depth : (float, float, float)
         Slice centres z0, z1 and their distance dz [um], both ends included.
     model : str
-        "born", "rytov", "bpm", "ssnp", "mlb" or "auto".
+        "born", "rytov", "bpm", "ssnp", "mlb", or "auto" to let a first estimate of the sample's phase decide.
     checkpoint, resume
         As of :meth:`Fit.run`.
     **options

@@ -32,7 +32,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 import tifffile
 
 from fieldrx.errors import InputError
@@ -544,6 +543,8 @@ def _read_hdf5_images(path, name, region) -> np.ndarray:
 
 def _read_mat(path, name, region) -> np.ndarray:
     """MATLAB images (y, x, n) as (n, y, x)."""
+    import scipy.io  # here: other files need not wait for it
+
     path = check_file(path, "a MATLAB file")
     with open(path, "rb") as file:
         head = file.read(520)

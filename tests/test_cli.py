@@ -515,7 +515,7 @@ def test_bad_options(broken, folder):
 
 
 def test_resume_of_another_fit(broken, folder):
-    fit = fieldrx.Fit(read_acquisition(folder / "acq.npz"), (-1, 1, 0.5), schedule=tiny.schedule())
+    fit = fieldrx.Fit(read_acquisition(folder / "acq.npz"), (-1, 1, 0.5), "born", schedule=tiny.schedule())
     fit.start()
     fit._save(broken.folder / "f.checkpoint.npz")
     assert "belongs to a fit with other schedule" in broken("--resume", "--quiet")
