@@ -79,6 +79,7 @@ from fieldrx.background import (
     typical_level,
     valid_pixels,
 )
+from fieldrx.brief import times
 from fieldrx.errors import InputError
 from fieldrx.io import (
     NoSuchFile,
@@ -288,6 +289,15 @@ class Acquisition:
         from fieldrx.plot import show_acquisition
 
         return show_acquisition(self, images)
+
+    def __repr__(self):
+        scope, shape = self.microscope, self.image_shape
+        images = f"{self.n_images} images" + (f" of {times(shape)} pixels" if shape else ", absent")
+        return (
+            f"Acquisition({self.name or 'unnamed'}: {images}, {scope.pixel_size_um:.4g} um each; wavelength "
+            f"{scope.wavelength_um:g} um, NA {scope.objective_na:g}, medium {scope.medium_index:g}; "
+            f"{self.illumination.n_sources} sources, {len(self.holdout)} images held out)"
+        )
 
     def _repr_html_(self):
         from fieldrx.plot import acquisition_html

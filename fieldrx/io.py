@@ -34,6 +34,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from fieldrx.brief import times
 from fieldrx.errors import InputError
 from fieldrx.optics import Grid
 
@@ -627,6 +628,13 @@ class Volume:
         object.__setattr__(self, "spacing_um", spacing)
         object.__setattr__(self, "origin_um", _three_numbers(self.origin_um, "origin_um", alone=False))
         object.__setattr__(self, "medium_index", index)
+
+    def __repr__(self):
+        spacing, origin = (", ".join(f"{v:.4g}" for v in vs) for vs in (self.spacing_um, self.origin_um))
+        return (
+            f"Volume({self.contrast.dtype} contrast of {times(self.contrast.shape)} voxels (z, y, x), "
+            f"{spacing} um apart, the first at {origin} um; medium {self.medium_index:g})"
+        )
 
     @property
     def grid(self) -> Grid:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.fft import next_fast_len
 
+from fieldrx.brief import brief
 from fieldrx.errors import InputError
 
 _MOST_SLICES = 100_000
@@ -140,6 +141,13 @@ class Illumination:
         object.__setattr__(self, "sources_na", sources)
         object.__setattr__(self, "pattern", pattern)
 
+    def __repr__(self):
+        na = np.linalg.norm(self.sources_na, axis=1)
+        return (
+            f"Illumination({self.n_images} images, {self.n_sources} sources of NA "
+            f"{na.min():.3g} ... {na.max():.3g})"
+        )
+
     @classmethod
     def led_grid(cls, leds, pitch_um, distance_um, centre, axes=("row", "col")) -> Illumination:
         """Directions of LEDs on a flat board, ``na = offset / sqrt(|offset|^2 + distance^2)``.
@@ -253,6 +261,7 @@ class Illumination:
         return self.pattern[images] / background[:, None]
 
 
+@brief
 @dataclass(frozen=True)
 class Grid:
     """A regular grid of voxel centres.

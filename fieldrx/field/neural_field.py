@@ -251,6 +251,14 @@ class NeuralField:
 
         return show_field(self, quantity, region, spacing, limits)
 
+    def __repr__(self):
+        ends = zip("zyx", self.region_um, strict=True)
+        region = ", ".join(f"{n} {a:.4g} ... {b:.4g}" for n, (a, b) in ends)
+        return (
+            f"NeuralField({region} um, medium {self.medium_index:g}; {type(self.encoding).__name__}, "
+            f"{self.network.depth} x {self.network.width} network, {self.params.size} parameters)"
+        )
+
     def _repr_html_(self):
         from fieldrx.plot import field_html
 

@@ -9,12 +9,14 @@ from typing import Protocol
 import numpy as np
 
 from fieldrx.backends import of
+from fieldrx.brief import brief
 from fieldrx.errors import InputError
 from fieldrx.optics import Grid, Illumination, Microscope
 
 _BATCH = 16  # images predicted at once
 
 
+@brief
 @dataclass
 class Gradients:
     """Gradient of a number with respect to everything that a model depends on.

@@ -36,6 +36,7 @@ import numpy as np
 
 from fieldrx.backends import module_of, of, to_host
 from fieldrx.backends.fft import fft2, ifft2
+from fieldrx.brief import brief
 from fieldrx.errors import InputError
 from fieldrx.models.base import Gradients, as_complex, gain_of_images, image_window
 from fieldrx.optics import Grid, Illumination, Microscope
@@ -44,6 +45,7 @@ from fieldrx.pupil import zernike
 _DARK = 1e-2  # normalised intensity below which a logarithm is noise
 
 
+@brief
 @dataclass
 class Sensitivities:
     """Derivatives of one image's linear signal.
