@@ -66,7 +66,7 @@ from __future__ import annotations
 import csv
 import tomllib
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +131,7 @@ _ILLUMINATION = {
     },
 }
 
+_FAR = 5.0  # typical intensity, or one over it, from which images are not over their background
 _DIM = 0.35  # share of the median brightness below which an image at the pupil's edge is dark field
 _NEAR_EDGE = 0.8  # share of the objective's aperture that counts as near the edge
 
@@ -159,11 +160,14 @@ class Acquisition:
         digits differ between machines.
     levelled : bool
         Whether every image was divided by its own level, so that the lamps' brightness does not show.
+    normalised : bool
+        That the images are known to be over their background, whatever they look like.
 
     Raises
     ------
     InputError
-        If shapes or counts disagree, a valid pixel is not finite, or no image is left to fit.
+        If shapes or counts disagree, a valid pixel is not finite, no image is left to fit, or the images look
+        like the counts of a camera.
     """
 
     images: np.ndarray | None
@@ -175,12 +179,17 @@ class Acquisition:
     notes: tuple[str, ...] = ()
     checksum: int | None = None
     levelled: bool = False
+    normalised: InitVar[bool] = False
 
-    def __post_init__(self):
+    def __post_init__(self, normalised):
         images, n = self.images, self.illumination.n_images
         if images is not None:
-            images = _as_stack(images, n).astype(np.float32, copy=False)
+            images = _as_stack(images, n)
         mask = _check_mask(self.mask, images)
+        if images is not None:
+            if not normalised:
+                _check_level(images, mask)
+            images = images.astype(np.float32, copy=False)
         if images is not None:
             images = _without_junk(images, mask)
             bad = images.size - sum(int(np.count_nonzero(np.isfinite(image))) for image in images)
@@ -246,7 +255,8 @@ class Acquisition:
             images, background, dark, saturation, missing, mask, fixed_pattern, gain
         )
         notes = (*notes, *remarks)
-        return cls(images, illumination, microscope, mask, holdout, name, notes, checksum, levelled)
+        known = checksum, levelled, True
+        return cls(images, illumination, microscope, mask, holdout, name, notes, *known)
 
     @property
     def n_images(self) -> int:
@@ -274,6 +284,7 @@ class Acquisition:
             mask=None if self.mask is None else self.mask[images],
             holdout=np.flatnonzero(np.isin(images, self.holdout)),
             checksum=None,
+            normalised=True,
         )
 
     def fingerprint(self) -> dict:
@@ -352,6 +363,21 @@ def _as_stack(images, n) -> np.ndarray:
             f"images: give one row of the illumination per image{turn}"
         )
     return images
+
+
+def _check_level(images, mask) -> None:
+    """Refuse counts of a camera, and signals around 0, where intensities over the background are expected."""
+    step = tuple(-(-n // 64) for n in images.shape[1:])  # few pixels tell
+    few = (slice(None), *(slice(None, None, k) for k in step))
+    valid = np.isfinite(images[few]) if mask is None else mask[few] & np.isfinite(images[few])
+    levels = np.array([np.median(image[v]) for image, v in zip(images[few], valid, strict=True) if v.any()])
+    far = (levels > _FAR) | (levels < 1 / _FAR)
+    if images.dtype.kind in "iu" or far.sum() > 0.5 * len(levels):
+        typical = f"a typical pixel of {np.median(levels):.4g}" if len(levels) else "no valid pixel"
+        raise InputError(
+            f"images of type {images.dtype} have {typical}; expected intensities over the background, 1 "
+            "without a sample: Acquisition.from_raw normalises counts"
+        )
 
 
 def _dim_images(images, valid, illumination: Illumination, microscope: Microscope) -> np.ndarray:

@@ -36,7 +36,7 @@ import tifffile
 
 from fieldrx.brief import times
 from fieldrx.errors import InputError
-from fieldrx.optics import Grid
+from fieldrx.optics import Grid, check_contrast
 
 _INSIDE = re.compile(r"(?P<file>.+\.(?:h5|hdf5|mat))(?::(?P<name>.*))?", re.IGNORECASE)
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -601,7 +601,8 @@ class Volume:
     Raises
     ------
     InputError
-        If a shape is wrong, or a value is not finite or not positive where it must be.
+        If a shape is wrong, a value is not finite or not positive where it must be, or the contrast looks
+        like the index itself.
     """
 
     contrast: np.ndarray
@@ -624,6 +625,7 @@ class Volume:
         index = float(_numbers(self.medium_index, "medium_index", (1,))[0])
         if not min(spacing) > 0 or not index > 0:
             raise InputError(f"spacing_um {spacing} and medium_index {index:g} must be positive")
+        check_contrast(contrast, index)
         object.__setattr__(self, "contrast", contrast)
         object.__setattr__(self, "spacing_um", spacing)
         object.__setattr__(self, "origin_um", _three_numbers(self.origin_um, "origin_um", alone=False))

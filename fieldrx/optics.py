@@ -356,6 +356,30 @@ class Grid:
         }
 
 
+def check_contrast(contrast, medium_index: float) -> None:
+    """Refuse the refractive index itself where its contrast over the medium is expected.
+
+    Parameters
+    ----------
+    contrast : array
+        A few hundred of its values are looked at.
+    medium_index : float
+        n0.
+
+    Raises
+    ------
+    InputError
+        If most real parts lie near `medium_index` and far from 0.
+    """
+    some = contrast[tuple(slice(None, None, -(-n // 12)) for n in contrast.shape)]
+    typical = float(np.median(some.real))
+    if typical > 0.5 and abs(typical - medium_index) < 0.3 * medium_index:
+        raise InputError(
+            f"the contrast is {typical:.4g} nearly everywhere; expected n - n0, 0 in the medium: it looks "
+            f"like the index n itself: subtract medium_index {medium_index:g}"
+        )
+
+
 def slice_positions(depth) -> np.ndarray:
     """Slice centres of a depth range (z0, z1, dz), both ends included [um].
 
