@@ -188,7 +188,7 @@ class Acquisition:
         mask = _check_mask(self.mask, images)
         if images is not None:
             if not normalised:
-                _check_level(images, mask)
+                _check_level(images, mask, self.lit)
             images = images.astype(np.float32, copy=False)
         if images is not None:
             images = _without_junk(images, mask)
@@ -271,8 +271,12 @@ class Acquisition:
     @property
     def usable(self) -> np.ndarray:
         """Which images have a valid pixel and a source inside the pupil, bool of shape (n,)."""
-        lit = self.illumination.pattern[:, self.illumination.bright(self.microscope)].any(axis=1)
-        return lit if self.mask is None else lit & self.mask.any(axis=(1, 2))
+        return self.lit if self.mask is None else self.lit & self.mask.any(axis=(1, 2))
+
+    @property
+    def lit(self) -> np.ndarray:
+        """Which images have a source inside the pupil, bool of shape (n,)."""
+        return self.illumination.pattern[:, self.illumination.bright(self.microscope)].any(axis=1)
 
     def select(self, images) -> Acquisition:
         """Some of the images, in the order given, with their light; those held out keep their part."""
@@ -365,12 +369,13 @@ def _as_stack(images, n) -> np.ndarray:
     return images
 
 
-def _check_level(images, mask) -> None:
+def _check_level(images, mask, lit) -> None:
     """Refuse counts of a camera, and signals around 0, where intensities over the background are expected."""
     step = tuple(-(-n // 64) for n in images.shape[1:])  # few pixels tell
     few = (slice(None), *(slice(None, None, k) for k in step))
     valid = np.isfinite(images[few]) if mask is None else mask[few] & np.isfinite(images[few])
-    levels = np.array([np.median(image[v]) for image, v in zip(images[few], valid, strict=True) if v.any()])
+    some = np.flatnonzero(lit & valid.any(axis=(1, 2)))  # dark field is dark without a sample
+    levels = np.array([np.median(images[few][k][valid[k]]) for k in some])
     far = (levels > _FAR) | (levels < 1 / _FAR)
     if images.dtype.kind in "iu" or far.sum() > 0.5 * len(levels):
         typical = f"a typical pixel of {np.median(levels):.4g}" if len(levels) else "no valid pixel"

@@ -877,4 +877,6 @@ def test_odd_images_among_normalised_ones_are_kept():
     acquisition = Acquisition(images, RING, MICROSCOPE)
     assert acquisition.select([0]).n_images == 1
     Acquisition(np.full((N, NY, NX), 1e4), RING, MICROSCOPE, dark)  # what is masked counts nowhere
+    outside = Illumination.led_ring(N, 0.9 * MICROSCOPE.medium_index)
+    Acquisition(np.full((N, NY, NX), 0.01), outside, MICROSCOPE)  # nor does dark field
     Acquisition.from_raw(RAW, RING, MICROSCOPE, background=1.0)  # who names a background knows
