@@ -1,18 +1,53 @@
-"""Continuous 3D refractive index from plain intensity images."""
+"""Continuous 3D refractive index from plain intensity images.
+
+Names are imported when they are first used, so that neither ``import fieldrx`` nor a command waits for what
+it does not need, the compiler of the kernels above all.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from fieldrx._version import __version__
-from fieldrx.acquisition import Acquisition, read_acquisition
-from fieldrx.calibration import calibrate
-from fieldrx.ensemble import Ensemble, load_ensemble, make_ensemble
-from fieldrx.errors import InputError
-from fieldrx.evaluation import evaluate
-from fieldrx.field import NeuralField, load_field
-from fieldrx.fit import Fit, Schedule, reconstruct
-from fieldrx.io import Volume, read_volume, write_volume
-from fieldrx.optics import Grid, Illumination, Microscope
-from fieldrx.priors import Priors
-from fieldrx.simulation import cell_phantom, simulate
-from fieldrx.viewer import write_viewer
+
+if TYPE_CHECKING:  # for editors, which do not run `__getattr__`
+    from fieldrx.acquisition import Acquisition, read_acquisition
+    from fieldrx.calibration import calibrate
+    from fieldrx.ensemble import Ensemble, load_ensemble, make_ensemble
+    from fieldrx.errors import InputError
+    from fieldrx.evaluation import evaluate
+    from fieldrx.field import NeuralField, load_field
+    from fieldrx.fit import Fit, Schedule, reconstruct
+    from fieldrx.io import Volume, read_volume, write_volume
+    from fieldrx.optics import Grid, Illumination, Microscope
+    from fieldrx.priors import Priors
+    from fieldrx.simulation import cell_phantom, simulate
+    from fieldrx.viewer import write_viewer
+
+_HOMES = {
+    "Acquisition": "acquisition",
+    "Ensemble": "ensemble",
+    "Fit": "fit",
+    "Grid": "optics",
+    "Illumination": "optics",
+    "InputError": "errors",
+    "Microscope": "optics",
+    "NeuralField": "field",
+    "Priors": "priors",
+    "Schedule": "fit",
+    "Volume": "io",
+    "calibrate": "calibration",
+    "cell_phantom": "simulation",
+    "evaluate": "evaluation",
+    "load_ensemble": "ensemble",
+    "load_field": "field",
+    "make_ensemble": "ensemble",
+    "read_acquisition": "acquisition",
+    "read_volume": "io",
+    "reconstruct": "fit",
+    "simulate": "simulation",
+    "write_viewer": "viewer",
+    "write_volume": "io",
+}
 
 __all__ = [
     "Acquisition",
@@ -40,3 +75,28 @@ __all__ = [
     "write_viewer",
     "write_volume",
 ]
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        value = getattr(import_module(f"fieldrx.{_HOMES[name]}"), name)
+    elif name.startswith("_"):
+        raise AttributeError(f"module 'fieldrx' has no attribute {name!r}")
+    else:
+        value = _room(name)
+    globals()[name] = value  # found at once the next time
+    return value
+
+
+def _room(name):
+    """The module ``fieldrx.name``."""
+    try:
+        return import_module(f"fieldrx.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"fieldrx.{name}":
+            raise  # the module is there, what it needs is not
+        raise AttributeError(f"module 'fieldrx' has no attribute {name!r}") from None
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -66,7 +66,7 @@ from __future__ import annotations
 import csv
 import tomllib
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +79,7 @@ from fieldrx.background import (
     typical_level,
     valid_pixels,
 )
+from fieldrx.brief import times
 from fieldrx.errors import InputError
 from fieldrx.io import (
     NoSuchFile,
@@ -96,6 +97,7 @@ from fieldrx.io import (
 from fieldrx.optics import Illumination, Microscope
 
 _SCALARS = ("wavelength_um", "objective_na", "medium_index", "pixel_size_um")
+_WHICH_IMAGES = ("required", "named", "optional")  # that a reader insists on
 _NUMBER, _TEXT, _LIST = "a number", "text", "a list"
 
 _TOP = {"name": (_TEXT,), "notes": (_TEXT,)}
@@ -129,6 +131,7 @@ _ILLUMINATION = {
     },
 }
 
+_FAR = 5.0  # typical intensity, or one over it, from which images are not over their background
 _DIM = 0.35  # share of the median brightness below which an image at the pupil's edge is dark field
 _NEAR_EDGE = 0.8  # share of the objective's aperture that counts as near the edge
 
@@ -157,11 +160,14 @@ class Acquisition:
         digits differ between machines.
     levelled : bool
         Whether every image was divided by its own level, so that the lamps' brightness does not show.
+    normalised : bool
+        That the images are known to be over their background, whatever they look like.
 
     Raises
     ------
     InputError
-        If shapes or counts disagree, a valid pixel is not finite, or no image is left to fit.
+        If shapes or counts disagree, a valid pixel is not finite, no image is left to fit, or the images look
+        like the counts of a camera.
     """
 
     images: np.ndarray | None
@@ -173,12 +179,17 @@ class Acquisition:
     notes: tuple[str, ...] = ()
     checksum: int | None = None
     levelled: bool = False
+    normalised: InitVar[bool] = False
 
-    def __post_init__(self):
+    def __post_init__(self, normalised):
         images, n = self.images, self.illumination.n_images
         if images is not None:
-            images = _as_stack(images, n).astype(np.float32, copy=False)
+            images = _as_stack(images, n)
         mask = _check_mask(self.mask, images)
+        if images is not None:
+            if not normalised:
+                _check_level(images, mask, self.lit)
+            images = images.astype(np.float32, copy=False)
         if images is not None:
             images = _without_junk(images, mask)
             bad = images.size - sum(int(np.count_nonzero(np.isfinite(image))) for image in images)
@@ -244,7 +255,8 @@ class Acquisition:
             images, background, dark, saturation, missing, mask, fixed_pattern, gain
         )
         notes = (*notes, *remarks)
-        return cls(images, illumination, microscope, mask, holdout, name, notes, checksum, levelled)
+        known = checksum, levelled, True
+        return cls(images, illumination, microscope, mask, holdout, name, notes, *known)
 
     @property
     def n_images(self) -> int:
@@ -259,8 +271,12 @@ class Acquisition:
     @property
     def usable(self) -> np.ndarray:
         """Which images have a valid pixel and a source inside the pupil, bool of shape (n,)."""
-        lit = self.illumination.pattern[:, self.illumination.bright(self.microscope)].any(axis=1)
-        return lit if self.mask is None else lit & self.mask.any(axis=(1, 2))
+        return self.lit if self.mask is None else self.lit & self.mask.any(axis=(1, 2))
+
+    @property
+    def lit(self) -> np.ndarray:
+        """Which images have a source inside the pupil, bool of shape (n,)."""
+        return self.illumination.pattern[:, self.illumination.bright(self.microscope)].any(axis=1)
 
     def select(self, images) -> Acquisition:
         """Some of the images, in the order given, with their light; those held out keep their part."""
@@ -272,6 +288,7 @@ class Acquisition:
             mask=None if self.mask is None else self.mask[images],
             holdout=np.flatnonzero(np.isin(images, self.holdout)),
             checksum=None,
+            normalised=True,
         )
 
     def fingerprint(self) -> dict:
@@ -287,6 +304,15 @@ class Acquisition:
         from fieldrx.plot import show_acquisition
 
         return show_acquisition(self, images)
+
+    def __repr__(self):
+        scope, shape = self.microscope, self.image_shape
+        images = f"{self.n_images} images" + (f" of {times(shape)} pixels" if shape else ", absent")
+        return (
+            f"Acquisition({self.name or 'unnamed'}: {images}, {scope.pixel_size_um:.4g} um each; wavelength "
+            f"{scope.wavelength_um:g} um, NA {scope.objective_na:g}, medium {scope.medium_index:g}; "
+            f"{self.illumination.n_sources} sources, {len(self.holdout)} images held out)"
+        )
 
     def _repr_html_(self):
         from fieldrx.plot import acquisition_html
@@ -341,6 +367,22 @@ def _as_stack(images, n) -> np.ndarray:
             f"images: give one row of the illumination per image{turn}"
         )
     return images
+
+
+def _check_level(images, mask, lit) -> None:
+    """Refuse counts of a camera, and signals around 0, where intensities over the background are expected."""
+    step = tuple(-(-n // 64) for n in images.shape[1:])  # few pixels tell
+    few = (slice(None), *(slice(None, None, k) for k in step))
+    valid = np.isfinite(images[few]) if mask is None else mask[few] & np.isfinite(images[few])
+    some = np.flatnonzero(lit & valid.any(axis=(1, 2)))  # dark field is dark without a sample
+    levels = np.array([np.median(images[few][k][valid[k]]) for k in some])
+    far = (levels > _FAR) | (levels < 1 / _FAR)
+    if images.dtype.kind in "iu" or far.sum() > 0.5 * len(levels):
+        typical = f"a typical pixel of {np.median(levels):.4g}" if len(levels) else "no valid pixel"
+        raise InputError(
+            f"images of type {images.dtype} have {typical}; expected intensities over the background, 1 "
+            "without a sample: Acquisition.from_raw normalises counts"
+        )
 
 
 def _dim_images(images, valid, illumination: Illumination, microscope: Microscope) -> np.ndarray:
@@ -409,25 +451,25 @@ def read_acquisition(path, images="required") -> Acquisition:
     Parameters
     ----------
     path : path-like
-    images : {"required", "optional"}
-        With "optional" a file without images, or whose image files are not there, gives an
-        `Acquisition` with ``images=None``: the optics alone.
+    images : {"required", "named", "optional"}
+        With "named" a file that names no images gives an `Acquisition` with ``images=None``: the optics
+        alone.  With "optional" so does one whose image files are not there.
 
     Raises
     ------
     InputError
         One line: what was expected, what came, in which file, and what to do.
     """
-    if images not in ("required", "optional"):
-        raise ValueError(f'images is {images!r}; expected "required" or "optional"')
+    if images not in _WHICH_IMAGES:
+        raise ValueError(f"images is {images!r}; expected one of {', '.join(_WHICH_IMAGES)}")
     path = check_file(path, "an acquisition (.toml, .npz or .h5)")
     suffix = path.suffix.lower()
     if suffix == ".toml":
-        return _read_toml(path, images == "optional")
+        return _read_toml(path, images)
     if suffix == ".npz":
-        return _from_arrays(load_npz(path, "acquisition"), path, images == "optional")
+        return _from_arrays(load_npz(path, "acquisition"), path, images != "required")
     if suffix in (".h5", ".hdf5"):
-        return _from_arrays(load_hdf5(path), path, images == "optional")
+        return _from_arrays(load_hdf5(path), path, images != "required")
     raise InputError(f"{path}: unknown ending; an acquisition is a .toml, .npz or .h5 file")
 
 
@@ -499,19 +541,17 @@ def _illumination_of(arrays, n) -> Illumination:
 # TOML
 
 
-def _read_toml(path, optional) -> Acquisition:
-    content = _parse_toml(path)
-    check_keys(
-        content, ("microscope", "illumination", *(() if optional else ("images",))), path, "acquisition"
-    )
+def _read_toml(path, wanted) -> Acquisition:
+    content, required = _parse_toml(path), wanted == "required"
+    check_keys(content, ("microscope", "illumination", *["images"] * required), path, "acquisition")
     _check_table(content["microscope"], _MICROSCOPE, "microscope", path)
     table = _check_table(content.get("images", {}), _IMAGES, "images", path)
-    if not optional and "files" not in table:
+    if required and "files" not in table:
         raise InputError(f'{path}: [images] lacks "files"; name the image file, such as files = "stack.tif"')
     with in_file(path):
         microscope = _microscope_of(content["microscope"])
         region = _whole_numbers(table["region"], "region", 4) if "region" in table else None
-    images = _toml_images(table, path.parent, region, optional)
+    images = _toml_images(table, path.parent, region, wanted == "optional")
     illumination = _toml_illumination(content["illumination"], table, images, path)
     common = {
         "holdout": table.get("holdout", ()),

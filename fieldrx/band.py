@@ -22,11 +22,13 @@ import numpy as np
 import scipy.fft
 
 from fieldrx.backends import n_threads
+from fieldrx.brief import brief
 from fieldrx.optics import Grid
 
 SHARE = 0.05  # of the strongest power
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Band:
     """Frequencies that the images support, on the discrete Fourier transform of a volume.

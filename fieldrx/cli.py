@@ -18,6 +18,8 @@ import numpy as np
 import fieldrx
 from fieldrx.errors import InputError
 
+STOPPED = 75  # EX_TEMPFAIL: a fit was interrupted, and goes on when it is called again
+
 
 class _Commands(click.Group):
     """Commands in the order of use, and one line for every mistake."""
@@ -105,6 +107,21 @@ def _reporting(quiet):
         yield reporter
     finally:
         reporter.close()
+
+
+class _Fitting(click.Command):
+    """The command of a fit: --resume may stand alone, and an interruption has a status of its own."""
+
+    def parse_args(self, ctx, args):
+        followed = zip(args, [*args[1:], None], strict=True)  # click would take ACQ for the value of --resume
+        args = ["--resume=yes" if a == "--resume" and b != "auto" else a for a, b in followed]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _leave("interrupted, no field saved: call it again, with --resume auto", STOPPED)
 
 
 class _Depth(click.ParamType):
@@ -259,7 +276,7 @@ def demo(out, steps, quiet):
         click.echo(f"{path}  {what}")
 
 
-@main.command()
+@main.command(cls=_Fitting)
 @click.argument("acquisition", metavar="ACQ", type=_file)
 @click.option(
     "-o", "--output", metavar="FIELD.npz", type=_file, required=True, help="Where the field is saved."
@@ -335,7 +352,14 @@ def demo(out, steps, quiet):
     show_default=True,
     help="Of weights, held-out choice and image order.",
 )
-@click.option("--resume", is_flag=True, help="Continue an interrupted fit from its checkpoint.")
+@click.option(
+    "--resume",
+    type=click.Choice(["yes", "auto"]),
+    default=None,
+    metavar="[auto]",
+    help="Continue an interrupted fit from its checkpoint, FIELD.checkpoint.npz. --resume auto, for jobs "
+    "that are put into the queue again, starts anew where there is none.",
+)
 @_quiet
 def reconstruct(
     acquisition,
@@ -362,7 +386,11 @@ def reconstruct(
     \b
     fieldrx reconstruct cell/acquisition.toml --depth -10:10:0.5 -o cell.npz
 
-    Ctrl-C stops at the next step and saves the best field; --resume goes on from there.
+    Ctrl-C or SIGTERM stops at the next step and saves the best field; --resume goes on from there.
+
+    \b
+    Exit status: 0 the fit has ended, 2 bad arguments or input, 1 a failure,
+    75 stopped by Ctrl-C or SIGTERM: call again with --resume auto to go on.
     """
     from fieldrx.acquisition import read_acquisition
     from fieldrx.backends import describe_device
@@ -381,8 +409,7 @@ def reconstruct(
     if output.suffix.lower() != ".npz":
         raise InputError(f"{output}: a field is saved as .npz; choose a name with that ending")
     checkpoint = output.with_suffix(".checkpoint.npz")
-    if resume and not checkpoint.exists():
-        raise InputError(f"there is no checkpoint {checkpoint} to resume from: start without --resume")
+    resume, told = _resumed(resume, checkpoint)
     acq = read_acquisition(acquisition)
     schedule = {"seed": seed}
     schedule |= {"steps": steps} if steps else {}
@@ -397,7 +424,7 @@ def reconstruct(
         with in_file(acquisition):
             depth, note = _find_depth(acq, holdout, seed)
         choices.append(note)
-    remarks = _depth_notes(acq, depth)
+    remarks = [*told, *_depth_notes(acq, depth)]
     if len(acq.holdout) and holdout is not None:
         remarks.append(f"{acquisition} names its own held-out images; --holdout is not used")
     with in_file(acquisition), _reporting(quiet) as reporter:
@@ -437,18 +464,13 @@ def reconstruct(
     done = field.provenance
     if done["diverged"]:
         _leave(f"{done['diverged']}; {output} holds the best field before it", 1)
+    if not done["interrupted"]:
+        checkpoint.unlink(missing_ok=True)
+    if not quiet:
+        click.echo(_saved(output, field))
     if done["interrupted"]:
         click.echo(f"stopped after {done['steps_done']} steps; --resume continues", err=True)
-    else:
-        checkpoint.unlink(missing_ok=True)
-    if quiet:
-        return
-    error = done["nrmse_holdout"]
-    click.echo(
-        f"{output}: {field.network.n_params + field.encoding.n_params} parameters, "
-        f"{output.stat().st_size / 1e6:.1f} MB, {done['steps_done']} steps in {done['seconds']:.0f} s"
-        + ("" if error is None else f", held-out error {error:.4f}")
-    )
+        sys.exit(STOPPED)
 
 
 @main.command()
@@ -850,6 +872,30 @@ def _without_nan(value):
     if isinstance(value, list):
         return [_without_nan(v) for v in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _resumed(resume, checkpoint):
+    """Whether a fit goes on from its checkpoint, and what to say of it."""
+    there = checkpoint.exists()
+    if resume == "yes" and not there:
+        raise InputError(
+            f"there is no checkpoint {checkpoint} to resume from: start without --resume, or with "
+            "--resume auto"
+        )
+    if resume != "auto":
+        return bool(resume), []
+    says = f"continues from {checkpoint}" if there else f"starts anew: there is no checkpoint {checkpoint}"
+    return there, [f"the fit {says}"]
+
+
+def _saved(output, field):
+    """One line about a field that was saved."""
+    done, error = field.provenance, field.provenance["nrmse_holdout"]
+    return (
+        f"{output}: {field.network.n_params + field.encoding.n_params} parameters, "
+        f"{output.stat().st_size / 1e6:.1f} MB, {done['steps_done']} steps in {done['seconds']:.0f} s"
+        + ("" if error is None else f", held-out error {error:.4f}")
+    )
 
 
 def _find_depth(acq, holdout, seed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,17 +13,15 @@ import numpy as np
 
 from fieldrx._version import __version__
 from fieldrx.acquisition import read_acquisition
-from fieldrx.backends import cpu, cuda_unavailable, describe_device, get, to_host
-from fieldrx.ensemble import FORMAT as ENSEMBLE
-from fieldrx.ensemble import load_ensemble
+from fieldrx.backends import cuda_unavailable, describe_device, get, n_threads, to_host
 from fieldrx.errors import InputError
-from fieldrx.evaluation import verdict_of_folds
 from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
 from fieldrx.io import check_file, load_npz, read_volume
 from fieldrx.optics import sampling_notes
-from fieldrx.resources import memory_need, physical_memory
+from fieldrx.resources import memory_limit, memory_need
 
+_ENSEMBLE = "fieldrx-ensemble"  # fieldrx.ensemble.FORMAT, which would bring the whole fit with it
 _OTHER_NAMES = {"cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x")}  # of distributions
 
 
@@ -40,7 +39,7 @@ def describe(path) -> list[tuple[str, str]]:
     keys = load_npz(path, "file")
     if str(keys.get("format", "")) == FORMAT:
         return _describe_field(path)
-    if str(keys.get("format", "")) == ENSEMBLE:
+    if str(keys.get("format", "")) == _ENSEMBLE:
         return _describe_ensemble(path)
     if "contrast" in keys:
         return _describe_volume(path)
@@ -81,6 +80,9 @@ def _describe_field(path):
 
 
 def _describe_ensemble(path):
+    from fieldrx.ensemble import load_ensemble
+    from fieldrx.evaluation import verdict_of_folds
+
     ensemble = load_ensemble(path)
     told, first = ensemble.calibration, ensemble.members[0]
     ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", first.region_um, strict=True)]
@@ -116,11 +118,11 @@ def _describe_volume(path):
 
 
 def _describe_acquisition(path):
-    acq = read_acquisition(path, images="optional")
+    acq = read_acquisition(path, images="named")
     scope, light = acq.microscope, acq.illumination
     na = np.linalg.norm(light.sources_na, axis=1)
     if acq.images is None:
-        images = f"none here, optics for {acq.n_images}"
+        images = f"none named, optics for {acq.n_images}"
     else:
         y, x = acq.image_shape
         pixel = scope.pixel_size_um
@@ -143,8 +145,8 @@ def _describe_acquisition(path):
     return rows + [("note", note) for note in (*acq.notes, *sampling_notes(scope, light))]
 
 
-def examine(n_images, shape) -> list[tuple[str, str, bool]]:
-    """Triples (name, text, healthy) about versions, devices, kernels, and memory.
+def examine(n_images, shape) -> Iterator[tuple[str, str, bool]]:
+    """Triples (name, text, healthy) about versions, devices, kernels, and memory, as they are found.
 
     Parameters
     ----------
@@ -152,26 +154,31 @@ def examine(n_images, shape) -> list[tuple[str, str, bool]]:
     shape : (int, int, int)
         A job whose memory is estimated: images, and voxels of the model's grid.
     """
-    rows = [("fieldrx", f"{__version__}, Python {platform.python_version()}, {platform.platform()}", True)]
+    yield "fieldrx", f"{__version__}, Python {platform.python_version()}, {platform.platform()}", True
     for package in ("numpy", "scipy", "numba", "click", "tifffile"):
-        rows.append((package, *_version(package, True)))
+        yield package, *_version(package, True)
     for package in ("cupy", "h5py", "zarr", "imageio-ffmpeg", "matplotlib"):
-        rows.append((package, *_version(package, False)))
-    import numba
-
-    rows.append(("threads", f"{numba.get_num_threads()} of {os.cpu_count()} cores", True))
+        yield package, *_version(package, False)
+    yield "threads", f"{n_threads()} of {os.cpu_count()} cores", True
     why = cuda_unavailable()
-    rows.append(("gpu", why or describe_device(get("cuda")), True))
-    rows.append(_kernels(cpu, "kernels"))
+    yield "gpu", why or describe_device(get("cuda")), True
+    yield _kernels(get("cpu"), "kernels")
+    yield "kept kernels", _kept(), True
     if not why:
-        rows.append(_kernels(get("cuda"), "gpu kernels"))
-    need, have = memory_need(shape, n_images), physical_memory()
+        yield _kernels(get("cuda"), "gpu kernels")
+    need, (have, limit) = memory_need(shape, n_images), memory_limit()
     job = f"{n_images} images, {' x '.join(map(str, shape))} voxels: about {need / 2**30:.1f} GiB"
     if have is None:
-        rows.append(("memory", job, True))
+        yield "memory", job, True
     else:
-        rows.append(("memory", f"{job} of {have / 2**30:.1f} GiB", need < have))
-    return rows
+        yield "memory", f"{job}; {limit} {have / 2**30:.1f}", need < have
+
+
+def _kept():
+    """Where compiled kernels are found the next time."""
+    from fieldrx.backends.cpu.cache import FOLDER
+
+    return FOLDER or "nowhere: every start compiles anew; set NUMBA_CACHE_DIR to a folder that you may write"
 
 
 def _kernels(backend, name):
@@ -186,6 +193,7 @@ def _kernels(backend, name):
     axes = [np.linspace(-0.9, 0.9, n, dtype=np.float32) for n in (2, 3, 4)]
     grid = to_host(backend.grid_forward(encoding, network, backend.asarray(params), *axes))
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    cpu = get("cpu")
     values = cpu.field_forward(encoding, network, params, points)
     tolerance = 1e-5 if backend is cpu else 5e-3  # tensor cores multiply halves
     same = np.allclose(grid.reshape(2, -1).T, values, atol=tolerance)

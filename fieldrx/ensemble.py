@@ -103,6 +103,9 @@ class Ensemble:
         if not (np.isfinite(self.factor) and self.factor > 0 and 0 <= self.hidden < np.inf):
             raise InputError(f"factor {self.factor} and hidden {self.hidden} must be finite, not negative")
 
+    def __repr__(self):
+        return f"Ensemble({len(self.members)} times {self.members[0]!r}, spread times {self.factor:.3g})"
+
     def __call__(self, points):
         """Mean refractive index and its standard deviation at any points.
 

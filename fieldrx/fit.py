@@ -204,7 +204,7 @@ class Fit:
     depth : (float, float, float)
         Slice centres z0, z1 and their distance dz [um].
     model : str
-        "born", "rytov", "bpm", "ssnp", "mlb", or "auto" to let a first estimate decide.
+        "born", "rytov", "bpm", "ssnp", "mlb", or "auto" for what a first estimate says.
     encoding, network : optional
         Of `fieldrx.field`; chosen for the grid and the optics when not given.
     preset : str, optional
@@ -241,7 +241,7 @@ class Fit:
         self,
         acquisition,
         depth,
-        model="born",
+        model="auto",
         *,
         encoding=None,
         network=None,
@@ -270,6 +270,7 @@ class Fit:
         self.train, self.held = split_images(acquisition, holdout, seed)
         self.notes = []
         if model == "auto":
+            check_room(acquisition, depth)
             model, why = choose_model(acquisition, depth, self.train)
             self.notes.append(f"model {model}: {why}")
         self.grid = grid_for(model, shape, acquisition.microscope, depth)
@@ -870,7 +871,7 @@ class _StopOnSignal:
         self.asked = True
 
 
-def reconstruct(acquisition, depth, model="born", *, checkpoint=None, resume=False, **options) -> NeuralField:
+def reconstruct(acquisition, depth, model="auto", *, checkpoint=None, resume=False, **options) -> NeuralField:
     """Fit a neural field to an acquisition.
 
     Parameters
@@ -879,7 +880,7 @@ def reconstruct(acquisition, depth, model="born", *, checkpoint=None, resume=Fal
     depth : (float, float, float)
         Slice centres z0, z1 and their distance dz [um], both ends included.
     model : str
-        "born", "rytov", "bpm", "ssnp", "mlb" or "auto".
+        "born", "rytov", "bpm", "ssnp", "mlb", or "auto" to let a first estimate of the sample's phase decide.
     checkpoint, resume
         As of :meth:`Fit.run`.
     **options
@@ -915,6 +916,18 @@ def settings(model, priors=None, schedule=None) -> tuple[Priors, Schedule]:
     if not isinstance(priors, Priors):
         priors = Priors(**((_MULTISLICE_PRIORS if is_multislice(model) else {}) | (priors or {})))
     return priors, schedule
+
+
+def check_room(acquisition, depth) -> None:
+    """Refuse a fit that exceeds the memory with any model, before one is chosen.
+
+    Raises
+    ------
+    InputError
+        If the smallest grid and the smallest field need more than there is.
+    """
+    least = grid_for("ssnp", acquisition.image_shape, acquisition.microscope, depth)
+    check_memory(least.shape, acquisition.n_images, 0)
 
 
 def split_images(acquisition, share=None, seed=0):

@@ -32,11 +32,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 import tifffile
 
+from fieldrx.brief import times
 from fieldrx.errors import InputError
-from fieldrx.optics import Grid
+from fieldrx.optics import Grid, check_contrast
 
 _INSIDE = re.compile(r"(?P<file>.+\.(?:h5|hdf5|mat))(?::(?P<name>.*))?", re.IGNORECASE)
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -261,6 +261,11 @@ def read_images(source, folder=".", region=None) -> np.ndarray:
         paths, _ = list_images(source, folder)
         return _read_singles(paths, region)
     path, name = _split_source(source, folder)
+    if set("*?") & set(path.name) and not path.exists():
+        raise NoSuchFile(
+            f"{path}: no such file, and * and ? are no wildcards here; write "
+            'files = "img_y{row}_x{col}.tif" with {row} and {col} for numbers, or a list of names'
+        )
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return _read_npy(path, region)
@@ -539,6 +544,8 @@ def _read_hdf5_images(path, name, region) -> np.ndarray:
 
 def _read_mat(path, name, region) -> np.ndarray:
     """MATLAB images (y, x, n) as (n, y, x)."""
+    import scipy.io  # here: other files need not wait for it
+
     path = check_file(path, "a MATLAB file")
     with open(path, "rb") as file:
         head = file.read(520)
@@ -594,7 +601,8 @@ class Volume:
     Raises
     ------
     InputError
-        If a shape is wrong, or a value is not finite or not positive where it must be.
+        If a shape is wrong, a value is not finite or not positive where it must be, or the contrast looks
+        like the index itself.
     """
 
     contrast: np.ndarray
@@ -617,10 +625,18 @@ class Volume:
         index = float(_numbers(self.medium_index, "medium_index", (1,))[0])
         if not min(spacing) > 0 or not index > 0:
             raise InputError(f"spacing_um {spacing} and medium_index {index:g} must be positive")
+        check_contrast(contrast, index)
         object.__setattr__(self, "contrast", contrast)
         object.__setattr__(self, "spacing_um", spacing)
         object.__setattr__(self, "origin_um", _three_numbers(self.origin_um, "origin_um", alone=False))
         object.__setattr__(self, "medium_index", index)
+
+    def __repr__(self):
+        spacing, origin = (", ".join(f"{v:.4g}" for v in vs) for vs in (self.spacing_um, self.origin_um))
+        return (
+            f"Volume({self.contrast.dtype} contrast of {times(self.contrast.shape)} voxels (z, y, x), "
+            f"{spacing} um apart, the first at {origin} um; medium {self.medium_index:g})"
+        )
 
     @property
     def grid(self) -> Grid:

@@ -16,6 +16,7 @@ import scipy.fft
 from scipy.ndimage import gaussian_filter
 
 from fieldrx.backends.fft import taper
+from fieldrx.brief import brief
 
 _MEASURED, _BOUND = "beyond the band", "differences of pixels"  # methods
 _ROOM = 1.05  # of the band's edge, for what a window smears over it
@@ -24,6 +25,7 @@ _FILLING = 30  # rounds
 _ENOUGH = 0.25  # share of valid pixels below which an image is not looked at
 
 
+@brief
 @dataclass(frozen=True)
 class NoiseFloor:
     """Noise of normalised images.

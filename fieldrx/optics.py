@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.fft import next_fast_len
 
+from fieldrx.brief import brief
 from fieldrx.errors import InputError
 
 _MOST_SLICES = 100_000
@@ -140,6 +141,13 @@ class Illumination:
         object.__setattr__(self, "sources_na", sources)
         object.__setattr__(self, "pattern", pattern)
 
+    def __repr__(self):
+        na = np.linalg.norm(self.sources_na, axis=1)
+        return (
+            f"Illumination({self.n_images} images, {self.n_sources} sources of NA "
+            f"{na.min():.3g} ... {na.max():.3g})"
+        )
+
     @classmethod
     def led_grid(cls, leds, pitch_um, distance_um, centre, axes=("row", "col")) -> Illumination:
         """Directions of LEDs on a flat board, ``na = offset / sqrt(|offset|^2 + distance^2)``.
@@ -253,6 +261,7 @@ class Illumination:
         return self.pattern[images] / background[:, None]
 
 
+@brief
 @dataclass(frozen=True)
 class Grid:
     """A regular grid of voxel centres.
@@ -345,6 +354,30 @@ class Grid:
             "spacing_um": list(self.spacing_um),
             "origin_um": list(self.origin_um),
         }
+
+
+def check_contrast(contrast, medium_index: float) -> None:
+    """Refuse the refractive index itself where its contrast over the medium is expected.
+
+    Parameters
+    ----------
+    contrast : array
+        A few hundred of its values are looked at.
+    medium_index : float
+        n0.
+
+    Raises
+    ------
+    InputError
+        If most real parts lie near `medium_index` and far from 0.
+    """
+    some = contrast[tuple(slice(None, None, -(-n // 12)) for n in contrast.shape)]
+    typical = float(np.median(some.real))
+    if typical > 0.5 and abs(typical - medium_index) < 0.3 * medium_index:
+        raise InputError(
+            f"the contrast is {typical:.4g} nearly everywhere; expected n - n0, 0 in the medium: it looks "
+            f"like the index n itself: subtract medium_index {medium_index:g}"
+        )
 
 
 def slice_positions(depth) -> np.ndarray:

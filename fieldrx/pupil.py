@@ -7,9 +7,11 @@ from math import factorial
 
 import numpy as np
 
+from fieldrx.brief import brief
 from fieldrx.errors import InputError
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Pupil:
     """Amplitude and phase inside the aperture, over rho = nu / (NA / lambda), |rho| <= 1.

@@ -39,6 +39,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fieldrx.backends.fft import rfft2, taper
+from fieldrx.brief import brief
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, levelled
 from fieldrx.models import Born, Rytov, make_model, predict
@@ -76,6 +77,7 @@ def parse_refine(text) -> tuple[str, ...]:
     return words
 
 
+@brief
 @dataclass(frozen=True)
 class Optics:
     """What refinement may change, as numbers.

@@ -23,6 +23,7 @@ import scipy.fft
 
 from fieldrx.backends import n_threads
 from fieldrx.backends.fft import taper
+from fieldrx.brief import brief
 from fieldrx.errors import InputError
 from fieldrx.models import Born
 from fieldrx.optics import Grid
@@ -42,6 +43,7 @@ _SLICES = (12, 80)  # fewest of a range, and most before slices become wider tha
 _WAVES = 0.9  # slice distance over the wavelength in the medium, for multiple scattering
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class DepthRange:
     """A depth range found by refocusing.

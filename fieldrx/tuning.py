@@ -18,7 +18,7 @@ import numpy as np
 from fieldrx.backends import to_host
 from fieldrx.errors import InputError
 from fieldrx.evaluation import model_of
-from fieldrx.fit import Fit, Schedule, settings, split_images
+from fieldrx.fit import Fit, Schedule, check_room, settings, split_images
 from fieldrx.metrics import image_errors
 from fieldrx.models import predict
 from fieldrx.models.auto import choose_model
@@ -64,6 +64,7 @@ def choose_tv(acquisition, depth, model, *, holdout=None, schedule=None, callbac
             f"weight, --tv"
         )
     if model == "auto":  # once, not for every trial
+        check_room(acquisition, depth)
         model, _ = choose_model(acquisition, depth, train)
     priors, schedule = settings(model, None, schedule)
     usual, budget, steps = priors.tv, schedule.budget_s, round(_SHARES[1] * schedule.steps)

@@ -155,7 +155,7 @@ def check_priors(sizes):
 def check_born(sizes):
     scope = Microscope(wavelength_um=0.5, objective_na=0.6, medium_index=1.34, pixel_size_um=0.21)
     n, (ny, nx) = sizes.slices, sizes.image
-    grid = Grid((n, ny + 6, nx + 5), (0.17, 0.21, 0.17), (-0.08 * n, -0.42, -0.51))
+    grid = Grid((n, ny + 6, nx + 5), (0.17, 0.21, 0.21), (-0.08 * n, -0.42, -0.63))
     rng = np.random.default_rng(3)
     light = Illumination(rng.uniform(-0.4, 0.4, (sizes.sources, 2)))
     contrast = 1e-3 * (rng.normal(size=grid.shape) + 1j * rng.normal(size=grid.shape))

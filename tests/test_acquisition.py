@@ -531,7 +531,7 @@ def test_acquisition_is_frozen_and_checks():
     with pytest.raises(dataclasses.FrozenInstanceError):
         acquisition.images = None
     assert dataclasses.replace(acquisition, holdout=[1, 1]).holdout.tolist() == [1]
-    nan = np.where(RAW > 520, np.nan, RAW)
+    nan = np.where(RAW > 520, np.nan, RAW / 500)
     assert_says(error_line(Acquisition, nan, RING, MICROSCOPE), "not finite", "from_raw")
     line = error_line(Acquisition, np.moveaxis(RAW, 0, -1), RING, MICROSCOPE)
     assert_says(line, "describes 4 images", "(20, 27, 4)", "np.moveaxis(images, -1, 0)")
@@ -860,3 +860,23 @@ def test_hl60():
     assert acquisition.mask is None
     assert acquisition.holdout.tolist() == list(range(33, 43))
     assert acquisition.notes == ()
+
+
+COUNTS = {"whole": RAW, "float": RAW.astype(float), "dim": RAW / 1e5, "signal": RAW / 500 - 1}
+
+
+@pytest.mark.parametrize("images", COUNTS.values(), ids=COUNTS)
+def test_counts_are_no_normalised_images(images):
+    text = error_line(Acquisition, images, RING, MICROSCOPE)
+    assert_says(text, str(images.dtype), "1 without a sample", "Acquisition.from_raw normalises counts")
+
+
+def test_odd_images_among_normalised_ones_are_kept():
+    images, dark = RAW / 500, np.zeros((N, NY, NX), bool)
+    images[0] *= 100
+    acquisition = Acquisition(images, RING, MICROSCOPE)
+    assert acquisition.select([0]).n_images == 1
+    Acquisition(np.full((N, NY, NX), 1e4), RING, MICROSCOPE, dark)  # what is masked counts nowhere
+    outside = Illumination.led_ring(N, 0.9 * MICROSCOPE.medium_index)
+    Acquisition(np.full((N, NY, NX), 0.01), outside, MICROSCOPE)  # nor does dark field
+    Acquisition.from_raw(RAW, RING, MICROSCOPE, background=1.0)  # who names a background knows

@@ -1,15 +1,18 @@
 """The linear model against plain NumPy, its adjoint, and what follows from its symmetry."""
 
+import re
+
 import numpy as np
 import pytest
 import reference_born
 
 from fieldrx.errors import InputError
-from fieldrx.models import Born, Rytov, make_model
+from fieldrx.io import Volume
+from fieldrx.models import MODELS, Born, Rytov, make_model
 from fieldrx.optics import Grid, Illumination, Microscope
 
 SCOPE = Microscope(wavelength_um=0.5, objective_na=0.6, medium_index=1.34, pixel_size_um=0.21)
-GRID = Grid((19, 30, 25), (0.37, 0.21, 0.17), (-2.9, -0.63, -0.85))  # unequal everything; odd nx
+GRID = Grid((19, 30, 25), (0.37, 0.21, 0.21), (-2.9, -0.63, -1.05))  # unequal sides; odd nx
 IMAGE = (22, 14)
 LIGHT = Illumination(
     [(0.0, 0.0), (0.31, -0.2), (-0.1, 0.58), (0.0, -0.6)],
@@ -38,7 +41,7 @@ def test_against_plain_numpy(dtype, tolerance):
 
 def test_many_slices_keep_their_phase():
     """The recurrence over z must not drift in single precision."""
-    grid = Grid((301, 8, 10), (0.1, 0.3, 0.3), (-15, 0, 0))
+    grid = Grid((301, 8, 10), (0.1, 0.21, 0.21), (-15, 0, 0))
     rng = np.random.default_rng(3)
     c = rng.standard_normal(grid.shape) * 1e-3
     light = Illumination([(0.2, 0.5)])
@@ -91,7 +94,7 @@ def test_chosen_images_equal_rows_of_all():
 
 def test_mirror_symmetry():
     """(na -> -na) with the sample mirrored gives the mirrored image."""
-    grid = Grid((7, 15, 21), (0.4, 0.2, 0.2), (-1, 0, 0))
+    grid = Grid((7, 15, 21), (0.4, 0.21, 0.21), (-1, 0, 0))
     rng = np.random.default_rng(6)
     c = rng.standard_normal(grid.shape) * 1e-3
     mirrored = np.roll(c[:, ::-1, ::-1], 1, axis=(1, 2))  # about voxel (0, 0)
@@ -142,9 +145,49 @@ def test_transfer_functions_are_those_of_the_operator():
 
 def test_grid_that_misses_the_pixels():
     with pytest.raises(InputError, match="whole number"):
-        Born(Grid((3, 8, 8), (1, 0.2, 0.2), (0, -0.05, 0)), SCOPE, LIGHT, (4, 4))
+        Born(Grid((3, 8, 8), (1, 0.21, 0.21), (0, -0.05, 0)), SCOPE, LIGHT, (4, 4))
     with pytest.raises(InputError, match="do not fit"):
-        Born(Grid((3, 8, 8), (1, 0.2, 0.2), (0, -0.4, 0)), SCOPE, LIGHT, (8, 8))
+        Born(Grid((3, 8, 8), (1, 0.21, 0.21), (0, -0.42, 0)), SCOPE, LIGHT, (8, 8))
+
+
+def test_voxels_that_are_no_pixels():
+    for spacing in ((1, 0.3, 0.21), (1, 0.21, 0.3), (1, 0.105, 0.105)):
+        grid = Grid((3, 8, 8), spacing)
+        for kind in MODELS.values():
+            with pytest.raises(InputError, match=r"camera's pixels 0\.21: .* use Grid\.for_images"):
+                kind(grid, SCOPE, LIGHT)
+    Born(Grid((3, 8, 8), (1, 0.21 * (1 + 1e-6), 0.21)), SCOPE, LIGHT)
+
+
+@pytest.mark.parametrize("kind", MODELS.values(), ids=MODELS)
+def test_gradients_of_another_shape_are_refused(kind):
+    m = kind(Grid((3, 12, 20), (0.4, 0.21, 0.21)), SCOPE, Illumination([(0.1, 0.2), (0.0, 0.3)]))
+    c, shape = np.zeros(m.grid.shape, np.complex64), m.image_shape
+    for wrong in (shape, (1, *shape), (3, *shape), (2, *shape[::-1]), (2, 1, 1), (2, 12, 19)):
+        d = np.ones(wrong, np.float32)
+        for use in (m.vjp, m.gradients, lambda c, d: m.forward_and_pullback(c)[1](d),
+                    lambda c, d: m.signal_and_pullback(c)[1](d)):  # fmt: skip
+            with pytest.raises(ValueError, match=re.escape(f"shape {wrong}; expected (2, 12, 20)")):
+                use(c, d)
+        if kind.name in ("born", "rytov"):
+            with pytest.raises(ValueError, match="expected"):
+                m.adjoint(d)
+    with pytest.raises(ValueError, match=r"expected \(1, 12, 20\)"):
+        m.vjp(c, np.ones((2, *shape), np.float32), [1])
+    assert m.vjp(c, np.ones((1, *shape), np.float32), [1]).shape == m.grid.shape
+
+
+@pytest.mark.parametrize("kind", MODELS.values(), ids=MODELS)
+def test_the_index_is_no_contrast(kind):
+    m = kind(Grid((3, 12, 20), (0.4, 0.21, 0.21)), SCOPE, Illumination([(0.1, 0.2)]))
+    index = SCOPE.medium_index + 0.02 * np.random.default_rng(0).random(m.grid.shape)
+    with pytest.raises(InputError, match=r"looks like the index n itself: subtract medium_index 1\.34"):
+        m.forward(index)
+    with pytest.raises(InputError, match="index n itself"):
+        Volume(index + 0j, 0.2, (0, 0, 0), SCOPE.medium_index)
+    m.forward(index - SCOPE.medium_index)
+    Volume(np.full((3, 4, 5), 2.5), 0.2, (0, 0, 0), 1.0)  # silicon in air
+    Volume(np.where(np.arange(60).reshape(3, 4, 5) < 20, 1.3, 0.0), 0.2, (0, 0, 0), 1.0)
 
 
 def test_unknown_model():

@@ -515,7 +515,7 @@ def test_bad_options(broken, folder):
 
 
 def test_resume_of_another_fit(broken, folder):
-    fit = fieldrx.Fit(read_acquisition(folder / "acq.npz"), (-1, 1, 0.5), schedule=tiny.schedule())
+    fit = fieldrx.Fit(read_acquisition(folder / "acq.npz"), (-1, 1, 0.5), "born", schedule=tiny.schedule())
     fit.start()
     fit._save(broken.folder / "f.checkpoint.npz")
     assert "belongs to a fit with other schedule" in broken("--resume", "--quiet")
@@ -685,21 +685,35 @@ def process(*args):
                             text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})  # fmt: skip
 
 
+@pytest.mark.parametrize("files", ["img_*.tif", "gone.tif", "g_{row}_{col}.tif"])
+def test_info_of_images_that_are_not_there(folder, tmp_path, files):
+    (tmp_path / "leds.csv").write_text(LEDS)
+    path = tmp_path / "acquisition.toml"
+    path.write_text(TOML.replace("stack.tif", files))
+    line = refused("info", path)
+    assert str(tmp_path / files) in line
+    assert "write files =" in line if "*" in files else "check the" in line
+    out = tmp_path / "o.npz"
+    good("simulate", folder / "truth.npz", path, "-o", out, "--image-shape", 24, 20)
+    path.write_text(TOML.replace('files = "stack.tif"\n', "").replace("background = 1.0", ""))
+    assert "none named, optics for 6" in good("info", path).stdout
+
+
 def test_process_of_a_mistake(tmp_path):
     child = process("info", tmp_path / "none.npz")
     out, err = child.communicate(timeout=60)
     assert (child.returncode, out, err.count("\n")) == (2, "", 1)
 
 
-def stopped_fit(*args):
-    """What a fit prints that gets Ctrl-C once its steps have begun."""
+def stopped_fit(*args, number=signal.SIGINT):
+    """What a fit prints that gets a signal once its steps have begun; its status is 75."""
     child = process(*args)
     for line in child.stderr:
         if line.startswith("fit:"):
             break
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     _, err = child.communicate(timeout=60)
-    assert child.returncode == 0
+    assert child.returncode == 75
     assert "Traceback" not in err
     return err
 
@@ -712,8 +726,28 @@ def test_ctrl_c_saves_the_field_and_resume_goes_on(folder, tmp_path):
     assert first["interrupted"] is True
     assert first["steps_done"] > 0
     assert f"after {first['steps_done']} steps" in good("info", checkpoint).stdout
-    assert "--resume continues" in stopped_fit(*args, "--resume")
+    assert "--resume continues" in stopped_fit(*args, "--resume", number=signal.SIGTERM)
     assert load_field(out).provenance["steps_done"] > first["steps_done"]
+
+
+def test_resume_auto_starts_anew_or_goes_on_and_says_which(folder, tmp_path):
+    out = tmp_path / "f.npz"
+    args = "reconstruct", folder / "acq.npz", "-o", out, "--depth", DEPTH, "--steps", 3, "--resume", "auto"
+    begun = good(*args)
+    assert "note: the fit starts anew: there is no checkpoint" in begun.stderr
+    acq = read_acquisition(folder / "acq.npz")
+    fit = fieldrx.Fit(acq, (-1, 1, 0.5), "auto", schedule={"steps": 3})
+    fit.start()
+    fit._save(tmp_path / "f.checkpoint.npz")
+    assert "note: the fit continues from" in good(*args).stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["f.npz"]
+    assert "note: the fit" not in good(*args, "-q").stderr
+
+
+def test_resume_before_the_acquisition_is_no_value(folder, tmp_path):
+    args = folder / "acq.npz", "-o", tmp_path / "f.npz", "--depth", DEPTH
+    assert "start without --resume, or with --resume auto" in refused("reconstruct", "--resume", *args)
+    assert "yes, auto" in refused("reconstruct", "--resume=no", *args).replace("'", "")
 
 
 def test_a_fit_that_ends_leaves_no_checkpoint(folder, tmp_path):
@@ -726,7 +760,7 @@ def test_ctrl_c_before_the_first_step(folder, tmp_path):
     child.stderr.readline()
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=60)
-    assert child.returncode == 1
+    assert child.returncode == 75
     assert "Traceback" not in err
-    assert "interrupted" in err
+    assert "interrupted, no field saved" in err
     assert list(tmp_path.iterdir()) == []

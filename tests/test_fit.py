@@ -307,7 +307,9 @@ def test_best_field_is_kept(monkeypatch):
 
 def test_warm_start_teaches_the_closed_form():
     told = []
-    fit = Fit(tiny.acquisition(), tiny.DEPTH, schedule=tiny.schedule(warm_steps=60), callback=told.append)
+    fit = Fit(
+        tiny.acquisition(), tiny.DEPTH, "born", schedule=tiny.schedule(warm_steps=60), callback=told.append
+    )
     fit.start()
     target, _ = tikhonov(fit.model, fit.acquisition.images[fit.train] - 1, fit.train)
     contrast = fit._contrast(fit.state.params)[1]
@@ -369,7 +371,7 @@ def test_field_of_a_fit(tmp_path):
 
 def test_no_absorption():
     acq = tiny.acquisition()
-    result = Fit(acq, tiny.DEPTH, absorption=False, schedule=tiny.schedule()).run()
+    result = Fit(acq, tiny.DEPTH, "born", absorption=False, schedule=tiny.schedule()).run()
     assert result.network.n_outputs == 1
     assert (result.volume().contrast.imag == 0).all()
 
@@ -517,7 +519,13 @@ def test_auto_chooses_by_the_phase(strength, dz, expected):
 
 def test_reconstruct_is_a_fit():
     options = {"encoding": tiny.ENCODING, "network": tiny.NETWORK, "schedule": tiny.schedule()}
-    same_fields(reconstruct(tiny.acquisition(), tiny.DEPTH, **options), tiny.fit().run())
+    same_fields(reconstruct(tiny.acquisition(), tiny.DEPTH, "born", **options), tiny.fit().run())
+
+
+def test_python_chooses_the_model_as_the_command_does():
+    acq, options = tiny.acquisition(), {"schedule": tiny.schedule(steps=1, warm_steps=1)}
+    assert Fit(acq, tiny.DEPTH).notes == Fit(acq, tiny.DEPTH, "auto").notes
+    assert reconstruct(acq, tiny.DEPTH, **options).provenance["notes"][0].startswith("model ")
 
 
 # ---- choices -------------------------------------------------------------------------------------
@@ -600,7 +608,7 @@ def test_presets_are_the_published_architectures():
 
 
 def test_default_encoding_resolves_what_the_optics_do():
-    fit = Fit(tiny.acquisition(), tiny.DEPTH)
+    fit = Fit(tiny.acquisition(), tiny.DEPTH, "born")
     extent = np.diff(fit.grid.bounds_um, axis=1)[:, 0]
     spacing = extent / (np.array(fit.encoding.resolutions[-1]) - 1)
     band = (0.6 + 0.5) / 0.6
@@ -685,5 +693,11 @@ def test_wrong_rates(rate):
 
 
 def test_a_grid_beyond_the_memory_is_refused():
+    with pytest.raises(InputError, match=r"GiB.*a larger DZ \(--depth\), a smaller region or fewer files"):
+        Fit(tiny.acquisition(), (-20000.0, 20000.0, 0.5), "born")
+
+
+def test_a_grid_beyond_the_memory_is_refused_before_a_model_is_chosen(monkeypatch):
+    monkeypatch.setattr("fieldrx.fit.choose_model", lambda *args: pytest.fail("chose a model first"))
     with pytest.raises(InputError, match="GiB"):
-        Fit(tiny.acquisition(), (-20000.0, 20000.0, 0.5))
+        Fit(tiny.acquisition(), (-20000.0, 20000.0, 0.5), "auto")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import numpy as np
 
+from fieldrx.backends import forked
 from fieldrx.errors import InputError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -19,6 +19,8 @@ DEVICES = ("auto", "cpu", "cuda")
 
 def n_threads() -> int:
     """Threads that kernels and FFTs may use; NUMBA_NUM_THREADS sets them."""
+    import numba  # here, so that reading a file does not wait for a compiler
+
     return numba.get_num_threads()
 
 
@@ -27,6 +29,8 @@ def in_threads(work, count) -> list:
     threads = min(n_threads(), count)
     if threads < 2:
         return [work(k) for k in range(count)]
+    import numba
+
     with ThreadPoolExecutor(threads, initializer=numba.set_num_threads, initargs=(1,)) as pool:
         return list(pool.map(work, range(count)))
 
@@ -92,6 +96,7 @@ def _backend(name):
         from fieldrx.backends import cuda
 
         return cuda
+    forked.check()
     from fieldrx.backends import cpu
 
     return cpu

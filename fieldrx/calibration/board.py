@@ -16,11 +16,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize
 
+from fieldrx.brief import brief
+
 _NEARLY = 0.15  # root mean square distance from a lattice, over its pitch, up to which a table counts as one
 _TILT_FROM, _OBLIQUE_FROM = 12, 8  # images that it takes to fit a tilt, an oblique board
 _STEEPEST = 0.95
 
 
+@brief
 @dataclass(frozen=True)
 class Board:
     """Where the board is, relative to where its table says.

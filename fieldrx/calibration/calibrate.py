@@ -8,6 +8,7 @@ import numpy as np
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.background import robust_level
+from fieldrx.brief import brief
 from fieldrx.calibration.board import Board, fit_board, lattice_of, reach_of
 from fieldrx.calibration.circles import Spectra, coarse_map, refine_each
 from fieldrx.calibration.sample import Sample, find_sample
@@ -27,6 +28,7 @@ _ODD = 0.1, 4.0  # distance of a brightness from the others' worth a word: relat
 _BETTER = 1.15  # times the likelihood of the table as it is, for a table to be called turned or mirrored
 
 
+@brief
 @dataclass(frozen=True)
 class Calibration:
     """What the images say about their optics.

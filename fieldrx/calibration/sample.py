@@ -17,6 +17,7 @@ import numpy as np
 import scipy.fft
 
 from fieldrx import refocus
+from fieldrx.brief import brief
 from fieldrx.models import Rytov
 from fieldrx.optics import Grid
 from fieldrx.tikhonov import extend, supported
@@ -29,6 +30,7 @@ _TILES = 4  # per axis, for the error of the skewness
 _MARGIN = 0.04
 
 
+@brief
 @dataclass(frozen=True)
 class Sample:
     """What a thin slice at each height explains.

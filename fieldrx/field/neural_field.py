@@ -213,8 +213,8 @@ class NeuralField:
         ):
             raise InputError(
                 f"spacing {list(grid.spacing_um)} um gives {' x '.join(map(str, grid.shape))} voxels, more "
-                "than this machine's memory: use a larger spacing or a smaller region, or write it to a "
-                "file, fieldrx.render.render"
+                "than the memory of this machine or job: use a larger spacing or a smaller region, or "
+                "write it to a file, fieldrx.render.render"
             )
         return Volume(self.on_axes(*grid.axes), grid.spacing_um, grid.origin_um, self.medium_index)
 
@@ -250,6 +250,14 @@ class NeuralField:
         from fieldrx.plot import show_field
 
         return show_field(self, quantity, region, spacing, limits)
+
+    def __repr__(self):
+        ends = zip("zyx", self.region_um, strict=True)
+        region = ", ".join(f"{n} {a:.4g} ... {b:.4g}" for n, (a, b) in ends)
+        return (
+            f"NeuralField({region} um, medium {self.medium_index:g}; {type(self.encoding).__name__}, "
+            f"{self.network.depth} x {self.network.width} network, {self.params.size} parameters)"
+        )
 
     def _repr_html_(self):
         from fieldrx.plot import field_html

@@ -8,13 +8,15 @@ from typing import Protocol
 
 import numpy as np
 
-from fieldrx.backends import of
+from fieldrx.backends import is_on_device, of
+from fieldrx.brief import brief
 from fieldrx.errors import InputError
-from fieldrx.optics import Grid, Illumination, Microscope
+from fieldrx.optics import Grid, Illumination, Microscope, check_contrast
 
 _BATCH = 16  # images predicted at once
 
 
+@brief
 @dataclass
 class Gradients:
     """Gradient of a number with respect to everything that a model depends on.
@@ -78,19 +80,39 @@ def predict(model: ForwardModel, contrast, images):
         yield batch, model.forward(contrast, batch)
 
 
-def as_complex(contrast, grid: Grid) -> np.ndarray:
+def as_complex(contrast, grid: Grid, medium_index: float) -> np.ndarray:
     """The contrast as complex64, or complex128 where it came in double precision.
 
     Raises
     ------
     ValueError
         If its shape is not the grid's.
+    InputError
+        If it is the index itself; looked at on the host only, where nobody waits for it.
     """
     contrast = of(contrast).asarray(contrast)
     if contrast.shape != grid.shape:
         raise ValueError(f"contrast has shape {contrast.shape}; expected the grid's {grid.shape}")
+    if not is_on_device(contrast):
+        check_contrast(contrast, medium_index)
     double = contrast.dtype in (np.float64, np.complex128)
     return contrast.astype(np.complex128 if double else np.complex64, copy=False)
+
+
+def check_images(d_intensity, count: int, image_shape) -> None:
+    """Refuse what would broadcast to images without being them.
+
+    Raises
+    ------
+    ValueError
+        If it is not one image of `image_shape` pixels for each of `count` images.
+    """
+    expected = count, *image_shape
+    if np.shape(d_intensity) != expected:
+        raise ValueError(
+            f"d_intensity has shape {np.shape(d_intensity)}; expected {expected}, one value per pixel of "
+            "every image that was asked for"
+        )
 
 
 def gain_of_images(gain, illumination: Illumination) -> np.ndarray:
@@ -107,14 +129,21 @@ def gain_of_images(gain, illumination: Illumination) -> np.ndarray:
     return gain
 
 
-def image_window(grid: Grid, image_shape) -> tuple[slice, slice]:
+def image_window(grid: Grid, image_shape, microscope: Microscope) -> tuple[slice, slice]:
     """Where the images lie in the lateral plane of the grid.
 
     Raises
     ------
     InputError
-        If pixel (0, 0) is not at a voxel centre or the images reach beyond the grid.
+        If voxels are not as wide as the camera's pixels, pixel (0, 0) is not at a voxel centre, or the images
+        reach beyond the grid.
     """
+    (dy, dx), pixel = grid.spacing_um[1:], microscope.pixel_size_um
+    if not np.allclose((dy, dx), pixel, rtol=1e-4, atol=0):
+        raise InputError(
+            f"the grid's voxels are {dy:g} x {dx:g} um (y, x), the camera's pixels {pixel:g}: a model images "
+            "one voxel on one pixel; use Grid.for_images, or bring a volume there by fieldrx.simulate"
+        )
     window = []
     for k in (1, 2):
         start = -grid.origin_um[k] / grid.spacing_um[k]

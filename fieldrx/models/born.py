@@ -36,14 +36,16 @@ import numpy as np
 
 from fieldrx.backends import module_of, of, to_host
 from fieldrx.backends.fft import fft2, ifft2
+from fieldrx.brief import brief
 from fieldrx.errors import InputError
-from fieldrx.models.base import Gradients, as_complex, gain_of_images, image_window
+from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images, image_window
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import zernike
 
 _DARK = 1e-2  # normalised intensity below which a logarithm is noise
 
 
+@brief
 @dataclass
 class Sensitivities:
     """Derivatives of one image's linear signal.
@@ -108,7 +110,7 @@ class Born:
     ):
         self.grid, self.microscope, self.illumination = grid, microscope, illumination
         self.image_shape = tuple(image_shape or grid.shape[1:])
-        self.window = image_window(grid, self.image_shape)
+        self.window = image_window(grid, self.image_shape, microscope)
         self.pupil, self.defocus_um = pupil, float(defocus_um)
         if pupil is not None and pupil.array is not None:
             raise InputError("single scattering takes a pupil of Zernike coefficients, not an array")
@@ -119,7 +121,7 @@ class Born:
 
     def linear(self, contrast, images=None) -> np.ndarray:
         """First-order signal ``sum_s w_s 2 Re b_s`` (I - 1 here, log I for Rytov), shape (n, ny, nx)."""
-        spectrum = fft2(as_complex(contrast, self.grid))
+        spectrum = fft2(as_complex(contrast, self.grid, self.microscope.medium_index))
         field = self._scattered(spectrum, self._rows(images))
         del spectrum
         field = ifft2(field, overwrite=True)
@@ -152,6 +154,7 @@ class Born:
 
     def adjoint(self, signal, images=None) -> np.ndarray:
         """Adjoint of :meth:`linear` for the real inner product, shape ``grid.shape``, complex."""
+        self._check_images(signal, images)
         rows = self._rows(images)
         dtype = np.complex128 if signal.dtype == np.float64 else np.complex64
         padded = module_of(signal).zeros((len(rows[0]) - 1, *self.grid.shape[1:]), dtype)
@@ -191,6 +194,7 @@ class Born:
 
     def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
         """Gradient of ``sum(d_intensity * forward(contrast))``; the same at every contrast."""
+        self._check_images(d_intensity, images)
         return self.adjoint(self._gains(images, d_intensity) * d_intensity, images)
 
     def forward_and_pullback(self, contrast, images=None):
@@ -199,6 +203,7 @@ class Born:
 
     def gradients(self, contrast, d_intensity, images=None) -> Gradients:
         """Gradient of ``sum(d_intensity * forward(contrast))`` with respect to all parameters."""
+        self._check_images(d_intensity, images)
         images = np.arange(self.illumination.n_images) if images is None else np.asarray(images)
         n_images, n_sources = self.illumination.pattern.shape
         d_sources, d_pattern = np.zeros((n_sources, 2)), np.zeros((n_images, n_sources))
@@ -218,7 +223,7 @@ class Born:
 
     def sensitivities(self, contrast, images=None):
         """Derivatives of the linear signal of every image, by the optics; yields a `Sensitivities` each."""
-        contrast = as_complex(contrast, self.grid)
+        contrast = as_complex(contrast, self.grid, self.microscope.medium_index)
         z = (self.grid.axis(0) - self.defocus_um).astype(contrast.real.dtype)[:, None, None]
         spectra = [fft2(c) for c in (contrast, z * contrast)]
         for index, weight in self._each(images):
@@ -329,6 +334,10 @@ class Born:
                 out[inside, m] += weights[m, s] * a
         return out
 
+    def _check_images(self, d_intensity, images):
+        count = len(self.gain if images is None else self.gain[np.asarray(images)])
+        check_images(d_intensity, count, self.image_shape)
+
     def _weights(self, images):
         return self.illumination.weights(self.microscope, images) * self._bright
 
@@ -385,7 +394,12 @@ class Rytov(Born):
     def forward_and_pullback(self, contrast, images=None):
         """Predicted intensities, and the map from their gradient to that of the contrast."""
         intensity = self.forward(contrast, images)
-        return intensity, lambda d: self.adjoint(d * intensity, images)
+
+        def pullback(d_intensity):
+            self._check_images(d_intensity, images)
+            return self.adjoint(d_intensity * intensity, images)
+
+        return intensity, pullback
 
     def _per_gain(self, linear, m):
         return np.exp(linear)

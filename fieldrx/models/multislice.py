@@ -18,7 +18,7 @@ import numpy as np
 
 from fieldrx.backends import module_of, of, plain, to_host
 from fieldrx.errors import InputError
-from fieldrx.models.base import Gradients, as_complex, gain_of_images, image_window
+from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images, image_window
 from fieldrx.models.camera import Camera
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import Pupil
@@ -87,7 +87,7 @@ class MultiSlice(ABC):
     ):
         self.grid, self.microscope, self.illumination = grid, microscope, illumination
         self.image_shape = tuple(image_shape or grid.shape[1:])
-        self.window = image_window(grid, self.image_shape)
+        self.window = image_window(grid, self.image_shape, microscope)
         self.pupil, self.defocus_um = pupil or Pupil(), float(defocus_um)
         self.heights, self.thickness = _slices(grid, slices_um)
         self.gain = gain_of_images(gain, illumination)
@@ -132,7 +132,7 @@ class MultiSlice(ABC):
 
     def forward(self, contrast, images=None) -> np.ndarray:
         """Predicted intensities, shape (n, ny, nx)."""
-        contrast = as_complex(contrast, self.grid)
+        contrast = as_complex(contrast, self.grid, self.microscope.medium_index)
         slices, light = self._slices(contrast), _Light(self, images)
         out = light.dark(contrast)
         for group in light.groups:
@@ -147,7 +147,7 @@ class MultiSlice(ABC):
 
     def forward_and_pullback(self, contrast, images=None):
         """Predicted intensities, and the map from their gradient to that of the contrast."""
-        contrast = as_complex(contrast, self.grid)
+        contrast = as_complex(contrast, self.grid, self.microscope.medium_index)
         slices, light = self._slices(contrast), _Light(self, images)
         out, refocus, kept = light.dark(contrast), self._to_camera(slices), None
         for group in light.groups:
@@ -155,6 +155,7 @@ class MultiSlice(ABC):
             refocus.add_intensities(kept[1], light.share[:, group], out)
 
         def pullback(d_intensity):
+            check_images(d_intensity, len(light.images), self.image_shape)
             d_slices = module_of(slices).zeros_like(slices)
             for group in reversed(light.groups):
                 march, fields = kept if group is light.groups[-1] else self._run(slices, group)
@@ -169,8 +170,9 @@ class MultiSlice(ABC):
 
         Runs on the plain engine, in the precision of the contrast.
         """
-        contrast = as_complex(contrast, self.grid)
+        contrast = as_complex(contrast, self.grid, self.microscope.medium_index)
         slices, light = self._slices(contrast), _Light(self, images)
+        check_images(d_intensity, len(light.images), self.image_shape)
         d_slices, d_defocus = module_of(slices).zeros_like(slices), 0.0
         d_sources, d_pupil = np.zeros(self._sources.shape), np.zeros_like(self.pupil.parameters)
         refocus, power = self._to_camera(slices, plain), np.zeros(light.weights.shape)

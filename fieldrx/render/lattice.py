@@ -11,6 +11,7 @@ from itertools import product
 
 import numpy as np
 
+from fieldrx.brief import brief
 from fieldrx.errors import InputError
 
 AXES = {"z": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "x": (0.0, 0.0, 1.0)}
@@ -19,6 +20,7 @@ _SLACK = 1e-9  # of a region's length, for points on its faces that rounding mov
 _MOST = 2**31  # samples along one direction
 
 
+@brief
 @dataclass(frozen=True)
 class Lattice:
     """Points ``origin + i spacing[0] directions[0] + j spacing[1] directions[1] + k ...``.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fieldrx.brief import brief
 from fieldrx.render.lattice import Lattice
 from fieldrx.render.quantities import Quantity, make_quantity
 
@@ -14,6 +15,7 @@ BLOCK = 1 << 19  # points of a tile
 _LAYERS = 64  # a hash grid between two of its planes is cheap where many layers lie there
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Samples:
     """An array (z, y, x) that is computed where it is read.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fieldrx.brief import brief
 from fieldrx.errors import InputError
 from fieldrx.io import nearest
 from fieldrx.render.lattice import region_of, view_lattice
@@ -25,6 +26,7 @@ _LIGHT = np.array([-0.80, -0.42, -0.42])  # towards the lamp, behind the viewer'
 _AMBIENT, _GLOSS = 0.22, 0.25
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class View:
     """A picture in numbers.

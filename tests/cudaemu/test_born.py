@@ -9,7 +9,7 @@ from fieldrx.models import Born, Rytov
 from fieldrx.optics import Grid, Illumination, Microscope
 
 SCOPE = Microscope(wavelength_um=0.5, objective_na=0.6, medium_index=1.34, pixel_size_um=0.21)
-GRID = Grid((19, 14, 11), (0.37, 0.21, 0.17), (-2.9, -0.63, -0.34))  # more slices than one restart; odd nx
+GRID = Grid((19, 14, 11), (0.37, 0.21, 0.21), (-2.9, -0.63, -0.42))  # more slices than one restart; odd nx
 IMAGE = (9, 8)
 SOURCES = [(0.0, 0.0), (0.31, -0.2), (-0.1, 0.58), (0.0, -0.6), (0.2, 0.2)]
 PATTERN = np.zeros((10, 5))  # more images than a thread holds

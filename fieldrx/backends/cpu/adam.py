@@ -5,10 +5,12 @@ import math
 import numpy as np
 from numba import njit, prange
 
+from fieldrx.backends.cpu.cache import CACHED
+
 _CHUNK = 4096
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+@njit(cache=CACHED, nogil=True, fastmath={"contract"}, error_model="numpy")
 def _update(params, grad, m, v, rate, beta1, beta2, scale, eps):
     for i in range(params.size):
         m[i] = beta1 * m[i] + (np.float32(1) - beta1) * grad[i]
@@ -16,7 +18,7 @@ def _update(params, grad, m, v, rate, beta1, beta2, scale, eps):
         params[i] -= rate * m[i] / (np.sqrt(v[i]) * scale + eps)
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=CACHED, nogil=True, parallel=True)
 def _update_all(params, grad, m, v, rate, beta1, beta2, scale, eps):
     size = params.size
     for chunk in prange(-(-size // _CHUNK)):

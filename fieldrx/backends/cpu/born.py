@@ -18,10 +18,11 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from fieldrx.backends.cpu.cache import CACHED
 from fieldrx.backends.cpu.encodings import sincos_turns
 
 _RESTART = 16
-_JIT = {"nogil": True, "error_model": "numpy", "cache": True}
+_JIT = {"nogil": True, "error_model": "numpy", "cache": CACHED}
 
 
 @nb.njit(**_JIT)

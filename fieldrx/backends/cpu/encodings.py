@@ -7,12 +7,13 @@ import math
 import numpy as np
 from numba import njit
 
+from fieldrx.backends.cpu.cache import CACHED
 from fieldrx.backends.cpu.simd import LANES, transpose_block
 
 GIVEN, WAVES, ENCODED = 0, 1, 2
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=CACHED, nogil=True, inline="always")
 def sincos_turns(turns):
     """sin(2 pi t) and cos(2 pi t) in float32 for a float64 t, without branches.
 
@@ -36,13 +37,13 @@ def sincos_turns(turns):
     return np.float32(2) * s * c, np.float32(1) - np.float32(2) * s * s
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+@njit(cache=CACHED, nogil=True, fastmath={"contract"}, error_model="numpy")
 def _wave(fz, fy, fx, z, y, x, sines, cosines):
     for i in range(z.size):
         sines[i], cosines[i] = sincos_turns(fz * z[i] + fy * y[i] + fx * x[i])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def fill_waves(frequencies, sin_feature, cos_feature, zyx, n_points, features, pitch):
     """Write sin, cos(2 pi f.p) of all waves into a tile.
 
@@ -60,7 +61,7 @@ def fill_waves(frequencies, sin_feature, cos_feature, zyx, n_points, features, p
               features[s : s + n_points], features[c : c + n_points])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def fill_given(given, start, count, features, pitch):
     """Copy rows start to start + count of `given`, (n, n_features), into a tile, transposed."""
     n_features = given.shape[1]

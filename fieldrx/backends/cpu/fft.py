@@ -16,9 +16,10 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
+from fieldrx.backends.cpu.cache import CACHED
 from fieldrx.backends.cpu.lanes import ELEMENT, butterfly
 
-JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
+JIT = {"cache": CACHED, "nogil": True, "error_model": "numpy"}
 
 
 @dataclass(frozen=True, eq=False)

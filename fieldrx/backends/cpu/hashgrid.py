@@ -17,6 +17,7 @@ import numba
 import numpy as np
 from numba import njit, prange
 
+from fieldrx.backends.cpu.cache import CACHED
 from fieldrx.backends.cpu.memory import LINE, round_up
 
 _PRIME_Y, _PRIME_Z = np.uint32(2654435761), np.uint32(805459861)
@@ -71,7 +72,7 @@ def axis_nodes(levels, axis, coordinates):
 # --- scattered points -----------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=CACHED, nogil=True, inline="always")
 def _place(coordinate, resolution, smooth):
     """Lower lattice node and weight of the upper one; outside the domain, its border."""
     place = (np.float64(coordinate) + 1) * 0.5 * (resolution - 1)
@@ -83,7 +84,7 @@ def _place(coordinate, resolution, smooth):
     return cell, np.float32(weight)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 def _corners(points, resolution, mask, smooth, entries, weights):
     """Stored index and weight, both (8, n), of the lattice nodes around n points."""
     for i in range(points.shape[0]):
@@ -102,7 +103,7 @@ def _corners(points, resolution, mask, smooth, entries, weights):
                 entries[corner, i] = mixed & np.uint32(mask)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=CACHED, nogil=True, fastmath={"contract"})
 def _gather_points(table, n_features, entries, weights, row):
     for i in range(row.size):
         total = np.float32(0)
@@ -111,14 +112,14 @@ def _gather_points(table, n_features, entries, weights, row):
         row[i] = total
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=CACHED, nogil=True, fastmath={"contract"})
 def _scatter_points(table, n_features, entries, weights, row):
     for i in range(row.size):
         for corner in range(8):
             table[entries[corner, i] * n_features] += weights[corner, i] * row[i]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _visit_level_at_points(table, mask, resolution, n_features, smooth, points, buffer, row, pitch,
                            scatter):
     """Read the 8 nodes around every point into the buffer, or add the buffer's gradient to them."""
@@ -136,7 +137,7 @@ def _visit_level_at_points(table, mask, resolution, n_features, smooth, points, 
                 _gather_points(table[f:], n_features, entries, weights, values)
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=CACHED, nogil=True, parallel=True)
 def _visit_levels_at_points(
     table, starts, masks, resolutions, n_features, smooth, points, buffer, pitch, scatter, n_threads
 ):
@@ -167,7 +168,7 @@ def visit_points(levels, points, buffer, pitch, table, scatter):
 # --- grids ----------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _row_entries(z, y, x_nodes, resolution, mask, entries):
     """Stored index of all nodes of a lattice row that are in use."""
     if mask < 0:
@@ -180,26 +181,26 @@ def _row_entries(z, y, x_nodes, resolution, mask, entries):
             entries[x] = (x_nodes[x] ^ mixed) & mask32
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _gather(table, n_features, entries, nodes):
     for x in range(entries.size):
         nodes[x] = table[np.int64(entries[x]) * n_features]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _scatter(table, n_features, entries, nodes):
     for x in range(entries.size):
         table[np.int64(entries[x]) * n_features] += nodes[x]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=CACHED, nogil=True, fastmath={"contract"})
 def _interpolate(nodes, lower, weights, row):
     for x in range(row.size):
         a = nodes[np.uint64(lower[x])]
         row[x] = a + weights[x] * (nodes[np.uint64(lower[x] + 1)] - a)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=CACHED, nogil=True, fastmath={"contract"})
 def _interpolate_adjoint(nodes, lower, weights, row):
     nodes[:] = 0
     for x in range(row.size):
@@ -208,7 +209,7 @@ def _interpolate_adjoint(nodes, lower, weights, row):
         nodes[np.uint64(lower[x] + 1)] += upper
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=CACHED, nogil=True, fastmath={"contract"})
 def _blend(a, b, c, d, wz, wy, out):
     """Bilinear mean of the rows (z, y) = a, (z, y+1) = b, (z+1, y) = c, (z+1, y+1) = d."""
     w0, w1, w2, w3 = (1 - wz) * (1 - wy), (1 - wz) * wy, wz * (1 - wy), wz * wy
@@ -216,13 +217,13 @@ def _blend(a, b, c, d, wz, wy, out):
         out[x] = w0 * a[x] + w1 * b[x] + w2 * c[x] + w3 * d[x]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=CACHED, nogil=True, fastmath={"contract"})
 def _add(row, weight, out):
     for x in range(out.size):
         out[x] += weight * row[x]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _load_plane(
     table, n_features, mask, resolution, z, y_nodes, x_nodes, lower, weights, entries, nodes, plane
 ):
@@ -234,7 +235,7 @@ def _load_plane(
             _interpolate(nodes, lower, weights, plane[y, f])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _retire_plane(
     table, n_features, mask, resolution, z, y_nodes, x_nodes, lower, weights, entries, nodes, plane
 ):
@@ -247,7 +248,7 @@ def _retire_plane(
     plane[:] = 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _encode_level(table, n_features, mask, resolution, z_nodes, z_lower, z_weights, y_nodes,
                   y_lower, y_weights, x_nodes, x_lower, x_weights, buffer, row, feature_rows,
                   pitch):
@@ -271,7 +272,7 @@ def _encode_level(table, n_features, mask, resolution, z_nodes, z_lower, z_weigh
                        y_weights[y], buffer[at : at + nx])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _encode_level_adjoint(table, n_features, mask, resolution, z_nodes, z_lower, z_weights, y_nodes,
                           y_lower, y_weights, x_nodes, x_lower, x_weights, buffer, row,
                           feature_rows, pitch):
@@ -304,7 +305,7 @@ def _encode_level_adjoint(table, n_features, mask, resolution, z_nodes, z_lower,
                           x_nodes, x_lower, x_weights, entries, nodes, planes[side])
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=CACHED, nogil=True, parallel=True)
 def _visit_levels_on_grid(table, starts, masks, resolutions, n_features, z_nodes, z_lower,
                           z_weights, y_nodes, y_lower, y_weights, x_nodes, x_counts, x_lower,
                           x_weights, buffer, feature_rows, pitch, scatter, n_threads):

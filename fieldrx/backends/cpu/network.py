@@ -17,6 +17,7 @@ import numba
 import numpy as np
 from numba import njit, prange
 
+from fieldrx.backends.cpu.cache import CACHED
 from fieldrx.backends.cpu.encodings import ENCODED, GIVEN, WAVES, fill_given, fill_waves, sincos_turns
 from fieldrx.backends.cpu.memory import aligned_zeros, pitch_of, round_up
 from fieldrx.backends.cpu.simd import (
@@ -70,7 +71,7 @@ def _matrices(network, named, packed, table):
 # --- one tile -------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _dense(params, layer, h, ho, pitch, x, xo, x_pitch, slope, y, yo, n_points):
     """y = leaky(W^T (h, x) + b) for all neurons of a layer and a tile of points."""
     w, b, pw = layer[_WEIGHT], layer[_BIAS], layer[_PITCH]
@@ -87,7 +88,7 @@ def _dense(params, layer, h, ho, pitch, x, xo, x_pitch, slope, y, yo, n_points):
                        yo + j * pitch + i, pitch)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+@njit(cache=CACHED, nogil=True, fastmath={"contract"}, error_model="numpy")
 def _sine_row(values, derivatives, omega):
     turns = omega / (2 * math.pi)
     for i in range(values.size):
@@ -96,7 +97,7 @@ def _sine_row(values, derivatives, omega):
         derivatives[i] = np.float32(omega) * cosine
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _sine(values, derivatives, start, n_rows, n_points, pitch, omega):
     """values = sin(omega values), derivatives = omega cos(omega values), in place."""
     for r in range(n_rows):
@@ -104,7 +105,7 @@ def _sine(values, derivatives, start, n_rows, n_points, pitch, omega):
         _sine_row(values[row : row + n_points], derivatives[row : row + n_points], omega)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _forward_tile(
     params, layers, slope, omega, x, xo, x_pitch, h, derivatives, n_kept, plane, out, n_points, pitch
 ):
@@ -119,7 +120,7 @@ def _forward_tile(
            np.float32(1), out, 0, n_points)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _weight_gradient(a, ao, a_pitch, n_rows, d, do, pitch, dt, dt_pitch, n_neurons,
                      grad, start, w_pitch, n_points):
     """grad[r, j] += sum_i a[r, i] d[j, i], where dt is d transposed unless neurons are FEW."""
@@ -140,7 +141,7 @@ def _weight_gradient(a, ao, a_pitch, n_rows, d, do, pitch, dt, dt_pitch, n_neuro
                           grad, start + r * w_pitch + wide, w_pitch)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=CACHED, nogil=True, fastmath=True)
 def _sum(row):
     total = np.float32(0)
     for i in range(row.size):
@@ -148,13 +149,13 @@ def _sum(row):
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _multiply(row, factor):
     for i in range(row.size):
         row[i] *= factor[i]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _backward_layer(params, layer, slope, h, ho, d, d_here, d_next, n_points, pitch):
     """d_next = act'(h) * W_hidden d_here."""
     w, pw = layer[_WEIGHT], layer[_PITCH]
@@ -164,7 +165,7 @@ def _backward_layer(params, layer, slope, h, ho, d, d_here, d_next, n_points, pi
                           ho + r * pitch + i, slope, d, d_next + r * pitch + i, pitch)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _feature_gradient(params, layer, d, d_here, dx, n_points, pitch):
     """dx += W_features d."""
     w, pw = layer[_WEIGHT] + layer[_FEATURE_ROW] * layer[_PITCH], layer[_PITCH]
@@ -175,7 +176,7 @@ def _feature_gradient(params, layer, d, d_here, dx, n_points, pitch):
             )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _backward_tile(params, layers, slope, omega, x, xo, x_pitch, h, derivatives, plane, d, dt,
                    dt_pitch, dx, grad, n_points, pitch):
     """Add the weight gradient of a tile to `grad`, and to `dx` (unless empty) the features'.
@@ -216,7 +217,7 @@ def _backward_tile(params, layers, slope, omega, x, xo, x_pitch, h, derivatives,
 # value of output o at point i of layer k is at o * strides[0] + k * strides[1] + i * strides[2].
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _load_tile(kind, points, z_offset, given, frequencies, sin_feature, cos_feature, n_planar,
                same_points, start, count, n_points, zyx, features, pitch):
     """Fill the features of a tile.
@@ -240,7 +241,7 @@ def _load_tile(kind, points, z_offset, given, frequencies, sin_feature, cos_feat
         )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _write_tile(tile, pitch, start, count, out, layer, strides, n_outputs):
     for o in range(n_outputs):
         base = o * strides[0] + layer * strides[1] + start * strides[2]
@@ -248,7 +249,7 @@ def _write_tile(tile, pitch, start, count, out, layer, strides, n_outputs):
             out[base + i * strides[2]] = tile[o * pitch + i]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _read_tile(tile, offset, pitch, start, count, n_points, d_out, layer, strides, n_outputs):
     for o in range(n_outputs):
         base = o * strides[0] + layer * strides[1] + start * strides[2]
@@ -258,7 +259,7 @@ def _read_tile(tile, offset, pitch, start, count, n_points, d_out, layer, stride
         tile[row + count : row + n_points] = 0
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=CACHED, nogil=True, parallel=True)
 def _forward(params, layers, slope, omega, rows, feature_rows, kind, points, z_offsets, given,
              encoded, encoded_pitch, frequencies, sin_feature, cos_feature, n_planar, n, tile,
              pitch, out, strides, workspace):
@@ -289,7 +290,7 @@ def _forward(params, layers, slope, omega, rows, feature_rows, kind, points, z_o
             _write_tile(tile_out, pitch, start, count, out, k, strides, n_outputs)
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=CACHED, nogil=True, parallel=True)
 def _backward(params, layers, slope, omega, rows, feature_rows, kind, points, z_offsets, given,
               encoded, encoded_pitch, frequencies, sin_feature, cos_feature, n_planar, n, tile,
               pitch, d_out, out, strides, workspace, gradients):

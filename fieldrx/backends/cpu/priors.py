@@ -9,7 +9,9 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-_JIT = {"nogil": True, "error_model": "numpy", "cache": True}
+from fieldrx.backends.cpu.cache import CACHED
+
+_JIT = {"nogil": True, "error_model": "numpy", "cache": CACHED}
 
 
 @nb.njit(fastmath={"contract", "reassoc"}, **_JIT)
