@@ -301,6 +301,28 @@ def test_zoom_closes_in(tmp_path):
     assert last == pytest.approx([30, 32.5], abs=1)
 
 
+@pytest.mark.parametrize("kind", ["spin", "sweep", "zoom"])
+def test_films_are_large_and_ask_the_network_little(tmp_path, kind):
+    """Frames of 720 pixels, from fewer points than they have pixels."""
+    field, asked = gaussian(), [0]
+    on_axes, contrast = field.on_axes, field.contrast
+
+    def counted(ask, *at):
+        values = ask(*at)
+        asked[0] += values.size
+        return values
+
+    field.on_axes = lambda *at: counted(on_axes, *at)
+    field.contrast = lambda points: counted(contrast, points)
+    render_movie(field, tmp_path / "a.gif", kind, frames=6)
+    frames = frames_of(tmp_path / "a.gif")
+    assert max(frames.shape[1:3]) >= 720
+    assert asked[0] < 0.9 * 6 * 720 * 600
+    asked[0] = 0
+    render(field, tmp_path / "a.png", projection="path")
+    assert asked[0] < 2e6
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -18,7 +18,7 @@ from fieldrx.render.movies import picture_of, render_movie
 from fieldrx.render.pictures import framed, orthogonal_planes, picture_step, scale_of, shown
 from fieldrx.render.quantities import Quantity, make_quantity
 from fieldrx.render.sampling import Samples, sample
-from fieldrx.render.views import view
+from fieldrx.render.views import quick_view, view
 
 ENDINGS = (
     ".npy", ".npz", ".tif", ".tiff", ".ome.tif", ".ome.tiff", ".ome.zarr", ".vti", ".png", ".gif", ".mp4"
@@ -101,16 +101,17 @@ def render(
     if ending == ".png" and plane is None and not flat:
         write_png(path, orthogonal_planes(field, region, spacing, quantity or "n", limits))
         return path
+    if flat and ending == ".png":
+        seen = quick_view(
+            field, rotation, projection or "max", quantity, spacing, region, level=level, callback=callback
+        )
+        write_png(path, picture_of(seen, scale_of(seen.values, seen.medium, seen.label, seen.unit, limits)))
+        return path
     if flat:
         seen = view(
             field, rotation, projection or "max", quantity, spacing, region, level=level, callback=callback
         )
-        if ending == ".png":
-            write_png(
-                path, picture_of(seen, scale_of(seen.values, seen.medium, seen.label, seen.unit, limits))
-            )
-        else:
-            write(path, _flat_samples(seen))
+        write(path, _flat_samples(seen))
         return path
     default = "contrast" if ending == ".npz" else "n"
     if not isinstance(quantity, Quantity):
