@@ -50,7 +50,7 @@ def write_calibrated(path, source, calibration) -> list[Path]:
     content["images"] = _moved_paths(content["images"], source.parent, path.parent)
     if calibration.levels:
         content["images"]["gain"] = True
-    content["illumination"] = {"kind": "table", "table": table.name}
+    content["illumination"] = {"kind": "table", "table": table.name, "directions": "travel"}
     content["notes"] = "; ".join(filter(None, [content.get("notes", ""), *calibration.notes]))
     with atomic_path(table) as temporary:
         temporary.write_text(_table_text(calibration), encoding="utf-8")
