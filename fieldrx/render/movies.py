@@ -11,6 +11,7 @@ from fieldrx.errors import InputError
 from fieldrx.export import write_gif, write_mp4
 from fieldrx.io import nearest
 from fieldrx.render.brick import brick_of
+from fieldrx.render.ensembles import as_field
 from fieldrx.render.lattice import Lattice, region_of, rotation
 from fieldrx.render.pictures import Scale, framed, palette, picture_step, scale_of, shown
 from fieldrx.render.quantities import Quantity, make_quantity
@@ -39,7 +40,7 @@ def render_movie(
 
     Parameters
     ----------
-    field : NeuralField
+    field : NeuralField or Ensemble
     path : path-like
     kind : str
     frames : int
@@ -83,6 +84,7 @@ def render_movie(
         raise InputError(f"a film has at least 2 frames; got {frames}")
     if not 0.1 <= fps <= 100:
         raise InputError(f"fps is {fps:g}; expected 0.1 to 100 frames per second")
+    field, quantity = as_field(field, quantity)
     region = region_of(field, region)
     if kind == "spin":
         shaded = projection == "surface"
