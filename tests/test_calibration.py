@@ -442,7 +442,19 @@ def test_npz_output_and_refusals(folder):
 
 def test_picture_shows_found_and_outlying_lights():
     shown = picture(calibrated())
-    assert shown.shape == (720, 720, 3)
+    assert shown.shape == (916, 820, 3)
     blue = (shown == (25, 80, 190)).all(axis=2)
     assert blue.sum() > 20 * len(TRUE)
     assert not (shown == (200, 40, 30)).all(axis=2).any()
+
+
+def test_picture_has_a_title_axes_and_a_legend():
+    """Something is drawn above, left of and below the plane; a name that cannot be drawn does no harm."""
+    found = calibrated()
+    shown = picture(replace(found, acquisition=replace(found.acquisition, name="cells ☃ 7"))) < 128
+    dark = shown.any(axis=2)
+    assert dark[:40].any()
+    assert dark[60:770, :60].any()
+    assert dark[780:800].any()
+    legend = dark[825:905].any(axis=1)
+    assert np.count_nonzero(np.diff(legend.astype(int)) == 1) >= 3
