@@ -589,6 +589,8 @@ def render(
             film = output.suffix.lower() in (".gif", ".mp4")
             told = _counted(reporter, "frames") if film else _percent(reporter, "rendering")
             render_field(loaded, output, **options, callback=told, **films)
+    for note in [] if quiet else _notes_on_totals(loaded, quantity, plane, projection):
+        click.echo(f"note: {note}", err=True)
     click.echo(str(output))
 
 
@@ -854,6 +856,16 @@ def _without_nan(value):
     if isinstance(value, list):
         return [_without_nan(v) for v in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _notes_on_totals(field, quantity, plane, projection):
+    """What to say beside values that people add up."""
+    from fieldrx.totals import totals
+
+    name = getattr(quantity, "name", quantity)
+    first = field.members[0] if hasattr(field, "members") else field
+    adds_up = name in ("dry-mass", "phase") and plane is None and projection in (None, "path")
+    return [totals(field).sentence] if adds_up and "microscope" in first.provenance else []
 
 
 def _find_depth(acq, holdout, seed):
