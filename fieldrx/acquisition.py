@@ -26,6 +26,10 @@ table              key                   meaning
 \\                  saturation            counts from which a pixel is saturated
 \\                  missing               the value that marks a missing pixel
 [illumination]     kind                  "table", "led-grid" or "led-ring"
+\\                  directions            "travel", the default: the numbers say where the light travels to;
+\\                                        "led-position": they say where the LED stands, seen along the
+\\                                        optical axis, so that its light travels towards (-y, -x).  The
+\\                                        wrong one turns a dense sample into a hole
 kind "table"       table                 csv file, see `read_table`
 kind "led-grid"    pitch_um              distance of neighbouring LEDs [um]
 \\                  distance_um           from the board to the sample [um]
@@ -132,6 +136,7 @@ _ILLUMINATION = {
 }
 
 _FAR = 5.0  # typical intensity, or one over it, from which images are not over their background
+_TRAVEL, _POSITION = "travel", "led-position"
 _DIM = 0.35  # share of the median brightness below which an image at the pupil's edge is dark field
 _NEAR_EDGE = 0.8  # share of the objective's aperture that counts as near the edge
 
@@ -558,6 +563,7 @@ def _read_toml(path, wanted) -> Acquisition:
         "name": content.get("name") or _name_of(path),
         "notes": [content["notes"]] if content.get("notes") else [],
     }
+    common["notes"] += _assumed_directions(content["illumination"])
     with in_file(path):
         if images is None:
             return Acquisition(None, illumination, microscope, **common)
@@ -673,6 +679,24 @@ def _whole_numbers(value, name, count) -> list[int]:
 
 def _toml_illumination(table, images_table, images, path) -> Illumination:
     """The illumination of every image; `images` is None for optics alone."""
+    light = _light_as_given(table, images_table, images, path)
+    if table.get("directions", _TRAVEL) == _TRAVEL:
+        return light
+    return replace(light, sources_na=0.0 - light.sources_na)
+
+
+def _assumed_directions(table) -> list[str]:
+    """What to say of an LED board that does not tell which way its light goes: many think of places."""
+    if table["kind"] == "table" or "directions" in table:
+        return []
+    return [
+        f"[illumination] does not say what its {table['kind']} means: taken as directions of travel of the "
+        f'light; if it says where the LEDs stand, set directions = "{_POSITION}", else "{_TRAVEL}"'
+    ]
+
+
+def _light_as_given(table, images_table, images, path) -> Illumination:
+    """The illumination with the signs of the file."""
     n = None if images is None else len(images)
     with in_file(path):
         kind = _need(table, "kind", "illumination")
@@ -681,8 +705,13 @@ def _toml_illumination(table, images_table, images, path) -> Illumination:
                 f"[illumination] kind is {kind!r}; expected one of {', '.join(_ILLUMINATION)}"
                 + nearest(kind, _ILLUMINATION)
             )
-        known = {"kind": (_TEXT,), **_ILLUMINATION[kind]}
+        known = {"kind": (_TEXT,), "directions": (_TEXT,), **_ILLUMINATION[kind]}
         _check_table(table, known, "illumination", path)
+        if (directions := table.get("directions", _TRAVEL)) not in (_TRAVEL, _POSITION):
+            raise InputError(
+                f'[illumination] directions is {directions!r}; expected "{_TRAVEL}" (the numbers say where '
+                f'the light travels to) or "{_POSITION}" (where the LED stands)'
+            )
         if kind == "led-ring":
             return _ring_of(table, n)
         files = images_table.get("files")

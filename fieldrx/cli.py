@@ -501,7 +501,8 @@ def evaluate(field, acquisition, truth, model, device):
     "--quantity",
     metavar="NAME",
     default=None,
-    help="n, contrast, absorption, permittivity, phase (rad/um) or dry-mass (pg/um^3). Default: n.",
+    help="n, contrast, absorption, permittivity, phase (rad/um), dry-mass (pg/um^3); of an ensemble std. "
+    "Default: n.",
 )
 @click.option(
     "--increment",
@@ -568,13 +569,14 @@ def render(
     fieldrx render cell.npz cell.gif --movie spin --projection surface
     fieldrx render cell.npz images.tif --light 0,0 --light 0.3,0.1
 
+    FIELD may be an ensemble: its mean is shown, or with --quantity std the standard deviation of the index.
     The region must lie in the domain of the field (see fieldrx info FIELD); a plane shows the medium outside.
     """
-    from fieldrx.field import load_field
+    from fieldrx.ensemble import Ensemble, load_field_or_ensemble
     from fieldrx.render import make_quantity, render_images, turned
     from fieldrx.render import render as render_field
 
-    loaded = load_field(field).to(device)
+    loaded = load_field_or_ensemble(field).to(device)
     _writable(output, field)
     if (down or right) and plane is None:
         raise InputError("--down and --right belong to --plane Z,Y,X")
@@ -598,6 +600,8 @@ def render(
         films["through"], options["plane"] = plane, None
     with _reporting(quiet) as reporter:
         if light:
+            if isinstance(loaded, Ensemble):
+                raise InputError("--light predicts the images of one field: give the field, not the ensemble")
             given = [name for name, value in (options | films).items() if value is not None]
             if given:
                 raise InputError(f"--light predicts images as the microscope takes them, without {given[0]}")
@@ -607,6 +611,8 @@ def render(
             film = output.suffix.lower() in (".gif", ".mp4")
             told = _counted(reporter, "frames") if film else _percent(reporter, "rendering")
             render_field(loaded, output, **options, callback=told, **films)
+    for note in [] if quiet else _notes_on_totals(loaded, quantity, plane, projection):
+        click.echo(f"note: {note}", err=True)
     click.echo(str(output))
 
 
@@ -896,6 +902,16 @@ def _saved(output, field):
         f"{output.stat().st_size / 1e6:.1f} MB, {done['steps_done']} steps in {done['seconds']:.0f} s"
         + ("" if error is None else f", held-out error {error:.4f}")
     )
+
+
+def _notes_on_totals(field, quantity, plane, projection):
+    """What to say beside values that people add up."""
+    from fieldrx.totals import totals
+
+    name = getattr(quantity, "name", quantity)
+    first = field.members[0] if hasattr(field, "members") else field
+    adds_up = name in ("dry-mass", "phase") and plane is None and projection in (None, "path")
+    return [totals(field).sentence] if adds_up and "microscope" in first.provenance else []
 
 
 def _find_depth(acq, holdout, seed):

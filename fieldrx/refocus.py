@@ -229,7 +229,9 @@ def explained_share(acquisition, images, heights, emphasis=1.0, without=()) -> n
         place = nu_y[y[part]], nu_x[x[part]], images
         seen = spectra[:, part].T[..., None]  # (f, image, 1)
         if others:
-            seen = seen - _explained_by(np.concatenate([_columns(one, *place)[:, 0] for one in others], -1), seen)
+            seen = seen - _explained_by(
+                np.concatenate([_columns(one, *place)[:, 0] for one in others], -1), seen
+            )
         h = _columns(model, *place)  # (f, z, image, 2)
         adjoint = h.conj().swapaxes(2, 3)
         right = adjoint @ seen[:, None]

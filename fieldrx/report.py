@@ -12,12 +12,14 @@ from html import escape
 import numpy as np
 
 from fieldrx._version import __version__
+from fieldrx.backends import to_host
 from fieldrx.band import supported_band
 from fieldrx.charts import BLUE, GREEN, GREY, ORANGE, chart, picture, pupil_map
 from fieldrx.errors import InputError
 from fieldrx.evaluation import compare, same_images, verdict, verdict_of_folds
 from fieldrx.io import atomic_path
 from fieldrx.recipe import recipe
+from fieldrx.totals import HOLE, sign_of, totals_of
 
 _PLANE_PIXELS = 320
 _SHOWN = 6  # measured images in the overview
@@ -169,7 +171,19 @@ class _Facts:
             self.std = std.real
             numbers["std_in_sample"] = float(np.median(self.std[self.sample])) if self.sample.any() else None
             numbers["factor"] = self.ensemble.factor
+        self.totals = self._totals()
+        told = ("dry_mass_pg", "dry_mass_interval_pg", "volume_um3", "volume_interval_um3", "prior_share")
+        numbers |= {name: getattr(self.totals, name) for name in told}
+        numbers["contrast_sign"] = sign_of(self.band.inside(self.volume.contrast.real))
         return numbers
+
+    def _totals(self):
+        """Sums over the sample, with intervals."""
+        members, factor = [], 1.0
+        if self.ensemble is not None:
+            axes, factor = self.volume.grid.axes, self.ensemble.factor
+            members = [to_host(member.on_axes(*axes)).real for member in self.ensemble.members]
+        return totals_of(self.volume.contrast.real, self.band, members, max(factor, 1.0))
 
     def planes(self, on_axes):
         """The three planes through the centre: name, values, extent (height, width) [um]."""
@@ -234,6 +248,13 @@ def _head(facts):
             f"of one standard deviation; the largest contrast is {facts.top:.2g}), as far as the images "
             f"can tell."
         )
+    low, high = numbers["volume_interval_um3"]
+    points.append(
+        f"<b>Totals:</b> {escape(facts.totals.sentence)}. Volume {numbers['volume_um3']:.3g} um^3, between "
+        f"{low:.3g} and {high:.3g} by where its border is drawn."
+    )
+    if numbers["contrast_sign"] < 0:
+        points.append(f"<b>Beware:</b> {escape(HOLE)}.")
     name = escape(acq.name or "reconstruction")
     made = escape(f"fieldrx {facts.field.provenance.get('fieldrx', __version__)}")
     items = "".join(f"<li>{p}</li>" for p in points)

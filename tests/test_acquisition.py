@@ -71,7 +71,23 @@ def test_read_toml_with_a_ring(folder):
     np.testing.assert_array_equal(acquisition.illumination.sources_na, RING.sources_na)
     assert acquisition.holdout.tolist() == [0, 2]
     assert (acquisition.n_images, acquisition.image_shape) == (N, (NY, NX))
-    assert (acquisition.name, acquisition.notes) == ("cells", ())
+    assert acquisition.name == "cells"
+    (note,) = acquisition.notes
+    assert_says(note, "led-ring", "taken as directions of travel", 'directions = "led-position"')
+
+
+@pytest.mark.parametrize("kind", [TABLE, LED_RING, LED_GRID + "leds = [[1, 2], [0, 1], [3, 1], [0, 0]]\n"])
+def test_directions_say_what_the_numbers_mean(folder, kind):
+    """Where the LED stands is the opposite of where its light travels to; without a word it is travel."""
+    plain = read(folder, OPTICS + IMAGES + kind)
+    travel, place = (
+        read(folder, OPTICS + IMAGES + kind + f'directions = "{d}"\n') for d in ("travel", "led-position")
+    )
+    np.testing.assert_array_equal(plain.illumination.sources_na, travel.illumination.sources_na)
+    np.testing.assert_array_equal(place.illumination.sources_na, -travel.illumination.sources_na)
+    np.testing.assert_array_equal(place.illumination.pattern, travel.illumination.pattern)
+    assert travel.notes == place.notes == ()
+    assert bool(plain.notes) == (kind != TABLE)
 
 
 def test_read_toml_camera_pixel_and_names(folder):
@@ -81,7 +97,7 @@ def test_read_toml_camera_pixel_and_names(folder):
     acquisition = read_acquisition(path)
     assert acquisition.microscope.pixel_size_um == pytest.approx(0.65)
     assert acquisition.name == folder.name
-    assert acquisition.notes == ("fixed",)
+    assert acquisition.notes[0] == "fixed"
     assert read(folder, 'name = "mine"\n' + OPTICS + IMAGES + LED_RING).name == "mine"
 
 
@@ -102,7 +118,8 @@ def test_toml_backgrounds(folder, background):
     images = IMAGES.replace("background = 500", f"background = {background}" if background else "")
     acquisition = read(folder, OPTICS + images + LED_RING)
     np.testing.assert_allclose(acquisition.images.mean(axis=(1, 2)), 1, atol=0.02)
-    assert bool(acquisition.notes) == (background in ('"mean"', '"smooth"', None))
+    remarks = [note for note in acquisition.notes if "directions" not in note]
+    assert bool(remarks) == (background in ('"mean"', '"smooth"', None))
 
 
 def test_led_grid_from_list_shape_and_pattern(folder):
@@ -244,6 +261,12 @@ TOML_MISTAKES = {
     "no kind": (OPTICS + IMAGES + "[illumination]\n", '[illumination] lacks "kind"', "present: nothing"),
     "kind": (OPTICS + IMAGES + '[illumination]\nkind = "ring"\n', "kind is 'ring'", "led-ring", "table"),
     "kind type": (OPTICS + IMAGES + "[illumination]\nkind = 3\n", "kind is 3", "expected one of"),
+    "directions": (
+        OPTICS + IMAGES + LED_RING + 'directions = "led"\n',
+        "directions is 'led'",
+        'expected "travel"',
+        '"led-position"',
+    ),
     "ring count": (
         OPTICS + IMAGES + LED_RING.replace("4", "5"),
         "count is 5 for 4 images",

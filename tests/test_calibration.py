@@ -12,9 +12,10 @@ from click.testing import CliRunner
 from fieldrx import Acquisition, Grid, Illumination, InputError, Microscope, read_acquisition
 from fieldrx.calibration import Board, calibrate, picture, toml_text, write_calibrated
 from fieldrx.calibration.board import lattice_of, reach_of
-from fieldrx.calibration.calibrate import _height_words, _intensities, _settle
+from fieldrx.calibration.calibrate import _height_words, _intensities, _settle, _strange
 from fieldrx.calibration.sample import Sample, find_sample
 from fieldrx.cli import main
+from fieldrx.demo import demo_acquisition
 from fieldrx.models import Born
 
 SCOPE = Microscope(wavelength_um=0.6, objective_na=0.5, medium_index=1.33, pixel_size_um=0.25)
@@ -80,13 +81,33 @@ def test_height_and_sign():
         (None, "positive", 3.0, 1, "as given: settled by positive contrast"),
         (None, "negative", 3.0, -1, "the other one: settled by negative contrast"),
         (None, "positive", -3.0, -1, "the other one: settled by positive contrast"),
-        (None, "positive", 0.5, 1, "ambiguous"),
+        (None, "positive", 3.0, 1, "as assumed; --contrast negative or unknown otherwise"),
+        (None, "positive", 0.5, 1, "as given: weakly settled by positive contrast"),
+        (None, "positive", -0.5, -1, "the other one: weakly settled by positive contrast"),
+        (None, "positive", 0.2, 1, "ambiguous"),
         (None, "unknown", 3.0, 1, "ambiguous"),
         ((0.9, 0.9), "unknown", 3.0, 1, "the depth does not tell"),
         ((0.9, 0.87), "unknown", 3.0, 1, "the depth does not tell"),
         ((0.87, 0.9), "negative", 3.0, -1, "settled by negative contrast"),
         ((0.2, 0.3), "unknown", 3.0, 1, "90.0% anywhere"),
         ((0.1, 0.9), "positive", 3.0, -1, "the other one: settled by the depth"),
+        (
+            (0.1, 0.9),
+            "positive",
+            -3.0,
+            -1,
+            "contrast, as assumed; --contrast negative or unknown otherwise (sk",
+        ),
+        ((0.1, 0.9), "positive", -3.0, -1, "+- 0.30) agrees"),
+        ((0.1, 0.9), "positive", 3.0, -1, "against it speaks positive contrast"),
+        ((0.1, 0.9), "positive", 3.0, -1, "the depth is followed, as the stronger by standard errors (60.0 "),
+        (
+            (0.85, 0.9),
+            "positive",
+            3.0,
+            1,
+            "the contrast is followed, as the stronger by standard errors (10.0 ",
+        ),
         ((0.9, 0.1), "negative", 3.0, 1, "explains 90% of the images' power so, and 10%"),
     ],
 )
@@ -95,8 +116,10 @@ def test_what_settles_the_sign(shares, contrast, skewness, sign, words):
     given, mirrored = (np.nan, np.nan) if shares is None else shares
     explained = np.array([0.1, 0.1, 0.1, 0.9, 0.1])
     sample = Sample(np.arange(5.0), explained, -5.0, (-6, -4), False, given, mirrored, skewness, 0.3)
-    found, why = _settle(sample, depth, contrast)
+    found, evidence, why = _settle(sample, depth, contrast)
     assert found == sign
+    assert (evidence == 0) == ("ambiguous" in why)
+    assert evidence * sign >= 0
     assert words in why
     assert sample.reversed().side == -sample.side
 
@@ -120,8 +143,8 @@ def test_noise_has_neither_height_nor_sign(depth):
     noise = 1 + 0.02 * np.random.default_rng(3).standard_normal(images().shape)
     acq = Acquisition(noise, Illumination(TRUE), SCOPE)
     sample = find_sample(acq, np.arange(len(TRUE)), depth)
-    sign, why = _settle(sample, depth, "positive")
-    assert sign == 1
+    sign, evidence, why = _settle(sample, depth, "positive")
+    assert (sign, evidence) == (1, 0)
     assert "ambiguous" in why
     assert ("the depth does not tell" in why) == (depth is not None)
     assert np.isnan(sample.height_um) == (depth is None)
@@ -131,7 +154,7 @@ def test_noise_has_neither_height_nor_sign(depth):
 
 def test_a_sample_elsewhere_settles_nothing():
     sample = find_sample(acquisition(TRUE), np.arange(len(TRUE)), (25, 33))
-    assert "ambiguous" in _settle(sample, (25, 33), "unknown")[1]
+    assert "ambiguous" in _settle(sample, (25, 33), "unknown")[2]
 
 
 def test_dense_specks_have_a_skewed_index():
@@ -158,6 +181,25 @@ def test_outliers_are_named_and_held_out_images_not_looked_at():
     spoilt[[5, 6]] = 1.0
     again = calibrate(Acquisition(spoilt, Illumination(table), SCOPE, holdout=[5, 6]), depth=(-12, -6))
     assert np.array_equal(found.found_na, again.found_na)
+
+
+def test_evidence_of_the_sign_is_told():
+    assert calibrated().sign_evidence > 3
+    assert calibrate(acquisition(-TRUE), depth=(-12, -6)).sign_evidence < -3
+
+
+def test_lights_whose_discs_hardly_part_are_no_outliers():
+    """In focus, where spectra have rings: the LED on the axis, and some others, tell next to nothing."""
+    acq, _ = demo_acquisition()
+    found = calibrate(acq)
+    measured = found.measured_na[0]
+    assert found.outliers.size == 0
+    assert np.linalg.norm(measured - found.found_na[0]) <= np.linalg.norm(measured + found.found_na[0])
+
+
+def test_an_image_is_accused_by_what_it_gains_not_by_distance():
+    far, gained, own = np.array([1.0, 9.0, 9.0, 9.0]), np.array([0.5, 9.0, 300.0, 0.0]), np.full(4, 400.0)
+    assert _strange(far, gained, own).tolist() == [False, False, True, False]
 
 
 def test_few_images_and_lights_at_the_edge():
@@ -312,6 +354,7 @@ def test_command(folder):
     assert result.exit_code == 0, result.output
     assert "settled by the depth" in result.output
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert tomllib.loads(out.read_text())["illumination"]["directions"] == "travel"
     before, after = (read_acquisition(p) for p in (folder / "in" / "acquisition.toml", out))
     assert np.array_equal(before.images, after.images)
     assert (after.holdout.tolist(), after.name, after.microscope) == ([2], "specks", before.microscope)
@@ -399,7 +442,19 @@ def test_npz_output_and_refusals(folder):
 
 def test_picture_shows_found_and_outlying_lights():
     shown = picture(calibrated())
-    assert shown.shape == (720, 720, 3)
+    assert shown.shape == (916, 820, 3)
     blue = (shown == (25, 80, 190)).all(axis=2)
     assert blue.sum() > 20 * len(TRUE)
     assert not (shown == (200, 40, 30)).all(axis=2).any()
+
+
+def test_picture_has_a_title_axes_and_a_legend():
+    """Something is drawn above, left of and below the plane; a name that cannot be drawn does no harm."""
+    found = calibrated()
+    shown = picture(replace(found, acquisition=replace(found.acquisition, name="cells ☃ 7"))) < 128
+    dark = shown.any(axis=2)
+    assert dark[:40].any()
+    assert dark[60:770, :60].any()
+    assert dark[780:800].any()
+    legend = dark[825:905].any(axis=1)
+    assert np.count_nonzero(np.diff(legend.astype(int)) == 1) >= 3

@@ -8,9 +8,12 @@ import pytest
 import tifffile
 import tiny
 from analytic_field import CENTRE, REGION, cone, gaussian
+from click.testing import CliRunner
 from PIL import Image
 
 from fieldrx import Illumination, InputError, evaluate, read_acquisition, read_volume
+from fieldrx.cli import main
+from fieldrx.ensemble import Ensemble
 from fieldrx.evaluation import compare
 from fieldrx.models import Born
 from fieldrx.optics import Grid
@@ -301,6 +304,28 @@ def test_zoom_closes_in(tmp_path):
     assert last == pytest.approx([30, 32.5], abs=1)
 
 
+@pytest.mark.parametrize("kind", ["spin", "sweep", "zoom"])
+def test_films_are_large_and_ask_the_network_little(tmp_path, kind):
+    """Frames of 720 pixels, from fewer points than they have pixels."""
+    field, asked = gaussian(), [0]
+    on_axes, contrast = field.on_axes, field.contrast
+
+    def counted(ask, *at):
+        values = ask(*at)
+        asked[0] += values.size
+        return values
+
+    field.on_axes = lambda *at: counted(on_axes, *at)
+    field.contrast = lambda points: counted(contrast, points)
+    render_movie(field, tmp_path / "a.gif", kind, frames=6)
+    frames = frames_of(tmp_path / "a.gif")
+    assert max(frames.shape[1:3]) >= 720
+    assert asked[0] < 0.9 * 6 * 720 * 600
+    asked[0] = 0
+    render(field, tmp_path / "a.png", projection="path")
+    assert asked[0] < 2e6
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -320,6 +345,49 @@ def test_impossible_films(tmp_path, options, words):
     with pytest.raises(InputError, match=r"expected \.gif or \.mp4"):
         render_movie(gaussian(), tmp_path / "a.avi")
     assert list(tmp_path.iterdir()) == []
+
+
+# --- ensembles ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [".npy", ".npz", ".tif", ".ome.tif", ".vti", ".ome.zarr", ".png", ".gif"])
+@pytest.mark.parametrize("quantity", [None, "std"])
+def test_ensembles_are_written_as_fields_are(tmp_path, ending, quantity):
+    """The mean, or the standard deviation of the index, to every format and as plane and view."""
+    ensemble = Ensemble([tiny.field(seed=k) for k in range(3)], 2.0, 1e-4)
+    more = {"frames": 2, "spacing": 0.2} if ending == ".gif" else {}
+    path = tmp_path / ("a" + ending)
+    assert render(ensemble, path, quantity=quantity, **more) == path
+    assert path.exists()
+    mean, std = ensemble.volume()
+    if ending == ".npy":
+        expected = std.contrast.real if quantity else mean.contrast + tiny.SCOPE.medium_index
+        assert np.load(path) == pytest.approx(expected, abs=1e-6)
+        render(ensemble, path, quantity=quantity, plane=((0, 1, 1), None, None))
+        render(ensemble, path, quantity=quantity, projection="max")
+    if ending == ".npz":
+        expected = std.contrast.real if quantity else mean.contrast
+        assert read_volume(path).contrast == pytest.approx(expected, abs=1e-7)
+
+
+def test_a_single_field_has_no_standard_deviation(tmp_path):
+    with pytest.raises(InputError, match="give an ensemble"):
+        render(tiny.field(), tmp_path / "a.npy", quantity="std")
+    ensemble = Ensemble([tiny.field(seed=k) for k in range(2)])
+    with pytest.raises(InputError, match="std has no integral"):
+        render(ensemble, tmp_path / "a.npy", quantity="std", projection="path")
+
+
+def test_command_renders_ensembles(tmp_path):
+    Ensemble([tiny.field(seed=k) for k in range(2)]).save(tmp_path / "e.npz")
+    given = ["render", str(tmp_path / "e.npz")]
+    for out, more in (("a.png", []), ("a.npy", ["--quantity", "std"])):
+        run = CliRunner().invoke(main, [*given, str(tmp_path / out), *more])
+        assert run.exit_code == 0, run.output
+    assert np.load(tmp_path / "a.npy").dtype == np.float32
+    run = CliRunner().invoke(main, [*given, str(tmp_path / "a.npz"), "--light", "0,0"])
+    assert (run.exit_code, run.output.count("\n")) == (2, 1)
+    assert "not the ensemble" in run.output
 
 
 # --- images under other light ---------------------------------------------------------------------

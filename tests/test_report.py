@@ -88,6 +88,10 @@ def test_numbers(text, fitted):
     assert numbers["resolution_lateral_um"] == pytest.approx(finest, rel=0.1)
     assert numbers["nrmse_holdout"] == pytest.approx(fitted[1].provenance["nrmse_holdout"], rel=1e-3)
     assert numbers["std_in_sample"] > 0
+    low, high = numbers["dry_mass_interval_pg"]
+    assert low < numbers["dry_mass_pg"] < high
+    assert f"{numbers['prior_share']:.0%} of this total is the prior" in text[0]
+    assert (numbers["contrast_sign"] < 0) == ("came out below its medium" in text[0])
 
 
 def test_without_ensemble_and_held_out_images(tmp_path):

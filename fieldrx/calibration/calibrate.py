@@ -11,14 +11,15 @@ from fieldrx.background import robust_level
 from fieldrx.brief import brief
 from fieldrx.calibration.board import Board, fit_board, lattice_of, reach_of
 from fieldrx.calibration.circles import Spectra, coarse_map, refine_each
-from fieldrx.calibration.sample import Sample, find_sample
+from fieldrx.calibration.sample import DEPTH_ERROR, Sample, find_sample
 from fieldrx.errors import InputError
 from fieldrx.optics import Illumination
 
 CONTRASTS = ("positive", "negative", "unknown")
 _OUTLIER = 4.0  # robust standard deviations from the board
+_CLEAR = 0.1  # of an image's likelihood, that an outlier's own direction must gain; of right ones up to 0.06
 _OUTSIDE = 1.15  # times the objective's NA, beyond which a source is dark field even by a wrong table
-_CERTAIN = 3.0  # standard errors of the skewness beyond which it tells the sign
+_CERTAIN, _WEAK = 3.0, 1.0  # standard errors beyond which evidence tells the sign, or hints at it
 _APERTURES = np.linspace(0.9, 1.1, 21)
 _TURNS = np.arange(0, 180, 4.0)  # a half turn is a change of sign, which the spectra do not show
 _SCALES = 1.12 ** np.arange(-3, 4)
@@ -59,6 +60,10 @@ class Calibration:
         With the sign of the directions found.
     notes : tuple of str
         All findings in words.
+    sign_evidence : float
+        How surely the sign is settled, in standard errors: positive where it stays as the table has it,
+        negative where it is the other one, 0 where nothing speaks.  From 3 on it is sure; where depth and
+        contrast contradict each other it is their difference, whose sign is that of the stronger.
     """
 
     acquisition: Acquisition
@@ -73,6 +78,7 @@ class Calibration:
     levels: bool
     sample: Sample
     notes: tuple[str, ...]
+    sign_evidence: float = 0.0
 
 
 def calibrate(acquisition: Acquisition, depth=None, contrast="positive") -> Calibration:
@@ -121,8 +127,7 @@ def calibrate(acquisition: Acquisition, depth=None, contrast="positive") -> Cali
     distance = np.linalg.norm(measured - at, axis=1)
     scatter = float(np.median(distance))
     gained = own - spectra.likelihood(evidence, at)
-    strange = (distance > _OUTLIER * max(scatter, 0.3 * spectra.pixel_na)) & (gained > 5 * np.median(gained))
-    outliers = looked_at[strange]
+    outliers = looked_at[_strange(distance / max(scatter, 0.3 * spectra.pixel_na), gained, own)]
     everyone = np.full((acquisition.n_images, 2), np.nan)
     everyone[looked_at] = measured
     chosen = replace(acquisition, illumination=Illumination(directions, light.pattern))
@@ -133,7 +138,7 @@ def calibrate(acquisition: Acquisition, depth=None, contrast="positive") -> Cali
             "objective_na, the pixel size and the wavelength"
         )
     sample = find_sample(chosen, usable, depth)
-    sign, why = _settle(sample, depth, contrast)
+    sign, sure, why = _settle(sample, depth, contrast)
     if sign < 0:
         directions, everyone = -directions, -everyone
         board, sample = board.reversed(), sample.reversed()
@@ -158,7 +163,26 @@ def calibrate(acquisition: Acquisition, depth=None, contrast="positive") -> Cali
         levels,
         sample,
         tuple(notes),
+        sure,
     )
+
+
+def _strange(distance, gained, own):
+    """Which images contradict the board.
+
+    Images tell their directions with very different precision: near the axis the two discs lie on each
+    other, and which way they part hardly shows.  So a large distance alone accuses nobody: the direction
+    found must also explain the image clearly better, measured against all that its discs explain.
+
+    Parameters
+    ----------
+    distance : array, shape (n,)
+        From the board, in typical distances.
+    gained, own : arrays, shape (n,)
+        Log likelihood that the direction found is ahead of the board's, and that it has.
+    """
+    clear = np.maximum(_OUTLIER**2 * np.median(gained), _CLEAR * np.abs(own))
+    return (distance > _OUTLIER) & (gained > clear)
 
 
 def _measurable(acquisition):
@@ -248,30 +272,80 @@ def _aperture(spectra, evidence, directions):
 
 
 def _settle(sample, depth, contrast):
-    """The sign of the directions, +1 as found or -1, and how it was settled."""
-    kept = {1: "as given", -1: "the other one"}
-    if sample.side:
+    """The sign of the directions, how sure it is, and how it was settled.
+
+    Returns
+    -------
+    sign : int
+        +1 as found or -1.
+    evidence : float
+        Standard errors for (positive) or against (negative) the directions as found; 0 where nothing speaks.
+    why : str
+    """
+    by_depth, by_contrast = _depth_evidence(sample), _contrast_evidence(sample, contrast)
+    said = _depth_words(sample, depth, by_depth), _contrast_words(sample, contrast, by_contrast)
+    stronger, first = (by_contrast, 1) if abs(by_contrast) > abs(by_depth) else (by_depth, 0)
+    if not stronger:
+        return 1, 0.0, _ambiguous_words(sample, said[0])
+    sign = 1 if stronger > 0 else -1
+    kept = {1: "as given", -1: "the other one"}[sign]
+    how = "settled" if abs(stronger) >= _CERTAIN else "weakly settled"
+    why = f"sign of the light {kept}: {how} by {said[first]}"
+    if not by_depth or not by_contrast:
+        return sign, stronger, why + ("" if first == 0 or by_depth else said[0])
+    if by_depth * by_contrast > 0:
+        return sign, stronger, f"{why}; {said[1 - first]} agrees"
+    other = ("the depth", "the contrast")
+    why += (
+        f"; against it speaks {said[1 - first]}: {other[first]} is followed, as the stronger by standard "
+        f"errors ({abs(stronger):.1f} against {abs((by_depth, by_contrast)[1 - first]):.1f}); check the "
+        f"{'depth' if first else 'contrast'} that was given"
+    )
+    return sign, by_depth + by_contrast, why
+
+
+def _depth_evidence(sample):
+    """Standard errors by which the range given, rather than its mirror image, holds the sample; or 0."""
+    return sample.side * abs(sample.given - sample.mirrored) / DEPTH_ERROR if sample.side else 0.0
+
+
+def _contrast_evidence(sample, contrast):
+    """Standard errors by which the index is skewed as a sample of this contrast makes it; or 0."""
+    if contrast == "unknown" or not sample.error > 0 or not sample.stands_out:
+        return 0.0
+    evidence = sample.skewness / sample.error * (1 if contrast == "positive" else -1)
+    return float(evidence) if abs(evidence) >= _WEAK else 0.0
+
+
+def _depth_words(sample, depth, evidence):
+    if evidence:
         best, worse = max(sample.given, sample.mirrored), min(sample.given, sample.mirrored)
-        return sample.side, (
-            f"sign of the light {kept[sample.side]}: settled by the depth; one thin slice between "
-            f"{min(depth[:2]):g} and {max(depth[:2]):g} um explains {best:.0%} of the images' power so, and "
-            f"{worse:.0%} with the other sign"
+        return (
+            f"the depth; one thin slice between {min(depth[:2]):g} and {max(depth[:2]):g} um explains "
+            f"{best:.0%} of the images' power so, and {worse:.0%} with the other sign"
         )
-    doubt = ""
-    if np.isfinite(sample.given):
-        doubt = (
-            f" (the depth does not tell: best slices explain {sample.given:.1%} of the images' power in it, "
-            f"{sample.mirrored:.1%} in its mirror image, and {sample.explained.max():.1%} anywhere)"
-        )
-    certain = abs(sample.skewness) > _CERTAIN * sample.error
-    if contrast != "unknown" and certain:
-        sign = 1 if (sample.skewness > 0) == (contrast == "positive") else -1
-        return sign, (
-            f"sign of the light {kept[sign]}: settled by {contrast} contrast (skewness of the index "
-            f"{sign * sample.skewness:+.2f} +- {sample.error:.2f}){doubt}"
-        )
+    if not np.isfinite(sample.given):
+        return ""
+    return (
+        f" (the depth does not tell: best slices explain {sample.given:.1%} of the images' power in it, "
+        f"{sample.mirrored:.1%} in its mirror image, and {sample.explained.max():.1%} anywhere)"
+    )
+
+
+def _contrast_words(sample, contrast, evidence):
+    if not evidence:
+        return ""
+    sign = 1 if evidence > 0 else -1
+    assumed = ", as assumed; --contrast negative or unknown otherwise" if contrast == "positive" else ""
+    return (
+        f"{contrast} contrast{assumed} (skewness of the index {sign * sample.skewness:+.2f} +- "
+        f"{sample.error:.2f})"
+    )
+
+
+def _ambiguous_words(sample, doubt):
     place = f" at {-sample.height_um:+.1f} um" if np.isfinite(sample.height_um) else ""
-    return 1, (
+    return (
         "sign of the light ambiguous, kept as given: with all directions reversed the images are explained "
         f"as well, by a sample of the opposite contrast{place}{doubt}; settle it by a depth on one side of "
         "the focus"

@@ -25,6 +25,7 @@ _RADIUS_PIXELS = 40  # of the pupil in the binned spectrum
 _WINDOW = 2.25  # pixels of a spectrum that a Hann window makes one independent value
 _SAME = 2.0  # images' worth of trust in the means over rings, where few images see a frequency
 _HALF_POWER = 2 * np.log(2)  # the most that S - O counts
+_WORTH = 1.0  # that a step must gain in log likelihood, per squared pixel of its length
 _REACH = 2.3  # of the spectra, in radii of the pupil
 
 
@@ -153,6 +154,8 @@ def coarse_map(spectra, evidence):
 def refine_each(spectra, evidence, directions, reach):
     """The best direction of every image near a first one, by a pattern search to a twentieth of a pixel.
 
+    Of the two directions that make the same pair of discs it is the one nearer to the first.
+
     Parameters
     ----------
     directions : array, shape (n, 2)
@@ -171,10 +174,13 @@ def refine_each(spectra, evidence, directions, reach):
         for k in active:
             trials = best[k] + step[k] * np.array([(1, 0), (-1, 0), (0, 1), (0, -1)])
             found = [float(np.vdot(spectra.discs(na), evidence[k])) for na in trials]
-            if max(found) > value[k]:
+            # where the spectrum says next to nothing the search would walk far for a trifle
+            if max(found) > value[k] + _WORTH * (step[k] / spectra.pixel_na) ** 2:
                 value[k], best[k] = max(found), trials[int(np.argmax(found))]
             else:
                 step[k] *= 0.5
+    mirrored = np.linalg.norm(best + directions, axis=1) < np.linalg.norm(best - directions, axis=1)
+    best[mirrored] *= -1
     return best, value
 
 

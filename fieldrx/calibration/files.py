@@ -11,8 +11,12 @@ import numpy as np
 from fieldrx.background import ESTIMATES
 from fieldrx.errors import InputError
 from fieldrx.io import atomic_path, list_images, write_png
+from fieldrx.render.lettering import drawable
+from fieldrx.render.pictures import nice_ticks, number_text, write
 
-_SIDE = 720  # pixels of the picture
+_SIDE = 720  # pixels of the pupil plane
+_TOP, _LEFT, _FOOT, _RIGHT = 56, 70, 140, 30  # pixels around it
+_FOUND, _ODD, _MOVED = (25, 80, 190), (200, 40, 30), (190, 190, 190)
 
 
 def write_calibrated(path, source, calibration) -> list[Path]:
@@ -50,7 +54,7 @@ def write_calibrated(path, source, calibration) -> list[Path]:
     content["images"] = _moved_paths(content["images"], source.parent, path.parent)
     if calibration.levels:
         content["images"]["gain"] = True
-    content["illumination"] = {"kind": "table", "table": table.name}
+    content["illumination"] = {"kind": "table", "table": table.name, "directions": "travel"}
     content["notes"] = "; ".join(filter(None, [content.get("notes", ""), *calibration.notes]))
     with atomic_path(table) as temporary:
         temporary.write_text(_table_text(calibration), encoding="utf-8")
@@ -191,32 +195,102 @@ def _table_text(calibration):
 def picture(calibration) -> np.ndarray:
     """The pupil plane: directions of the table (grey rings) and those found (blue; red for outliers).
 
-    The circle is the objective's aperture; y runs downwards, as on a displayed image.
+    The circle is the objective's aperture; axes are in NA, and y runs downwards, as on a displayed image.  A
+    legend says all this.
 
     Returns
     -------
-    uint8 array, shape (720, 720, 3)
+    uint8 array, shape (916, 820, 3)
     """
     aperture = calibration.acquisition.microscope.objective_na
     found, nominal = calibration.found_na, calibration.nominal_na
     reach = 1.08 * max(aperture, np.abs(found).max(), np.abs(nominal).max())
     axis = np.linspace(-reach, reach, _SIDE)
-    y, x = axis[:, None], axis[None, :]
-    canvas = np.full((_SIDE, _SIDE, 3), 255, np.uint8)
-    width = 1.2 * (axis[1] - axis[0])
-    canvas[np.abs(np.hypot(y, x) - aperture) < width] = (60, 60, 60)
-    strange = np.zeros(len(found), bool)
+    plane = _pupil_plane(axis, aperture, found, nominal, _accused(calibration))
+    canvas = np.full((_TOP + _SIDE + _FOOT, _LEFT + _SIDE + _RIGHT, 3), 255, np.uint8)
+    canvas[_TOP : _TOP + _SIDE, _LEFT : _LEFT + _SIDE] = plane
+    name = calibration.acquisition.name
+    write(canvas, f"Directions of the light{f': {_drawable(name)}' if name else ''}", 12, _LEFT, 15)
+    _axes(canvas, reach)
+    _legend(canvas, calibration)
+    return canvas
+
+
+def _accused(calibration):
+    """Which sources belong to outliers, bool of shape (n_sources,)."""
+    strange = np.zeros(len(calibration.found_na), bool)
     if len(calibration.outliers):
         strange = calibration.acquisition.illumination.pattern[calibration.outliers].any(axis=0)
+    return strange
+
+
+def _pupil_plane(axis, aperture, found, nominal, strange):
+    """The directions within a square, whose pixels lie at `axis` along y and x."""
+    y, x = axis[:, None], axis[None, :]
+    canvas = np.full((len(axis), len(axis), 3), 255, np.uint8)
+    width = 1.2 * (axis[1] - axis[0])
+    canvas[np.minimum(np.abs(y), np.abs(x)) < 0.4 * width] = (228, 228, 228)
+    canvas[np.abs(np.hypot(y, x) - aperture) < width] = (60, 60, 60)
     for a, b in zip(nominal, found, strict=True):
         for share in np.linspace(0, 1, 60):
-            _dot(canvas, axis, a + share * (b - a), width, (190, 190, 190))
+            _dot(canvas, axis, a + share * (b - a), width, _MOVED)
     for a in nominal:
-        ring = np.abs(np.hypot(y - a[0], x - a[1]) - 4.5 * width) < 0.8 * width
-        canvas[ring] = (150, 150, 150)
+        _ring(canvas, axis, a, width)
     for b, odd in zip(found, strange, strict=True):
-        _dot(canvas, axis, b, 3.2 * width, (200, 40, 30) if odd else (25, 80, 190))
+        _dot(canvas, axis, b, 3.2 * width, _ODD if odd else _FOUND)
+    canvas[[0, -1]] = canvas[:, [0, -1]] = 60
     return canvas
+
+
+def _axes(canvas, reach):
+    """Ticks and names of both axes, around the plane."""
+    ticks = nice_ticks(-reach, reach, 6)
+    bottom = _TOP + _SIDE
+    for tick in ticks:
+        place = round((tick / reach + 1) / 2 * (_SIDE - 1))
+        text = number_text(tick, ticks[1] - ticks[0])
+        canvas[bottom : bottom + 6, _LEFT + place] = 60
+        canvas[_TOP + place, _LEFT - 6 : _LEFT] = 60
+        write(canvas, text, bottom + 6, _LEFT + place, 11, anchor=0.5)
+        write(canvas, text, _TOP + place - 9, _LEFT - 10, 11, anchor=1.0)
+    write(canvas, "na x, to the right", bottom + 26, _LEFT + _SIDE // 2, 11, anchor=0.5)
+    write(canvas, "na y, down", _TOP - 21, 2, 11)
+
+
+def _legend(canvas, calibration):
+    """What the marks mean, with a sample of each, below the plane."""
+    aperture = calibration.acquisition.microscope.objective_na
+    outliers = len(calibration.outliers)
+    turned = f"directions times {calibration.board.scale:.3f}, turned {calibration.board.rotation_deg:+.1f}°"
+    words = [
+        ("table", f"as the table says ({len(calibration.nominal_na)})", 0, 0),
+        ("found", "found", 0, 290),
+        ("circle", f"aperture of the objective, na {aperture:g}", 1, 0),
+        ("moved", f"moved by calibration: {turned}", 2, 0),
+    ]
+    if outliers:
+        words.append(("odd", f"contradicts the board ({outliers})", 1, 290))
+    for mark, text, row, column in words:
+        top, left = _TOP + _SIDE + 54 + 24 * row, _LEFT + column
+        patch = canvas[top : top + 20, left : left + 20]
+        axis = np.arange(20.0) - 9.5
+        if mark == "table":
+            _ring(patch, axis, (0.0, 0.0), 1.2)
+        elif mark in ("moved", "circle"):
+            patch[9:12] = _MOVED if mark == "moved" else 60
+        else:
+            _dot(patch, axis, (0.0, 0.0), 4.5, _FOUND if mark == "found" else _ODD)
+        write(canvas, text, top, left + 28, 11)
+
+
+def _drawable(text):
+    """The letters of a text that can be drawn."""
+    return "".join(c for c in text[:40] if c == " " or drawable(c))
+
+
+def _ring(canvas, axis, place, width):
+    ring = np.abs(np.hypot(axis[:, None] - place[0], axis - place[1]) - 4.5 * width) < 0.8 * width
+    canvas[ring] = (150, 150, 150)
 
 
 def _dot(canvas, axis, place, radius, colour):

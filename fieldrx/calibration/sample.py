@@ -28,6 +28,7 @@ _TILES = 4  # per axis, for the error of the skewness
 # Of the images' power, by which a range must explain more than its mirror image.  In scripts/check_sign.py
 # the difference is at most 0.024 where nothing tells a sign, and 0.03 to 0.74 with a sample in the range.
 _MARGIN = 0.04
+DEPTH_ERROR = _MARGIN / 3  # what counts as one standard error of that difference
 
 
 @brief
@@ -60,6 +61,11 @@ class Sample:
     mirrored: float = np.nan
     skewness: float = np.nan
     error: float = np.nan
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether some height explains so much more than others that there is a sample to speak of."""
+        return refocus.stands_out(self.explained.max(), refocus.surroundings(self.explained))
 
     @property
     def side(self) -> int:

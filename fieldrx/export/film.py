@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import numpy as np
+from numba import njit
 from scipy.spatial import cKDTree
 
 from fieldrx.errors import InputError
@@ -90,27 +91,34 @@ def _indices(frame, nearest):
 
 def _lzw(pixels: bytes) -> bytes:
     """GIF's variant of LZW: codes of 9 to 12 bits, lowest bits first."""
-    codes, widths = [_CLEAR], [9]
-    table, following, width = {}, _FIRST, 9
-    prefix = pixels[0]
+    codes, widths = _codes(np.frombuffer(pixels, np.uint8))
+    places = np.arange(12, dtype=np.uint16)
+    bits = (codes[:, None] >> places & 1).astype(bool)
+    return np.packbits(bits[places < widths[:, None]], bitorder="little").tobytes()
+
+
+@njit(cache=True, nogil=True)
+def _codes(pixels):
+    """Codes of LZW and their widths in bits, uint16 each."""
+    codes, widths = np.empty(2 * len(pixels) + 3, np.uint16), np.empty(2 * len(pixels) + 3, np.uint16)
+    table = np.zeros((_MOST, 256), np.uint16)  # the code of a known string and one more pixel; 0 for none
+    codes[0], widths[0], n = _CLEAR, 9, 1
+    following, width, prefix = _FIRST, 9, np.int64(pixels[0])
     for pixel in pixels[1:]:
-        key = prefix << 8 | pixel
-        if key in table:
-            prefix = table[key]
+        known = table[prefix, pixel]
+        if known:
+            prefix = np.int64(known)
             continue
-        codes.append(prefix)
-        widths.append(width)
+        codes[n], widths[n], n = prefix, width, n + 1
         if following < _MOST:
-            table[key] = following
+            table[prefix, pixel] = following
             width += following == 1 << width
             following += 1
         else:
-            codes.append(_CLEAR)
-            widths.append(width)
-            table, following, width = {}, _FIRST, 9
-        prefix = pixel
-    codes += [prefix, _END]
-    widths += [width, width + (following == 1 << width and width < 12)]
-    places = np.arange(12)
-    bits = np.array(codes)[:, None] >> places & 1
-    return np.packbits(bits.astype(bool)[places < np.array(widths)[:, None]], bitorder="little").tobytes()
+            codes[n], widths[n], n = _CLEAR, width, n + 1
+            table[:] = 0
+            following, width = _FIRST, 9
+        prefix = np.int64(pixel)
+    codes[n], widths[n] = prefix, width
+    codes[n + 1], widths[n + 1] = _END, width + (following == 1 << width and width < 12)
+    return codes[: n + 2], widths[: n + 2]

@@ -76,7 +76,10 @@ def choose_model(acquisition, depth, images):
     wavelength = scope.wavelength_um / scope.medium_index
     if dz <= wavelength:
         return "ssnp", why
-    return "bpm", f"{why}; slices {dz:.3g} um apart are too far for ssnp, which wants at most {wavelength:.2g} um"
+    return (
+        "bpm",
+        f"{why}; slices {dz:.3g} um apart are too far for ssnp, which wants at most {wavelength:.2g} um",
+    )
 
 
 def strength(acquisition, depth, images) -> Strength:
@@ -103,7 +106,9 @@ def strength(acquisition, depth, images) -> Strength:
 def _phase(acquisition, height, images):
     """Quantile of |phase| of a slice at a height by regularised least squares [rad]."""
     scope, shape, images = acquisition.microscope, acquisition.image_shape, np.sort(images)
-    lateral = Grid.for_images(shape, scope, (0.0, 1.0, 1.0), _MARGIN * scope.wavelength_um / scope.objective_na)
+    lateral = Grid.for_images(
+        shape, scope, (0.0, 1.0, 1.0), _MARGIN * scope.wavelength_um / scope.objective_na
+    )
     grid = Grid((1, *lateral.shape[1:]), lateral.spacing_um, (height, *lateral.origin_um[1:]))
     model = Rytov(grid, scope, acquisition.illumination, shape)
     signal = model.signal(acquisition.images[images])

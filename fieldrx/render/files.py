@@ -13,12 +13,13 @@ from fieldrx.errors import InputError
 from fieldrx.export import write_npy, write_ome_zarr, write_tiff, write_volume_npz, write_vti
 from fieldrx.io import write_png
 from fieldrx.render import movies
+from fieldrx.render.ensembles import as_field
 from fieldrx.render.lattice import Lattice, plane_lattice, region_of, volume_lattice
 from fieldrx.render.movies import picture_of, render_movie
 from fieldrx.render.pictures import framed, orthogonal_planes, picture_step, scale_of, shown
 from fieldrx.render.quantities import Quantity, make_quantity
 from fieldrx.render.sampling import Samples, sample
-from fieldrx.render.views import view
+from fieldrx.render.views import quick_view, view
 
 ENDINGS = (
     ".npy", ".npz", ".tif", ".tiff", ".ome.tif", ".ome.tiff", ".ome.zarr", ".vti", ".png", ".gif", ".mp4"
@@ -49,12 +50,13 @@ def render(
 
     Parameters
     ----------
-    field : NeuralField
+    field : NeuralField or Ensemble
+        Of an ensemble the mean, or with the quantity "std" the standard deviation of the index.
     path : path-like
     spacing, shape, region
         As of ``NeuralField.volume``, but the region must lie in the field's domain.
     quantity : str or Quantity, optional
-        See ``fieldrx.render.quantities``; n when not given, for .npz always the contrast.
+        See ``fieldrx.render.quantities``; n when not given, for .npz always the contrast (or "std").
     plane : (through, down, right), optional
         As of ``plane_lattice``; each may be None.
     rotation, projection, level
@@ -79,6 +81,7 @@ def render(
     """
     path = Path(path)
     ending = ending_of(path)
+    field, quantity = as_field(field, quantity)
     if ending in movies.ENDINGS:
         if plane is not None or rotation is not None or shape is not None:
             raise InputError(f"{path}: a film takes no plane, turn or shape; see render_movie")
@@ -94,23 +97,24 @@ def render(
     if not flat and level is not None:
         raise InputError("a level belongs to the projection surface")
     name = quantity.name if isinstance(quantity, Quantity) else quantity
-    if ending == ".npz" and (flat or name not in (None, "contrast")):
+    if ending == ".npz" and (flat or name not in (None, "contrast", "std")):
         raise InputError(f"{path}: a volume .npz holds the contrast of a box; use .npy or .tif")
     if ending == ".png":
         spacing = picture_step(np.ptp(region_of(field, region), axis=1), spacing)
     if ending == ".png" and plane is None and not flat:
         write_png(path, orthogonal_planes(field, region, spacing, quantity or "n", limits))
         return path
+    if flat and ending == ".png":
+        seen = quick_view(
+            field, rotation, projection or "max", quantity, spacing, region, level=level, callback=callback
+        )
+        write_png(path, picture_of(seen, scale_of(seen.values, seen.medium, seen.label, seen.unit, limits)))
+        return path
     if flat:
         seen = view(
             field, rotation, projection or "max", quantity, spacing, region, level=level, callback=callback
         )
-        if ending == ".png":
-            write_png(
-                path, picture_of(seen, scale_of(seen.values, seen.medium, seen.label, seen.unit, limits))
-            )
-        else:
-            write(path, _flat_samples(seen))
+        write(path, _flat_samples(seen))
         return path
     default = "contrast" if ending == ".npz" else "n"
     if not isinstance(quantity, Quantity):

@@ -103,6 +103,11 @@ def text_mask(text, size) -> np.ndarray:
     return canvas
 
 
+def drawable(letter) -> bool:
+    """Whether there is a glyph for a letter."""
+    return letter.lower() in _STROKES
+
+
 def _distance(rows, columns, xs, ys):
     """Of every pixel to the nearest of the segments (x0, x1), (y0, y1)."""
     y, x = rows[:, None, None], columns[:, None]

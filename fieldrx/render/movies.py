@@ -1,4 +1,4 @@
-"""Films of a field: it spins, it is swept through, or one flies into it; every frame is computed anew."""
+"""Films of a field: it spins, it is swept through, or one flies into it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import numpy as np
 from fieldrx.errors import InputError
 from fieldrx.export import write_gif, write_mp4
 from fieldrx.io import nearest
-from fieldrx.render.lattice import region_of, rotation
+from fieldrx.render.brick import brick_of
+from fieldrx.render.ensembles import as_field
+from fieldrx.render.lattice import Lattice, region_of, rotation
 from fieldrx.render.pictures import Scale, framed, palette, picture_step, scale_of, shown
 from fieldrx.render.quantities import Quantity, make_quantity
-from fieldrx.render.views import surface_level, view
+from fieldrx.render.views import quantity_of, surface_level, view
 
 MOVIES = ("spin", "zoom", "sweep")
 ENDINGS = (".gif", ".mp4")
-_PIXELS = 240  # longest side of a frame
+_PIXELS = 720  # longest side of a frame
 _ZOOM = 6  # how much finer the last pixel of a flight is than the first
+_SWEPT, _FLOWN = 3.0, 8.0  # points that pictures are interpolated between, over the voxels of the fit
 
 
 def render_movie(
@@ -37,14 +40,14 @@ def render_movie(
 
     Parameters
     ----------
-    field : NeuralField
+    field : NeuralField or Ensemble
     path : path-like
     kind : str
     frames : int
     fps : float
         Frames per second.
     spacing : float, optional
-        Pixel size [um], of a flight at its start; by default 240 pixels along the longest side.
+        Pixel size [um], of a flight at its start; by default 720 pixels along the longest side.
     region : array, shape (3, 2), optional
         As of ``NeuralField.volume``.
     quantity : str or Quantity, optional
@@ -81,6 +84,7 @@ def render_movie(
         raise InputError(f"a film has at least 2 frames; got {frames}")
     if not 0.1 <= fps <= 100:
         raise InputError(f"fps is {fps:g}; expected 0.1 to 100 frames per second")
+    field, quantity = as_field(field, quantity)
     region = region_of(field, region)
     if kind == "spin":
         shaded = projection == "surface"
@@ -91,12 +95,12 @@ def render_movie(
         shaded = False
         if not isinstance(quantity, Quantity):
             quantity = make_quantity(quantity or "n", field)
-        planes = _Planes(field, region, quantity)
-        pictures = (
-            _sweep(planes, frames, spacing, limits)
-            if kind == "sweep"
-            else _zoom(planes, frames, spacing, through, limits)
-        )
+        step = picture_step(np.ptp(region[1:], axis=1), spacing, _PIXELS)
+        if kind == "sweep":
+            pictures = _sweep(_Planes(field, region, quantity, _SWEPT, step), frames, step, limits)
+        else:
+            planes = _Planes(field, region, quantity, _FLOWN, step / _ZOOM)
+            pictures = _zoom(planes, frames, step, through, limits)
     pictures = _told(pictures, frames, callback)
     if ending == ".gif":
         write_gif(path, pictures, palette(shaded), fps)
@@ -127,30 +131,53 @@ def _spin(field, frames, spacing, region, quantity, projection, axis, level, lim
     turns = [rotation(axis, 360 * k / frames) for k in range(frames)]
     sizes = np.array([np.abs(turn)[1:] @ np.ptp(region, axis=1) for turn in turns]).max(axis=0)
     step = picture_step(sizes, spacing, _PIXELS)
-    options = {"projection": projection, "quantity": quantity, "region": region, "size_um": sizes}
+    quantity = quantity_of(field, quantity, projection)
+    brick = brick_of(field, quantity, region, step)
+    options = {
+        "projection": projection,
+        "quantity": quantity,
+        "region": region,
+        "size_um": sizes,
+        "brick": brick,
+    }
+
+    def seen(turn, pixel, **more):
+        return view(field, turn, spacing=pixel if brick is None else brick.steps(pixel), **options, **more)
+
     if projection == "surface":
         if level is None:
-            level = surface_level(field, quantity or "n", region)
+            level = surface_level(field, quantity, region)
         scale = Scale(0, 1, shaded=True)
     else:
         # some quick looks tell the range of all frames
-        quick = [view(field, turn, spacing=4 * step, **options) for turn in turns[:: max(frames // 6, 1)]]
+        quick = [seen(turn, 4 * step) for turn in turns[:: max(frames // 6, 1)]]
         values = np.concatenate([look.values.ravel() for look in quick])
         scale = scale_of(values, quick[0].medium, quick[0].label, quick[0].unit, limits)
     for turn in turns:
-        yield picture_of(view(field, turn, spacing=step, level=level, **options), scale)
+        yield picture_of(seen(turn, step, level=level), scale)
 
 
 @dataclass(frozen=True, eq=False)
 class _Planes:
-    """Planes of constant z in a region."""
+    """Planes of constant z in a region, interpolated between points closer than the field can change."""
 
     field: object
     region: np.ndarray
     quantity: Quantity
+    finer: float  # voxels of the fit over the distance of these points
+    pixel: float  # of the finest picture [um]
 
-    def values(self, z, y, x):
-        return self.quantity.of(self.field.on_axes(z, y, x)[0]).real
+    def at(self, z):
+        """The plane at a height: one layer of points, or None where they would be too many."""
+        region = np.stack([(z, z), *self.region[1:]])
+        return brick_of(self.field, self.quantity, region, self.pixel, self.finer)
+
+    def values(self, z, y, x, plane=None):
+        if plane is None:
+            return self.quantity.of(self.field.on_axes(z, y, x)[0]).real
+        step = y[1] - y[0] if len(y) > 1 else 1.0
+        lattice = Lattice((1, len(y), len(x)), (1.0, step, step), (z, y[0], x[0]))
+        return plane.project(lattice, slice(0, len(y)), "max")
 
     def scale(self, heights, limits):
         """The scale of the plane with the highest values among some heights."""
@@ -160,21 +187,20 @@ class _Planes:
         scales = [scale_of(self.values(z, y, x), medium, *names, limits) for z in heights]
         return max(scales, key=lambda scale: scale.high)
 
-    def picture(self, z, y, x, step, scale):
-        return framed(shown(self.values(z, y, x), scale), step, scale)
+    def picture(self, z, y, x, step, scale, plane):
+        return framed(shown(self.values(z, y, x, plane), scale), step, scale)
 
 
-def _sweep(planes, frames, spacing, limits):
+def _sweep(planes, frames, step, limits):
     """Pictures from the first plane to the last."""
     (first, last), *across = planes.region
-    step = picture_step(np.ptp(across, axis=1), spacing, _PIXELS)
     y, x = (np.arange(lo, hi + 1e-9 * (hi - lo), step) for lo, hi in across)
     scale = planes.scale(np.linspace(first, last, 24), limits)
     for z in np.linspace(first, last, frames):
-        yield planes.picture(z, y, x, step, scale)
+        yield planes.picture(z, y, x, step, scale, planes.at(z))
 
 
-def _zoom(planes, frames, spacing, through, limits):
+def _zoom(planes, frames, step, through, limits):
     """Pictures on the way to a point, the pixel shrinking by the same factor every time."""
     region = planes.region
     target = np.asarray(region.mean(axis=1) if through is None else through, float)
@@ -182,10 +208,9 @@ def _zoom(planes, frames, spacing, through, limits):
         raise InputError(
             f"the flight's goal {target.tolist()} is no point z, y, x in the region {region.tolist()} um"
         )
-    step = picture_step(np.ptp(region[1:], axis=1), spacing, _PIXELS)
     count = np.floor(np.ptp(region[1:], axis=1) / step + 1e-6) + 1
     middle = region[1:].mean(axis=1)
-    scale = planes.scale(target[:1], limits)
+    scale, plane = planes.scale(target[:1], limits), planes.at(target[0])
     way = np.maximum(np.abs(target[1:] - middle), 1e-9)
     haste = min(2.0, (0.5 * np.ptp(region[1:], axis=1) / way).min())
     for share in np.linspace(0, 1, frames):
@@ -193,4 +218,4 @@ def _zoom(planes, frames, spacing, through, limits):
         # towards the goal as fast as the shrinking picture allows without leaving the region, twice at most
         centre = target[1:] + (middle - target[1:]) * max(0.0, 1 - haste * (1 - pixel / step))
         y, x = (c + pixel * (np.arange(n) - 0.5 * (n - 1)) for c, n in zip(centre, count, strict=True))
-        yield planes.picture(target[0], y, x, pixel, scale)
+        yield planes.picture(target[0], y, x, pixel, scale, plane)

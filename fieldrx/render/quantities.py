@@ -11,6 +11,8 @@ name              value                                  unit            integra
 ``dry-mass``      Re delta / alpha                       pg/um^3 = g/ml  pg/um^2
 ================  =====================================  ==============  =========================
 
+Ensembles have one more, ``std``, the standard deviation of n (`fieldrx.render.ensembles`).
+
 A dry mass density is the mass of what is not water: dissolved matter raises the index above that of water in
 proportion to its concentration (Barer, Nature 169, 366, 1952).  The refractive increment alpha of proteins is
 0.190 ml/g on average (Zhao, Brown, Schuck, Biophys. J. 100, 2309, 2011), and 0.18 is also in use for whole

@@ -13,6 +13,7 @@ import numpy as np
 from fieldrx.brief import brief
 from fieldrx.errors import InputError
 from fieldrx.io import nearest
+from fieldrx.render.brick import brick_of
 from fieldrx.render.lattice import region_of, view_lattice
 from fieldrx.render.quantities import Quantity, make_quantity
 from fieldrx.render.sampling import contrast_on, within_region
@@ -54,7 +55,7 @@ class View:
 
 def view(
     field, rotation=None, projection="max", quantity=None, spacing=None, region=None, size_um=None,
-    level=None, callback=None,
+    level=None, callback=None, brick=None,
 ) -> View:  # fmt: skip
     """The turned sample, projected along the line of sight.
 
@@ -88,6 +89,9 @@ def view(
         Of the surface; between sample and medium (`surface_level`) when not given.
     callback : callable, optional
         Told (points done, of how many).
+    brick : Brick, optional
+        The quantity in the region, as of ``fieldrx.render.brick.brick_of``: lines of sight are
+        interpolated in it.  Otherwise the network is asked at every point.
 
     Returns
     -------
@@ -103,9 +107,7 @@ def view(
             f'there is no projection "{projection}"; expected one of {", ".join(PROJECTIONS)}'
             + nearest(projection, PROJECTIONS)
         )
-    if not isinstance(quantity, Quantity):
-        default = "contrast" if projection == "path" else "n"
-        quantity = make_quantity(quantity or default, field)
+    quantity = quantity_of(field, quantity, projection)
     if projection == "path" and quantity.integral_unit is None:
         raise InputError(
             f"{quantity.name} has no integral along a path, as the medium would fill it; choose contrast, "
@@ -114,7 +116,7 @@ def view(
     region = region_of(field, region)
     matrix = np.eye(3) if rotation is None else np.asarray(rotation, float)
     lattice = view_lattice(region, matrix, min(field.spacing_um) if spacing is None else spacing, size_um)
-    scene = _Scene(field, quantity, lattice, region)
+    scene = _Scene(field, quantity, lattice, region, brick)
     if projection == "surface":
         level = surface_level(field, quantity, region) if level is None else float(level)
         if not level > scene.medium:
@@ -130,6 +132,25 @@ def view(
     else:
         label, unit = f"{_WORDS[projection]} {quantity.label}", quantity.unit
     return View(values, lattice.spacing_um[1:], label, unit, scene.medium)
+
+
+def quick_view(
+    field, rotation=None, projection="max", quantity=None, spacing=None, region=None, **others
+) -> View:
+    """A view for a picture: as of :func:`view`, but the network is asked on a grid, once.
+
+    Parameters
+    ----------
+    spacing : float
+        Pixel size [um].
+
+    The other parameters are those of `view`.  A picture so large that its grid would not fit is asked of the
+    network point by point.
+    """
+    quantity = quantity_of(field, quantity, projection)
+    brick = brick_of(field, quantity, region_of(field, region), spacing)
+    steps = spacing if brick is None else brick.steps(spacing)
+    return view(field, rotation, projection, quantity, steps, region, brick=brick, **others)
 
 
 def surface_level(field, quantity="n", region=None) -> float:
@@ -151,6 +172,13 @@ def surface_level(field, quantity="n", region=None) -> float:
     return float(edges[1:][between.argmax()])
 
 
+def quantity_of(field, quantity, projection):
+    """The quantity of a view, by default the contrast for a path and n otherwise."""
+    if isinstance(quantity, Quantity):
+        return quantity
+    return make_quantity(quantity or ("contrast" if projection == "path" else "n"), field)
+
+
 @dataclass(frozen=True, eq=False)
 class _Scene:
     """What is looked at, and the lines of sight."""
@@ -159,6 +187,7 @@ class _Scene:
     quantity: Quantity
     lattice: object
     region: np.ndarray
+    brick: object = None
 
     @property
     def medium(self):
@@ -173,6 +202,8 @@ class _Scene:
 
     def at(self, points):
         """Values at any points (n, 3)."""
+        if self.brick is not None:
+            return self.brick.at(points)
         inside = within_region(points, self.region)
         contrast = np.zeros(len(points), np.complex64)
         contrast[inside] = self.field.contrast(np.clip(points[inside], *self.region.T))
@@ -195,6 +226,8 @@ def _layers(lattice, rows):
 
 def _project(scene, rows, projection):
     shape = rows.stop - rows.start, scene.lattice.shape[2]
+    if scene.brick is not None:
+        return scene.brick.project(scene.lattice, rows, projection)
     if projection == "max":
         largest = np.full(shape, -np.inf, np.float32)
         for block in _layers(scene.lattice, rows):
@@ -218,7 +251,10 @@ def _surface(scene, matrix, level, callback):
     shade = np.zeros(lattice.shape[1:], np.float32)
     for rows in _rows(lattice):
         pixels = lattice.points((slice(0, 1), rows, slice(None)))[0].reshape(-1, 3)
-        hit = _first_hit(scene, pixels, level)
+        if scene.brick is not None:
+            hit = scene.brick.first_hit(lattice, rows, level).ravel()
+        else:
+            hit = _first_hit(scene, pixels, level)
         found = np.isfinite(hit)
         places = pixels[found] + hit[found, None] * matrix[0]
         brightness = np.zeros(len(pixels), np.float32)
