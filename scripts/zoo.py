@@ -5,9 +5,9 @@
     python scripts/zoo.py check
 
 `make` writes FOLDER/NAME/ for every member: the images with acquisition.toml as the stranger has them (or
-acquisition.npz), truth.npz (the sample as a volume) and optics.json (true directions, brightness of the lamps,
-depth of the sample).  Members kept aside for final checks are left out unless named or asked for.  `check` compares
-the full-wave solver with the exact sphere.
+acquisition.npz), truth.npz (the sample as a volume) and optics.json (true directions, brightness of the
+lamps, depth of the sample).  Members kept aside for final checks are left out unless named or asked for.
+`check` compares the full-wave solver with the exact sphere.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from scipy.special import expit
 from zoo_members import MEMBERS, Board, Member, Ring
 from zoo_samples import SAMPLES
 from zoo_waves import bin_pixels, full_wave, split_step
@@ -66,8 +67,7 @@ def scene_of(member: Member, shrink=1) -> Scene:
     fine = replace(scope, pixel_size_um=scope.pixel_size_um / factor)
     sample = SAMPLES[member.sample](np.random.default_rng([member.seed, 1]), **member.sample_options)
     shape = pixels_of(member, shrink)
-    dz = 0.15 if scope.objective_na < 0.4 else min(0.1, 0.25 * scope.wavelength_um / scope.medium_index)
-    dz = fine.pixel_size_um if member.full_wave else dz
+    dz, _ = _slices(member, fine)
     lo, hi = sample.bounds[0] / shrink + member.height_um / shrink
     lo, hi = (lo, hi) if hi > lo else _EMPTY_DEPTH
     n = max(int(np.ceil((hi - lo) / dz)) + 2, 4)
@@ -81,6 +81,18 @@ def scene_of(member: Member, shrink=1) -> Scene:
     axes = [(a - s - c) * shrink for a, s, c in zip(grid.axes, (0, shift, shift), centre, strict=True)]
     contrast = sample.paint(axes)
     return Scene(_scaled(contrast, member, grid), grid, fine, factor, (float(lo), float(hi)))
+
+
+def _slices(member, fine) -> tuple[float, int]:
+    """Distance of the slices [um], and how many of them the written volume puts together.
+
+    Both stay clear of half a wavelength in the medium, where slices reflect as a Bragg mirror does.
+    """
+    if member.full_wave:
+        return fine.pixel_size_um, 1
+    na, wavelength = fine.objective_na, fine.wavelength_um / fine.medium_index
+    share, together = (0.2, 2) if na > 0.3 else (0.3, 4) if na > 0.15 else (0.38, 6)
+    return share * wavelength, together
 
 
 def pixels_of(member, shrink=1):
@@ -114,7 +126,7 @@ def truth_of(scene: Scene, member: Member, shape) -> Volume:
                                                              strict=True)), shape, strict=True)
     )  # fmt: skip
     inside = bin_pixels(scene.contrast[:, rows, cols], f)
-    step = max(1, int((0.25 if scope.objective_na > 0.3 else 0.5) / grid.spacing_um[0] + 1e-9))
+    _, step = _slices(member, scene.fine)
     n = -(-len(inside) // step)
     padded = np.zeros((n * step, *inside.shape[1:]), np.complex64)
     padded[: len(inside)] = inside
@@ -168,12 +180,13 @@ def expose(member: Member, images, seed):
     if spoils.bright_share:
         level = (top - spoils.offset) / np.quantile(light, 1 - spoils.bright_share)
     hot = np.stack([rng.integers(0, m, spoils.hot) for m in shape], axis=1)
+    glow = rng.uniform(0.5, 0.95, spoils.hot) * top
 
     def counts(light, exposures=1):
         signal = rng.poisson(light * member.photons * exposures) * (level / member.photons / exposures)
         noise = rng.normal(0, min(_READ_NOISE, 0.01 * level) / exposures**0.5, light.shape)
+        signal[..., hot[:, 0], hot[:, 1]] = glow
         signal = signal + spoils.offset + noise
-        signal[..., hot[:, 0], hot[:, 1]] = 0.93 * top
         kind = np.uint8 if member.bits == 8 else np.uint16
         return np.clip(np.rint(signal), 0, top).astype(kind)
 
@@ -205,7 +218,7 @@ def _dust(shape, count, rng):
     for _ in range(count):
         r = np.hypot(y - rng.uniform(0, shape[0]), x - rng.uniform(0, shape[1])) / rng.uniform(1.5, 4)
         depth = rng.uniform(0.05, 0.2)
-        out *= 1 - depth / (1 + np.exp((r - 1) * 8)) + 0.4 * depth * np.exp(-((r - 1.4) ** 2) * 12)
+        out *= 1 - depth * expit((1 - r) * 8) + 0.4 * depth * np.exp(-((r - 1.4) ** 2) * 12)
     return out
 
 
@@ -274,7 +287,7 @@ def write_acquisition(folder, member: Member, told, counts, empty, dark) -> str:
     elif member.spoils.dark_told == "file":
         tifffile.imwrite(folder / "dark.tif", dark)
         table["dark"] = "dark.tif"
-    lines = ["[microscope]", *_toml_lines(member.microscope.to_dict()), "", "[images]", *_toml_lines(table)]
+    lines = ["[microscope]", *_toml_lines(_microscope(member)), "", "[images]", *_toml_lines(table)]
     lines += ["", "[illumination]", *_toml_lines(_illumination(folder, member, told)), ""]
     (folder / "acquisition.toml").write_text("\n".join(lines))
     return "acquisition.toml"
@@ -297,6 +310,15 @@ def _write_images(folder, member, counts):
     for name, image in zip(names, counts, strict=True):
         tifffile.imwrite(folder / name, image)
     return "led_r{row}_c{col}.tif" if member.files == "pattern" else names
+
+
+def _microscope(member) -> dict:
+    told = member.microscope.to_dict()
+    if member.camera_pixel_um:
+        pixel = told.pop("pixel_size_um")
+        told |= {"camera_pixel_um": member.camera_pixel_um}
+        told |= {"magnification": round(member.camera_pixel_um / pixel, 6)}
+    return told
 
 
 def _illumination(folder, member, told) -> dict:
@@ -340,9 +362,10 @@ def line_of(member: Member) -> str:
     told = ", ".join(f"{k} {v}" for k, v in spoils.items()) or "clean"
     size = f"{member.phase_rad:g} rad" if member.phase_rad else f"contrast {member.contrast:g}"
     rig, shape = type(member.rig).__name__.lower(), "x".join(map(str, member.shape))
+    n = member.rig.nominal().n_images
     return (
-        f"{member.name:<28}{rig}, {member.rig.nominal().n_images} images of {shape} at {pixel:.3g} um, NA {na:g} "
-        f"in {medium:g}, {wavelength:g} um; {member.sample}, {size}, z {member.height_um:g} um; {told}"
+        f"{member.name:<28}{rig}, {n} images of {shape} at {pixel:.3g} um, NA {na:g} in {medium:g}, "
+        f"{wavelength:g} um; {member.sample}, {size}, z {member.height_um:g} um; {told}"
         + (" (aside)" if member.aside else "")
     )
 
@@ -352,8 +375,9 @@ def check_sphere():
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "physics"))
     from sphere import sphere_contrast, sphere_intensity
 
-    radius, delta, wavelength, na, n0, pixel, size = 1.2, 0.03, 0.515, 0.8, 1.335, 0.075, 160
-    fine = Microscope(wavelength, na, n0, pixel)
+    pixel, size, radius, delta = 0.075, 160, 1.2, 0.03
+    fine = Microscope(0.515, 0.8, 1.335, pixel)
+    optics = radius, delta, fine.medium_index, fine.wavelength_um, fine.objective_na
     sources = [(0.0, 0.0), (0.36, -0.48)]
     for z in (0.0, 2.0):
         n = 2 * int(np.ceil(1.1 * radius / pixel)) + 1
@@ -365,8 +389,9 @@ def check_sphere():
         for how in (full_wave, split_step):
             images = how(contrast, grid, fine, sources, (size, size))
             for source, image in zip(sources, images, strict=True):
-                exact = sphere_intensity((1024,) * 2, pixel, centre, source, radius, delta, n0, wavelength, na,
-                                         still=True)[:size, :size]  # fmt: skip
+                exact = sphere_intensity((1024,) * 2, pixel, centre, source, *optics, still=True)[
+                    :size, :size
+                ]
                 error = np.linalg.norm(image - exact) / np.linalg.norm(exact - 1)
                 print(
                     f"{how.__name__:<12} z {z:g} um, source {source}: error of I - 1 {error:.4f}", flush=True

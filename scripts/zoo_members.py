@@ -12,7 +12,7 @@ from fieldrx.optics import Illumination, Microscope
 
 @dataclass(frozen=True)
 class Board:
-    """LEDs of a flat board; every `step`-th in each direction around `middle`, in rows of the board's numbers."""
+    """LEDs of a flat board: every `step`-th in each direction around `middle`, numbered as on the board."""
 
     rows: int
     cols: int
@@ -193,6 +193,8 @@ class Member:
         Per pixel of the empty field.
     level : float, optional
         Counts of the empty field; one count per photon or half the range when not given.
+    camera_pixel_um : float, optional
+        The TOML gives this and the magnification instead of the pixel in the sample.
     bits : int
         16, 12 (in 16) or 8.
     files : str
@@ -222,6 +224,7 @@ class Member:
     spoils: Spoils = Spoils()
     photons: float = 10_000
     level: float | None = None
+    camera_pixel_um: float | None = None
     bits: int = 16
     files: str = "stack"
     background: str = ""
@@ -242,7 +245,7 @@ MEMBERS = [
         "stranger", (0.53, 0.4, WATER, 6.9 / 20), (96, 96), Board(5, 5, 4000, 60_000, step=2),
         sample_options={"diameter": 13.0, "seed": 21}, phase_rad=1.5, place=(1.2, -0.8), height_um=0.6,
         spoils=Spoils((400, -300), 0.7, flicker=0.03, vignetting=0.2, gradient=0.03, offset=100),
-        photons=12_000, level=3_000, files="pattern", seed=1,
+        photons=12_000, level=3_000, camera_pixel_um=6.9, files="pattern", seed=1,
     ),
     Member(
         "board5-cell-clean", (0.515, 0.5, CULTURE, 0.25), (96, 96), Board(5, 5, 4000, 65_000, step=2),
@@ -255,9 +258,9 @@ MEMBERS = [
         spoils=Spoils(turn_deg=3.0, vignetting=0.3, flicker=0.02), files="stack", seed=3,
     ),
     Member(
-        "board5-cell-reversed", (0.63, 0.4, WATER, 0.325), (96, 96), Board(5, 5, 4000, 60_000, step=2),
+        "board5-cell-reversed", (0.63, 0.4, WATER, 6.5 / 20), (96, 96), Board(5, 5, 4000, 60_000, step=2),
         sample_options={"diameter": 12.0, "seed": 8}, phase_rad=1.0, height_um=4.0,
-        spoils=Spoils(reversed=True, flicker=0.02), files="pattern", seed=4,
+        spoils=Spoils(reversed=True, flicker=0.02), camera_pixel_um=6.5, files="pattern", seed=4,
     ),
     Member(
         "ring12-cell-clean", (0.515, 0.65, CULTURE, 0.18), (96, 96), Ring(12, 0.6, 10.0),
@@ -409,7 +412,7 @@ MEMBERS = [
     ),
     Member(
         "hdf5-board7-cells-192", (0.53, 0.25, CULTURE, 0.5), (192, 192), Board(7, 7, 4000, 75_000),
-        "cluster", {"count": 8, "diameter": 11.0, "spread": 32.0, "thick": 6.0}, phase_rad=1.5, height_um=10.0,
+        "cluster", {"count": 8, "diameter": 11.0, "spread": 32.0, "thick": 6.0}, phase_rad=1.5, height_um=10,
         spoils=Spoils((300, 400), turn_deg=-0.7, offset=100, flicker=0.03), files="hdf5", seed=35,
     ),
     Member(

@@ -1,7 +1,7 @@
 """Samples of the zoo: shapes that can be painted on any grid, with the largest contrast near 1.
 
-A sample paints itself on axes (z, y, x) in um around its own centre.  Voxels that a surface cuts get the share of
-it that lies inside (to first order), so that fine and coarse grids see the same thing.
+A sample paints itself on axes (z, y, x) in um around its own centre.  Voxels that a surface cuts get the
+share of it that lies inside (to first order), so that fine and coarse grids see the same thing.
 """
 
 from dataclasses import dataclass, field
