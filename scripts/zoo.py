@@ -416,7 +416,10 @@ def main():
         for member in chosen(options.only, options.aside):
             begun = time.perf_counter()
             truth = make(member, options.folder / member.name)
-            fieldrx.read_acquisition(options.folder / member.name / truth["acquisition"])
+            try:
+                fieldrx.read_acquisition(options.folder / member.name / truth["acquisition"])
+            except fieldrx.InputError as error:
+                print(error)
             print(
                 f"{member.name:<28}{truth['n_images']:>4} images, contrast {truth['peak_contrast']:.4f}, "
                 f"{truth['peak_phase_rad']:.2f} rad, {time.perf_counter() - begun:.0f} s", flush=True,

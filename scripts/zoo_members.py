@@ -130,7 +130,7 @@ class Spoils:
     bright_share : float
         Share of the pixels that are driven into saturation.
     dead : tuple of int
-        Images whose LED does not shine.
+        Images whose LED does not shine; with an offset, as a background of nothing at all is refused.
     led_na : float
         Radius of every source.
     """
@@ -337,7 +337,7 @@ MEMBERS = [
     Member(
         "board7-cell-dusty", (0.53, 0.4, CULTURE, 0.33), (96, 96), Board(7, 7, 4000, 62_000),
         sample_options={"diameter": 13.0, "seed": 6}, phase_rad=1.2, place=(-1.5, 0.5), height_um=2.0,
-        spoils=Spoils(dust=6, hot=5, dead=(17,), vignetting=0.15), files="pattern", bits=12, seed=20,
+        spoils=Spoils(dust=6, hot=5, dead=(17,), offset=100), files="pattern", bits=12, seed=20,
     ),
     Member(
         "lattice15-algae-256", (0.515, 0.1, WATER, 1.6), (256, 256), Board(15, 15, 2000, 175_000, within=3.2),
