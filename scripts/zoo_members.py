@@ -396,7 +396,7 @@ MEMBERS = [
         height_um=-0.8, spoils=Spoils((500, -200), flicker=0.02), files="pattern", full_wave=True, seed=31,
     ),
     Member(
-        "fullwave-void-in-oil", (0.56, 0.9, OIL, 0.14), (56, 56), rings((6, 0.4), (8, 0.8)),
+        "fullwave-void-in-oil", (0.56, 0.9, OIL, 0.14), (56, 56), rings((4, 0.4), (6, 0.8)),
         "beads", {"count": 2, "radius": 0.8, "spread": 1.2, "thick": 0.8}, contrast=-0.05, photons=5_000,
         spoils=Spoils(turn_deg=1.0, vignetting=0.1), full_wave=True, seed=32,
     ),
