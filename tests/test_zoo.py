@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 import zoo
 from zoo_members import MEMBERS, Board, Ring, Spoils
 
-SHRINK = 4
+SHRINK = 6
 BY_NAME = {m.name: m for m in MEMBERS}
 SMALL = ["stranger", "dpc-cell", "npz-rings2-cell", "empty", "board9-dark-field", "fullwave-bead-clean"]
 
