@@ -18,6 +18,7 @@ import numpy as np
 import fieldrx
 from fieldrx.errors import InputError
 
+NOTHING = 3  # a fit ended, and found nothing
 STOPPED = 75  # EX_TEMPFAIL: a fit was interrupted, and goes on when it is called again
 
 
@@ -399,6 +400,7 @@ def reconstruct(
     from fieldrx.models import MODELS
     from fieldrx.refinement import parse_refine
     from fieldrx.tuning import choose_tv
+    from fieldrx.verdict import judge
 
     if model not in (*MODELS, "auto"):
         raise InputError(f'there is no model "{model}"; expected auto or one of {", ".join(MODELS)}')
@@ -468,9 +470,79 @@ def reconstruct(
         checkpoint.unlink(missing_ok=True)
     if not quiet:
         click.echo(_saved(output, field))
-    if done["interrupted"]:
-        click.echo(f"stopped after {done['steps_done']} steps; --resume continues", err=True)
-        sys.exit(STOPPED)
+    _end(field, judge(field, acq, device), quiet)
+
+
+@main.command()
+@click.argument("acquisition", metavar="ACQ", type=_file)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FOLDER",
+    type=_file,
+    required=True,
+    help="Folder of the results, made if needed.",
+)
+@click.option(
+    "--contrast",
+    type=click.Choice(["auto", "positive", "negative"]),
+    default="auto",
+    show_default=True,
+    help="Whether the sample is denser than its medium (positive) or less dense; auto finds out, and asks "
+    "where the images do not tell.",
+)
+@click.option("--steps", type=click.IntRange(min=1), default=None, help="Steps of the fit. Default: 220.")
+@click.option(
+    "--budget", type=_Duration(), default=None, help="Time for the fit instead of steps: 90s, 5m, 1h."
+)
+@click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, max_open=True, min_open=True),
+    default=None,
+    help="Share of the images held out, unless ACQ names its own. Default: 0.1.",
+)
+@click.option("--error-bars", is_flag=True, help="Also make an ensemble: takes about twice as long again.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is drawn."
+)
+@click.option("--resume", is_flag=True, help="Continue from FOLDER's checkpoint, where there is one.")
+@_device
+@_quiet
+def run(acquisition, output, contrast, steps, budget, holdout, error_bars, seed, resume, device, quiet):
+    """From images to a field, a picture and a report, with everything chosen by the images.
+
+    \b
+    fieldrx run cell/acquisition.toml -o cell-result
+
+    Calibrates where that helps, finds the depth, chooses the model, fits, and judges the result by images it
+    never saw. Every choice is told with its evidence, and kept in FOLDER/log.json.
+
+    Exit status 0; 3 if the result is no better than the closed form or an empty sample; 75 if it was stopped;
+    2 if the input is wrong, or if only you can answer a question (--contrast).
+    """
+    from fieldrx import workspace
+    from fieldrx.acquisition import read_acquisition
+    from fieldrx.backends import describe_device, get
+    from fieldrx.io import in_file
+
+    if steps and budget:
+        raise InputError("give --steps or --budget, not both")
+    acq = read_acquisition(acquisition)
+    workspace.open_folder(output)
+    schedule = ({"steps": steps} if steps else {}) | ({"budget_s": budget} if budget else {})
+    say = (lambda text: None) if quiet else lambda text: click.echo(text, err=True)
+    say(f"device: {describe_device(get(device))}")
+    for note in acq.notes:
+        say(f"note: {note}")
+    with in_file(acquisition), _reporting(quiet) as reporter:
+        found, written = workspace.run(
+            acq, output, error_bars=error_bars, contrast=contrast, schedule=schedule, holdout=holdout,
+            seed=seed, resume=resume and (output / workspace.CHECKPOINT).exists(), device=device,
+            callback=reporter, say=lambda text: (reporter.close(), say(text)),
+        )  # fmt: skip
+    for path, what in [] if quiet else written:
+        click.echo(f"{path}  {what}")
+    _end(found.field, found.verdict, quiet)
 
 
 @main.command()
@@ -878,6 +950,18 @@ def _without_nan(value):
     if isinstance(value, list):
         return [_without_nan(v) for v in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _end(field, verdict, quiet):
+    """Say what a field is worth, and leave with the status that tells it."""
+    done = field.provenance
+    if done["interrupted"]:
+        click.echo(f"stopped after {done['steps_done']} steps; --resume continues", err=True)
+        sys.exit(STOPPED)
+    for text in [] if quiet else (verdict.sentence, *(f"advice: {advice}" for advice in verdict.advice)):
+        click.echo(text)
+    if verdict.failed:
+        sys.exit(NOTHING)
 
 
 def _resumed(resume, checkpoint):

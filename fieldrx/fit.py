@@ -48,6 +48,7 @@ from fieldrx.models import Born, Rytov, grid_for, is_multislice, make_model, pre
 from fieldrx.models.auto import choose_model
 from fieldrx.priors import Priors
 from fieldrx.refinement import Refinement, parse_refine
+from fieldrx.refocus import find_depth
 from fieldrx.resources import check_memory
 from fieldrx.shading import flattened, smooth_factor, smooth_term
 from fieldrx.tikhonov import tikhonov
@@ -201,8 +202,8 @@ class Fit:
     Parameters
     ----------
     acquisition : Acquisition
-    depth : (float, float, float)
-        Slice centres z0, z1 and their distance dz [um].
+    depth : (float, float, float) or "auto"
+        Slice centres z0, z1 and their distance dz [um]; "auto" finds the sample by refocusing.
     model : str
         "born", "rytov", "bpm", "ssnp", "mlb", or "auto" for what a first estimate says.
     encoding, network : optional
@@ -269,6 +270,12 @@ class Fit:
         seed = (schedule or {}).get("seed", 0) if isinstance(schedule or {}, dict) else schedule.seed
         self.train, self.held = split_images(acquisition, holdout, seed)
         self.notes = []
+        if isinstance(depth, str):
+            if depth != "auto":
+                raise InputError(f'depth is "{depth}"; expected (z0, z1, dz) in um, or "auto"')
+            found = find_depth(acquisition, self.train)
+            depth = found.depth
+            self.notes.append(found.note)
         if model == "auto":
             check_room(acquisition, depth)
             model, why = choose_model(acquisition, depth, self.train)
@@ -406,7 +413,7 @@ class Fit:
         )[0]
 
     def _closed_form_error(self, contrast):
-        """Held-out error of the closed form, by the linear model that it inverts; None if nothing is held out.
+        """Held-out error of the closed form, by the linear model that it inverts; None without such images.
 
         A fit that comes out no better has found nothing.
         """
@@ -728,8 +735,8 @@ class Fit:
             self.state.pool_size, self.state.judged_from = size, self.state.step
 
     def _check(self, data, batch):
-        """Relative error of a step's images; raises where they are not finite, or worse than an empty sample's
-        and than those of the steps before."""
+        """Relative error of a step's images; raises where they are not finite, or worse than an empty
+        sample's and than those of the steps before."""
         state = self.state
         if not np.isfinite(data):
             raise FloatingPointError(f"step {state.step}: the data term is {data}")

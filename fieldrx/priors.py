@@ -16,6 +16,16 @@ from fieldrx.errors import InputError
 _EDGE = 0.02  # differences below this share of the output scale are smoothed, above it kept as edges
 
 
+_SIGN = 30.0  # weight of a sign that is known; 1 left a third of a bead's contrast below zero
+
+
+def priors_of_sign(sign) -> dict:
+    """Arguments of `Priors` for a sample denser than its medium (+1) or less dense (-1)."""
+    return (
+        {"nonnegative": _SIGN, "nonpositive": 0.0} if sign > 0 else {"nonnegative": 0.0, "nonpositive": _SIGN}
+    )
+
+
 @dataclass(frozen=True)
 class Priors:
     """Weights of the regularisers, each relative to the data term (squared relative error).
@@ -30,12 +40,15 @@ class Priors:
         Squared negative part of the index contrast (a sample denser than its medium).
     nonnegative_absorption : float
         Squared negative part of the absorption (no sample amplifies light).
+    nonpositive : float
+        Squared positive part of the index contrast (a sample less dense than its medium).
     """
 
     tv: float = 0.6
     tv_absorption: float = 0.6
     nonnegative: float = 1.0
     nonnegative_absorption: float = 1.0
+    nonpositive: float = 0.0
 
     def __post_init__(self):
         for name, value in vars(self).items():
@@ -68,4 +81,8 @@ class Priors:
                 value += tv / voxels * backend.total_variation(u, weights, _EDGE, tv / voxels, g)
             if negative:
                 value += negative / voxels * backend.negativity(u, negative / voxels, g)
+        if self.nonpositive:
+            mirrored, weight = module_of(grad).zeros_like(grad[0]), self.nonpositive / voxels
+            value += weight * backend.negativity(-outputs[0], weight, mirrored)
+            grad[0] -= mirrored
         return value, grad

@@ -10,8 +10,8 @@ in M.  Little of a transparent sample shows in focus: there the peak is low, and
 Directions on a regular lattice explain a detail at other heights as well, its echoes: of a period p, lit from
 directions d apart in NA, every n0 p / d.  So the sample is sought around the best height, as far as heights
 hang together with it.  A second object elsewhere is told from an echo by what the first leaves: once the
-slices found explain the images, an echo explains nothing more.  Frequencies count by their amplitude, not their
-power: the few that are strongest are low and have the farthest echoes.
+slices found explain the images, an echo explains nothing more.  Frequencies count by their amplitude, not
+their power: the few that are strongest are low and have the farthest echoes.
 """
 
 from __future__ import annotations

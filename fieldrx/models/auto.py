@@ -44,7 +44,7 @@ def choose_model(acquisition, depth, images):
     """The model for an acquisition, and why.
 
     The sample is taken as one thin slice at the height that explains the images best, and its phase found in
-    closed form.  Slow variations hardly show in intensities, so the estimate is low: on simulated cells, from a
+    closed form.  Slow variations hardly show in intensities, so the estimate is low: on simulated cells, a
     thirteenth (NA 0.4, 9 LEDs well inside the aperture) to nine tenths of the truth (NA 0.8, two rings).
     Single scattering is chosen only where even so much more would be weak.  In doubt light may scatter more
     than once: such a model is right for weak samples too, and costs time alone.  It is split-step

@@ -1,0 +1,132 @@
+"""What a result is worth, in words, with advice: so that a bad one is never sold as a good one.
+
+A field is judged by the images that it never saw, beside the noise that they hold, beside an empty sample,
+whose error is 1, and beside the closed-form inversion, which takes seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fieldrx.backends import to_host
+from fieldrx.evaluation import compare
+from fieldrx.evaluation import verdict as sentence_of
+from fieldrx.totals import HOLE, contrast_sign
+
+GRADES = ("good", "fair", "poor", "nothing")
+_FAIR, _POOR = 0.3, 0.6  # of the signal, missed beyond the noise, from which a result is fair, or poor
+_BETTER = 0.98  # of the closed form's error, that a fit must at least come down to
+_EMPTY = 0.95  # error above which an empty sample would do
+_CUT = 0.5  # of the strongest slice's contrast, at an end of the depth range: the sample goes on beyond
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a reconstruction is worth.
+
+    Parameters
+    ----------
+    grade : str
+        "good", "fair" or "poor", by what unseen images show beyond the noise; "nothing" where the field is no
+        better than the closed form or an empty sample; "untested" where no image was held out.
+    sentence : str
+    advice : tuple of str
+        What may be wrong, and what to do.
+    """
+
+    grade: str
+    sentence: str
+    advice: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing was found."""
+        return self.grade == "nothing"
+
+
+def judge(field, acquisition, device="auto", sign=1) -> Verdict:
+    """Judge a field by the images it was fitted to.
+
+    Parameters
+    ----------
+    field : NeuralField
+        Of a fit.
+    acquisition : Acquisition
+        The images of the fit.
+    device : str
+        Where images are predicted.
+    sign : int
+        +1 if the sample should be denser than its medium, -1 if less dense.
+
+    Returns
+    -------
+    Verdict
+    """
+    done = field.provenance
+    compared = compare(field, acquisition, device=device)
+    light, images = compared.model.illumination, np.setdiff1d(compared.usable, compared.held)
+    advice = cut_off(field)
+    if sign > 0 and contrast_sign(field, light, images) < 0:
+        advice.append(HOLE)
+    if not len(compared.held):
+        return Verdict("untested", "no image was held out: nothing tests this field", tuple(advice))
+    error, noise = compared.error(compared.held)[0], compared.noise_of(compared.held)
+    closed = done.get("nrmse_closed_form")
+    grade = _grade(error, noise, closed)
+    words = f"{grade}: {sentence_of(error, noise.share, noise.measured)}"
+    if grade == "nothing":
+        beside = "" if closed is None else f", the closed form's {closed:.2f}"
+        words += f". No sample was found: an empty one would score 1{beside}"
+    if grade in ("poor", "nothing"):
+        advice += _remedies(done, acquisition, error, noise.share)
+    return Verdict(grade, words, tuple(advice))
+
+
+def _grade(error, noise, closed):
+    floor = noise.share if np.isfinite(noise.share) else 0.0
+    if not np.isfinite(error) or error >= _EMPTY:
+        return "nothing"
+    beyond = np.sqrt(max(error**2 - floor**2, 0.0))
+    if beyond <= 0.5 * floor:
+        return "good"
+    if closed is not None and error > _BETTER * closed:
+        return "nothing"
+    return "good" if beyond < _FAIR else "fair" if beyond < _POOR else "poor"
+
+
+def cut_off(field) -> list[str]:
+    """Whether a sample reaches an end of its depth range, in words; [] if not.
+
+    What the images do not tell along the light smears a sample, so a weak rest at an end is no sample.
+    """
+    volume = field.volume()
+    contrast = to_host(volume.contrast).real
+    contrast = contrast - np.median(contrast)
+    power = np.sqrt((contrast.astype(np.float64) ** 2).mean(axis=(1, 2)))
+    if not power.max() > 0:
+        return []
+    z = volume.grid.axis(0)
+    ends = [
+        f"{z[k]:.4g}" for k, where in ((0, power[:2]), (-1, power[-2:])) if where.min() > _CUT * power.max()
+    ]
+    if not ends:
+        return []
+    return [f"the sample reaches the end of the depth range at {' and '.join(ends)} um: give a wider --depth"]
+
+
+def _remedies(done, acquisition, error, floor):
+    """What most often is wrong with such a fit, the likeliest first."""
+    advice = []
+    if np.isfinite(floor) and floor > 0.7:
+        advice.append(f"most of the signal is noise ({floor:.0%}): more light, or more images")
+    calibrated = any(note.startswith("directions from the spectra") for note in acquisition.notes)
+    if not calibrated:
+        advice.append("directions of the light may be off: fieldrx calibrate")
+    advice.append("the sample may lie elsewhere: --depth auto, or a wider range")
+    if done.get("model") in ("born", "rytov"):
+        advice.append(f"light may scatter more often than {done['model']} knows: --model ssnp or bpm")
+    if not done.get("background"):
+        advice.append("the background may be uneven: --refine background")
+    return advice

@@ -1,0 +1,105 @@
+"""The folder that `fieldrx run` leaves: field, picture, report, acquisition, and a log of every choice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fieldrx import automatic
+from fieldrx.ensemble import make_ensemble
+from fieldrx.errors import InputError
+from fieldrx.io import atomic_path
+from fieldrx.render import render
+from fieldrx.report import write_report
+
+FIELD, CHECKPOINT, ENSEMBLE = "field.npz", "field.checkpoint.npz", "field-ensemble.npz"
+PICTURE, REPORT, ACQUISITION, LOG = "field.png", "report.html", "acquisition.npz", "log.json"
+
+
+def open_folder(folder) -> Path:
+    """The folder, made if it is not there.
+
+    Raises
+    ------
+    InputError
+        If it is a file.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give a folder for the results")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def run(
+    acquisition, folder, *, error_bars=False, say=lambda text: None, callback=None, device="auto", **options
+):
+    """Reconstruct an acquisition and write all that belongs to it.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    folder : path-like
+        Made if it is not there; its checkpoint is the one that `resume` continues.
+    error_bars : bool
+        Also make an ensemble with a twin, which takes about twice as long again.
+    say : callable
+        Told in a line what was chosen, and what begins.
+    callback, device, **options
+        As of `fieldrx.automatic.run`.
+
+    Returns
+    -------
+    Outcome
+    list of (Path, str)
+        What was written, and what it is.
+    """
+    folder = open_folder(folder)
+    log = []
+
+    def told(choice):
+        log.append(str(choice))
+        _write(folder / LOG, {"choices": log})  # stays where a run ends with a question
+        say(str(choice))
+
+    found = automatic.run(
+        acquisition, callback=callback, device=device, say=told, checkpoint=folder / CHECKPOINT, **options
+    )
+    found.field.save(folder / FIELD)
+    found.acquisition.save(folder / ACQUISITION)
+    written = [(folder / FIELD, "the field"), (folder / ACQUISITION, "its images, with the optics used")]
+    if found.field.provenance["interrupted"]:
+        return found, written
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    ensemble = None
+    if error_bars and len(found.field.provenance["holdout"]):
+        say("error bars: an ensemble and a twin")
+        ensemble = make_ensemble(found.field, found.acquisition, callback=callback, device=device)
+        ensemble.save(folder / ENSEMBLE)
+        written.append((folder / ENSEMBLE, "fields as good as this one: error bars"))
+    say("drawing the picture and writing the report")
+    render(found.field.to(device), folder / PICTURE)
+    numbers = write_report(found.field.to(device), found.acquisition, folder / REPORT, ensemble, device)
+    _write(folder / LOG, found.to_dict() | {"report": numbers})
+    written += [
+        (folder / PICTURE, "three planes"),
+        (folder / REPORT, "how far to trust it"),
+        (folder / LOG, "every choice with its evidence"),
+    ]
+    return found, written
+
+
+def _write(path, values):
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(_plain(values), indent=1), encoding="utf-8")
+
+
+def _plain(value):
+    """JSON values: numpy numbers as Python's, nan as null."""
+    if isinstance(value, dict):
+        return {str(name): _plain(v) for name, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and value != value else value

@@ -1,0 +1,163 @@
+"""What `fieldrx run` makes of the zoo, beside the same fits with the best settings known.
+
+    python scripts/zoo.py make FOLDER
+    python scripts/zoo_record.py FOLDER [--only NAME ...] [--steps N] [--error-bars] [--seed S] [--record]
+
+Every member goes through `fieldrx.automatic.run` with its defaults; where that asks for the sign of the
+contrast, the answer is the member's (and the row says so).  The reference fit is given the true directions,
+depth and sign, and otherwise the same defaults.  Index errors are over the truth's box, |n - n_true| /
+|n_true - n0|; `held` are errors of unseen images, `gap` is what remains of an image when the truth is put
+through the model with the true directions and a smooth factor an image is fitted, beyond the noise, as a
+share of the signal.
+"""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from fieldrx import Fit, Illumination, InputError, evaluate, make_ensemble, read_acquisition, read_volume
+from fieldrx.automatic import Undecided, run
+from fieldrx.band import supported_band
+from fieldrx.models import grid_for, make_model
+from fieldrx.models.auto import choose_model
+from fieldrx.noise import noise_floor
+from fieldrx.priors import priors_of_sign
+from fieldrx.shading import flattened
+from fieldrx.totals import totals
+
+RECORD = Path(__file__).parent / "records" / "zoo.txt"
+_MARGIN = 0.15  # of the sample's thickness, that a known depth range reaches beyond it on each side
+_SLICES = 0.9  # slice distance over the wavelength in the medium
+_MOST = 80  # slices
+HEAD = (
+    f"{'member':<28}{'images':>14} {'rad':>5} {'model':>5} {'dirs':>10} {'asked':>5} {'index':>6} {'best':>6} "
+    f"{'ratio':>5} {'held':>5} {'floor':>5} {'gap':>5} {'mass':>5} {'cover':>5} {'s':>4}  verdict"
+)
+
+
+def truth_and_optics(folder):
+    """The truth (None for an empty member), what optics.json says, and the acquisition's file."""
+    told = json.loads((folder / "optics.json").read_text())
+    truth = read_volume(folder / "truth.npz")
+    return (truth if np.abs(truth.contrast).max() > 0 else None), told, folder / told["acquisition"]
+
+
+def known_best(acq, told, truth, schedule):
+    """Index error of a fit with true directions, depth and sign, and the gap of the truth's images."""
+    light = Illumination(np.array(told["sources_na"]), acq.illumination.pattern)
+    acq = replace(acq, illumination=light)
+    scope, (low, high) = acq.microscope, told["depth_um"]
+    wave, room = _SLICES * scope.wavelength_um / scope.medium_index, max(_MARGIN * (high - low), 1.0)
+    thick = high - low + 2 * room
+    dz = min(wave, thick / 12) if thick / wave <= _MOST else thick / _MOST
+    depth = low - room, high + room, dz
+    sign = -1 if truth.contrast.real.min() < -truth.contrast.real.max() else 1
+    model = choose_model(acq, depth, np.flatnonzero(acq.usable))[0]
+    model = "ssnp" if model == "born" and dz <= wave else model
+    fit = Fit(acq, depth, model, priors=priors_of_sign(sign), schedule=schedule)
+    return evaluate(fit.run(), acq, truth)["index_nrmse"], gap(acq, truth, model, depth)
+
+
+def gap(acq, truth, model, depth):
+    """What the truth's images leave of the measured ones beyond noise, with a smooth factor an image."""
+    grid = grid_for(model, acq.image_shape, acq.microscope, depth)
+    images = np.flatnonzero(acq.usable)
+    light = make_model(model, grid, acq.microscope, acq.illumination, acq.image_shape)
+    predicted = light.forward(truth.on_axes(*grid.axes).astype(np.complex64), images)
+    valid = np.ones(predicted.shape, bool) if acq.mask is None else acq.mask[images]
+    measured = flattened(acq.images[images], predicted, valid)
+    rest, signal = (np.sum((a[valid]).astype(float) ** 2) for a in (measured - predicted, measured - 1))
+    noise = noise_floor(acq, images)
+    white = noise.sigma**2 * valid.sum() if noise.measured else 0.0
+    return float(np.sqrt(max(rest - white, 0) / signal))
+
+
+def coverage(found, truth):
+    """Share of the truth inside the supported band, in the sample, within two standard deviations."""
+    ensemble = make_ensemble(found.field, found.acquisition)
+    grid, acq = found.field.grid(), found.acquisition
+    mean, std = ensemble.on_axes(*grid.axes)
+    true = truth.on_axes(*grid.axes).real
+    train = np.setdiff1d(np.flatnonzero(acq.usable), acq.holdout)
+    band = supported_band(grid, acq.microscope, acq.illumination, train)
+    error = np.abs(band.inside(mean.real) - band.inside(true))
+    sample = np.abs(true) > 0.15 * np.abs(true).max()
+    return ensemble, float(np.mean(error[sample] <= 2 * std.real[sample]))
+
+
+def row(folder, schedule, seed, error_bars):
+    """One line of the record."""
+    truth, told, path = truth_and_optics(folder)
+    begun, asked, choices = time.time(), "", []
+    acq = read_acquisition(path)
+    how = {"schedule": schedule, "seed": seed, "say": choices.append}
+    try:
+        found = run(acq, **how)
+    except Undecided:
+        negative = truth is not None and truth.contrast.real.min() < -truth.contrast.real.max()
+        asked, choices[:] = "yes", []
+        found = run(acq, contrast="negative" if negative else "positive", **how)
+    seconds = time.time() - begun
+    chosen = {choice.name: choice.value for choice in choices}
+    done, cover, mass, ensemble = found.field.provenance, "", "", None
+    index = best = gone = ratio = np.nan
+    if truth is not None:
+        index = evaluate(found.field, found.acquisition, truth)["index_nrmse"]
+        best, gone = known_best(acq, told, truth, schedule | {"seed": seed})
+        ratio = index / best
+        if error_bars:
+            ensemble, share = coverage(found, truth)
+            cover = f"{share:.2f}"
+        mass = covered_mass(found, ensemble, truth)
+    n, (ny, nx) = acq.n_images, acq.image_shape
+    floor = noise_floor(found.acquisition, np.asarray(done["holdout"], int)).share
+    held = done["nrmse_holdout"] if done["nrmse_holdout"] is not None else np.nan
+    return (
+        f"{folder.name:<28}{f'{n} x {ny} x {nx}':>14} {told['peak_phase_rad']:5.2f} {done['model']:>5} "
+        f"{chosen['calibration'].removeprefix('as '):>10} {asked:>5} {index:6.3f} {best:6.3f} {ratio:5.2f} "
+        f"{held:5.2f} {floor:5.2f} {gone:5.2f} {mass:>5} {cover:>5} {seconds:4.0f}  "
+        f"{found.verdict.grade}{'; ' if found.verdict.advice else ''}{'; '.join(found.verdict.advice)}"
+    )
+
+
+def covered_mass(found, ensemble, truth):
+    """Whether the interval of the total dry mass holds the true one."""
+    acq, increment = found.acquisition, 0.19
+    train = np.setdiff1d(np.flatnonzero(acq.usable), acq.holdout)
+    interval = totals(found.field, ensemble, acq.illumination, train, increment).dry_mass_interval_pg
+    true = truth.contrast.real.sum(dtype=float) * np.prod(truth.spacing_um) / increment
+    return "yes" if min(interval) <= true <= max(interval) else "no"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", nargs="+")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--error-bars", action="store_true")
+    parser.add_argument("--record", action="store_true", help=f"write {RECORD}")
+    options = parser.parse_args()
+    names = options.only or sorted(p.name for p in options.folder.iterdir() if (p / "optics.json").exists())
+    lines = [HEAD]
+    print(HEAD, flush=True)
+    for name in names:
+        schedule = {"steps": options.steps} if options.steps else {}
+        try:
+            line = row(options.folder / name, schedule, options.seed, options.error_bars)
+        except InputError as error:
+            line = f"{name:<28} refused: {error}"
+        lines.append(line)
+        print(line, flush=True)
+        if options.record:
+            RECORD.write_text("\n".join(lines) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
