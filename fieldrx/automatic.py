@@ -29,8 +29,8 @@ CONTRASTS = ("auto", "positive", "negative")
 _REST = 0.985  # of the power that no thin slice explains: calibrated directions must leave less
 _SCALES = (0.8, 1.25)  # of calibrated directions over those given: all from one side explain anything
 _TRIAL = {"steps": 80, "coarse": 1.0, "tilted_from": 0.0, "patience": 0, "evaluate_every": 8}
-# Where a trial with the light reversed ends, over that with the light as given.  For denser samples of the zoo it
-# was 1.01 to 1.21 with the right sign, but 0.89 for one cell; for those less dense 0.59 and 0.66.
+# Where a trial with the light reversed ends, over that with the light as given.  For denser samples of the
+# zoo it was 1.01 to 1.21 with the right sign, but 0.89 for one cell; for those less dense 0.59 and 0.66.
 _TOLD = 0.95  # below, the light is reversed or the sample less dense
 _UNSURE = 0.8, 1.03  # between these the verdict says that the sign is not certain
 _UNKNOWN_DEPTH = 4  # axial resolutions on each side of the focus, where images tell no depth
@@ -253,7 +253,10 @@ def _signed(case, contrast, seed, device, callback, chosen):
     sign = -1 if contrast == "negative" else 1
     given, other = (_trial(one, sign, seed, device, callback) for one in (case, _reversed(case)))
     held = "denser" if sign > 0 else "less dense"
-    tried = f"short fits that hold the sample for {held} than its medium end at {given:.3f} with the light as given and {other:.3f} with it reversed (errors of images and priors)"
+    tried = (
+        f"short fits that hold the sample for {held} than its medium end at {given:.3f} with the light as "
+        f"given and {other:.3f} with it reversed (errors of images and priors)"
+    )
     case = replace(case, sign=sign, sure=not _UNSURE[0] < other / given < _UNSURE[1])
     if other >= _TOLD * given:
         chosen("sign", "light as given", tried)

@@ -391,6 +391,7 @@ def reconstruct(
 
     \b
     Exit status: 0 the fit has ended, 2 bad arguments or input, 1 a failure,
+    3 a whole fit that is no better than the closed form or an empty sample,
     75 stopped by Ctrl-C or SIGTERM: call again with --resume auto to go on.
     """
     from fieldrx.acquisition import read_acquisition
@@ -470,7 +471,7 @@ def reconstruct(
         checkpoint.unlink(missing_ok=True)
     if not quiet:
         click.echo(_saved(output, field))
-    _end(field, judge(field, acq, device), quiet)
+    _end(field, judge(field, acq, device), quiet, short=bool(steps or budget))
 
 
 @main.command()
@@ -542,7 +543,7 @@ def run(acquisition, output, contrast, steps, budget, holdout, error_bars, seed,
         )  # fmt: skip
     for path, what in [] if quiet else written:
         click.echo(f"{path}  {what}")
-    _end(found.field, found.verdict, quiet)
+    _end(found.field, found.verdict, quiet, short=bool(steps or budget))
 
 
 @main.command()
@@ -952,15 +953,15 @@ def _without_nan(value):
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _end(field, verdict, quiet):
-    """Say what a field is worth, and leave with the status that tells it."""
+def _end(field, verdict, quiet, short=False):
+    """Say what a field is worth, and leave with the status that tells it, unless the fit was cut short."""
     done = field.provenance
     if done["interrupted"]:
         click.echo(f"stopped after {done['steps_done']} steps; --resume continues", err=True)
         sys.exit(STOPPED)
     for text in [] if quiet else (verdict.sentence, *(f"advice: {advice}" for advice in verdict.advice)):
         click.echo(text)
-    if verdict.failed:
+    if verdict.failed and not short:
         sys.exit(NOTHING)
 
 

@@ -707,9 +707,9 @@ class Fit:
         share = len(self.train) / len(images) / self._norm
         if not self.background:
             return self._loss_and_gradient(predicted, measured, valid, share)
-        shaded, slope = self._shaded(predicted, measured, valid)
+        shaded, slope, penalty = self._shaded(predicted, measured, valid)
         value, gradient = self._loss_and_gradient(shaded, measured, valid, share)
-        return value, gradient * slope
+        return value + share * penalty, gradient * slope
 
     def _loss_and_gradient(self, predicted, measured, valid, share):
         if isinstance(self.loss, SquaredError):  # fused on every device
@@ -718,15 +718,18 @@ class Fit:
         return share * value, gradient * np.float32(share)
 
     def _shaded(self, predicted, measured, valid):
-        """A prediction times the smooth surface that is left of the background, and the slope of that.
+        """A prediction times the smooth surface that is left of the background, the slope of that, and the
+        surface's own penalty.
 
         The loss compares intensities, or I - 1, or, of Rytov's model, log I.
         """
         if isinstance(self.loss, SquaredError) and isinstance(self.model, Rytov):
-            return predicted + smooth_term(predicted, measured, valid), np.float32(1)
+            surface, penalty = smooth_term(predicted, measured, valid)
+            return predicted + surface, np.float32(1), penalty
         offset = np.float32(1 - self.loss.empty)
-        factor = smooth_factor(predicted + offset, measured + offset, valid)
-        return (predicted + offset) * factor - offset, factor
+        factor, penalty = smooth_factor(predicted + offset, measured + offset, valid)
+        penalty = penalty if isinstance(self.loss, SquaredError) else 0.0
+        return (predicted + offset) * factor - offset, factor, penalty
 
     def _note_pool(self, share):
         """Steps that draw from another pool of images are not compared with those before."""
@@ -847,9 +850,10 @@ class Fit:
         for k in self.train:
             measured, valid = self._measured([k])
             empty = module_of(measured).full_like(measured, self.loss.empty)
+            penalty = 0.0
             if self.background:
-                empty = self._shaded(empty, measured, valid)[0]
-            losses[k] = float(self.loss.value_and_gradient(empty, measured, valid)[0])
+                empty, _, penalty = self._shaded(empty, measured, valid)
+            losses[k] = float(self.loss.value_and_gradient(empty, measured, valid)[0]) + float(penalty)
         if not losses.any():
             raise InputError("the images hold no signal: every valid pixel is exactly 1, the empty field")
         return losses

@@ -9,7 +9,7 @@ image m is the predicted one times a smooth surface,
 with the six products of Legendre polynomials up to second order.  The coefficients are those of least squares
 for the prediction at hand, a 6 x 6 system an image.  Eliminated so (variable projection: Golub & Pereyra,
 SIAM J. Numer. Anal. 10, 413 (1973)) they add no gradient of their own: where they are optimal, the
-gradient of |b I_p - I_m|^2 is that with b held.
+gradient of the least squared error is that with b held.
 
 The slow part of an image is also where a sample's own slow part shows, weakly, and that must not be given
 away to the surface.  A ridge on the coefficients shares it: on a simulated cell of 1.5 rad (5 x 5 directions,
@@ -40,11 +40,13 @@ def smooth_factor(predicted, measured, valid=None):
 
     Returns
     -------
-    float32 array, shape (n, y, x)
+    factor : float32 array, shape (n, y, x)
         b; positive, at least 0.1.
+    penalty : float
+        The ridge's part of the squared error that b minimises.
     """
-    factor = 1 + _surface(predicted, measured - predicted, valid)
-    return module_of(factor).maximum(factor, np.float32(0.1))
+    surface, penalty = _surface(predicted, measured - predicted, valid)
+    return module_of(surface).maximum(1 + surface, np.float32(0.1)), penalty
 
 
 def smooth_term(predicted, measured, valid=None):
@@ -54,21 +56,24 @@ def smooth_term(predicted, measured, valid=None):
 
 def flattened(measured, predicted, valid=None):
     """Measured images (n, y, x) less the unevenness that predicted ones tell; parameters as above."""
-    out = measured / smooth_factor(predicted, measured, valid)
+    out = measured / smooth_factor(predicted, measured, valid)[0]
     return out if valid is None else module_of(out).where(valid, out, np.float32(1))
 
 
 def _surface(weight, rest, valid):
-    """sum_k c_k P_k with the coefficients that make its product with `weight` closest to `rest`."""
+    """sum_k c_k P_k with the coefficients that make its product with `weight` closest to `rest`, and the
+    ridge's part of what they minimise."""
     xp, n, shape = module_of(weight), len(weight), weight.shape[1:]
     basis = of(weight).asarray(_surfaces(shape))
     if valid is not None:
         weight, rest = weight * valid, rest * valid
     columns = weight.reshape(n, 1, -1) * basis  # (n, 6, pixels)
-    ridge = xp.asarray(_RIDGE * basis.shape[1] * np.eye(len(basis), dtype=np.float32))
-    gram, right = columns @ columns.swapaxes(1, 2) + ridge, columns @ rest.reshape(n, -1, 1)
-    coefficients = xp.linalg.solve(gram.astype(np.float64), right.astype(np.float64))
-    return (coefficients[..., 0].astype(np.float32) @ basis).reshape(n, *shape)
+    ridge = _RIDGE * basis.shape[1]
+    gram, right = columns @ columns.swapaxes(1, 2), columns @ rest.reshape(n, -1, 1)
+    gram = gram.astype(np.float64) + xp.asarray(ridge * np.eye(len(basis)))
+    coefficients = xp.linalg.solve(gram, right.astype(np.float64))[..., 0]
+    surface = (coefficients.astype(np.float32) @ basis).reshape(n, *shape)
+    return surface, ridge * (coefficients**2).sum()
 
 
 def _surfaces(shape):

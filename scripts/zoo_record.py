@@ -35,8 +35,8 @@ _MARGIN = 0.15  # of the sample's thickness, that a known depth range reaches be
 _SLICES = 0.9  # slice distance over the wavelength in the medium
 _MOST = 80  # slices
 HEAD = (
-    f"{'member':<28}{'images':>14} {'rad':>5} {'model':>5} {'dirs':>10} {'asked':>5} {'index':>6} {'best':>6} "
-    f"{'ratio':>5} {'held':>5} {'floor':>5} {'gap':>5} {'mass':>5} {'cover':>5} {'s':>4}  verdict"
+    f"{'member':<28}{'images':>14} {'rad':>5} {'model':>5} {'dirs':>10} {'asked':>5} {'index':>6} "
+    f"{'best':>6} {'ratio':>5} {'held':>5} {'floor':>5} {'gap':>5} {'mass':>5} {'cover':>5} {'s':>4}  verdict"
 )
 
 

@@ -59,7 +59,7 @@ def folder(tmp_path_factory):
     write_volume(path / "truth.npz", tiny.phantom(absorbing=True))
     (path / "points.csv").write_text("name,z_um,y_um,x_um\nin,0,2.7,2.1\nout,50,0,0\n")
     good("reconstruct", path / "acq.npz", "-o", path / "field.npz", "--depth", DEPTH, "--steps", 3,
-         "--holdout", 0.2, "-q")  # fmt: skip
+         "--holdout", 0.2, "--model", "born", "-q")  # fmt: skip
     return path
 
 
@@ -92,14 +92,26 @@ def test_help_and_version():
 @pytest.mark.parametrize("name", ["acq.npz", "acquisition.toml"])
 def test_reconstruct_says_what_it_does(folder, tmp_path, name):
     out = tmp_path / "f.npz"
-    result = good("reconstruct", folder / name, "-o", out, "--depth", DEPTH, "--steps", 2)
+    result = good("reconstruct", folder / name, "-o", out, "--depth", DEPTH, "--steps", 2, "--model", "born")
     field = load_field(out)
+    assert "predicts unseen illuminations to" in result.stdout
     assert result.stdout.startswith(f"{out}: {field.params.size} parameters")
     assert "2 steps" in result.stdout
     assert f"held-out error {field.provenance['nrmse_holdout']:.4f}" in result.stdout
     for words in ("device: cpu", "closed form: 100/100", "warm start: 60/60", "fit: 2/2"):
         assert words in result.stderr
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_whole_fit_that_found_nothing_has_a_status_of_its_own(tmp_path):
+    noise = 1 + 0.01 * np.random.default_rng(0).standard_normal((6, *tiny.SHAPE))
+    fieldrx.Acquisition(noise, tiny.LIGHT, tiny.SCOPE).save(tmp_path / "acq.npz")
+    args = "reconstruct", tmp_path / "acq.npz", "-o", tmp_path / "f.npz", "--depth", DEPTH, "--model", "born"
+    result = CliRunner().invoke(main, list(map(str, args)))
+    assert result.exit_code == 3, result.output
+    assert "nothing: predicts" in result.stdout and "advice: " in result.stdout
+    assert (tmp_path / "f.npz").exists()
+    assert CliRunner().invoke(main, [*map(str, args), "--steps", "3"]).exit_code == 0  # cut short
 
 
 def test_options_reach_the_fit(folder, tmp_path):
@@ -171,7 +183,7 @@ def test_total_variation_by_unseen_images(tmp_path):
     truth = fieldrx.Volume(grains, (0.5, 0.25, 0.25), (-1.0, 0.0, 0.0), tiny.SCOPE.medium_index)
     fieldrx.simulate(truth, optics, "born", (24, 20)).save(tmp_path / "acq.npz")
     good("reconstruct", tmp_path / "acq.npz", "-o", tmp_path / "f.npz", "--depth", DEPTH, "--tv", "auto",
-         "--steps", 70)  # fmt: skip
+         "--model", "born", "--steps", 70)  # fmt: skip
     done = load_field(tmp_path / "f.npz").provenance
     assert (done["priors"]["tv"], done["priors"]["tv_absorption"]) == (0.15, 0.15)
     assert [note.split(",")[0] for note in done["automatic"]] == ["total variation 0.15"]
@@ -518,7 +530,7 @@ def test_resume_of_another_fit(broken, folder):
     fit = fieldrx.Fit(read_acquisition(folder / "acq.npz"), (-1, 1, 0.5), "born", schedule=tiny.schedule())
     fit.start()
     fit._save(broken.folder / "f.checkpoint.npz")
-    assert "belongs to a fit with other schedule" in broken("--resume", "--quiet")
+    assert "belongs to a fit with other schedule" in broken("--resume", "--quiet", "--model", "born")
 
 
 def test_damaged_fields(folder, tmp_path):

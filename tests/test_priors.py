@@ -5,7 +5,7 @@ import pytest
 
 from fieldrx.backends import cpu
 from fieldrx.errors import InputError
-from fieldrx.priors import Priors
+from fieldrx.priors import Priors, priors_of_sign
 
 SHAPE, WEIGHTS, EPS = (5, 7, 9), (0.3, 1.0, 0.7), 0.05
 
@@ -48,6 +48,21 @@ def test_flat_volume_costs_nothing():
     grad = np.zeros(SHAPE, np.float32)
     assert fused_total_variation(np.full(SHAPE, 0.3, np.float32), 1.0, grad) == pytest.approx(0, abs=1e-4)
     assert not grad.any()
+
+
+def test_a_sample_less_dense_than_its_medium():
+    rng = np.random.default_rng(3)
+    u = rng.standard_normal((1, *SHAPE))
+    priors = Priors(**{"tv": 0.0, "tv_absorption": 0.0} | priors_of_sign(-1))
+    value, grad = priors.value_and_gradient(u.astype(np.float32), (1, 1, 1), 1.0)
+    positive = np.maximum(u, 0)
+    assert value == pytest.approx(priors.nonpositive * (positive**2).mean(), rel=1e-5)
+    expected = 2 * priors.nonpositive * positive / u.size
+    assert np.abs(grad - expected).max() < 1e-5 * np.abs(expected).max()
+    mirrored = Priors(**{"tv": 0.0, "tv_absorption": 0.0} | priors_of_sign(1))
+    other, opposite = mirrored.value_and_gradient(-u.astype(np.float32), (1, 1, 1), 1.0)
+    assert other == pytest.approx(value, rel=1e-6)
+    assert np.abs(grad + opposite).max() < 1e-6
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2])

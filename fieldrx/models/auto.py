@@ -13,7 +13,7 @@ from fieldrx.optics import Grid, slice_positions
 from fieldrx.refocus import explained_share, heights_between
 from fieldrx.tikhonov import extend, supported, transfer_matrix
 
-WEAK_RAD = 0.04  # estimated phase up to which single scattering serves
+WEAK_RAD = 0.07  # estimated phase up to which single scattering serves
 _IMAGES, _FOLDS = 48, 4
 _DAMPING = 1e-3  # of a frequency's 2 x 2 system, over the strongest transfer
 _QUANTILE = 0.99

@@ -99,7 +99,7 @@ def test_a_fit_that_goes_astray_is_set_back_on_the_device_too(gpu):
     fit = fits("born", tiny.schedule(steps=6, warm_steps=0, batch=0, evaluate_every=1))[1]
     fit.start()
     fit.step()
-    fit._check = lambda data: (_ for _ in ()).throw(FloatingPointError("made to fail"))
+    fit._check = lambda data, batch: (_ for _ in ()).throw(FloatingPointError("made to fail"))
     good, steps = fit.state.good_params.get(), fit.state.step
     with pytest.raises(FloatingPointError):
         fit.step()

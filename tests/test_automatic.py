@@ -1,0 +1,144 @@
+"""`fieldrx run`: choices with their evidence, a verdict, and one question where the images do not tell."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+from click.testing import CliRunner
+
+from fieldrx import (
+    Acquisition,
+    Illumination,
+    InputError,
+    Volume,
+    automatic,
+    read_acquisition,
+    simulate,
+    workspace,
+)
+from fieldrx.cli import NOTHING, main
+from fieldrx.field import load_field
+from fieldrx.verdict import cut_off, judge
+
+SCOPE = replace(tiny.SCOPE, pixel_size_um=0.22)
+LIGHT = Illumination(np.concatenate([Illumination.led_ring(8, na).sources_na for na in (0.3, 0.52)]))
+SHAPE = (40, 44)
+QUICK = {"steps": 12}
+
+
+def bead(sign=1, light=LIGHT, photons=20000, height=1.0):
+    """Images of a bead of a radian, out of focus."""
+    spacing, origin = (0.2, 0.22, 0.22), (height - 2.0, 1.5, 1.5)
+    z, y, x = (o + d * np.arange(21) for o, d in zip(origin, spacing, strict=True))
+    r = np.sqrt(((z - height) ** 2)[:, None, None] + ((y - 3.9) ** 2)[:, None] + (x - 3.7) ** 2)
+    volume = Volume(sign * 0.04 / (1 + np.exp((r - 1.2) / 0.08)), spacing, origin, SCOPE.medium_index)
+    optics = Acquisition(None, light, SCOPE, holdout=(2, 9))
+    return simulate(volume, optics, "ssnp", SHAPE, photons=photons)
+
+
+def reversed_light(acq):
+    light = Illumination(-acq.illumination.sources_na, acq.illumination.pattern)
+    return replace(acq, illumination=light)
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    return automatic.run(bead(), schedule=QUICK)
+
+
+def test_every_choice_has_its_evidence(outcome):
+    assert [choice.name for choice in outcome.choices] == ["calibration", "depth", "model", "sign"]
+    assert all(choice.value and len(choice.evidence) > 20 for choice in outcome.choices)
+    first, last, _ = outcome.field.provenance["depth"]
+    assert first < 0.5 and last > 1.5
+    assert outcome.field.provenance["model"] == "ssnp"
+    assert outcome.choices[-1].value == "light as given"
+    assert outcome.field.provenance["automatic"] == [str(choice) for choice in outcome.choices]
+    json.dumps(outcome.to_dict())
+
+
+def test_directions_that_are_right_are_kept(outcome):
+    assert outcome.choices[0].value == "as given"
+    assert outcome.calibration is None
+
+
+def test_only_the_user_knows_what_looks_less_dense():
+    with pytest.raises(automatic.Undecided, match=r"is the sample denser .*--contrast negative.*positive"):
+        automatic.run(bead(sign=-1), schedule=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("contrast", "value"), [("negative", "light as given"), ("positive", "light reversed")]
+)
+def test_the_answer_is_heeded(contrast, value):
+    found = automatic.run(bead(sign=-1), contrast=contrast, schedule=QUICK)
+    assert found.choices[-1].value == value
+    contrast = found.field.volume().contrast.real
+    peak = contrast.flat[np.abs(contrast).argmax()]
+    assert (peak < 0) == (value == "light as given")
+
+
+def test_wrong_words():
+    with pytest.raises(InputError, match="expected one of auto, positive, negative"):
+        automatic.run(bead(), contrast="dark")
+    with pytest.raises(InputError, match="no images to reconstruct"):
+        automatic.run(Acquisition(None, LIGHT, SCOPE))
+
+
+def test_noise_alone_is_nothing():
+    rng = np.random.default_rng(0)
+    noise = (1 + 0.02 * rng.standard_normal((16, *SHAPE))).astype(np.float32)
+    found = automatic.run(Acquisition(noise, LIGHT, SCOPE, holdout=(2, 9)), schedule=QUICK)
+    assert found.verdict.failed
+    assert "No sample was found" in found.verdict.sentence
+
+
+def test_a_wrong_depth_is_advised_against():
+    acq = bead(height=3.0)
+    fit = tiny.Fit(acq, (-3.5, -0.5, 0.3), "ssnp", schedule={"steps": 20})
+    verdict = judge(fit.run(), acq)
+    assert verdict.grade in ("poor", "nothing")
+    assert any("--depth auto" in advice for advice in verdict.advice)
+
+
+@pytest.mark.parametrize("said", [False, True])
+def test_a_sample_at_the_end_of_its_range_is_said(monkeypatch, said):
+    contrast = np.full((4, 5, 6), 1e-4)
+    field = tiny.field()
+    weights = np.array([0.0, 0.2, 1.0, 1.0] if said else [0.1, 1.0, 0.1, 0.0])
+    contrast[:, 2, 3] = 0.02 * weights
+    monkeypatch.setattr(
+        type(field), "volume", lambda self: Volume(contrast, (0.5, 0.25, 0.25), (0, 0, 0), 1.33)
+    )
+    assert bool(cut_off(field)) == said
+
+
+def test_the_folder_of_a_run(tmp_path):
+    acq = bead()
+    acq.save(tmp_path / "acq.npz")
+    folder = tmp_path / "out"
+    result = CliRunner().invoke(main, ["run", str(tmp_path / "acq.npz"), "-o", str(folder), "--steps", "12"])
+    assert result.exit_code in (0, NOTHING), result.output
+    names = {"field.npz", "acquisition.npz", "field.png", "report.html", "log.json"}
+    assert {p.name for p in folder.iterdir()} == names
+    assert "unseen illuminations" in result.output
+    log = json.loads((folder / "log.json").read_text())
+    assert [choice["name"] for choice in log["choices"]] == ["calibration", "depth", "model", "sign"]
+    field, again = load_field(folder / "field.npz"), read_acquisition(folder / "acquisition.npz")
+    assert judge(field, again).sentence == log["verdict"]["sentence"]
+
+
+def test_a_question_ends_with_status_2_and_a_log(tmp_path):
+    bead(sign=-1).save(tmp_path / "acq.npz")
+    result = CliRunner().invoke(main, ["run", str(tmp_path / "acq.npz"), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert result.output.count("is the sample denser than its medium?") == 1
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["log.json"]
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(InputError, match="give a folder"):
+        workspace.open_folder(tmp_path / "out")
