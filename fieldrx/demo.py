@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
-from fieldrx.errors import InputError
 from fieldrx.evaluation import evaluate
 from fieldrx.fit import Fit
-from fieldrx.io import Volume, write_png, write_volume
+from fieldrx.io import Volume, open_folder, write_png, write_volume
 from fieldrx.metrics import image_errors, index_error
 from fieldrx.optics import Illumination, Microscope
 from fieldrx.render import colour, orthogonal_planes
@@ -63,10 +60,7 @@ def run_demo(folder, steps=None, callback=None, say=print):
     rows : list of (name, held-out image error, index error)
     pictures : list of (path, what it shows)
     """
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; give a folder for the results")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = open_folder(folder)
     say("simulating 33 images of an invented cell")
     acq, cell = demo_acquisition()
     acq.save(folder / "acquisition.npz")

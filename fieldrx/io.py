@@ -71,6 +71,21 @@ def in_file(path):
         raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from None
 
 
+def open_folder(folder) -> Path:
+    """The folder, made if it is not there.
+
+    Raises
+    ------
+    InputError
+        If it is a file.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give a folder for the results")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def check_file(path, what: str) -> Path:
     """The path of an existing, readable file.
 

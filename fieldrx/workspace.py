@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from fieldrx import automatic
 from fieldrx.ensemble import make_ensemble
-from fieldrx.errors import InputError
-from fieldrx.io import atomic_path
+from fieldrx.io import atomic_path, open_folder
 from fieldrx.render import render
 from fieldrx.report import write_report
 
 FIELD, CHECKPOINT, ENSEMBLE = "field.npz", "field.checkpoint.npz", "field-ensemble.npz"
 PICTURE, REPORT, ACQUISITION, LOG = "field.png", "report.html", "acquisition.npz", "log.json"
-
-
-def open_folder(folder) -> Path:
-    """The folder, made if it is not there.
-
-    Raises
-    ------
-    InputError
-        If it is a file.
-    """
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; give a folder for the results")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def run(
