@@ -336,7 +336,8 @@ def demo(out, steps, quiet):
     "--refine",
     metavar="WHAT",
     default=None,
-    help="Correct the optics during the fit: any of illumination,intensity,defocus,pupil.",
+    help="Correct the optics during the fit: any of illumination,board,intensity,defocus,pupil,background "
+    "(board: where all lamps are together; illumination: each direction for itself).",
 )
 @click.option("--no-absorption", is_flag=True, help="Fit a transparent sample: the index is real.")
 @click.option(

@@ -35,6 +35,7 @@ from dataclasses import asdict, dataclass, field, fields
 import numpy as np
 
 from fieldrx._version import __version__
+from fieldrx.alignment import Alignment
 from fieldrx.backends import describe_device, get, module_of, to_host
 from fieldrx.errors import InputError
 from fieldrx.field import Network, NeuralField
@@ -47,7 +48,7 @@ from fieldrx.metrics import image_errors
 from fieldrx.models import Born, Rytov, grid_for, is_multislice, make_model, predict
 from fieldrx.models.auto import choose_model
 from fieldrx.priors import Priors
-from fieldrx.refinement import Refinement, parse_refine
+from fieldrx.refinement import Optics, Refinement, parse_refine
 from fieldrx.refocus import find_depth
 from fieldrx.resources import check_memory
 from fieldrx.shading import flattened, smooth_factor, smooth_term
@@ -61,7 +62,8 @@ _JUDGED = 10  # steps looked back on
 _FAINT = 0.1  # of the mean signal's power, that an image counts with that shows next to nothing
 _SETTLE = 3  # steps after a change of pool, or a set-back, that are not judged
 _SETBACKS = 4  # undone steps after which a fit gives up
-_SINCE_0_1 = ("setbacks", "judged_from", "pool_size")  # entries of a state that older checkpoints lack
+# Entries of a state that older checkpoints lack.
+_SINCE_0_1 = ("setbacks", "judged_from", "pool_size", "aligned")
 _SAVE_EVERY_S = 60.0
 _BEFORE = 3  # corrections of the optics before the first step, at the closed form
 
@@ -187,6 +189,7 @@ class _State:
     optics: np.ndarray = field(default_factory=lambda: np.zeros(0))  # refined, and those of the best field
     best_optics: np.ndarray = field(default_factory=lambda: np.zeros(0))
     corrections: int = 0
+    aligned: np.ndarray = field(default_factory=lambda: np.zeros(0))  # of the board, see `Alignment.move`
     rate_scale: float = 1.0
     setbacks: int = 0  # also part of the random numbers of the order of images
     judged_from: int = 0  # step from which errors are compared
@@ -218,8 +221,9 @@ class Fit:
     absorption : bool
         Whether the field has an imaginary part.
     refine : str or sequence of str, optional
-        What of the optics is corrected during the fit: "illumination", "intensity", "defocus", "pupil"; see
-        `fieldrx.refinement`.  "background" among them is ``background=True``.
+        What of the optics is corrected during the fit: "illumination", "intensity", "defocus", "pupil", see
+        `fieldrx.refinement`, and "board", see `fieldrx.alignment`.  "background" among them is
+        ``background=True``.
     background : bool, optional
         Whether a smooth factor of every image is found together with the sample, see `fieldrx.shading`.  By
         default where the background was estimated from the images, or their levels were.
@@ -291,6 +295,7 @@ class Fit:
         self.background |= "background" in kinds
         kinds = tuple(kind for kind in kinds if kind != "background")
         self.refinement = Refinement(kinds, *seen, optics, self.background) if kinds or optics else None
+        self.alignment = Alignment(self.refinement) if "board" in kinds else None
         self.model = (
             self.refinement.model(self.refinement.start) if self.refinement else make_model(model, *geometry)
         )
@@ -323,7 +328,7 @@ class Fit:
             "loss": self.loss.to_dict(),
             "schedule": asdict(self.schedule),
             "holdout": self.held.tolist(),
-            "refine": list(self.refinement.kinds) if self.refinement else [],
+            "refine": list(kinds),
             "background": self.background,
             "optics_start": None if optics is None else optics.to_dict(),
             "precision": self.precision,
@@ -455,6 +460,8 @@ class Fit:
         batch = self._batch(state.step, share)
         predicted, pullback = self.loss.predict(self.model, contrast, batch)
         data, residual = self._data_term(predicted, batch)
+        if self.alignment and self.alignment.due(state.step, share):
+            self._align(contrast, batch)
         holdout = np.nan
         self._note_pool(share)
         if state.step % self.schedule.evaluate_every == 0:
@@ -517,6 +524,13 @@ class Fit:
             history,
         )
 
+    @property
+    def optics(self):
+        """The optics at the present step, refined or as they were."""
+        if self.refinement is None or self.state is None:
+            return Optics.of(self.acquisition.illumination)
+        return self.refinement.start.with_vector(to_host(self.state.optics))
+
     # ---- parts of a step -----------------------------------------------------------------------
 
     def _iterate(self, checkpoint):
@@ -553,6 +567,8 @@ class Fit:
                 f"stopped at step {state.step}: the held-out error has not fallen since step "
                 f"{state.best_step}; --patience 0 goes on"
             )
+        if self.alignment and not self._stop.asked and len(state.aligned):
+            self.notes.append(self.alignment.words(to_host(state.aligned)))
         if checkpoint:
             self._save(checkpoint)
         if not self._stop.asked or not len(self.held):
@@ -561,16 +577,22 @@ class Fit:
     def _refine(self, contrast, closed_form=False):
         """Correct the optics at the present field (or the closed form), on the host: now and then."""
         state, refinement = self.state, self.refinement
-        before = refinement.start.with_vector(to_host(state.optics))
-        optics, words = refinement.improve(before, to_host(contrast), closed_form)
+        optics, words = refinement.improve(self.optics, to_host(contrast), closed_form)
         state.corrections += 1
         self.notes.append(f"step {state.step}: {words}")
         state.optics = optics.to_vector()
         self._use_optics()
 
+    def _align(self, contrast, batch):
+        """Move the board by the images of a step."""
+        state = self.state
+        optics, state.aligned = self.alignment.move(self.optics, to_host(state.aligned), contrast, batch)
+        state.optics = optics.to_vector()
+        self._use_optics()
+
     def _use_optics(self):
         if self.refinement:
-            self.model = self.refinement.model(self.refinement.start.with_vector(to_host(self.state.optics)))
+            self.model = self.refinement.model(self.optics)
 
     def _set_back(self, why):
         """Return to the last good field with half the step size; false if that was done too often."""

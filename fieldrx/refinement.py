@@ -1,4 +1,6 @@
-"""Refining the optics while the field is fitted: directions, intensities, defocus, aberrations.
+"""Refining the optics while the field is fitted: single directions, intensities, defocus, aberrations.
+
+The board as a whole is aligned by `fieldrx.alignment`.
 
 Now and then the fit corrects the optics theta by a damped Gauss-Newton step on the training images, in which
 the sample may change as well: an unfinished field has adapted to the wrong optics and would hold them fast.
@@ -48,7 +50,8 @@ from fieldrx.pupil import Pupil
 from fieldrx.shading import flattened
 from fieldrx.tikhonov import choose, supported, transfer_matrix
 
-KINDS = ("illumination", "intensity", "defocus", "pupil", "background")
+KINDS = ("illumination", "board", "intensity", "defocus", "pupil", "background")
+ELSEWHERE = ("board", "background")  # at every step of a fit: `fieldrx.alignment`, `fieldrx.shading`
 ZERNIKE = (3, 5, 6, 7, 8, 9, 12)  # astigmatism, coma, trefoil, spherical aberration
 FIRST, EVERY, LAST = 0.1, 0.1, 0.75  # shares of the fit: first correction, distance, none from here on
 
@@ -63,7 +66,7 @@ _FEWEST = 8  # blocks, from which their scatter is looked at
 
 
 def parse_refine(text) -> tuple[str, ...]:
-    """Read "illumination,intensity,defocus,pupil,background", or any of them.
+    """Read "illumination,board,intensity,defocus,pupil,background", or any of them.
 
     Raises
     ------
@@ -157,7 +160,7 @@ class Refinement:
     Parameters
     ----------
     kinds : str or sequence of str
-        Of `KINDS`.
+        Of `KINDS`; those `ELSEWHERE` are not corrected here.
     acquisition : Acquisition
     name : str
         Of the model.
@@ -171,7 +174,8 @@ class Refinement:
     """
 
     def __init__(self, kinds, acquisition, name, grid, train, held, start=None, background=False):
-        self.kinds = parse_refine(kinds) if kinds else ()
+        kinds = parse_refine(kinds) if kinds else ()
+        self.kinds = tuple(kind for kind in kinds if kind not in ELSEWHERE)
         self.background = background
         self.acquisition, self.name, self.grid = acquisition, name, grid
         self.train, self.held = train, held
@@ -186,10 +190,12 @@ class Refinement:
         self._taper = taper(acquisition.image_shape)
         self._chosen = None
 
-    def model(self, optics):
+    def model(self, optics, **options):
         """The fit's model with these optics."""
         acq = self.acquisition
-        return optics.model(self.name, self.grid, acq.microscope, acq.illumination, acq.image_shape)
+        return optics.model(
+            self.name, self.grid, acq.microscope, acq.illumination, acq.image_shape, **options
+        )
 
     def due(self, share, done) -> bool:
         """Whether it is time for the next correction, after `done` of them."""
@@ -232,7 +238,7 @@ class Refinement:
         found = now.copy()
         found[free] += np.linalg.solve(normal[np.ix_(free, free)], right[free])
         found = begun + np.clip(found - begun, -_BOUND * self.width, _BOUND * self.width)
-        trial = self._keep_inside(self._unpack(found, optics))
+        trial = self.keep_inside(self._unpack(found, optics))
         before, after = self._held_error(optics, contrast), self._held_error(trial, contrast)
         words = self._words(trial)
         if after > (1 + _ROOM) * before:
@@ -300,7 +306,7 @@ class Refinement:
             out[others] += there @ np.linalg.lstsq(here, moved, rcond=None)[0]
         return out
 
-    def _keep_inside(self, optics):
+    def keep_inside(self, optics):
         """Sources that were inside the pupil stay there: its edge makes or breaks a background."""
         scope = self.acquisition.microscope
         bright = self.acquisition.illumination.bright(scope)
@@ -490,8 +496,7 @@ class Refinement:
     def _alone(self, sources_na, optics):
         """A model with one image of each of these sources; differences need a pupil with a soft edge."""
         each = Optics(sources_na, np.ones(len(sources_na)), optics.defocus_um, optics.zernike)
-        acq = self.acquisition
-        light = Illumination(sources_na)
+        acq, light = self.acquisition, Illumination(sources_na)
         return each.model(self.name, self.grid, acq.microscope, light, acq.image_shape, edge="soft")
 
     def _own(self, m, per_gain, by_source):

@@ -121,7 +121,7 @@ def find_depth(acquisition, images=None, heights_um=None) -> DepthRange:
     low, high = _with_others(acquisition, images, heights, low, high, peak - floor, step)
     at_end = low == 0 or high == len(heights) - 1
     first, last = heights[low] - 0.5 * step, heights[high] + 0.5 * step
-    dz = _slice_distance(scope, last - first, step)
+    dz = slice_distance(scope, last - first, step)
     note = (
         f"depth {first:.4g}:{last:.4g}:{dz:.3g} um, found by refocusing: one thin slice explains the images "
         f"best at {heights[explained.argmax()]:.4g} um ({peak:.0%} of their power; far from the sample "
@@ -281,8 +281,23 @@ def _strongest(acquisition, images):
     return y[best], x[best], spectra[:, y[best], x[best]]
 
 
-def _slice_distance(microscope, thickness, resolution):
-    """Half the axial resolution, closer where multiple scattering wants it and slices stay few."""
+def slice_distance(microscope, thickness, resolution) -> float:
+    """Distance of slices that suits a depth range [um].
+
+    Half the axial resolution, closer where multiple scattering wants it and slices stay few.
+
+    Parameters
+    ----------
+    microscope : Microscope
+    thickness : float
+        Of the range [um].
+    resolution : float
+        As of `axial_resolution_um` [um].
+
+    Returns
+    -------
+    float
+    """
     fewest, most = _SLICES
     close = _WAVES * microscope.wavelength_um / microscope.medium_index
     dz = min(0.5 * resolution, thickness / fewest)

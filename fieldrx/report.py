@@ -18,6 +18,7 @@ from fieldrx.charts import BLUE, GREEN, GREY, ORANGE, chart, picture, pupil_map
 from fieldrx.errors import InputError
 from fieldrx.evaluation import compare, same_images, verdict, verdict_of_folds
 from fieldrx.io import atomic_path
+from fieldrx.priors import held_to_sign
 from fieldrx.recipe import recipe
 from fieldrx.totals import HOLE, sign_of, totals_of
 
@@ -253,7 +254,7 @@ def _head(facts):
         f"<b>Totals:</b> {escape(facts.totals.sentence)}. Volume {numbers['volume_um3']:.3g} um^3, between "
         f"{low:.3g} and {high:.3g} by where its border is drawn."
     )
-    if numbers["contrast_sign"] < 0:
+    if numbers["contrast_sign"] < 0 and not held_to_sign(facts.field.provenance):
         points.append(f"<b>Beware:</b> {escape(HOLE)}.")
     name = escape(acq.name or "reconstruction")
     made = escape(f"fieldrx {facts.field.provenance.get('fieldrx', __version__)}")
@@ -652,8 +653,10 @@ def _optics(facts):
     lit = facts.light.pattern[facts.train].any(axis=0)
     moved = np.linalg.norm(light - given, axis=1)[lit]
     gain, terms = np.asarray(found["gain"])[facts.train], np.asarray(found["zernike_rad"])
+    directions = ("directions", f"by {np.median(moved):.4f} NA (median, at most {moved.max():.4f})")
     rows = {
-        "illumination": ("directions", f"by {np.median(moved):.4f} NA (median, at most {moved.max():.4f})"),
+        "board": directions,
+        "illumination": directions,
         "intensity": ("intensities", f"{gain.min():.3f} to {gain.max():.3f}"),
         "defocus": ("focus", f"by {found['defocus_um']:+.2f} um"),
         "pupil": (
@@ -664,7 +667,7 @@ def _optics(facts):
     return (
         '<h3>Optics, corrected during the fit</h3><p class="learn">Where sample and optics can explain the '
         "same images the data cannot tell them apart: a shift along the light is a change of focus, a "
-        f"sheared sample is light from elsewhere.</p>{_table([rows[kind] for kind in kinds])}"
+        f"sheared sample is light from elsewhere.</p>{_table(dict.fromkeys(rows[kind] for kind in kinds))}"
     )
 
 

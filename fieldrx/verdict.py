@@ -13,8 +13,10 @@ import numpy as np
 from fieldrx.backends import to_host
 from fieldrx.evaluation import compare
 from fieldrx.evaluation import verdict as sentence_of
+from fieldrx.priors import held_to_sign
 from fieldrx.totals import HOLE, contrast_sign
 
+DIRECTIONS = "directions from"  # begins the note of an acquisition whose directions its images told
 GRADES = ("good", "fair", "poor", "nothing")
 _FAIR, _POOR = 0.3, 0.6  # of the signal, missed beyond the noise, from which a result is fair, or poor
 _BETTER = 0.98  # of the closed form's error, that a fit must at least come down to
@@ -68,7 +70,7 @@ def judge(field, acquisition, device="auto", sign=1) -> Verdict:
     compared = compare(field, acquisition, device=device)
     light, images = compared.model.illumination, np.setdiff1d(compared.usable, compared.held)
     advice = cut_off(field)
-    if sign > 0 and contrast_sign(field, light, images) < 0:
+    if sign > 0 and not held_to_sign(done) and contrast_sign(field, light, images) < 0:
         advice.append(HOLE)
     if not len(compared.held):
         return Verdict("untested", "no image was held out: nothing tests this field", tuple(advice))
@@ -96,18 +98,34 @@ def _grade(error, noise, closed):
     return "good" if beyond < _FAIR else "fair" if beyond < _POOR else "poor"
 
 
+def depth_profile(field):
+    """How much of a sample lies at which height.
+
+    Parameters
+    ----------
+    field : NeuralField
+
+    Returns
+    -------
+    array, shape (nz,)
+        Heights of the slices [um].
+    array, shape (nz,)
+        Root mean square of the contrast there, over its median in the volume.
+    """
+    volume = field.volume()
+    contrast = to_host(volume.contrast).real
+    contrast = contrast - np.median(contrast)
+    return volume.grid.axis(0), np.sqrt((contrast.astype(np.float64) ** 2).mean(axis=(1, 2)))
+
+
 def cut_off(field) -> list[str]:
     """Whether a sample reaches an end of its depth range, in words; [] if not.
 
     What the images do not tell along the light smears a sample, so a weak rest at an end is no sample.
     """
-    volume = field.volume()
-    contrast = to_host(volume.contrast).real
-    contrast = contrast - np.median(contrast)
-    power = np.sqrt((contrast.astype(np.float64) ** 2).mean(axis=(1, 2)))
+    z, power = depth_profile(field)
     if not power.max() > 0:
         return []
-    z = volume.grid.axis(0)
     ends = [
         f"{z[k]:.4g}" for k, where in ((0, power[:2]), (-1, power[-2:])) if where.min() > _CUT * power.max()
     ]
@@ -121,7 +139,7 @@ def _remedies(done, acquisition, error, floor):
     advice = []
     if np.isfinite(floor) and floor > 0.7:
         advice.append(f"most of the signal is noise ({floor:.0%}): more light, or more images")
-    calibrated = any(note.startswith("directions from the spectra") for note in acquisition.notes)
+    calibrated = any(note.startswith(DIRECTIONS) for note in acquisition.notes)
     if not calibrated:
         advice.append("directions of the light may be off: fieldrx calibrate")
     advice.append("the sample may lie elsewhere: --depth auto, or a wider range")

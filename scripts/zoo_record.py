@@ -36,7 +36,8 @@ _SLICES = 0.9  # slice distance over the wavelength in the medium
 _MOST = 80  # slices
 HEAD = (
     f"{'member':<28}{'images':>14} {'rad':>5} {'model':>5} {'dirs':>10} {'asked':>5} {'index':>6} "
-    f"{'best':>6} {'ratio':>5} {'held':>5} {'floor':>5} {'gap':>5} {'mass':>5} {'cover':>5} {'s':>4}  verdict"
+    f"{'best':>6} {'ratio':>5} {'held':>5} {'floor':>5} {'gap':>5} {'mass':>11} {'cover':>5} "
+    f"{'s':>4}  verdict"
 )
 
 
@@ -119,19 +120,27 @@ def row(folder, schedule, seed, error_bars):
     held = done["nrmse_holdout"] if done["nrmse_holdout"] is not None else np.nan
     return (
         f"{folder.name:<28}{f'{n} x {ny} x {nx}':>14} {told['peak_phase_rad']:5.2f} {done['model']:>5} "
-        f"{chosen['calibration'].removeprefix('as '):>10} {asked:>5} {index:6.3f} {best:6.3f} {ratio:5.2f} "
-        f"{held:5.2f} {floor:5.2f} {gone:5.2f} {mass:>5} {cover:>5} {seconds:4.0f}  "
+        f"{_directions(chosen):>10} {asked:>5} {index:6.3f} {best:6.3f} {ratio:5.2f} "
+        f"{held:5.2f} {floor:5.2f} {gone:5.2f} {mass:>11} {cover:>5} {seconds:4.0f}  "
         f"{found.verdict.grade}{'; ' if found.verdict.advice else ''}{'; '.join(found.verdict.advice)}"
     )
 
 
+def _directions(chosen):
+    """What was done to the directions, in a word."""
+    start = chosen["calibration"].removeprefix("as ")
+    return start if chosen["alignment"] == "none" else f"{start[:5]}+field"
+
+
 def covered_mass(found, ensemble, truth):
-    """Whether the interval of the total dry mass holds the true one."""
+    """The interval of the total dry mass over the true one; in brackets where it does not hold it."""
     acq, increment = found.acquisition, 0.19
     train = np.setdiff1d(np.flatnonzero(acq.usable), acq.holdout)
     interval = totals(found.field, ensemble, acq.illumination, train, increment).dry_mass_interval_pg
     true = truth.contrast.real.sum(dtype=float) * np.prod(truth.spacing_um) / increment
-    return "yes" if min(interval) <= true <= max(interval) else "no"
+    low, high = sorted(value / true for value in interval)
+    words = f"{low:.2f}-{high:.2f}"
+    return words if low <= 1 <= high else f"({words})"
 
 
 def main():

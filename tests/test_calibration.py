@@ -10,8 +10,8 @@ import tifffile
 from click.testing import CliRunner
 
 from fieldrx import Acquisition, Grid, Illumination, InputError, Microscope, read_acquisition
+from fieldrx.board import lattice_of, reach_of
 from fieldrx.calibration import Board, calibrate, picture, toml_text, write_calibrated
-from fieldrx.calibration.board import lattice_of, reach_of
 from fieldrx.calibration.calibrate import _height_words, _intensities, _settle, _strange
 from fieldrx.calibration.sample import Sample, find_sample
 from fieldrx.cli import main

@@ -1,6 +1,6 @@
 """Where the light really came from, found from the images themselves."""
 
-from fieldrx.calibration.board import Board
+from fieldrx.board import Board
 from fieldrx.calibration.calibrate import Calibration, calibrate
 from fieldrx.calibration.files import check_target, picture, toml_text, write_calibrated
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.background import robust_level
+from fieldrx.board import Board, lattice_of, reach_of
 from fieldrx.brief import brief
-from fieldrx.calibration.board import Board, fit_board, lattice_of, reach_of
-from fieldrx.calibration.circles import Spectra, coarse_map, refine_each
+from fieldrx.calibration.circles import Spectra, coarse_map, fit_board, refine_each
 from fieldrx.calibration.sample import DEPTH_ERROR, Sample, find_sample
 from fieldrx.errors import InputError
 from fieldrx.optics import Illumination

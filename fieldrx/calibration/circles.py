@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from scipy.optimize import minimize
 
 from fieldrx.backends.fft import taper
+from fieldrx.board import moved
 
 _VARIANCE = np.pi**2 / 6
 _RADIUS_PIXELS = 40  # of the pupil in the binned spectrum
@@ -26,6 +28,10 @@ _WINDOW = 2.25  # pixels of a spectrum that a Hann window makes one independent 
 _SAME = 2.0  # images' worth of trust in the means over rings, where few images see a frequency
 _HALF_POWER = 2 * np.log(2)  # the most that S - O counts
 _WORTH = 1.0  # that a step must gain in log likelihood, per squared pixel of its length
+_TILT_FROM, _OBLIQUE_FROM = 12, 8  # images that it takes to fit a tilt, an oblique board
+# How far boards are expected to be from what their tables say: rotation, scale, shift y, x (free), shear,
+# unequal pitch, tilt y, x.
+_EXPECTED = np.array([np.inf, np.inf, np.inf, np.inf, 0.005, 0.005, 0.015, 0.015])
 _REACH = 2.3  # of the spectra, in radii of the pupil
 
 
@@ -191,3 +197,37 @@ def _binned(axis, radius, half):
     keep = np.flatnonzero((np.abs(axis) < _REACH * radius) & (axis > (-0.5 * step if half else -np.inf)))
     keep = keep[: len(keep) // bins * bins]
     return keep, axis[keep].reshape(-1, bins).mean(axis=1), bins
+
+
+def fit_board(spectra, table_na, evidence, start, rounds=3, softness=4.0):
+    """The board that makes all images most likely together.
+
+    Parameters
+    ----------
+    spectra : Spectra
+    table_na : array, shape (n, 2)
+        What the table says of the images.
+    evidence : array
+        Of a first guess, as of `Spectra.evidence`.
+    start : Board
+
+    Returns
+    -------
+    Board
+    evidence : array
+        Of the fitted board.
+    """
+    free = 4 if len(table_na) < _OBLIQUE_FROM else 6 if len(table_na) < _TILT_FROM else 8
+    board, total = start, np.zeros(free)
+    for k in range(rounds):
+
+        def cost(step, base=board, now=evidence, width=softness if k == 0 else 1.0, so_far=total):
+            there = moved(base, 0.01 * step).directions(table_na)
+            odd = (so_far + 0.01 * step) / _EXPECTED[:free]
+            return 0.5 * odd @ odd - spectra.likelihood(now, there, width).sum()
+
+        options = {"maxiter": 3, "xtol": 0.02, "ftol": 1e-6}
+        found = minimize(cost, np.zeros(free), method="Powell", options=options)
+        board, total = moved(board, 0.01 * found.x), total + 0.01 * found.x
+        evidence = spectra.evidence(board.directions(table_na))
+    return board, evidence

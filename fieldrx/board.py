@@ -14,12 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize
 
 from fieldrx.brief import brief
 
 _NEARLY = 0.15  # root mean square distance from a lattice, over its pitch, up to which a table counts as one
-_TILT_FROM, _OBLIQUE_FROM = 12, 8  # images that it takes to fit a tilt, an oblique board
 _STEEPEST = 0.95
 
 
@@ -74,39 +72,6 @@ class Board:
     def reversed(self):
         """The board of the reversed directions."""
         return replace(self, matrix=-self.matrix, shift=-self.shift)
-
-
-def fit_board(spectra, table_na, evidence, start, rounds=3, softness=4.0):
-    """The board that makes all images most likely together.
-
-    Parameters
-    ----------
-    spectra : Spectra
-    table_na : array, shape (n, 2)
-        What the table says of the images.
-    evidence : array
-        Of a first guess, as of `Spectra.evidence`.
-    start : Board
-
-    Returns
-    -------
-    Board
-    evidence : array
-        Of the fitted board.
-    """
-    free = 4 if len(table_na) < _OBLIQUE_FROM else 6 if len(table_na) < _TILT_FROM else 8
-    board = start
-    for k in range(rounds):
-
-        def cost(step, base=board, now=evidence, width=softness if k == 0 else 1.0):
-            moved = _moved(base, 0.01 * step).directions(table_na)
-            return -spectra.likelihood(now, moved, width).sum()
-
-        options = {"maxiter": 3, "xtol": 0.02, "ftol": 1e-6}
-        found = minimize(cost, np.zeros(free), method="Powell", options=options)
-        board = _moved(board, 0.01 * found.x)
-        evidence = spectra.evidence(board.directions(table_na))
-    return board, evidence
 
 
 def lattice_of(table_na):
@@ -179,8 +144,19 @@ def _plane(na, reach):
     return na / np.sqrt(reach**2 - (na**2).sum(axis=1))[:, None]
 
 
-def _moved(board, step):
-    """The board after small changes: rotation, scale, shift y, x; shear, unequal pitch; tilt y, x."""
+def moved(board, step):
+    """The board after small changes.
+
+    Parameters
+    ----------
+    board : Board
+    step : array, up to 8 numbers
+        Rotation, scale, shift y, x; shear, unequal pitch; tilt y, x.
+
+    Returns
+    -------
+    Board
+    """
     step = np.concatenate([step, np.zeros(8 - len(step))])
     rotation, scale, shift, (shear, stretch), tilt = step[0], step[1], step[2:4], step[4:6], step[6:8]
     change = np.array([[1 + scale + stretch, shear + rotation], [shear - rotation, 1 + scale - stretch]])
