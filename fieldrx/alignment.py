@@ -31,7 +31,8 @@ FIRST, LAST, EVERY = 0.25, 0.75, 2  # shares of the fit between which, and at ev
 _WIDTH = np.array([0.02, 0.02, 0.005, 0.005])  # rotation, scale, shift y, x
 _STRUCTURE = 30.0
 _STEP = 1e-3  # of differences
-_SHARE, _MOST = 0.5, 0.002  # of a Gauss-Newton step that is taken, and the farthest in one go
+_SHARE = 0.5  # of a Gauss-Newton step that is taken,
+_MOST = np.array([0.004, 0.004, 0.002, 0.002])  # and the farthest in one go
 _MEMORY = 0.8  # of A, for that of the steps before
 
 

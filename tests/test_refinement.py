@@ -189,8 +189,9 @@ def test_refined_fit_is_nearly_as_good_as_one_that_knows_the_optics():
     assert errors["refined"] < 1.2 * errors["true"], errors
 
 
-def test_resumed_fit_is_the_uninterrupted_one(tmp_path):
-    options = {"schedule": tiny.schedule(steps=12), "refine": "illumination,intensity"}
+@pytest.mark.parametrize(("model", "refine"), [("born", "illumination,intensity"), ("ssnp", "board")])
+def test_resumed_fit_is_the_uninterrupted_one(tmp_path, model, refine):
+    options = {"model": model, "schedule": tiny.schedule(steps=12), "refine": refine}
     whole = tiny.fit(**options).run()
     fit = tiny.fit(**options)
     fit.callback = lambda p: fit._stop._ask(2, None) if p.stage == "fit" and p.done == 6 else None
