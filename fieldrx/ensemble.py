@@ -15,7 +15,9 @@ distribution does, with sigma the noise floor and s_I the spread of the predicti
 twin's: images that the field itself would give, with noise as strong, are fitted from nothing as the field
 was (a parametric bootstrap: Efron, Ann. Statist. 7, 1 (1979)); there the truth is the field, and what the
 fit misses of it inside the band, the slow and smooth parts above all that leave little trace in any one
-image, must lie within the bars. What a wrong model of light does to the sample neither can tell. `hidden`
+image, must lie within the bars. A wrong model of light, wrong directions or a wrong background the twin does
+not have; they show in unseen images, which the field then misses by more than the twin misses its own, and
+by as much more the field is taken to be wrong (`_misfit`): the twin's factor is multiplied by that. `hidden`
 is what the images could not have shown even so: a wave inside the band whose trace is no stronger than the
 residual's spectrum stays unseen (`fieldrx.band.Band.hidden`). What no image shows, frequencies outside the
 supported band, no residual can test: there the spread shows what is left open and is no error bar.
@@ -261,7 +263,9 @@ def make_ensemble(
         other = _twin(field, acquisition, train, held, (seed, _TWIN), **how)
         grid, band = _band(done, acquisition, train)
         needed, told = _against_twin(raw, field, other, grid, band, hidden)
-        factor, calibration = max(factor, needed), calibration | told
+        excess = _misfit(field, acquisition, held) / _misfit(other, acquisition, held)
+        told["misfit_over_twin"] = max(excess, 1.0)
+        factor, calibration = max(factor, needed * max(excess, 1.0)), calibration | told
     calibration["share_of_images"] = len(fields[0].provenance["images"]) / len(train)
     if folds:
         calibration["folds"] = _cross_validation(fields, done, acquisition, parts, device)
@@ -360,6 +364,17 @@ def _twin(parent, acquisition, train, held, seed, **how):
     other = replace(acquisition, images=noisy, holdout=held, checksum=None)
     known = optics if "optics" in done else None
     return _finished(_refit(parent, other, train, schedule, optics=known, **how))
+
+
+def _misfit(field, acquisition, held):
+    """What a field misses of its unseen images beyond their noise, as a share of the signal.
+
+    Not less than a tenth of the noise, below which no difference means anything.
+    """
+    noise = noise_floor(acquisition, held)
+    floor = noise.share if noise.measured and np.isfinite(noise.share) else 0.0
+    beyond = field.provenance["nrmse_holdout"] ** 2 - floor**2
+    return float(np.sqrt(max(beyond, (0.1 * floor) ** 2, 1e-12)))
 
 
 def _against_twin(ensemble, field, twin, grid, band, hidden):

@@ -14,19 +14,14 @@ from fieldrx.backends import module_of, of
 from fieldrx.errors import InputError
 
 _EDGE = 0.02  # differences below this share of the output scale are smoothed, above it kept as edges
-SIGN = 30.0  # weight of a sign that is known; 1 left a third of a bead's contrast below zero
+_SIGN = 30.0  # weight of a sign that is known; 1 left a third of a bead's contrast below zero
 
 
 def priors_of_sign(sign) -> dict:
     """Arguments of `Priors` for a sample denser than its medium (+1) or less dense (-1)."""
     return (
-        {"nonnegative": SIGN, "nonpositive": 0.0} if sign > 0 else {"nonnegative": 0.0, "nonpositive": SIGN}
+        {"nonnegative": _SIGN, "nonpositive": 0.0} if sign > 0 else {"nonnegative": 0.0, "nonpositive": _SIGN}
     )
-
-
-def held_to_sign(provenance) -> bool:
-    """Whether a fit kept its sample from falling below the medium: what is left there tells no sign."""
-    return provenance.get("priors", {}).get("nonnegative", 0.0) >= SIGN
 
 
 @dataclass(frozen=True)

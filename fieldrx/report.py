@@ -18,7 +18,6 @@ from fieldrx.charts import BLUE, GREEN, GREY, ORANGE, chart, picture, pupil_map
 from fieldrx.errors import InputError
 from fieldrx.evaluation import compare, same_images, verdict, verdict_of_folds
 from fieldrx.io import atomic_path
-from fieldrx.priors import held_to_sign
 from fieldrx.recipe import recipe
 from fieldrx.totals import HOLE, sign_of, totals_of
 
@@ -175,7 +174,7 @@ class _Facts:
         self.totals = self._totals()
         told = ("dry_mass_pg", "dry_mass_interval_pg", "volume_um3", "volume_interval_um3", "prior_share")
         numbers |= {name: getattr(self.totals, name) for name in told}
-        numbers["contrast_sign"] = sign_of(self.band.inside(self.volume.contrast.real))
+        numbers["contrast_sign"] = sign_of(self.volume.contrast.real)
         return numbers
 
     def _totals(self):
@@ -254,7 +253,7 @@ def _head(facts):
         f"<b>Totals:</b> {escape(facts.totals.sentence)}. Volume {numbers['volume_um3']:.3g} um^3, between "
         f"{low:.3g} and {high:.3g} by where its border is drawn."
     )
-    if numbers["contrast_sign"] < 0 and not held_to_sign(facts.field.provenance):
+    if numbers["contrast_sign"] < 0:
         points.append(f"<b>Beware:</b> {escape(HOLE)}.")
     name = escape(acq.name or "reconstruction")
     made = escape(f"fieldrx {facts.field.provenance.get('fieldrx', __version__)}")

@@ -32,7 +32,7 @@ LEVELS = (0.3, 0.5, 0.7)  # of the typical largest contrast, at which the sample
 _TURNS = 12  # of positivity
 _DIRECTIONS = 48  # of a pupil filled with light
 _CLEAR = 1.25  # times, that one sign's peaks must exceed the other's
-_PEAK = 0.999  # quantile of the contrast inside the band that counts as a peak
+_PEAK = 0.999  # quantile of the contrast that counts as a peak
 HOLE = (
     "the sample came out below its medium: if it should be denser, the light's directions are reversed: set "
     'directions = "led-position" or run fieldrx calibrate'
@@ -114,7 +114,7 @@ def totals_of(
         As of `totals` and `Totals`.
     """
     voxel = float(np.prod(band.grid.spacing_um))
-    sign = -1.0 if sign_of(band.inside(contrast)) < 0 else 1.0  # of a hole, the sums are negative
+    sign = -1.0 if sign_of(contrast) < 0 else 1.0  # of a hole, the sums are negative
     upright = sign * contrast
     shapes = _shapes(upright)
     sample = shapes[0]
@@ -137,28 +137,28 @@ def totals_of(
     return Totals(whole * unit, mass, volumes[1] * voxel, room, share, bound, text)
 
 
-def contrast_sign(field, illumination=None, images=None) -> int:
-    """Which sign of the contrast dominates, of what the images show.
+def contrast_sign(field) -> int:
+    """Which sign of the contrast dominates.
+
+    The whole contrast is asked, not its part inside the band, where a dense cell has halos as deep as it is
+    high.
 
     Parameters
     ----------
     field : NeuralField or Ensemble
-    illumination, images
-        As of `totals`.
 
     Returns
     -------
     int
-        +1 or -1, where the highest peaks of the contrast inside the band (its 99.9th percentile) exceed the
-        deepest holes, or they the peaks, by a quarter; 0 where neither does.  For -1 see ``HOLE``.
+        +1 or -1, where the highest peaks of the contrast (its 99.9th percentile) exceed the deepest holes, or
+        they the peaks, by a quarter; 0 where neither does.  For -1 see ``HOLE``.
     """
-    contrast, grid = _contrast(field)
-    return sign_of(_band_of(field, grid, illumination, images).inside(contrast))
+    return sign_of(_contrast(field)[0])
 
 
-def sign_of(seen) -> int:
-    """The sign that dominates in a contrast inside the band; see `contrast_sign`."""
-    low, high = np.quantile(seen, [1 - _PEAK, _PEAK])
+def sign_of(contrast) -> int:
+    """The sign that dominates in a contrast; see `contrast_sign`."""
+    low, high = np.quantile(contrast, [1 - _PEAK, _PEAK])
     return 1 if high > _CLEAR * -low else -1 if -low > _CLEAR * high else 0
 
 

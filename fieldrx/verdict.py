@@ -13,7 +13,6 @@ import numpy as np
 from fieldrx.backends import to_host
 from fieldrx.evaluation import compare
 from fieldrx.evaluation import verdict as sentence_of
-from fieldrx.priors import held_to_sign
 from fieldrx.totals import HOLE, contrast_sign
 
 DIRECTIONS = "directions from"  # begins the note of an acquisition whose directions its images told
@@ -21,7 +20,7 @@ GRADES = ("good", "fair", "poor", "nothing")
 _FAIR, _POOR = 0.3, 0.6  # of the signal, missed beyond the noise, from which a result is fair, or poor
 _BETTER = 0.98  # of the closed form's error, that a fit must at least come down to
 _EMPTY = 0.95  # error above which an empty sample would do
-_CUT = 0.5  # of the strongest slice's contrast, at an end of the depth range: the sample goes on beyond
+_CUT = 0.8  # of the strongest slice's contrast, at an end of the depth range: the sample goes on beyond
 
 
 @dataclass(frozen=True)
@@ -68,9 +67,8 @@ def judge(field, acquisition, device="auto", sign=1) -> Verdict:
     """
     done = field.provenance
     compared = compare(field, acquisition, device=device)
-    light, images = compared.model.illumination, np.setdiff1d(compared.usable, compared.held)
     advice = cut_off(field)
-    if sign > 0 and not held_to_sign(done) and contrast_sign(field, light, images) < 0:
+    if sign > 0 and contrast_sign(field) < 0:
         advice.append(HOLE)
     if not len(compared.held):
         return Verdict("untested", "no image was held out: nothing tests this field", tuple(advice))
