@@ -558,13 +558,13 @@ def evaluate(field, acquisition, truth, model, device):
     from fieldrx.acquisition import read_acquisition
     from fieldrx.evaluation import evaluate as evaluate_field
     from fieldrx.field import load_field
-    from fieldrx.io import in_file, read_volume
+    from fieldrx.io import in_file, json_values, read_volume
 
     loaded, acq = load_field(field), read_acquisition(acquisition)
     known = None if truth is None else read_volume(truth)
     with in_file(acquisition):
         result = evaluate_field(loaded, acq, known, model, device)
-    shown = {"field": str(field), "acquisition": str(acquisition), **_without_nan(result)}
+    shown = {"field": str(field), "acquisition": str(acquisition), **json_values(result)}
     click.echo(json.dumps(shown, indent=1, allow_nan=False))
 
 
@@ -943,15 +943,6 @@ def doctor(images, shape):
         click.echo(f"{'ok  ' if good else 'FAIL'} {name:<16}{text}")
         healthy &= good
     sys.exit(0 if healthy else 1)
-
-
-def _without_nan(value):
-    """JSON values with null for nan."""
-    if isinstance(value, dict):
-        return {name: _without_nan(v) for name, v in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(v) for v in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _end(field, verdict, quiet, short=False):

@@ -762,3 +762,14 @@ def _to_uint8(image, limits) -> np.ndarray:
     low, high = (float(v) for v in limits)
     shown = np.nan_to_num(image.astype(np.float64), nan=low, posinf=high, neginf=low).clip(low, high)
     return np.rint((shown - low) * (255 / (high - low) if high > low else 0.0)).astype(np.uint8)
+
+
+def json_values(value):
+    """The same for JSON: numpy's numbers and arrays as Python's, nan as null."""
+    if isinstance(value, dict):
+        return {str(name): json_values(v) for name, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_values(v) for v in value]
+    if hasattr(value, "tolist"):
+        return json_values(value.tolist())
+    return None if isinstance(value, float) and value != value else value

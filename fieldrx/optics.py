@@ -27,6 +27,7 @@ from fieldrx.errors import InputError
 
 _MOST_SLICES = 100_000
 _EDGE = 1e-6  # relative slack, so that a source given as exactly the objective's NA counts as inside
+_RESONANT = 0.07  # of half a wavelength, within which the distance of slices is one
 
 
 @dataclass(frozen=True)
@@ -470,7 +471,33 @@ def sampling_notes(microscope: Microscope, illumination: Illumination, dz: float
                 f"slices {dz:.3g} um apart undersample the axial resolution of these optics "
                 f"({1 / max(rate, 1e-12 * ball):.3g} um): use a depth step below {0.5 / rate:.3g} um"
             )
+        if (clear := clear_of_resonance(microscope, dz)) != dz:
+            notes.append(
+                f"slices {dz:.3g} um apart are half a wavelength in the medium: to ssnp they are a mirror, "
+                f"whose reflections add up; use a depth step of {clear:.3g} um, or --model bpm"
+            )
     return notes
+
+
+def clear_of_resonance(microscope: Microscope, dz: float) -> float:
+    """A slice distance that is not half a wavelength in the medium, nor near it.
+
+    Slices that far apart are a Bragg mirror, and the model `ssnp`, which knows light that goes back, makes it
+    one.
+
+    Parameters
+    ----------
+    microscope : Microscope
+    dz : float
+        Distance [um].
+
+    Returns
+    -------
+    float
+        The same, or a smaller one [um].
+    """
+    half = 0.5 * microscope.wavelength_um / microscope.medium_index
+    return (1 - 2 * _RESONANT) * half if abs(dz / half - 1) < _RESONANT else dz
 
 
 def _number(value, name: str) -> float:

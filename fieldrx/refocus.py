@@ -26,7 +26,7 @@ from fieldrx.backends.fft import taper
 from fieldrx.brief import brief
 from fieldrx.errors import InputError
 from fieldrx.models import Born
-from fieldrx.optics import Grid
+from fieldrx.optics import Grid, clear_of_resonance
 
 _FREQUENCIES = 1500  # at which slices are tried: those that hold most
 _LOWEST = 0.1  # of the pupil's cutoff: slower variations, background among them, tell no depth
@@ -301,4 +301,4 @@ def slice_distance(microscope, thickness, resolution) -> float:
     fewest, most = _SLICES
     close = _WAVES * microscope.wavelength_um / microscope.medium_index
     dz = min(0.5 * resolution, thickness / fewest)
-    return min(dz, close) if thickness / close <= most else dz
+    return clear_of_resonance(microscope, min(dz, close) if thickness / close <= most else dz)

@@ -6,7 +6,7 @@ import json
 
 from fieldrx import automatic
 from fieldrx.ensemble import make_ensemble
-from fieldrx.io import atomic_path, open_folder
+from fieldrx.io import atomic_path, json_values, open_folder
 from fieldrx.render import render
 from fieldrx.report import write_report
 
@@ -74,15 +74,4 @@ def run(
 
 def _write(path, values):
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(_plain(values), indent=1), encoding="utf-8")
-
-
-def _plain(value):
-    """JSON values: numpy numbers as Python's, nan as null."""
-    if isinstance(value, dict):
-        return {str(name): _plain(v) for name, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    return None if isinstance(value, float) and value != value else value
+        temporary.write_text(json.dumps(json_values(values), indent=1), encoding="utf-8")

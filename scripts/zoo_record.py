@@ -8,7 +8,9 @@ contrast, the answer is the member's (and the row says so).  The reference fit i
 depth and sign, and otherwise the same defaults.  Index errors are over the truth's box, |n - n_true| /
 |n_true - n0|; `held` are errors of unseen images, `gap` is what remains of an image when the truth is put
 through the model with the true directions and a smooth factor an image is fitted, beyond the noise, as a
-share of the signal.
+share of the signal; `mass` is the interval of the dry mass over the true one; `cover` the share of the truth
+inside the supported band, in the sample, within two standard deviations.  With --record, the rows of these
+members replace those of scripts/records/zoo.json, and docs/zoo.rst, the table, is written anew.
 """
 
 import argparse
@@ -23,6 +25,7 @@ import numpy as np
 from fieldrx import Fit, Illumination, InputError, evaluate, make_ensemble, read_acquisition, read_volume
 from fieldrx.automatic import Undecided, run
 from fieldrx.band import supported_band
+from fieldrx.io import json_values
 from fieldrx.models import grid_for, make_model
 from fieldrx.models.auto import choose_model
 from fieldrx.noise import noise_floor
@@ -30,15 +33,29 @@ from fieldrx.priors import priors_of_sign
 from fieldrx.shading import flattened
 from fieldrx.totals import totals
 
-RECORD = Path(__file__).parent / "records" / "zoo.txt"
+RECORD = Path(__file__).parent / "records" / "zoo.json"
+TABLE = Path(__file__).parents[1] / "docs" / "zoo.rst"
 _MARGIN = 0.15  # of the sample's thickness, that a known depth range reaches beyond it on each side
 _SLICES = 0.9  # slice distance over the wavelength in the medium
 _MOST = 80  # slices
-HEAD = (
-    f"{'member':<28}{'images':>14} {'rad':>5} {'model':>5} {'dirs':>10} {'asked':>5} {'index':>6} "
-    f"{'best':>6} {'ratio':>5} {'held':>5} {'floor':>5} {'gap':>5} {'mass':>11} {'cover':>5} "
-    f"{'s':>4}  verdict"
-)
+COLUMNS = {  # name: width, format of numbers
+    "member": (27, ""), "images": (14, ""), "rad": (5, ".2f"), "model": (5, ""), "dirs": (11, ""),
+    "asked": (5, ""), "index": (6, ".3f"), "best": (6, ".3f"), "ratio": (5, ".2f"), "held": (5, ".2f"),
+    "floor": (5, ".2f"), "gap": (5, ".2f"), "mass": (11, ""), "cover": (5, ".2f"), "s": (4, ".0f"),
+    "verdict": (8, ""), "advice": (0, ""),
+}  # fmt: skip
+INTRODUCTION = """The zoo
+=======
+
+What ``fieldrx run`` makes, with its defaults, of simulated acquisitions that it has never seen.  ``rad`` is
+the phase that the sample adds to the light; ``index`` the error of the refractive index contrast over the
+truth's box, beside the ``best`` that a fit reaches which is told the true directions, depth and sign, and
+their ``ratio``; ``held`` the error of unseen images, ``floor`` what of it is noise; ``gap`` what the true
+sample, put through the model, leaves of the images beyond noise; ``mass`` the interval of the dry mass over
+the true one; ``cover`` the share of the truth within two standard deviations (where error bars were made);
+``s`` seconds on two cores.  Made by ``scripts/zoo.py`` and ``scripts/zoo_record.py``.
+
+"""
 
 
 def truth_and_optics(folder):
@@ -92,7 +109,7 @@ def coverage(found, truth):
 
 
 def row(folder, schedule, seed, error_bars):
-    """One line of the record."""
+    """One row of the record, by column."""
     truth, told, path = truth_and_optics(folder)
     begun, asked, choices = time.time(), "", []
     acq = read_acquisition(path)
@@ -105,25 +122,52 @@ def row(folder, schedule, seed, error_bars):
         found = run(acq, contrast="negative" if negative else "positive", **how)
     seconds = time.time() - begun
     chosen = {choice.name: choice.value for choice in choices}
-    done, cover, mass, ensemble = found.field.provenance, "", "", None
-    index = best = gone = ratio = np.nan
+    done, n, (ny, nx) = found.field.provenance, acq.n_images, acq.image_shape
+    values = {
+        "member": folder.name,
+        "images": f"{n} x {ny} x {nx}",
+        "rad": told["peak_phase_rad"],
+        "model": done["model"],
+        "dirs": _directions(chosen),
+        "asked": asked,
+        "held": done["nrmse_holdout"],
+        "floor": noise_floor(found.acquisition, np.asarray(done["holdout"], int)).share,
+        "s": seconds,
+        "verdict": found.verdict.grade,
+        "advice": "; ".join(found.verdict.advice),
+    }
     if truth is not None:
-        index = evaluate(found.field, found.acquisition, truth)["index_nrmse"]
-        best, gone = known_best(acq, told, truth, schedule | {"seed": seed})
-        ratio = index / best
+        ensemble = None
         if error_bars:
-            ensemble, share = coverage(found, truth)
-            cover = f"{share:.2f}"
-        mass = covered_mass(found, ensemble, truth)
-    n, (ny, nx) = acq.n_images, acq.image_shape
-    floor = noise_floor(found.acquisition, np.asarray(done["holdout"], int)).share
-    held = done["nrmse_holdout"] if done["nrmse_holdout"] is not None else np.nan
-    return (
-        f"{folder.name:<28}{f'{n} x {ny} x {nx}':>14} {told['peak_phase_rad']:5.2f} {done['model']:>5} "
-        f"{_directions(chosen):>10} {asked:>5} {index:6.3f} {best:6.3f} {ratio:5.2f} "
-        f"{held:5.2f} {floor:5.2f} {gone:5.2f} {mass:>11} {cover:>5} {seconds:4.0f}  "
-        f"{found.verdict.grade}{'; ' if found.verdict.advice else ''}{'; '.join(found.verdict.advice)}"
-    )
+            ensemble, values["cover"] = coverage(found, truth)
+        values["index"] = evaluate(found.field, found.acquisition, truth)["index_nrmse"]
+        values["best"], values["gap"] = known_best(acq, told, truth, schedule | {"seed": seed})
+        values["ratio"] = values["index"] / values["best"]
+        values["mass"] = covered_mass(found, ensemble, truth)
+    return json_values(values)
+
+
+def line(values):
+    """A row as text."""
+    cells = []
+    for name, (width, form) in COLUMNS.items():
+        value = values.get(name)
+        text = "" if value is None else format(value, form if isinstance(value, float) else "")
+        cells.append(text.ljust(width) if name in ("member", "advice") else text.rjust(width))
+    return " ".join(cells).rstrip()
+
+
+def head():
+    return line({name: name for name in COLUMNS})
+
+
+def record(rows):
+    """Put rows into the record, and write the table of all."""
+    known = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    known |= {values["member"]: values for values in rows}
+    RECORD.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")
+    lines = [head(), *(line(known[name]) for name in sorted(known))]
+    TABLE.write_text(INTRODUCTION + "::\n\n" + "".join(f"    {text}\n" for text in lines))
 
 
 def _directions(chosen):
@@ -150,21 +194,19 @@ def main():
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--error-bars", action="store_true")
-    parser.add_argument("--record", action="store_true", help=f"write {RECORD}")
+    parser.add_argument("--record", action="store_true", help=f"into {RECORD} and {TABLE}")
     options = parser.parse_args()
     names = options.only or sorted(p.name for p in options.folder.iterdir() if (p / "optics.json").exists())
-    lines = [HEAD]
-    print(HEAD, flush=True)
+    print(head(), flush=True)
     for name in names:
         schedule = {"steps": options.steps} if options.steps else {}
         try:
-            line = row(options.folder / name, schedule, options.seed, options.error_bars)
+            values = row(options.folder / name, schedule, options.seed, options.error_bars)
         except InputError as error:
-            line = f"{name:<28} refused: {error}"
-        lines.append(line)
-        print(line, flush=True)
+            values = {"member": name, "verdict": "refused", "advice": str(error)}
+        print(line(values), flush=True)
         if options.record:
-            RECORD.write_text("\n".join(lines) + "\n")
+            record([values])
     return 0
 
 

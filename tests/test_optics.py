@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fieldrx.errors import InputError
-from fieldrx.optics import Grid, Illumination, Microscope, parse_depth, sampling_notes, slice_positions
+from fieldrx.optics import (
+    Grid,
+    Illumination,
+    Microscope,
+    clear_of_resonance,
+    parse_depth,
+    sampling_notes,
+    slice_positions,
+)
 
 ALGAE = Path(__file__).parents[2] / "shared" / "data" / "algae" / "leds.csv"
 MICROSCOPE = Microscope(wavelength_um=0.5, objective_na=0.6, medium_index=1.33, pixel_size_um=0.15)
@@ -278,6 +286,16 @@ def test_sampling_notes_name_the_remedy():
     assert "1 of 2 sources lie outside the pupil" in notes[0]
     assert "pixels of 0.5 um" in notes[1]
     assert "use a depth step below" in notes[2]
+
+
+def test_slices_half_a_wavelength_apart_are_a_mirror():
+    half = 0.5 * 0.5 / 1.33
+    for factor, said in ((1.0, True), (1.06, True), (0.95, True), (1.2, False), (0.8, False), (2.0, False)):
+        notes = sampling_notes(MICROSCOPE, Illumination.led_ring(8, 0.5), dz=factor * half)
+        assert any("mirror" in note for note in notes) == said
+        clear = clear_of_resonance(MICROSCOPE, factor * half)
+        assert clear == (factor * half if not said else pytest.approx(0.86 * half))
+        assert clear_of_resonance(MICROSCOPE, clear) == clear
 
 
 def test_sampling_notes_refuse_impossible_light():
