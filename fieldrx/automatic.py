@@ -46,6 +46,7 @@ _ALIGNED = 0.985
 # Where a trial with the light reversed ends, over that with the light as given: in the zoo 0.89 to 1.46 for
 # samples denser than their medium, 0.59 and 0.66 for those less dense.
 _TOLD = 0.8  # below, the light is reversed or the sample less dense
+_TURNED = 0.3  # of the typical tilt, by which calibrated directions lie elsewhere: the table was turned
 _UNSURE = 1.03  # from there up to here the verdict says that the sign is not certain
 _OCCUPIED = 0.25  # of the strongest slice, from which a height belongs to the sample of a short fit
 _NARROWER = 0.85  # of a depth range, below which another short fit within what is occupied pays
@@ -125,6 +126,7 @@ class _Case:
     model: str
     evidence: tuple[str, str]  # for the depth, and for the model
     calibrated: bool = False  # whether spectra told its directions, less exactly than a field does
+    turned: bool = False  # whether these are so far from the table that its sign says nothing
     end: float = np.nan  # of its trial, and the field that came out
     field: NeuralField | None = None
     sign: int = 1  # of the contrast
@@ -161,7 +163,7 @@ class _Trials:
         """
         fit = Fit(
             case.acquisition, case.depth, case.model, priors=priors_of_sign(self.sign), refine=refine,
-            schedule=_TRIAL | {"seed": self.seed}, callback=self.callback, device=self.device,
+            schedule=_TRIAL | {"seed": self.seed}, callback=self._tell, device=self.device,
         )  # fmt: skip
         field = fit.run()
         if field.provenance["interrupted"]:
@@ -169,6 +171,11 @@ class _Trials:
         end = float(np.mean((field.history["loss"] + field.history["prior"])[-_LAST:]))
         case = case.lit(fit.optics.sources_na) if refine else case
         return replace(case, end=end, field=field)
+
+    def _tell(self, progress):
+        if self.callback:
+            short = progress.stage == "fit"
+            self.callback(replace(progress, stage="short fit") if short else progress)
 
 
 def run(
@@ -309,7 +316,9 @@ def _started(acquisition, trials, chosen):
         ends = " and ".join(f"{case.end:.4f} {name}" for name, case in cases.items())
         told += f"; short fits end at {ends} (errors of images and priors)"
     chosen("calibration", best, told)
-    return replace(cases[best], calibrated=best != "as given")
+    given, found = (cases[k].acquisition.illumination.sources_na for k in ("as given", best))
+    apart, typical = (np.median(np.linalg.norm(a, axis=1)) for a in (found - given, given))
+    return replace(cases[best], calibrated=best != "as given", turned=apart > _TURNED * typical)
 
 
 def _aligned(case, trials, chosen):
@@ -370,9 +379,15 @@ def _signed(case, contrast, trials, chosen):
     )
     ratio = other.end / case.end
     case, other = (replace(c, sign=trials.sign, sure=not _TOLD < ratio < _UNSURE) for c in (case, other))
-    if ratio >= _TOLD:
+    limit = 1.0 if case.turned else _TOLD
+    if ratio >= limit:
         chosen("sign", "light as given", tried)
         return case
+    if case.turned:
+        chosen(
+            "sign", "light reversed", f"{tried}; calibrated so far from the table, light has no given sign"
+        )
+        return other
     if contrast == "auto":
         raise Undecided(
             "is the sample denser than its medium? With these directions of the light it looks less dense, "

@@ -82,6 +82,37 @@ def test_the_answer_is_heeded(contrast, value):
     assert (peak < 0) == (value == "light as given")
 
 
+class Ends:
+    """Trials of which the reversed light ends at a given share of the other."""
+
+    sign = 1
+
+    def __init__(self, ratio):
+        self.ratio = ratio
+
+    def of(self, case):
+        return replace(case, end=self.ratio)
+
+
+@pytest.mark.parametrize(
+    ("turned", "ratio", "flipped", "sure"),
+    [
+        (False, 1.2, False, True),
+        (False, 0.9, False, False),  # the table is believed, and the verdict says that this is not sure
+        (True, 0.9, True, False),  # a table that was turned far has no sign to believe
+        (True, 1.01, False, False),
+        (True, 0.6, True, True),
+    ],
+)
+def test_the_sign_of_a_table_counts_unless_it_was_turned(turned, ratio, flipped, sure):
+    told = []
+    case = automatic._Case(bead(), (-1.0, 2.0, 0.3), "ssnp", ("", ""), turned=turned, end=1.0)
+    found = automatic._signed(case, "auto", Ends(ratio), lambda *choice: told.append(choice))
+    assert (found.depth == (-2.0, 1.0, 0.3)) == flipped
+    assert found.sure == sure
+    assert told[0][:2] == ("sign", "light reversed" if flipped else "light as given")
+
+
 def test_wrong_words():
     with pytest.raises(InputError, match="expected one of auto, positive, negative"):
         automatic.run(bead(), contrast="dark")
