@@ -50,7 +50,7 @@ _TURNED = 0.3  # of the typical tilt, by which calibrated directions lie elsewhe
 _UNSURE = 1.03  # from there up to here the verdict says that the sign is not certain
 _OCCUPIED = 0.25  # of the strongest slice, from which a height belongs to the sample of a short fit
 _NARROWER = 0.85  # of a depth range, below which another short fit within what is occupied pays
-_WORSE = 1.02  # that it may end worse
+_WORSE = 1.02  # that a short fit may end worse, and still count as well as another
 _UNKNOWN_DEPTH = 4  # axial resolutions on each side of the focus, where images tell no depth
 
 
@@ -129,6 +129,7 @@ class _Case:
     turned: bool = False  # whether these are so far from the table that its sign says nothing
     end: float = np.nan  # of its trial, and the field that came out
     field: NeuralField | None = None
+    aligning: bool = False  # whether the board goes on moving in the fit
     sign: int = 1  # of the contrast
     sure: bool = True  # whether the images tell it
 
@@ -239,7 +240,7 @@ def run(
     case = _aligned(case, trials, chosen)
     fit = Fit(
         case.acquisition, case.depth, case.model, priors=priors_of_sign(case.sign),
-        refine="board" if is_multislice(case.model) else None, schedule={"seed": seed} | (schedule or {}),
+        refine="board" if case.aligning else None, schedule={"seed": seed} | (schedule or {}),
         origin={"automatic": [str(choice) for choice in choices]}, callback=callback, device=device,
     )  # fmt: skip
     found = fit.run(checkpoint, resume)
@@ -322,19 +323,21 @@ def _started(acquisition, trials, chosen):
 
 
 def _aligned(case, trials, chosen):
-    """The case with the board aligned, where that lets a short fit end better."""
+    """The case with the board aligned, where that lets a short fit end better; where it ends as well, the
+    board starts as it is, and moves later in the fit."""
     if not is_multislice(case.model):
         chosen("alignment", "none", f"the field of {case.model} tells too little of directions")
         return case
     moved = trials.of(case, "board")
     before, after = (c.acquisition.illumination.sources_na for c in (case, moved))
     helps = case.calibrated or moved.end < _ALIGNED * case.end
+    case = replace(case, aligning=helps or moved.end < _WORSE * case.end)
     chosen(
-        "alignment", "with the field" if helps else "none",
+        "alignment", "with the field" if helps else "during the fit" if case.aligning else "none",
         f"a short fit that moves the board ends at {moved.end:.4f}, one that does not at {case.end:.4f}; it "
         f"moves directions by {np.median(np.linalg.norm(after - before, axis=1)):.4f} in NA",
     )  # fmt: skip
-    return moved.lit(after, f"{DIRECTIONS} alignment with a field") if helps else case
+    return case.lit(after, f"{DIRECTIONS} alignment with a field") if helps else case
 
 
 def _starts(acquisition):

@@ -173,7 +173,7 @@ def record(rows):
 def _directions(chosen):
     """What was done to the directions, in a word."""
     start = chosen["calibration"].removeprefix("as ")
-    return start if chosen["alignment"] == "none" else f"{start[:5]}+field"
+    return f"{start[:5]}+field" if chosen["alignment"] == "with the field" else start
 
 
 def covered_mass(found, ensemble, truth):
