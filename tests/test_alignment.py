@@ -62,8 +62,9 @@ def moves_at_the_sample(acq, count=30):
 def test_known_sample_gives_the_board():
     wrong = lit(WRONG)
     found, state = moves_at_the_sample(replace(images(), illumination=wrong))
-    assert error_na(wrong.sources_na) > 0.012
-    assert error_na(found) < 5e-4
+    assert error_na(found) < 0.05 * error_na(wrong.sources_na)
+    best, _ = moves_at_the_sample(images())  # what the edge of the pupil, soft here and hard there, leaves
+    assert np.abs(found - best).max() < 2e-4
     np.testing.assert_allclose(state[:4], -WRONG, atol=2e-3)
     words = Alignment.words(state)
     assert f"turned by {np.rad2deg(state[0]):+.2f} degrees" in words

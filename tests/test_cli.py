@@ -518,7 +518,7 @@ def test_bad_options(broken, folder):
     for weight in ("-1", "nan", "inf", "automatic"):
         assert f'--tv "{weight}" is no weight' in broken("--tv", weight)
     for what in ("", "focus", "defocus,,pupil"):
-        assert "--refine knows illumination, intensity, defocus, pupil" in broken("--refine", what)
+        assert "--refine knows illumination, board, intensity, defocus, pupil" in broken("--refine", what)
     assert "6 training images are too few" in broken("--tv", "auto", "--holdout", 0)
     assert "--patience" in broken("--patience", "-1")
     args = "reconstruct", folder / "acq.npz", "--depth", DEPTH, "-o"
