@@ -2,7 +2,7 @@
 
 Every choice is made by the library's own functions and kept with its evidence.  Directions are judged by
 short fits, as a sample is what they must explain: those of the table, or those that the spectra tell where a
-thin slice prefers them, each as they are and aligned with the field (`fieldrx.alignment`).
+thin slice prefers them; the better of them as they are, or aligned with the field (`fieldrx.alignment`).
 
 One thing is left that the images do not tell: light hardly differs between a sample denser than its medium
 and a less dense one, mirrored along z, lit from the opposite sides.  Short fits that hold the sample for
@@ -46,8 +46,8 @@ _ALIGNED = 0.985
 # Where a trial with the light reversed ends, over that with the light as given: in the zoo 0.89 to 1.46 for
 # samples denser than their medium, 0.59 and 0.66 for those less dense.
 _TOLD = 0.8  # below, the light is reversed or the sample less dense
-_TURNED = 0.3  # of the typical tilt, by which calibrated directions lie elsewhere: the table was turned
 _UNSURE = 1.03  # from there up to here the verdict says that the sign is not certain
+_TURNED = 0.3  # of the typical tilt, by which calibrated directions lie elsewhere: the table was turned
 _OCCUPIED = 0.25  # of the strongest slice, from which a height belongs to the sample of a short fit
 _NARROWER = 0.85  # of a depth range, below which another short fit within what is occupied pays
 _WORSE = 1.02  # that a short fit may end worse, and still count as well as another

@@ -161,10 +161,10 @@ def head():
     return line({name: name for name in COLUMNS})
 
 
-def record(rows):
-    """Put rows into the record, and write the table of all."""
+def record(values):
+    """Put a row into the record, and write the table of all."""
     known = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    known |= {values["member"]: values for values in rows}
+    known[values["member"]] = values
     RECORD.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")
     lines = [head(), *(line(known[name]) for name in sorted(known))]
     TABLE.write_text(INTRODUCTION + "::\n\n" + "".join(f"    {text}\n" for text in lines))
@@ -206,7 +206,7 @@ def main():
             values = {"member": name, "verdict": "refused", "advice": str(error)}
         print(line(values), flush=True)
         if options.record:
-            record([values])
+            record(values)
     return 0
 
 
