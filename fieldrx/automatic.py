@@ -20,6 +20,7 @@ import numpy as np
 from fieldrx.acquisition import Acquisition
 from fieldrx.calibration import calibrate
 from fieldrx.errors import InputError
+from fieldrx.evaluation import compare
 from fieldrx.field import NeuralField
 from fieldrx.fit import Fit, split_images
 from fieldrx.models import is_multislice
@@ -50,6 +51,9 @@ _UNSURE = 1.03  # from there up to here the verdict says that the sign is not ce
 _TURNED = 0.3  # of the typical tilt, by which calibrated directions lie elsewhere: the table was turned
 _OCCUPIED = 0.25  # of the strongest slice, from which a height belongs to the sample of a short fit
 _NARROWER = 0.85  # of a depth range, below which another short fit within what is occupied pays
+_SHARES = (1.0, 0.75, 0.55)  # of a depth range, tried about the sample's centre
+_UNSEEN = 0.15  # of the images of a fit, and at least two, that judge these ranges
+_AS_GOOD = 1.1  # error of these images over the least of all ranges, up to which the widest is taken
 _WORSE = 1.02  # that a short fit may end worse, and still count as well as another
 _UNKNOWN_DEPTH = 4  # axial resolutions on each side of the focus, where images tell no depth
 
@@ -278,11 +282,14 @@ def _placed(acq):
 
 
 def _narrowed(case, trials, chosen):
-    """The case within the heights that the field of its short fit occupies, if that fits as well."""
+    """The case within the heights that the field of its short fit occupies, if that fits as well, and within
+    a share of these, if that tells images more surely that a short fit has not seen."""
     within = _occupied(case)
     if within is not None:
         narrow = trials.of(within)
         case = narrow if narrow.end < _WORSE * case.end else case
+    tight = _tightened(case, trials)
+    case = case if tight is None else trials.of(tight)
     chosen("depth", ":".join(f"{d:.4g}" for d in case.depth) + " um", case.evidence[0])
     chosen("model", case.model, case.evidence[1])
     return case
@@ -296,12 +303,53 @@ def _occupied(case):
     low, high = less[less < most].max(initial=-1) + 1, less[less > most].min(initial=len(z)) - 1
     if low == high or z[high] - z[low] > _NARROWER * (z[-1] - z[0]):
         return None
+    return _within(case, z[low], z[high], "the field of a short fit keeps to")
+
+
+def _tightened(case, trials):
+    """The case within a share of its depth range; None where that tells unseen images no better.
+
+    Few tilts leave the depth of a sample open: a wide range then lets a fit explain its own images with what
+    is far from the sample, which fails at images that it has not seen.
+    """
+    acq = case.acquisition
+    train, held = split_images(acq)
+    count = max(2, round(_UNSEEN * len(train)))
+    if len(train) < 3 * count:
+        return None
+    unseen = np.sort(np.random.default_rng(trials.seed).permutation(train)[:count])
+    blind = replace(acq, holdout=np.union1d(held, unseen))
+
+    first, last, _ = case.depth
+    middle, ranges, errors = (first + last) / 2, [], []
+    for share in _SHARES:
+        one = case
+        if share < 1:
+            half = share * (last - first) / 2
+            low, high = max(middle - half, first), min(middle + half, last)
+            one = _within(case, low, high, "short fits tell unseen images more surely within")
+        field = trials.of(replace(one, acquisition=blind)).field
+        ranges.append(one)
+        errors.append(compare(field, blind, device=trials.device).error(unseen)[0])
+        middle = _centre(field)
+    best = next(k for k, error in enumerate(errors) if error <= _AS_GOOD * min(errors))
+    return ranges[best] if best else None
+
+
+def _centre(field):
+    """Mean height of a field's sample [um]."""
+    z, power = depth_profile(field)
+    return float(np.average(z, weights=power - power.min() + np.finfo(float).tiny))
+
+
+def _within(case, low, high, words):
+    """The case between two heights, with the model for these."""
     acq = case.acquisition
     step = axial_resolution_um(acq.microscope, acq.illumination)
-    dz = slice_distance(acq.microscope, z[high] - z[low], step)
-    depth = round(float(z[low]), 3), round(float(z[high]), 3), round(float(dz), 4)
+    dz = slice_distance(acq.microscope, high - low, step)
+    depth = round(float(low), 3), round(float(high), 3), round(float(dz), 4)
     model, why = choose_model(acq, depth, split_images(acq)[0])
-    where = f"{case.evidence[0]}; the field of a short fit keeps to {depth[0]:.4g}..{depth[1]:.4g} um"
+    where = f"{case.evidence[0]}; {words} {depth[0]:.4g}..{depth[1]:.4g} um"
     return replace(case, depth=depth, model=model, evidence=(where, why))
 
 

@@ -113,6 +113,36 @@ def test_the_sign_of_a_table_counts_unless_it_was_turned(turned, ratio, flipped,
     assert told[0][:2] == ("sign", "light reversed" if flipped else "light as given")
 
 
+@pytest.mark.parametrize(
+    "errors, kept", [((0.30, 0.29, 0.28), 1.0), ((0.40, 0.25, 0.24), 0.75), ((0.40, 0.30, 0.20), 0.55)]
+)
+def test_the_widest_range_that_tells_unseen_images_as_well(monkeypatch, errors, kept):
+    """Judged by images that neither the short fits nor the final verdict use."""
+    acq = replace(bead(), holdout=np.array([2]))
+    case = automatic._Case(acq, (-4.0, 4.0, 0.25), "ssnp", ("", ""))
+    told, seen = iter(errors), []
+
+    class Trials:
+        seed, device = 0, "cpu"
+
+        def of(self, case):
+            seen.append(set(case.acquisition.holdout.tolist()))
+            return case
+
+    class Compared:
+        def error(self, images):
+            assert 2 not in images and set(images.tolist()) <= seen[-1]
+            return next(told), None
+
+    monkeypatch.setattr(automatic, "compare", lambda *args, **kwargs: Compared())
+    monkeypatch.setattr(automatic, "_centre", lambda field: 0.0)
+    found = automatic._tightened(case, Trials())
+    assert len(seen) == 3 and all(2 in held and len(held) >= 3 for held in seen)
+    thick = 8.0 if found is None else found.depth[1] - found.depth[0]
+    assert thick == pytest.approx(8.0 * kept)
+    assert (found is None) == (kept == 1.0)
+
+
 def test_wrong_words():
     with pytest.raises(InputError, match="expected one of auto, positive, negative"):
         automatic.run(bead(), contrast="dark")
