@@ -3,6 +3,7 @@
 Every choice is made by the library's own functions and kept with its evidence.  Directions are judged by
 short fits, as a sample is what they must explain: those of the table, or those that the spectra tell where a
 thin slice prefers them; the better of them as they are, or aligned with the field (`fieldrx.alignment`).
+The depth is narrowed to what a short fit occupies, and further while unseen images are told more surely.
 
 One thing is left that the images do not tell: light hardly differs between a sample denser than its medium
 and a less dense one, mirrored along z, lit from the opposite sides.  Short fits that hold the sample for
