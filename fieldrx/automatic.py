@@ -52,7 +52,7 @@ _UNSURE = 1.03  # from there up to here the verdict says that the sign is not ce
 _TURNED = 0.3  # of the typical tilt, by which calibrated directions lie elsewhere: the table was turned
 _OCCUPIED = 0.25  # of the strongest slice, from which a height belongs to the sample of a short fit
 _NARROWER = 0.85  # of a depth range, below which another short fit within what is occupied pays
-_SHARES = (1.0, 0.75, 0.55)  # of a depth range, tried about the sample's centre
+_SHARES = (0.75, 0.55)  # of a depth range, tried about the sample's centre
 _UNSEEN = 0.15  # of the images of a fit, and at least two, that judge these ranges
 _AS_GOOD = 1.1  # error of these images over the least of all ranges, up to which the widest is taken
 _WORSE = 1.02  # that a short fit may end worse, and still count as well as another
@@ -321,26 +321,27 @@ def _tightened(case, trials):
     unseen = np.sort(np.random.default_rng(trials.seed).permutation(train)[:count])
     blind = replace(acq, holdout=np.union1d(held, unseen))
 
-    first, last, _ = case.depth
-    middle, ranges, errors = (first + last) / 2, [], []
+    fits = [trials.of(replace(case, acquisition=blind))]
     for share in _SHARES:
-        one = case
-        if share < 1:
-            half = share * (last - first) / 2
-            low, high = max(middle - half, first), min(middle + half, last)
-            one = _within(case, low, high, "short fits tell unseen images more surely within")
-        field = trials.of(replace(one, acquisition=blind)).field
-        ranges.append(one)
-        errors.append(compare(field, blind, device=trials.device).error(unseen)[0])
-        middle = _centre(field)
-    best = next(k for k, error in enumerate(errors) if error <= _AS_GOOD * min(errors))
-    return ranges[best] if best else None
+        one = _about(case, _centre(fits[-1].field), share)
+        fits.append(trials.of(replace(one, acquisition=blind)))
+    errors = [compare(fit.field, blind, device=trials.device).error(unseen)[0] for fit in fits]
+    best = int(np.argmax(np.array(errors) <= _AS_GOOD * np.min(errors)))  # the first; 0 if one is not finite
+    return replace(fits[best], acquisition=acq) if best else None
 
 
 def _centre(field):
     """Mean height of a field's sample [um]."""
     z, power = depth_profile(field)
     return float(np.average(z, weights=power - power.min() + np.finfo(float).tiny))
+
+
+def _about(case, middle, share):
+    """The case within a share of its depth range about a height."""
+    first, last, _ = case.depth
+    half = share * (last - first) / 2
+    low, high = max(middle - half, first), min(middle + half, last)
+    return _within(case, low, high, "short fits tell unseen images more surely within")
 
 
 def _within(case, low, high, words):
@@ -431,20 +432,15 @@ def _signed(case, contrast, trials, chosen):
     )
     ratio = other.end / case.end
     case, other = (replace(c, sign=trials.sign, sure=not _TOLD < ratio < _UNSURE) for c in (case, other))
-    limit = 1.0 if case.turned else _TOLD
-    if ratio >= limit:
+    if ratio >= (1.0 if case.turned else _TOLD):
         chosen("sign", "light as given", tried)
         return case
-    if case.turned:
-        chosen(
-            "sign", "light reversed", f"{tried}; calibrated so far from the table, light has no given sign"
-        )
-        return other
-    if contrast == "auto":
+    if contrast == "auto" and not case.turned:
         raise Undecided(
             "is the sample denser than its medium? With these directions of the light it looks less dense, "
             f"which may also mean that they are reversed ({tried}): run again with --contrast negative if it "
             "is less dense, or --contrast positive to reverse the light"
         )
-    chosen("sign", "light reversed", tried)
+    why = "; calibrated so far from the table, light has no given sign" if case.turned else ""
+    chosen("sign", "light reversed", tried + why)
     return other

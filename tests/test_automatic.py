@@ -114,7 +114,13 @@ def test_the_sign_of_a_table_counts_unless_it_was_turned(turned, ratio, flipped,
 
 
 @pytest.mark.parametrize(
-    "errors, kept", [((0.30, 0.29, 0.28), 1.0), ((0.40, 0.25, 0.24), 0.75), ((0.40, 0.30, 0.20), 0.55)]
+    "errors, kept",
+    [
+        ((0.30, 0.29, 0.28), 1.0),
+        ((0.40, 0.25, 0.24), 0.75),
+        ((0.40, 0.30, 0.20), 0.55),
+        ((0.40, np.nan, 0.20), 1.0),
+    ],
 )
 def test_the_widest_range_that_tells_unseen_images_as_well(monkeypatch, errors, kept):
     """Judged by images that neither the short fits nor the final verdict use."""
