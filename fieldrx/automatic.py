@@ -7,8 +7,8 @@ The depth is narrowed to what a short fit occupies, and further while unseen ima
 
 One thing is left that the images do not tell: light hardly differs between a sample denser than its medium
 and a less dense one, mirrored along z, lit from the opposite sides.  Short fits that hold the sample for
-denser, with the light as given and reversed, are compared; where the light as given ends far worse, either
-it is reversed or the sample is less dense, and the user is asked.
+denser, with the light as given and reversed, are compared, and longer ones where these tell too little; where
+the light as given ends far worse, either it is reversed or the sample is less dense, and the user is asked.
 """
 
 from __future__ import annotations
@@ -41,14 +41,16 @@ CONTRASTS = ("auto", "positive", "negative")
 _REST = 0.985  # of the power that no thin slice explains: calibrated directions must leave less
 _SCALES = (0.8, 1.25)  # of calibrated directions over those given: all from one side explain anything
 _TRIAL = {"steps": 80, "coarse": 1.0, "tilted_from": 0.0, "patience": 0, "evaluate_every": 20}
+_LONG = _TRIAL | {"steps": 220}  # where short ones tell too little
 _LAST = 10  # steps at whose mean a trial ends
 # Where a trial with aligned directions ends, over that with the directions as they are.  In the zoo it was
 # 0.90 to 0.97 where they were off by 0.01 to 0.02 NA, and 0.998 to 1.26 where they were right.
 _ALIGNED = 0.985
 # Where a trial with the light reversed ends, over that with the light as given: in the zoo 0.89 to 1.46 for
-# samples denser than their medium, 0.59 and 0.66 for those less dense.
+# samples denser than their medium, 0.59 and 0.66 for those less dense, 0.96 where the light was reversed.
 _TOLD = 0.8  # below, the light is reversed or the sample less dense
-_UNSURE = 1.03  # from there up to here the verdict says that the sign is not certain
+_OPEN = 1.03  # from there up to here longer trials are asked
+_SURE = 0.01  # by which the ratio of longer ones must differ from 1 to leave no doubt, or to doubt a table
 _TURNED = 0.3  # of the typical tilt, by which calibrated directions lie elsewhere: the table was turned
 _OCCUPIED = 0.25  # of the strongest slice, from which a height belongs to the sample of a short fit
 _NARROWER = 0.85  # of a depth range, below which another short fit within what is occupied pays
@@ -62,6 +64,10 @@ _UNKNOWN_DEPTH = 4  # axial resolutions on each side of the focus, where images 
 _SIGN_OPEN = (
     "the images hardly tell whether the light is reversed: if the sample looks like a hole, set directions "
     "in [illumination], or give --contrast"
+)
+_SIGN_TURNED = (
+    "the light was taken as reversed, as the images prefer it: if the sample is less dense than its medium, "
+    "give --contrast negative; else set directions in [illumination]"
 )
 
 
@@ -136,7 +142,7 @@ class _Case:
     field: NeuralField | None = None
     aligning: bool = False  # whether the board goes on moving in the fit
     sign: int = 1  # of the contrast
-    sure: bool = True  # whether the images tell it
+    doubt: str = ""  # of it, as advice
 
     def lit(self, sources_na, *notes):
         """The same with other directions, and what there is to say of them."""
@@ -160,7 +166,7 @@ class _Trials:
     device: str
     callback: Callable | None
 
-    def of(self, case, refine=None):
+    def of(self, case, refine=None, schedule=_TRIAL):
         """The case after a short fit that allows one sign of the contrast: its end, its field, and the
         directions that it was refined to.
 
@@ -169,7 +175,7 @@ class _Trials:
         """
         fit = Fit(
             case.acquisition, case.depth, case.model, priors=priors_of_sign(self.sign), refine=refine,
-            schedule=_TRIAL | {"seed": self.seed}, callback=self._tell, device=self.device,
+            schedule=schedule | {"seed": self.seed}, callback=self._tell, device=self.device,
         )  # fmt: skip
         field = fit.run()
         if field.provenance["interrupted"]:
@@ -250,8 +256,8 @@ def run(
     )  # fmt: skip
     found = fit.run(checkpoint, resume)
     verdict = judge(found, case.acquisition, device, case.sign)
-    if not case.sure:
-        verdict = replace(verdict, advice=(*verdict.advice, _SIGN_OPEN))
+    if case.doubt:
+        verdict = replace(verdict, advice=(*verdict.advice, case.doubt))
     return Outcome(case.acquisition, found, verdict, choices)
 
 
@@ -423,19 +429,13 @@ def _explained(acquisition):
 
 
 def _signed(case, contrast, trials, chosen):
-    """The case or its reverse, with the sign of the contrast."""
-    other = trials.of(case.reversed())
-    held = "denser" if trials.sign > 0 else "less dense"
-    tried = (
-        f"short fits that hold the sample for {held} than its medium end at {case.end:.3f} with the light "
-        f"as given and {other.end:.3f} with it reversed (errors of images and priors)"
-    )
-    ratio = other.end / case.end
-    case, other = (replace(c, sign=trials.sign, sure=not _TOLD < ratio < _UNSURE) for c in (case, other))
-    if ratio >= (1.0 if case.turned else _TOLD):
+    """The case or its reverse, with the sign of the contrast and what there is to doubt about it."""
+    ratio, other, tried = _reversal(case, trials)
+    given = replace(case, sign=trials.sign, doubt=_SIGN_OPEN if abs(ratio - 1) < _SURE else "")
+    if ratio >= (1.0 if case.turned else 1 - _SURE):
         chosen("sign", "light as given", tried)
-        return case
-    if contrast == "auto" and not case.turned:
+        return given
+    if ratio < _TOLD and contrast == "auto" and not case.turned:
         raise Undecided(
             "is the sample denser than its medium? With these directions of the light it looks less dense, "
             f"which may also mean that they are reversed ({tried}): run again with --contrast negative if it "
@@ -443,4 +443,27 @@ def _signed(case, contrast, trials, chosen):
         )
     why = "; calibrated so far from the table, light has no given sign" if case.turned else ""
     chosen("sign", "light reversed", tried + why)
-    return other
+    believed = case.turned or contrast != "auto"
+    return replace(other, sign=trials.sign, doubt=given.doubt if believed else _SIGN_TURNED)
+
+
+def _reversal(case, trials):
+    """Where trials of the reversed light end over those of the light as given, the reversed case after its
+    short trial, and a sentence.
+
+    Short trials tell signs that are plain; where they do not, the objective of longer ones is lower for the
+    right sign, if only by a per cent for rings and thin films.
+    """
+    other = trials.of(case.reversed())
+    ends, words = (case.end, other.end), "short"
+    if _TOLD < ends[1] / ends[0] < _OPEN:
+        ends, words = tuple(trials.of(c, schedule=_LONG).end for c in (case, other)), "longer"
+    held = "denser" if trials.sign > 0 else "less dense"
+    return (
+        ends[1] / ends[0],
+        other,
+        (
+            f"{words} fits that hold the sample for {held} than its medium end at {ends[0]:.4f} with the light "
+            f"as given and {ends[1]:.4f} with it reversed (errors of images and priors)"
+        ),
+    )

@@ -83,34 +83,49 @@ def test_the_answer_is_heeded(contrast, value):
 
 
 class Ends:
-    """Trials of which the reversed light ends at a given share of the other."""
+    """Trials of which the reversed light ends at a given share of the other, short ones and long ones."""
 
     sign = 1
 
-    def __init__(self, ratio):
-        self.ratio = ratio
+    def __init__(self, short, long):
+        self.short, self.long = short, long
 
-    def of(self, case):
-        return replace(case, end=self.ratio)
+    def of(self, case, schedule=None):
+        ratio = self.short if schedule is None else self.long
+        return replace(case, end=ratio if case.depth[0] < -1.5 else 1.0)
 
 
 @pytest.mark.parametrize(
-    ("turned", "ratio", "flipped", "sure"),
+    ("turned", "short", "long", "flipped", "doubt"),
     [
-        (False, 1.2, False, True),
-        (False, 0.9, False, False),  # the table is believed, and the verdict says that this is not sure
-        (True, 0.9, True, False),  # a table that was turned far has no sign to believe
-        (True, 1.01, False, False),
-        (True, 0.6, True, True),
+        (False, 1.2, None, False, ""),
+        (False, 0.9, 1.04, False, ""),  # as single rings do
+        (False, 1.01, 0.995, False, "hardly tell"),  # the table is believed, and the verdict doubts it
+        (False, 0.96, 0.96, True, "as the images prefer it"),
+        (True, 1.02, 0.995, True, "hardly tell"),  # a table that was turned far has no sign to believe
+        (True, 1.01, 1.005, False, "hardly tell"),
+        (True, 0.6, None, True, ""),
     ],
 )
-def test_the_sign_of_a_table_counts_unless_it_was_turned(turned, ratio, flipped, sure):
+def test_the_sign_of_a_table_counts_where_images_tell_little(turned, short, long, flipped, doubt):
     told = []
     case = automatic._Case(bead(), (-1.0, 2.0, 0.3), "ssnp", ("", ""), turned=turned, end=1.0)
-    found = automatic._signed(case, "auto", Ends(ratio), lambda *choice: told.append(choice))
+    found = automatic._signed(case, "auto", Ends(short, long), lambda *choice: told.append(choice))
     assert (found.depth == (-2.0, 1.0, 0.3)) == flipped
-    assert found.sure == sure
+    assert doubt in found.doubt and bool(doubt) == bool(found.doubt)
     assert told[0][:2] == ("sign", "light reversed" if flipped else "light as given")
+    assert ("longer" in told[0][2]) == (long is not None)
+
+
+@pytest.mark.parametrize(("long", "asked"), [(0.7, True), (0.9, False)])
+def test_longer_trials_may_ask_as_well(long, asked):
+    case = automatic._Case(bead(), (-1.0, 2.0, 0.3), "ssnp", ("", ""), end=1.0)
+    arguments = case, "auto", Ends(0.85, long), lambda *choice: None
+    if not asked:
+        assert automatic._signed(*arguments).sign == 1
+        return
+    with pytest.raises(automatic.Undecided):
+        automatic._signed(*arguments)
 
 
 @pytest.mark.parametrize(
