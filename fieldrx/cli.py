@@ -522,24 +522,24 @@ def run(acquisition, output, contrast, steps, budget, holdout, error_bars, seed,
     Exit status 0; 3 if the result is no better than the closed form or an empty sample; 75 if it was stopped;
     2 if the input is wrong, or if only you can answer a question (--contrast).
     """
-    from fieldrx import workspace
     from fieldrx.acquisition import read_acquisition
     from fieldrx.backends import describe_device, get
-    from fieldrx.io import in_file
+    from fieldrx.io import in_file, open_folder
+    from fieldrx.workflow import folder
 
     if steps and budget:
         raise InputError("give --steps or --budget, not both")
     acq = read_acquisition(acquisition)
-    workspace.open_folder(output)
+    open_folder(output)
     schedule = ({"steps": steps} if steps else {}) | ({"budget_s": budget} if budget else {})
     say = (lambda text: None) if quiet else lambda text: click.echo(text, err=True)
     say(f"device: {describe_device(get(device))}")
     for note in acq.notes:
         say(f"note: {note}")
     with in_file(acquisition), _reporting(quiet) as reporter:
-        found, written = workspace.run(
+        found, written = folder.run_in(
             acq, output, error_bars=error_bars, contrast=contrast, schedule=schedule, holdout=holdout,
-            seed=seed, resume=resume and (output / workspace.CHECKPOINT).exists(), device=device,
+            seed=seed, resume=resume and (output / folder.CHECKPOINT).exists(), device=device,
             callback=reporter, say=lambda text: (reporter.close(), say(text)),
         )  # fmt: skip
     for path, what in [] if quiet else written:

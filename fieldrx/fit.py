@@ -36,6 +36,7 @@ import numpy as np
 
 from fieldrx._version import __version__
 from fieldrx.alignment import Alignment
+from fieldrx.automatic import choose_model
 from fieldrx.backends import describe_device, get, module_of, to_host
 from fieldrx.errors import InputError
 from fieldrx.field import Network, NeuralField
@@ -46,7 +47,6 @@ from fieldrx.io import load_npz, save_npz
 from fieldrx.losses import SquaredError, make_loss
 from fieldrx.metrics import image_errors
 from fieldrx.models import Born, Rytov, grid_for, is_multislice, make_model, predict
-from fieldrx.models.auto import choose_model
 from fieldrx.priors import Priors
 from fieldrx.refinement import Optics, Refinement, parse_refine
 from fieldrx.refocus import find_depth

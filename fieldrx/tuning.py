@@ -15,13 +15,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from fieldrx.automatic import choose_model
 from fieldrx.backends import to_host
 from fieldrx.errors import InputError
 from fieldrx.evaluation import model_of
 from fieldrx.fit import Fit, Schedule, check_room, settings, split_images
 from fieldrx.metrics import image_errors
 from fieldrx.models import predict
-from fieldrx.models.auto import choose_model
 from fieldrx.shading import flattened
 
 FACTORS = (0.25, 1.0, 4.0)  # of the default strength

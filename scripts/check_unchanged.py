@@ -23,6 +23,7 @@ import numpy as np
 
 import fieldrx
 from fieldrx import Acquisition, Fit, Illumination, Microscope, Volume, simulate
+from fieldrx.workflow import run
 
 SCOPE = Microscope(wavelength_um=0.6, objective_na=0.6, medium_index=1.33, pixel_size_um=0.25)
 LIGHT = Illumination(
@@ -92,7 +93,7 @@ def cases(folder):
     field = fit(strong, "ssnp").run()
     ensemble = fieldrx.make_ensemble(field, strong, members=2, steps=6, device="cpu")
     yield "member", ensemble.members[1]
-    yield "run", fieldrx.automatic.run(strong, contrast="positive", schedule=SHORT, device="cpu").field
+    yield "run", run(strong, contrast="positive", schedule=SHORT, device="cpu").field
 
 
 def content(field):

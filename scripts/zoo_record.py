@@ -3,7 +3,7 @@
     python scripts/zoo.py make FOLDER
     python scripts/zoo_record.py FOLDER [--only NAME ...] [--steps N] [--error-bars] [--seed S] [--record]
 
-Every member goes through `fieldrx.automatic.run` with its defaults; where that asks for the sign of the
+Every member goes through `fieldrx.workflow.run` with its defaults; where that asks for the sign of the
 contrast, the answer is the member's (and the row says so).  The reference fit is given the true directions,
 depth and sign, and otherwise the same defaults.  Index errors are over the truth's box, |n - n_true| /
 |n_true - n0|; `held` are errors of unseen images, `gap` is what remains of an image when the truth is put
@@ -23,15 +23,15 @@ from pathlib import Path
 import numpy as np
 
 from fieldrx import Fit, Illumination, InputError, evaluate, make_ensemble, read_acquisition, read_volume
-from fieldrx.automatic import Undecided, run
+from fieldrx.automatic import choose_model
 from fieldrx.band import supported_band
 from fieldrx.io import json_values
 from fieldrx.models import grid_for, make_model
-from fieldrx.models.auto import choose_model
 from fieldrx.noise import noise_floor
 from fieldrx.priors import priors_of_sign
 from fieldrx.shading import flattened
 from fieldrx.totals import totals
+from fieldrx.workflow import Undecided, run
 
 RECORD = Path(__file__).parent / "records" / "zoo.json"
 TABLE = Path(__file__).parents[1] / "docs" / "zoo.rst"

@@ -13,14 +13,15 @@ from fieldrx import (
     Illumination,
     InputError,
     Volume,
-    automatic,
     read_acquisition,
     simulate,
-    workspace,
 )
 from fieldrx.cli import NOTHING, main
 from fieldrx.field import load_field
+from fieldrx.io import open_folder
 from fieldrx.verdict import cut_off, judge
+from fieldrx.workflow import Undecided, depth, run, sign
+from fieldrx.workflow.trials import Case
 
 SCOPE = replace(tiny.SCOPE, pixel_size_um=0.22)
 LIGHT = Illumination(np.concatenate([Illumination.led_ring(8, na).sources_na for na in (0.3, 0.52)]))
@@ -46,7 +47,7 @@ def reversed_light(acq):
 
 @pytest.fixture(scope="module")
 def outcome():
-    return automatic.run(bead(), schedule=QUICK)
+    return run(bead(), schedule=QUICK)
 
 
 def test_every_choice_has_its_evidence(outcome):
@@ -67,15 +68,15 @@ def test_directions_that_are_right_are_kept(outcome):
 
 
 def test_only_the_user_knows_what_looks_less_dense():
-    with pytest.raises(automatic.Undecided, match=r"is the sample denser .*--contrast negative.*positive"):
-        automatic.run(bead(sign=-1), schedule=QUICK)
+    with pytest.raises(Undecided, match=r"is the sample denser .*--contrast negative.*positive"):
+        run(bead(sign=-1), schedule=QUICK)
 
 
 @pytest.mark.parametrize(
     ("contrast", "value"), [("negative", "light as given"), ("positive", "light reversed")]
 )
 def test_the_answer_is_heeded(contrast, value):
-    found = automatic.run(bead(sign=-1), contrast=contrast, schedule=QUICK)
+    found = run(bead(sign=-1), contrast=contrast, schedule=QUICK)
     assert found.choices[1].value == value
     contrast = found.field.volume().contrast.real
     peak = contrast.flat[np.abs(contrast).argmax()]
@@ -109,8 +110,8 @@ class Ends:
 )
 def test_the_sign_of_a_table_counts_where_images_tell_little(turned, short, long, flipped, doubt):
     told = []
-    case = automatic._Case(bead(), (-1.0, 2.0, 0.3), "ssnp", ("", ""), turned=turned, end=1.0)
-    found = automatic._signed(case, "auto", Ends(short, long), lambda *choice: told.append(choice))
+    case = Case(bead(), (-1.0, 2.0, 0.3), "ssnp", ("", ""), turned=turned, end=1.0)
+    found = sign.signed(case, "auto", Ends(short, long), lambda *choice: told.append(choice))
     assert (found.depth == (-2.0, 1.0, 0.3)) == flipped
     assert doubt in found.doubt and bool(doubt) == bool(found.doubt)
     assert told[0][:2] == ("sign", "light reversed" if flipped else "light as given")
@@ -119,13 +120,13 @@ def test_the_sign_of_a_table_counts_where_images_tell_little(turned, short, long
 
 @pytest.mark.parametrize(("long", "asked"), [(0.7, True), (0.9, False)])
 def test_longer_trials_may_ask_as_well(long, asked):
-    case = automatic._Case(bead(), (-1.0, 2.0, 0.3), "ssnp", ("", ""), end=1.0)
+    case = Case(bead(), (-1.0, 2.0, 0.3), "ssnp", ("", ""), end=1.0)
     arguments = case, "auto", Ends(0.85, long), lambda *choice: None
     if not asked:
-        assert automatic._signed(*arguments).sign == 1
+        assert sign.signed(*arguments).sign == 1
         return
-    with pytest.raises(automatic.Undecided):
-        automatic._signed(*arguments)
+    with pytest.raises(Undecided):
+        sign.signed(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_longer_trials_may_ask_as_well(long, asked):
 def test_the_widest_range_that_tells_unseen_images_as_well(monkeypatch, errors, kept):
     """Judged by images that neither the short fits nor the final verdict use."""
     acq = replace(bead(), holdout=np.array([2]))
-    case = automatic._Case(acq, (-4.0, 4.0, 0.25), "ssnp", ("", ""))
+    case = Case(acq, (-4.0, 4.0, 0.25), "ssnp", ("", ""))
     told, seen = iter(errors), []
 
     class Trials:
@@ -155,9 +156,9 @@ def test_the_widest_range_that_tells_unseen_images_as_well(monkeypatch, errors, 
             assert 2 not in images and set(images.tolist()) <= seen[-1]
             return next(told), None
 
-    monkeypatch.setattr(automatic, "compare", lambda *args, **kwargs: Compared())
-    monkeypatch.setattr(automatic, "_centre", lambda field: 0.0)
-    found = automatic._tightened(case, Trials())
+    monkeypatch.setattr(depth, "compare", lambda *args, **kwargs: Compared())
+    monkeypatch.setattr(depth, "_centre", lambda field: 0.0)
+    found = depth._tightened(case, Trials())
     assert len(seen) == 3 and all(2 in held and len(held) >= 3 for held in seen)
     thick = 8.0 if found is None else found.depth[1] - found.depth[0]
     assert thick == pytest.approx(8.0 * kept)
@@ -166,15 +167,15 @@ def test_the_widest_range_that_tells_unseen_images_as_well(monkeypatch, errors, 
 
 def test_wrong_words():
     with pytest.raises(InputError, match="expected one of auto, positive, negative"):
-        automatic.run(bead(), contrast="dark")
+        run(bead(), contrast="dark")
     with pytest.raises(InputError, match="no images to reconstruct"):
-        automatic.run(Acquisition(None, LIGHT, SCOPE))
+        run(Acquisition(None, LIGHT, SCOPE))
 
 
 def test_noise_alone_is_nothing():
     rng = np.random.default_rng(0)
     noise = (1 + 0.02 * rng.standard_normal((16, *SHAPE))).astype(np.float32)
-    found = automatic.run(Acquisition(noise, LIGHT, SCOPE, holdout=(2, 9)), schedule=QUICK)
+    found = run(Acquisition(noise, LIGHT, SCOPE, holdout=(2, 9)), schedule=QUICK)
     assert found.verdict.failed
     assert "No sample was found" in found.verdict.sentence
 
@@ -225,4 +226,4 @@ def test_a_question_ends_with_status_2_and_a_log(tmp_path):
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(InputError, match="give a folder"):
-        workspace.open_folder(tmp_path / "out")
+        open_folder(tmp_path / "out")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 
-from fieldrx import automatic
 from fieldrx.ensemble import make_ensemble
 from fieldrx.io import atomic_path, json_values, open_folder
 from fieldrx.render import render
 from fieldrx.report import write_report
+from fieldrx.workflow.run import run
 
 FIELD, CHECKPOINT, ENSEMBLE = "field.npz", "field.checkpoint.npz", "field-ensemble.npz"
 PICTURE, REPORT, ACQUISITION, LOG = "field.png", "report.html", "acquisition.npz", "log.json"
 
 
-def run(
+def run_in(
     acquisition, folder, *, error_bars=False, say=lambda text: None, callback=None, device="auto", **options
 ):
     """Reconstruct an acquisition and write all that belongs to it.
@@ -29,7 +29,7 @@ def run(
     say : callable
         Told in a line what was chosen, and what begins.
     callback, device, **options
-        As of `fieldrx.automatic.run`.
+        As of `fieldrx.workflow.run`.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def run(
         _write(folder / LOG, {"choices": log})  # stays where a run ends with a question
         say(str(choice))
 
-    found = automatic.run(
+    found = run(
         acquisition, callback=callback, device=device, say=told, checkpoint=folder / CHECKPOINT, **options
     )
     found.field.save(folder / FIELD)

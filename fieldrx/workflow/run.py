@@ -1,0 +1,131 @@
+"""One choice after another, the final fit, and its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+
+from fieldrx.acquisition import Acquisition
+from fieldrx.errors import InputError
+from fieldrx.field import NeuralField
+from fieldrx.fit import Fit, split_images
+from fieldrx.priors import priors_of_sign
+from fieldrx.verdict import Verdict, judge
+from fieldrx.workflow.depth import narrowed
+from fieldrx.workflow.directions import aligned, started
+from fieldrx.workflow.sign import signed
+from fieldrx.workflow.trials import Choice, Trials
+
+CONTRASTS = ("auto", "positive", "negative")
+
+
+@dataclass
+class Outcome:
+    """What an automatic reconstruction found.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        As it was fitted, with the directions that explain it best.
+    field : NeuralField
+    verdict : Verdict
+    choices : list of Choice
+    """
+
+    acquisition: Acquisition
+    field: NeuralField
+    verdict: Verdict
+    choices: list[Choice] = field(default_factory=list)
+
+    def to_dict(self) -> dict:
+        """JSON values: choices, verdict, errors."""
+        done = self.field.provenance
+        return {
+            "choices": [asdict(choice) for choice in self.choices],
+            "verdict": asdict(self.verdict),
+            "nrmse_holdout": done["nrmse_holdout"],
+            "nrmse_closed_form": done["nrmse_closed_form"],
+            "seconds": done["seconds"],
+            "notes": list(done["notes"]),
+        }
+
+
+def run(
+    acquisition,
+    *,
+    contrast="auto",
+    holdout=None,
+    schedule=None,
+    seed=0,
+    device="auto",
+    callback=None,
+    say: Callable = lambda choice: None,
+    checkpoint=None,
+    resume=False,
+) -> Outcome:
+    """Reconstruct an acquisition with everything chosen by its images.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    contrast : str
+        "positive" if the sample is denser than its medium, "negative" if less dense; "auto" finds out, and
+        asks where the images do not tell.
+    holdout : float, optional
+        As of `fieldrx.Fit`.
+    schedule : dict, optional
+        As of `fieldrx.Fit`, of the final fit.
+    seed : int
+    device : str
+    callback : callable, optional
+        Told of progress, as of `fieldrx.Fit`.
+    say : callable, optional
+        Called with every `Choice` when it is made.
+    checkpoint, resume
+        Of the final fit, as of `fieldrx.Fit.run`.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    Undecided
+        If only the user can know the sign of the contrast.
+    InputError
+        If the images cannot be reconstructed at all.
+    """
+    if contrast not in CONTRASTS:
+        raise InputError(f'contrast is "{contrast}"; expected one of {", ".join(CONTRASTS)}')
+    choices = []
+
+    def chosen(name, value, evidence):
+        choices.append(Choice(name, value, evidence))
+        say(choices[-1])
+
+    seen = _named_holdout(acquisition, holdout, seed)
+    trials = Trials(-1 if contrast == "negative" else 1, seed, device, callback)
+    case = started(seen, trials, chosen)
+    case = signed(case, contrast, trials, chosen)
+    case = narrowed(case, trials, chosen)
+    case = aligned(case, trials, chosen)
+    fit = Fit(
+        case.acquisition, case.depth, case.model, priors=priors_of_sign(case.sign),
+        refine="board" if case.aligning else None, schedule={"seed": seed} | (schedule or {}),
+        origin={"automatic": [str(choice) for choice in choices]}, callback=callback, device=device,
+    )  # fmt: skip
+    found = fit.run(checkpoint, resume)
+    verdict = judge(found, case.acquisition, device, case.sign)
+    if case.doubt:
+        verdict = replace(verdict, advice=(*verdict.advice, case.doubt))
+    return Outcome(case.acquisition, found, verdict, choices)
+
+
+def _named_holdout(acquisition, holdout, seed):
+    """The acquisition with its held-out images settled, so that every step leaves the same ones alone."""
+    if acquisition.images is None:
+        raise InputError("the acquisition has no images to reconstruct")
+    if len(acquisition.holdout):
+        return acquisition
+    _, held = split_images(acquisition, holdout, seed)
+    return replace(acquisition, holdout=held)

@@ -1,0 +1,116 @@
+"""Rooms of the package: imports point one way, every package is installed, both backends offer the same."""
+
+import ast
+import configparser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "fieldrx"
+
+# From the ground up: a room imports only from rows above its own.  A new room goes below everything that
+# it imports.
+ROWS = (
+    ("errors", "brief", "_version"),
+    ("optics", "pupil", "backends", "background", "board", "metrics", "resources"),
+    ("io", "band", "noise", "priors", "shading", "tikhonov", "interpolation"),
+    ("acquisition", "export", "field", "losses"),
+    ("models",),
+    ("refocus",),
+    ("automatic",),
+    ("alignment", "describe", "refinement", "simulation"),
+    ("evaluation", "fit"),
+    ("ensemble", "recipe", "tuning"),
+    ("render",),
+    ("calibration", "charts", "demo", "napari_reader", "plot", "totals", "viewer"),
+    ("report", "verdict"),
+    ("workflow",),
+    ("cli",),
+    ("__main__",),
+)
+# What must not be loaded before it is used, or only where a method's own convenience wants it, may point up:
+# (room, what it imports inside a function).
+LAZY = {
+    ("acquisition", "plot"),
+    ("field", "plot"),
+    ("describe", "ensemble"),
+    ("describe", "evaluation"),
+}
+
+
+def modules():
+    """Every module of the package and its file, by dotted name."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def room(module):
+    return module.split(".")[1]
+
+
+def imports(path, known):
+    """(module, whether inside a function) of everything that a file imports from the package."""
+    tree = ast.parse(path.read_text())
+    inside = {
+        id(node)
+        for outer in ast.walk(tree)
+        if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for node in ast.walk(outer)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fieldrx":
+            for name in node.names:
+                whole = f"{node.module}.{name.name}"
+                yield (whole if whole in known else node.module), id(node) in inside
+        elif isinstance(node, ast.Import):
+            yield from ((n.name, id(node) in inside) for n in node.names if n.name.startswith("fieldrx"))
+
+
+def arrows():
+    """(from room, to room, whether lazy, file) of every import between two rooms."""
+    known = modules()
+    for name, path in known.items():
+        if name == "fieldrx":  # names everything, lazily
+            continue
+        for target, lazy in imports(path, known):
+            if target != "fieldrx" and room(target) != room(name):
+                yield room(name), room(target), lazy, path.relative_to(ROOT)
+
+
+def test_every_room_stands_in_one_row():
+    rooms = [name for row in ROWS for name in row]
+    assert len(rooms) == len(set(rooms))
+    assert set(rooms) == {room(name) for name in modules() if name != "fieldrx"}
+
+
+def test_imports_point_one_way():
+    height = {name: level for level, row in enumerate(ROWS) for name in row}
+    back = {
+        (start, end, str(path)): lazy for start, end, lazy, path in arrows() if height[end] >= height[start]
+    }
+    wrong = [arrow for arrow, lazy in back.items() if not (lazy and arrow[:2] in LAZY)]
+    assert not wrong
+    assert {arrow[:2] for arrow in back} == LAZY  # none is named that is not there
+
+
+def test_every_package_is_installed():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    folders = {path.parent for ending in ("*.py", "*.html") for path in PACKAGE.rglob(ending)}
+    assert listed == {".".join(f.relative_to(ROOT).parts) for f in folders} | {"fieldrx.kernels"}
+    without = {f.name for f in folders if not (f / "__init__.py").exists()}
+    assert without == {"web"}  # a folder of data
+
+
+@pytest.mark.parametrize("extra", ["torch", "jax", "tensorflow"])
+def test_no_large_framework(extra):
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [n.name for n in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert extra not in {name.split(".")[0] for name in names}, path
