@@ -3,6 +3,9 @@
     python scripts/check_unchanged.py write BEFORE.npz     # with the code as it was
     python scripts/check_unchanged.py compare BEFORE.npz   # with the code as it is now, on the same machine
 
+Results depend in their last bits on the number of threads, which is 1 here, and on whether kernels were
+compiled in the same run or before: let each of the two versions run once before it counts.
+
 Small problems run through every kind of fit: linear (Born, Rytov), multi-slice (BPM, SSNP, multi-layer
 Born), refined optics, an aligned board, background, absorbing samples, other losses, batches, early stop, a
 fit that was interrupted and resumed, an ensemble with its twin, a calibration, and the way of `fieldrx run`.
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -20,6 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+
+os.environ["NUMBA_NUM_THREADS"] = "1"  # before the first import of it
 
 import fieldrx
 from fieldrx import Acquisition, Fit, Illumination, Microscope, Volume, simulate

@@ -529,7 +529,7 @@ def test_bad_options(broken, folder):
 def test_resume_of_another_fit(broken, folder):
     fit = fieldrx.Fit(read_acquisition(folder / "acq.npz"), (-1, 1, 0.5), "born", schedule=tiny.schedule())
     fit.start()
-    fit._save(broken.folder / "f.checkpoint.npz")
+    fit.save(broken.folder / "f.checkpoint.npz")
     assert "belongs to a fit with other schedule" in broken("--resume", "--quiet", "--model", "born")
 
 
@@ -750,7 +750,7 @@ def test_resume_auto_starts_anew_or_goes_on_and_says_which(folder, tmp_path):
     acq = read_acquisition(folder / "acq.npz")
     fit = fieldrx.Fit(acq, (-1, 1, 0.5), "auto", schedule={"steps": 3})
     fit.start()
-    fit._save(tmp_path / "f.checkpoint.npz")
+    fit.save(tmp_path / "f.checkpoint.npz")
     assert "note: the fit continues from" in good(*args).stderr
     assert [p.name for p in tmp_path.iterdir()] == ["f.npz"]
     assert "note: the fit" not in good(*args, "-q").stderr

@@ -1,6 +1,7 @@
 """The fit: its gradient, its schedule, and that an interruption changes nothing."""
 
 import os
+import re
 import shutil
 import signal
 import time
@@ -26,7 +27,7 @@ from fieldrx.backends import cpu
 from fieldrx.field import Hash, Network, NeuralField, Radial
 from fieldrx.field.choices import make_preset
 from fieldrx.field.neural_field import normalised, to_contrast
-from fieldrx.fit import reconstruct, split_images
+from fieldrx.fit import course, descent, reconstruct, split_images
 from fieldrx.interpolation import coarsen, refine
 from fieldrx.io import load_npz
 from fieldrx.metrics import image_errors
@@ -57,23 +58,24 @@ def test_gradient_of_the_whole_objective(monkeypatch, model, n_outputs, stride, 
     rng = np.random.default_rng(4)
     fit.state.params[:] = rng.normal(0, 0.3, fit.state.params.size)
     fit.state.step = 3
-    stride_, gain = fit._coarseness(3 / 20)
+    stride_, gain = course.coarseness(fit.problem, 3 / 20)
     assert stride_ == stride
     assert (gain is None) == (warm_steps > 0)
     shift = np.random.default_rng((0, 3)).uniform(-0.5, 0.5, 2)
-    batch = fit._batch(3, 3 / 20)
+    batch = course.batch(fit.problem, 3, 3 / 20)
     assert len(batch) in (2, 3)
     dz, dy, dx = fit.grid.spacing_um
 
     def objective(params):
-        outputs, contrast = fit._contrast(params, stride, gain, shift)
-        value, _ = fit._data_term(fit.model.signal_and_pullback(contrast, batch)[0], batch)
+        outputs, contrast = fit.sampling.contrast(params, fit.state.output_scale, stride, gain, shift)
+        value, _ = fit.objective.data_term(fit.model.signal_and_pullback(contrast, batch)[0], batch)
         return value, fit.priors.value_and_gradient(outputs, (dz, stride * dy, stride * dx), dy)[0]
 
     given = []
-    monkeypatch.setattr(fit, "_update", lambda state, grad, rate, count: given.append(grad.copy()))
+    monkeypatch.setattr(fit.descent, "update", lambda state, grad, rate, count: given.append(grad.copy()))
     params = fit.state.params.copy()
-    data, prior = fit.step()
+    assert fit.step()
+    data, prior = (fit.state.history[name][-1] for name in ("loss", "prior"))
     assert (data, prior) == pytest.approx(objective(params), rel=1e-5)
     assert data > 0.1
     assert prior > 0.005
@@ -95,7 +97,7 @@ def test_data_term_by_hand(model):
     fit = tiny.fit(acq, model)
     batch = fit.train[:2]
     predicted = np.random.default_rng(5).uniform(-0.1, 0.1, (2, *tiny.SHAPE)).astype(np.float32)
-    value, gradient = fit._data_term(predicted, batch)
+    value, gradient = fit.objective.data_term(predicted, batch)
 
     def signal(intensity):
         return np.log(intensity.astype(float)) if model == "rytov" else intensity.astype(float) - 1
@@ -127,7 +129,7 @@ def test_refine_interpolates_shifted_samples(stride, shift):
     """A smooth periodic contrast sampled at shifted points comes back on the grid's own points."""
     fit = tiny.fit()
     _, ny, nx = fit.grid.shape
-    _, y, x = fit._axes(stride, shift)
+    _, y, x = fit.sampling.axes(stride, shift)
 
     # normalised coordinates run from -1 to 1 over one period
     def wave(y, x):
@@ -135,7 +137,7 @@ def test_refine_interpolates_shifted_samples(stride, shift):
             None
         ]
 
-    _, y1, x1 = fit._axes(1)
+    _, y1, x1 = fit.sampling.axes(1)
     assert (len(y), len(x)) == (ny // stride, nx // stride)
     assert np.abs(refine(wave(y, x), stride, shift) - wave(y1, x1)).max() < 2e-5
 
@@ -144,10 +146,10 @@ def test_fold_makes_the_gain_part_of_the_weights():
     network = Network(tiny.ENCODING.n_features, width=8, depth=3, skips=(2,))
     fit = tiny.fit(network=network)
     params = np.random.default_rng(1).standard_normal(fit.encoding.n_params + network.n_params).astype("f4")
-    gain, axes = np.array([1, 0.4, 0.2, 0], np.float32), fit._axes(2)
+    gain, axes = np.array([1, 0.4, 0.2, 0], np.float32), fit.sampling.axes(2)
     before = params.copy()
     one = cpu.grid_forward(fit.encoding, network, params, *axes, gain)
-    other = cpu.grid_forward(fit.encoding, network, fit._fold(params, gain), *axes)
+    other = cpu.grid_forward(fit.encoding, network, fit.sampling.fold(params, gain), *axes)
     assert np.abs(one - other).max() < 1e-5 * np.abs(one).max()
     assert np.array_equal(params, before)
 
@@ -239,7 +241,7 @@ def test_second_signal_kills():
 
 
 def test_checkpoint_is_saved_now_and_then(tmp_path, monkeypatch):
-    monkeypatch.setattr("fieldrx.fit._SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("fieldrx.fit.run._SAVE_EVERY_S", 0.0)
     steps = []
 
     def callback(progress):
@@ -287,7 +289,7 @@ def test_resume_from_a_damaged_checkpoint(checkpoint, tmp_path):
 
 def test_best_field_is_kept(monkeypatch):
     for limit in ("_ASTRAY", "_LOST"):  # else the fit would be set back
-        monkeypatch.setattr(f"fieldrx.fit.{limit}", np.inf)
+        monkeypatch.setattr(f"fieldrx.fit.descent.{limit}", np.inf)
 
     def ruin(progress):
         if (progress.stage, progress.done) == ("fit", 5):
@@ -312,7 +314,7 @@ def test_warm_start_teaches_the_closed_form():
     )
     fit.start()
     target, _ = tikhonov(fit.model, fit.acquisition.images[fit.train] - 1, fit.train)
-    contrast = fit._contrast(fit.state.params)[1]
+    contrast = fit.sampling.contrast(fit.state.params, fit.state.output_scale)[1]
     assert np.linalg.norm(contrast - target) < 0.3 * np.linalg.norm(target)
     errors = [p.error for p in told if p.stage == "warm start"]
     assert errors[0] == pytest.approx(1, abs=0.1)
@@ -425,12 +427,13 @@ def test_rising_error_is_caught(monkeypatch, factor, caught):
     for _ in range(4):
         fit.step()
     fit.state.history["error"][:] = [0.5] * 4
-    monkeypatch.setattr(fit, "_data_term", lambda predicted, images: (factor * 4.0, 0 * predicted))
+    monkeypatch.setattr(fit.objective, "data_term", lambda predicted, images: (factor * 4.0, 0 * predicted))
+    assert fit.step()
     if caught:
-        with pytest.raises(FloatingPointError, match=r"step 4: the error of its images rose to .* from 0.5"):
-            fit.step()
+        assert fit.state.step == 4
+        assert re.match(r"step 4: the error of its images rose to .* from 0.5; went back", fit.notes[-1])
     else:
-        assert fit.step()[0] == factor * 4.0
+        assert fit.state.history["loss"][-1] == factor * 4.0
 
 
 def test_error_of_images_that_join_is_not_compared_with_that_of_easier_ones():
@@ -449,18 +452,23 @@ def test_error_of_images_that_join_is_not_compared_with_that_of_easier_ones():
     assert fit.state.history["error"][-1] < 5 * max(before, 1)
     # however weak the images seen so far, this error is no reason to go back
     fit.state.history["error"] = [1e-3] * 10
-    weak = np.square(1.5) * fit._empty[fit.train[-1:]].sum() * len(fit.train) / fit._norm
-    assert fit._check(weak, fit.train[-1:]) == pytest.approx(1.5)
+    goal = fit.objective
+    weak = np.square(1.5) * goal.empty[fit.train[-1:]].sum() * len(fit.train) / goal.norm
+    assert descent.check(fit.state, weak, fit.train[-1:], goal) == pytest.approx(1.5)
 
 
 def test_set_back_changes_the_order_of_images():
     acq = tiny.acquisition("ssnp")
     fit = tiny.fit(acq, "ssnp", schedule=tiny.schedule(batch=2, tilted_from=0))
     fit.start()
-    before = [fit._batch(k, 0.5).tolist() for k in range(8)]
-    fit._set_back("a reason")
+
+    def order():
+        return [course.batch(fit.problem, k, 0.5, fit.state.setbacks).tolist() for k in range(8)]
+
+    before = order()
+    assert descent.set_back(fit.state)
     assert fit.state.rate_scale == 0.5
-    assert [fit._batch(k, 0.5).tolist() for k in range(8)] != before
+    assert order() != before
 
 
 def test_fit_that_keeps_diverging_keeps_the_best_field():
@@ -491,9 +499,9 @@ def test_multislice_fit_begins_with_the_least_tilted_light():
     optics = Acquisition(None, Illumination(sources), tiny.SCOPE)
     acq = simulate(tiny.phantom(), optics, "bpm", tiny.SHAPE)
     fit = tiny.fit(acq, "bpm", holdout=0, schedule=tiny.schedule(batch=0))
-    assert fit._pool(0.0).tolist() == [0, 1, 2]
-    assert fit._pool(0.5).tolist() == [0, 1, 2, 3, 4]
-    assert tiny.fit(acq, "born", holdout=0)._pool(0.0).tolist() == [0, 1, 2, 3, 4]
+    assert course.pool(fit.problem, 0.0).tolist() == [0, 1, 2]
+    assert course.pool(fit.problem, 0.5).tolist() == [0, 1, 2, 3, 4]
+    assert course.pool(tiny.fit(acq, "born", holdout=0).problem, 0.0).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_settings_of_a_model():
@@ -576,7 +584,7 @@ def test_wrong_share(share):
 
 def test_batches_show_every_image_once_a_round():
     fit = tiny.fit(tiny.acquisition(holdout=()), holdout=0, schedule=tiny.schedule(batch=4))
-    rounds = [[list(fit._batch(2 * k + j, 0.5)) for j in range(2)] for k in range(5)]
+    rounds = [[list(course.batch(fit.problem, 2 * k + j, 0.5)) for j in range(2)] for k in range(5)]
     for pair in rounds:
         assert [len(b) for b in pair] == [4, 2]
         assert sorted(pair[0] + pair[1]) == list(range(6))
@@ -585,7 +593,7 @@ def test_batches_show_every_image_once_a_round():
 
 def test_a_cpu_computes_in_float32():
     for precision in (None, "float32"):
-        assert tiny.fit(device="cpu", precision=precision).precision == "float32"
+        assert tiny.fit(device="cpu", precision=precision).problem.precision == "float32"
     with pytest.raises(InputError, match='precision is "half"; the CPU computes in "float32" alone'):
         tiny.fit(device="cpu", precision="half")
     with pytest.raises(InputError, match='no precision "double"; expected "half" or "float32"'):
@@ -698,6 +706,6 @@ def test_a_grid_beyond_the_memory_is_refused():
 
 
 def test_a_grid_beyond_the_memory_is_refused_before_a_model_is_chosen(monkeypatch):
-    monkeypatch.setattr("fieldrx.fit.choose_model", lambda *args: pytest.fail("chose a model first"))
+    monkeypatch.setattr("fieldrx.fit.problem.choose_model", lambda *args: pytest.fail("chose a model first"))
     with pytest.raises(InputError, match="GiB"):
         Fit(tiny.acquisition(), (-20000.0, 20000.0, 0.5), "auto")

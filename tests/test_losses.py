@@ -85,7 +85,7 @@ def test_a_fit_starts_at_one_and_falls(loss, model):
     fit = tiny.fit(tiny.acquisition("born"), model, loss=loss, schedule=schedule)
     zero = np.zeros(fit.grid.shape, np.complex64)
     predicted, _ = fit.loss.predict(fit.model, zero, fit.train)
-    assert fit._data_term(predicted, fit.train)[0] == pytest.approx(1, rel=1e-5)
+    assert fit.objective.data_term(predicted, fit.train)[0] == pytest.approx(1, rel=1e-5)
     field = fit.run()
     assert field.history["loss"][-1] < 0.9 * field.history["loss"][0]
     assert field.provenance["loss"]["kind"] == loss.split(":")[0]
@@ -104,10 +104,10 @@ def test_gradient_of_the_contrast(model, loss):
 
     def value(step):
         predicted, _ = fit.loss.predict(fit.model, contrast + step * direction, fit.train)
-        return fit._data_term(predicted, fit.train)[0]
+        return fit.objective.data_term(predicted, fit.train)[0]
 
     predicted, pullback = fit.loss.predict(fit.model, contrast, fit.train)
-    gradient = pullback(fit._data_term(predicted, fit.train)[1])
+    gradient = pullback(fit.objective.data_term(predicted, fit.train)[1])
     h = 1e-4
     assert np.vdot(gradient, direction).real == pytest.approx((value(h) - value(-h)) / (2 * h), rel=2e-3)
 

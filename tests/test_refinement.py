@@ -194,7 +194,7 @@ def test_resumed_fit_is_the_uninterrupted_one(tmp_path, model, refine):
     options = {"model": model, "schedule": tiny.schedule(steps=12), "refine": refine}
     whole = tiny.fit(**options).run()
     fit = tiny.fit(**options)
-    fit.callback = lambda p: fit._stop._ask(2, None) if p.stage == "fit" and p.done == 6 else None
+    fit.callback = lambda p: fit._stop.ask() if p.stage == "fit" and p.done == 6 else None
     fit.run(tmp_path / "c.npz")
     resumed = tiny.fit(**options).run(tmp_path / "c.npz", resume=True)
     assert np.array_equal(resumed.params, whole.params)

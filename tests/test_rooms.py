@@ -12,7 +12,7 @@ PACKAGE = ROOT / "fieldrx"
 # From the ground up: a room imports only from rows above its own.  A new room goes below everything that
 # it imports.
 ROWS = (
-    ("errors", "brief", "_version"),
+    ("errors", "brief", "progress", "_version"),
     ("optics", "pupil", "backends", "background", "board", "metrics", "resources"),
     ("io", "band", "noise", "priors", "shading", "tikhonov", "interpolation"),
     ("acquisition", "export", "field", "losses"),

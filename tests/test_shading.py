@@ -62,11 +62,11 @@ def test_gradient_of_a_fit_that_finds_the_background(model):
     batch, rng = fit.train[:3], np.random.default_rng(0)
     predicted = rng.uniform(-0.2, 0.2, (3, *tiny.SHAPE)).astype(np.float32)
     direction = rng.standard_normal(predicted.shape).astype(np.float32)
-    _, gradient = fit._data_term(predicted, batch)
+    _, gradient = fit.objective.data_term(predicted, batch)
     h = 1e-2
     slope = (
-        fit._data_term(predicted + h * direction, batch)[0]
-        - fit._data_term(predicted - h * direction, batch)[0]
+        fit.objective.data_term(predicted + h * direction, batch)[0]
+        - fit.objective.data_term(predicted - h * direction, batch)[0]
     ) / (2 * h)
     assert np.vdot(gradient, direction) == pytest.approx(slope, rel=5e-3)
 

@@ -1,0 +1,80 @@
+"""The optics of a fit: as they were given, or corrected while it goes on."""
+
+from __future__ import annotations
+
+from fieldrx.alignment import Alignment
+from fieldrx.backends import to_host
+from fieldrx.fit.problem import Problem
+from fieldrx.fit.state import State
+from fieldrx.models import make_model
+from fieldrx.refinement import Optics, Refinement
+
+
+class Correction:
+    """Makes the model of light, and changes its optics at the present field.
+
+    Parameters
+    ----------
+    problem : Problem
+    """
+
+    def __init__(self, problem: Problem):
+        self.problem, self.refinement, self.alignment = problem, None, None
+        if problem.kinds or problem.optics:
+            self.refinement = Refinement(
+                problem.kinds, problem.acquisition, problem.model, problem.grid, problem.train, problem.held,
+                problem.optics, problem.background,
+            )  # fmt: skip
+        if "board" in problem.kinds:
+            self.alignment = Alignment(self.refinement)
+        self.model = (
+            self.refinement.model(self.refinement.start)
+            if self.refinement
+            else make_model(problem.model, *problem.geometry)
+        )
+
+    @property
+    def corrects_closed_form(self) -> bool:
+        """Whether a closed form can tell something of the optics: it tells nothing of directions."""
+        corrected = self.refinement and set(self.refinement.kinds) - {"illumination"}
+        return bool(corrected and not self.problem.multislice)
+
+    def begin(self, state: State) -> None:
+        """The optics of a fit before its first step."""
+        if self.refinement:
+            state.optics = state.best_optics = self.refinement.start.to_vector()
+
+    def optics(self, vector) -> Optics:
+        """Optics of a state, refined or as they were."""
+        if self.refinement is None or vector is None:
+            return Optics.of(self.problem.acquisition.illumination)
+        return self.refinement.start.with_vector(to_host(vector))
+
+    def use(self, state: State) -> None:
+        """Let the model have the optics of a state."""
+        if self.refinement:
+            self.model = self.refinement.model(self.optics(state.optics))
+
+    def refine(self, state: State, contrast, closed_form=False) -> str:
+        """Correct the optics at the present field (or the closed form), on the host, and say what changed."""
+        optics, words = self.refinement.improve(self.optics(state.optics), to_host(contrast), closed_form)
+        state.corrections += 1
+        state.optics = optics.to_vector()
+        self.use(state)
+        return f"step {state.step}: {words}"
+
+    def align(self, state: State, contrast, batch) -> None:
+        """Move the board by the images of a step."""
+        optics = self.optics(state.optics)
+        optics, state.aligned = self.alignment.move(optics, to_host(state.aligned), contrast, batch)
+        state.optics = optics.to_vector()
+        self.use(state)
+
+    def score(self, predicted, measured, mask, error) -> float:
+        """What chooses the best field: its held-out error, but for brightnesses where these are refined."""
+        return self.refinement.score(predicted, measured, mask) if self.refinement else error
+
+    def words(self, state: State) -> list[str]:
+        """What there is to say at the end."""
+        moved = self.alignment and len(state.aligned)
+        return [self.alignment.words(to_host(state.aligned))] if moved else []

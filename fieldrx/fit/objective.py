@@ -1,0 +1,113 @@
+"""What a fit minimises, and its gradient with respect to the predicted images.
+
+    |I_predicted - I_measured|^2 / |I_measured - 1|^2  +  priors
+
+for Rytov with log I in both norms; other losses are in `fieldrx.losses`.  The sum runs over the valid pixels
+of the training images; where the background was estimated from the images, a smooth factor of each takes what
+is left of it, see `fieldrx.shading`.  The priors are added where the field's outputs are at hand.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fieldrx.backends import module_of
+from fieldrx.errors import InputError
+from fieldrx.fit.problem import Problem
+from fieldrx.losses import SquaredError
+from fieldrx.models import Rytov
+from fieldrx.shading import flattened, smooth_factor, smooth_term
+
+
+class Objective:
+    """The data term of a fit, and its images on the device.
+
+    Parameters
+    ----------
+    problem : Problem
+    backend : module
+        That computes.
+    model : ForwardModel
+        Only what it compares counts, I - 1 or log I, not its optics.
+
+    Raises
+    ------
+    InputError
+        If the images hold no signal.
+    """
+
+    def __init__(self, problem: Problem, backend, model):
+        acq = problem.acquisition
+        self.backend, self.model, self.train = backend, model, problem.train
+        self.loss, self.background = problem.loss, problem.background
+        self.images = backend.asarray(acq.images)
+        self.mask = None if acq.mask is None else backend.asarray(acq.mask)
+        self.empty = self._empty_losses(acq.n_images)
+        self.norm = float(self.empty[self.train].sum())
+
+    def data_term(self, predicted, images) -> tuple:
+        """Loss of a batch over that of an empty sample, and its gradient with respect to the prediction."""
+        measured, valid = self.measured(images)
+        share = len(self.train) / len(images) / self.norm
+        if not self.background:
+            return self._loss_and_gradient(predicted, measured, valid, share)
+        shaded, slope, penalty = self._shaded(predicted, measured, valid)
+        value, gradient = self._loss_and_gradient(shaded, measured, valid, share)
+        return value + share * penalty, gradient * slope
+
+    def measured(self, images) -> tuple:
+        """What the loss compares with, and the pixels that count."""
+        images = self.backend.asarray(images)
+        return self._known(self.loss.measured(self.model, self.images[images]), images, self.loss.empty)
+
+    def signal(self, images, model):
+        """Measured signal of some images as a model sees it, 0 where it is undefined."""
+        images = self.backend.asarray(images)
+        return self._known(model.signal(self.images[images]), images, 0.0)[0]
+
+    def flattened(self, predicted, images) -> tuple:
+        """Measured images, less what is left of their background where that is refined, and their mask."""
+        images = self.backend.asarray(images)
+        measured, mask = self.images[images], None if self.mask is None else self.mask[images]
+        return flattened(measured, predicted, mask) if self.background else measured, mask
+
+    def _known(self, values, images, empty):
+        """Values of some images with `empty` where they are masked or undefined, and where they are not."""
+        valid = np.isfinite(values)
+        if self.mask is not None:
+            valid &= self.mask[images]
+        return np.where(valid, values, np.float32(empty)), valid
+
+    def _loss_and_gradient(self, predicted, measured, valid, share):
+        if isinstance(self.loss, SquaredError):  # fused on every device
+            return self.backend.squared_error(predicted, measured, valid, share)
+        value, gradient = self.loss.value_and_gradient(predicted, measured, valid)
+        return share * value, gradient * np.float32(share)
+
+    def _shaded(self, predicted, measured, valid):
+        """A prediction times the smooth surface that is left of the background, the slope of that, and the
+        surface's own penalty.
+
+        The loss compares intensities, or I - 1, or, of Rytov's model, log I.
+        """
+        if isinstance(self.loss, SquaredError) and isinstance(self.model, Rytov):
+            surface, penalty = smooth_term(predicted, measured, valid)
+            return predicted + surface, np.float32(1), penalty
+        offset = np.float32(1 - self.loss.empty)
+        factor, penalty = smooth_factor(predicted + offset, measured + offset, valid)
+        penalty = penalty if isinstance(self.loss, SquaredError) else 0.0
+        return (predicted + offset) * factor - offset, factor, penalty
+
+    def _empty_losses(self, n_images):
+        """Loss of an empty sample for every training image, 0 for others, shape (n_images,)."""
+        losses = np.zeros(n_images)
+        for k in self.train:
+            measured, valid = self.measured([k])
+            empty = module_of(measured).full_like(measured, self.loss.empty)
+            penalty = 0.0
+            if self.background:
+                empty, _, penalty = self._shaded(empty, measured, valid)
+            losses[k] = float(self.loss.value_and_gradient(empty, measured, valid)[0]) + float(penalty)
+        if not losses.any():
+            raise InputError("the images hold no signal: every valid pixel is exactly 1, the empty field")
+        return losses

@@ -1,0 +1,223 @@
+"""What a fit is asked, with everything that was left open chosen once, before anything is computed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from fieldrx.acquisition import Acquisition
+from fieldrx.automatic import choose_model
+from fieldrx.errors import InputError
+from fieldrx.field import Network
+from fieldrx.field.choices import default_encoding, encoding_note, make_preset
+from fieldrx.fit.settings import Options, Schedule, settings
+from fieldrx.losses import make_loss
+from fieldrx.models import grid_for, is_multislice
+from fieldrx.optics import Grid
+from fieldrx.priors import Priors
+from fieldrx.refinement import Optics, parse_refine
+from fieldrx.refocus import find_depth
+from fieldrx.resources import check_memory
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fit, as it was asked and as it was understood.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    depth : (float, float, float)
+        Slice centres z0, z1 and their distance dz [um].
+    model : str
+    grid : Grid
+        On which the model works.
+    train, held : array of int
+        Images that are fitted, and those held out.
+    priors : Priors
+    schedule : Schedule
+    loss : object
+        Of `fieldrx.losses`.
+    encoding, network : object
+        Of `fieldrx.field`.
+    kinds : tuple of str
+        What of the optics is corrected during the fit, without "background".
+    background : bool
+        Whether a smooth factor of every image is found too.
+    optics : Optics or None
+        To start from, where not the acquisition's.
+    precision : str
+        Of the network's matrix products.
+    notes : tuple of str
+        What was chosen, and why.
+    """
+
+    acquisition: Acquisition
+    depth: tuple[float, float, float]
+    model: str
+    grid: Grid
+    train: np.ndarray
+    held: np.ndarray
+    priors: Priors
+    schedule: Schedule
+    loss: object
+    encoding: object
+    network: Network
+    kinds: tuple[str, ...]
+    background: bool
+    optics: Optics | None
+    precision: str
+    notes: tuple[str, ...]
+
+    @property
+    def multislice(self) -> bool:
+        """Whether light may scatter more than once."""
+        return is_multislice(self.model)
+
+    @property
+    def geometry(self) -> tuple:
+        """Grid, microscope, illumination and shape of the images: what a model of light is made from."""
+        acq = self.acquisition
+        return self.grid, acq.microscope, acq.illumination, acq.image_shape
+
+    def arguments(self) -> dict:
+        """JSON values that say what was asked; a checkpoint serves only the same."""
+        return {
+            "acquisition": self.acquisition.fingerprint(),
+            "model": self.model,
+            "depth": [float(d) for d in self.depth],
+            "encoding": self.encoding.to_dict(),
+            "network": self.network.to_dict(),
+            "priors": asdict(self.priors),
+            "loss": self.loss.to_dict(),
+            "schedule": asdict(self.schedule),
+            "holdout": self.held.tolist(),
+            "refine": list(self.kinds),
+            "background": self.background,
+            "optics_start": None if self.optics is None else self.optics.to_dict(),
+            "precision": self.precision,
+        }
+
+
+def pose(acquisition, depth, model, options: Options, backend) -> Problem:
+    """Choose what was left open, and refuse what makes no sense or does not fit into memory.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    depth : (float, float, float) or "auto"
+    model : str
+        May be "auto".
+    options : Options
+    backend : module
+        That will compute.
+
+    Raises
+    ------
+    InputError
+    """
+    if acquisition.images is None:
+        raise InputError("the acquisition has no images to fit: give it images, not optics alone")
+    train, held = split_images(acquisition, options.holdout, options.seed)
+    depth, placed = _depth(acquisition, depth, train)
+    model, chosen = _model(acquisition, depth, model, train)
+    grid = grid_for(model, acquisition.image_shape, acquisition.microscope, depth)
+    priors, schedule = settings(model, options.priors, options.schedule)
+    loss, estimated = make_loss(options.loss, acquisition, train)
+    kinds = parse_refine(options.refine) if options.refine else ()
+    background = acquisition.levelled if options.background is None else options.background
+    encoding, network, drawn = _architecture(options, grid, acquisition)
+    need = len(acquisition.images), encoding.n_params + network.n_params
+    check_memory(grid.shape, *need, multislice=is_multislice(model))
+    return Problem(
+        acquisition=acquisition,
+        depth=depth,
+        model=model,
+        grid=grid,
+        train=train,
+        held=held,
+        priors=priors,
+        schedule=schedule,
+        loss=loss,
+        encoding=encoding,
+        network=network,
+        kinds=tuple(kind for kind in kinds if kind != "background"),
+        background=bool(background) or "background" in kinds,
+        optics=options.optics,
+        precision=backend.choose_precision(network, options.precision),
+        notes=tuple(note for note in (placed, chosen, estimated, drawn) if note),
+    )
+
+
+def _depth(acquisition, depth, images):
+    """The depth range, and why where it was chosen."""
+    if not isinstance(depth, str):
+        return depth, ""
+    if depth != "auto":
+        raise InputError(f'depth is "{depth}"; expected (z0, z1, dz) in um, or "auto"')
+    found = find_depth(acquisition, images)
+    return found.depth, found.note
+
+
+def _model(acquisition, depth, model, images):
+    """The model's name, and why where it was chosen."""
+    if model != "auto":
+        return model, ""
+    check_room(acquisition, depth)
+    model, why = choose_model(acquisition, depth, images)
+    return model, f"model {model}: {why}"
+
+
+def _architecture(options, grid, acquisition):
+    """Encoding and network, and a note where the encoding was chosen."""
+    encoding, network = options.encoding, options.network
+    optics = acquisition.microscope, acquisition.illumination
+    if options.preset is not None:
+        if encoding or network:
+            raise InputError("give a preset, or an encoding and a network of your own, not both")
+        encoding, network = make_preset(options.preset, options.absorption)
+    chosen = encoding is None
+    encoding = encoding or default_encoding(grid, *optics)
+    outputs = 2 if options.absorption else 1
+    network = network or Network(encoding.n_features, width=32, depth=2, n_outputs=outputs)
+    if network.n_outputs > 2:
+        raise InputError(f"the network has {network.n_outputs} outputs; expected 1 or 2 (Re, Im)")
+    return encoding, network, encoding_note(encoding, network, grid, *optics) if chosen else ""
+
+
+def check_room(acquisition, depth) -> None:
+    """Refuse a fit that exceeds the memory with any model, before one is chosen.
+
+    Raises
+    ------
+    InputError
+        If the smallest grid and the smallest field need more than there is.
+    """
+    least = grid_for("ssnp", acquisition.image_shape, acquisition.microscope, depth)
+    check_memory(least.shape, acquisition.n_images, 0)
+
+
+def split_images(acquisition, share=None, seed=0):
+    """Numbers of the images to train on and of those to hold out.
+
+    The acquisition's own ``holdout`` wins; otherwise a `share` (default 0.1, at least
+    one of three images or more) is drawn with `seed`.
+    Images without a valid pixel, or lit only from outside the pupil, are in neither.
+    """
+    usable = np.flatnonzero(acquisition.usable)
+    if len(usable) == 0:
+        raise InputError("no image can be used: every one is masked or dark field")
+    if len(acquisition.holdout):
+        held = np.intersect1d(usable, acquisition.holdout)
+    else:
+        share = 0.1 if share is None else float(share)
+        if not 0 <= share < 1:
+            raise InputError(f"holdout is {share:g}; expected a share from 0 to below 1")
+        shuffled = np.random.default_rng(seed).permutation(usable)
+        count = max(round(share * len(usable)), 1) if share > 0 and len(usable) > 2 else 0
+        held = np.sort(shuffled[:count])
+    train = np.setdiff1d(usable, held)
+    if len(train) == 0:
+        raise InputError("all usable images are held out: nothing is left to fit; lower --holdout")
+    return train, held

@@ -1,0 +1,356 @@
+"""One reconstruction under way: its steps, its checkpoints, and the field that comes out."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from fieldrx._version import __version__
+from fieldrx.backends import describe_device, get, to_host
+from fieldrx.errors import InputError
+from fieldrx.field import NeuralField
+from fieldrx.fit import course, start
+from fieldrx.fit.correct import Correction
+from fieldrx.fit.descent import Astray, Descent, check, note_pool, set_back
+from fieldrx.fit.objective import Objective
+from fieldrx.fit.problem import pose
+from fieldrx.fit.sampling import Sampling
+from fieldrx.fit.settings import Options
+from fieldrx.fit.state import load_checkpoint, save_checkpoint
+from fieldrx.fit.watch import Watch
+from fieldrx.interpolation import coarsen
+from fieldrx.models import Rytov
+from fieldrx.progress import Progress, StopOnSignal
+
+_SAVE_EVERY_S = 60.0
+_BEFORE = 3  # corrections of the optics before the first step, at the closed form
+
+
+class Fit:
+    """One reconstruction under way.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    depth : (float, float, float) or "auto"
+        Slice centres z0, z1 and their distance dz [um]; "auto" finds the sample by refocusing.
+    model : str
+        "born", "rytov", "bpm", "ssnp", "mlb", or "auto" for what a first estimate says.
+    origin : dict, optional
+        JSON values that join the field's provenance.
+    callback : callable, optional
+        Called with a `fieldrx.progress.Progress` after every piece of work.
+    device : str
+        "cpu", "cuda", or "auto" for the GPU where there is one.
+    **options
+        What else may be asked, by the names of `fieldrx.fit.Options`: ``encoding``, ``network``, ``preset``,
+        ``priors``, ``schedule``, ``holdout``, ``absorption``, ``refine``, ``background``, ``optics``,
+        ``loss``, ``precision``.
+
+    Raises
+    ------
+    InputError
+        If the acquisition or an argument does not make sense, or the fit exceeds the memory.
+    """
+
+    def __init__(
+        self, acquisition, depth, model="auto", *, origin=None, callback=None, device="auto", **options
+    ):
+        self.backend, self.callback = get(device), callback or (lambda progress: None)
+        self.problem = problem = pose(acquisition, depth, model, Options(**options), self.backend)
+        self.acquisition, self.grid = problem.acquisition, problem.grid
+        self.train, self.held, self.loss = problem.train, problem.held, problem.loss
+        self.encoding, self.network = problem.encoding, problem.network
+        self.priors, self.schedule = problem.priors, problem.schedule
+        self.arguments, self.notes, self.origin = problem.arguments(), list(problem.notes), origin or {}
+        self.correction = Correction(problem)
+        self.linear = Rytov(*problem.geometry) if problem.multislice else self.model
+        self.objective = Objective(problem, self.backend, self.model)
+        self.sampling, self.descent = Sampling(problem, self.backend), Descent(problem, self.backend)
+        self.watch = Watch(problem, self.objective, self.correction)
+        self.state, self.diverged, self.closed_form_error = None, None, None
+        self._stop = StopOnSignal()
+
+    @property
+    def model(self):
+        """The model of light, with the optics at the present step."""
+        return self.correction.model
+
+    @property
+    def optics(self):
+        """The optics at the present step, refined or as they were."""
+        return self.correction.optics(self.state and self.state.optics)
+
+    # ---- the run -------------------------------------------------------------------------------
+
+    def run(self, checkpoint=None, resume=False, initial=None) -> NeuralField:
+        """Fit to the end and return the best field.
+
+        Parameters
+        ----------
+        checkpoint : path, optional
+            Where the state is saved now and then, and at the end; remove it once the field is saved.
+        resume : bool
+            Continue from `checkpoint`; the result is that of an uninterrupted fit.
+        initial : NeuralField, optional
+            As of :meth:`start`.
+
+        Returns
+        -------
+        NeuralField
+            The one with the lowest held-out error, or the last one when nothing is held out.  After
+            Ctrl-C (or SIGTERM) the best so far, with ``provenance["interrupted"]`` true.  After a
+            divergence the best so far, with ``provenance["diverged"]`` saying where.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the fit was stopped before its first step.
+        """
+        with StopOnSignal() as stop:
+            self._stop = stop
+            if resume:
+                self.resume(checkpoint)
+            else:
+                self.start(initial)
+            self._iterate(checkpoint)
+        return self.field(interrupted=stop.asked)
+
+    def start(self, initial=None) -> None:
+        """Initial weights: those of a field, or random ones, taught the closed form if the schedule says so.
+
+        Parameters
+        ----------
+        initial : NeuralField, optional
+            Of the same encoding and network, on the grid of this fit.
+        """
+        if initial is not None:
+            self.state = start.state_of(initial, self.problem, self.backend)
+            self.correction.begin(self.state)
+            self.state.keep()
+            return
+        begun = time.perf_counter()
+        target = start.closed_form(self.linear, self.objective, self._tell)
+        self.state = start.random_state(self.problem, self.backend, target, self.model.window)
+        self.correction.begin(self.state)
+        self.closed_form_error = start.closed_form_error(target, self.linear, self.objective, self.held)
+        if self.correction.corrects_closed_form:
+            target = self._correct_closed_form(target)
+        start.teach(self.state, target, self.problem, self.sampling, self.descent, self._tell)
+        self.state.best_params = self.state.params.copy()
+        self.state.keep()
+        self.state.seconds = time.perf_counter() - begun
+
+    def step(self) -> bool:
+        """One whole step: weights, optics, guard, history, and what the callback is told.
+
+        Returns
+        -------
+        bool
+            False if the fit has diverged: `diverged` says where.
+        """
+        state, schedule, begun = self.state, self.schedule, time.perf_counter()
+        try:
+            data, prior = self._advance()
+        except Astray as why:
+            if not set_back(state):
+                self.diverged = str(why)
+                return False
+            self.notes.append(f"{why}; went back to step {state.good_step}, with half the step size")
+            return True
+        if state.step % schedule.evaluate_every == 0:
+            state.keep()
+        state.seconds += time.perf_counter() - begun
+        for name, value in (("loss", data), ("prior", prior), ("seconds", state.seconds)):
+            state.history[name].append(value)
+        done, total = state.step, schedule.steps
+        if schedule.budget_s is not None:
+            done, total = state.seconds, schedule.budget_s
+        self.callback(Progress("fit", done, total, state.history["error"][-1], state.best_error))
+        return True
+
+    def save(self, path) -> None:
+        """Write a checkpoint."""
+        told = {"arguments": self.arguments, "origin": self.origin, "notes": self.notes}
+        save_checkpoint(path, self.state, told | {"closed_form_error": self.closed_form_error})
+
+    def resume(self, path) -> None:
+        """Take the state of a checkpoint.
+
+        Raises
+        ------
+        InputError
+            If it is no checkpoint of such a fit.
+        """
+        if path is None:
+            raise InputError("resume needs the checkpoint of the interrupted fit")
+        self.state, told = load_checkpoint(path, self.arguments, self.backend)
+        self.notes[:], self.origin = told["notes"], told["origin"]
+        self.closed_form_error = told.get("closed_form_error", self.closed_form_error)
+        self.correction.use(self.state)
+
+    def field(self, interrupted=False) -> NeuralField:
+        """The best field so far."""
+        state, grid, acq = self.state, self.grid, self.acquisition
+        (y, x), axes = self.model.window, grid.axes
+        region = [(axes[0][0], axes[0][-1])] + [(a[w][0], a[w][-1]) for a, w in ((axes[1], y), (axes[2], x))]
+        history = {name: np.array(values, np.float64) for name, values in state.history.items()}
+        return NeuralField(
+            self.encoding,
+            self.network,
+            to_host(state.best_params),
+            grid.bounds_um,
+            np.array(region),
+            grid.spacing_um,
+            state.output_scale,
+            acq.microscope.medium_index,
+            self._provenance(interrupted),
+            history,
+        )
+
+    # ---- parts of it ---------------------------------------------------------------------------
+
+    def _provenance(self, interrupted):
+        state, acq = self.state, self.acquisition
+        provenance = {
+            "fieldrx": __version__,
+            "numpy": np.__version__,
+            "device": describe_device(self.backend),
+            "name": acq.name,
+            "microscope": acq.microscope.to_dict(),
+            "grid": self.grid.to_dict(),
+            **self.arguments,
+            **self.origin,
+            "steps_done": state.step,
+            "best_step": state.best_step,
+            "seconds": round(state.seconds, 1),
+            "nrmse_holdout": None if not np.isfinite(state.best_error) else state.best_error,
+            "nrmse_closed_form": self.closed_form_error,
+            "interrupted": interrupted,
+            "diverged": self.diverged,
+            "notes": self.notes,
+        }
+        if self.correction.refinement:
+            provenance["optics"] = self.correction.optics(state.best_optics).to_dict()
+        return provenance
+
+    def _iterate(self, checkpoint):
+        state = self.state
+        if self._stop.asked and state.step == 0:
+            raise KeyboardInterrupt
+        saved = time.perf_counter()
+        while not self._stop.asked and not self._over() and not self.watch.settled(state):
+            if not self.step():
+                return
+            if checkpoint and time.perf_counter() - saved > _SAVE_EVERY_S:
+                self.save(checkpoint)
+                saved = time.perf_counter()
+        if not self._stop.asked:
+            self.notes += self._last_words()
+        if checkpoint:
+            self.save(checkpoint)
+        if not self._stop.asked or not len(self.held):
+            self._look(self.sampling.contrast(state.params, state.output_scale)[1], None)
+
+    def _last_words(self):
+        """Notes on how a fit has ended that nobody stopped."""
+        state, words = self.state, self.correction.words(self.state)
+        if self._over():
+            return words
+        return [
+            f"stopped at step {state.step}: the held-out error has not fallen since step "
+            f"{state.best_step}; --patience 0 goes on",
+            *words,
+        ]
+
+    def _over(self):
+        return self.schedule.share(self.state.step, self.state.seconds) >= 1
+
+    def _advance(self):
+        """Change the weights once; the data term and the prior.  Raises `Astray` where that was wrong."""
+        state, sampling, schedule = self.state, self.sampling, self.schedule
+        share = schedule.share(state.step, state.seconds)
+        stride, gain = course.coarseness(self.problem, share)
+        self._refine(share, stride, gain)
+        shift = course.shift(schedule.seed, state.step)
+        outputs, contrast = sampling.contrast(state.params, state.output_scale, stride, gain, shift)
+        batch = course.batch(self.problem, state.step, share, state.setbacks)
+        predicted, pullback = self.loss.predict(self.model, contrast, batch)
+        data, residual = self.objective.data_term(predicted, batch)
+        alignment = self.correction.alignment
+        if alignment and alignment.due(state.step, share):
+            self.correction.align(state, contrast, batch)
+        holdout = np.nan
+        note_pool(state, len(course.pool(self.problem, share)))
+        if state.step % schedule.evaluate_every == 0:
+            check(state, float(data), batch, self.objective)
+            holdout = self._look(contrast, gain)
+        d_outputs = sampling.to_outputs(coarsen(pullback(residual), stride, shift), state.output_scale)
+        del predicted, pullback, residual, contrast
+        prior, d_prior = self.priors.value_and_gradient(
+            outputs, sampling.spacing_um(stride), min(self.grid.spacing_um)
+        )
+        d_outputs += d_prior
+        gradient = sampling.gradient(state.params, sampling.axes(stride, shift), d_outputs, gain)
+        self.descent.update(
+            state, gradient, schedule.rate(state.step, share) * state.rate_scale, state.step + 1
+        )
+        data, prior = float(data), float(prior)  # until here nobody waits for the device
+        error = check(state, data, batch, self.objective)  # a set-back also undoes the update
+        state.history["error"].append(error)
+        state.history["holdout"].append(holdout)
+        state.step += 1
+        return data, prior
+
+    def _refine(self, share, stride, gain):
+        """Correct the optics at the present field: now and then."""
+        state, refinement = self.state, self.correction.refinement
+        if refinement and refinement.due(share, state.corrections):
+            contrast = self.sampling.contrast(state.params, state.output_scale, stride, gain)[1]
+            self.notes.append(self.correction.refine(state, contrast))
+
+    def _correct_closed_form(self, target):
+        """The closed form with optics that were corrected at it."""
+        state = self.state
+        for _ in range(_BEFORE):
+            self.notes.append(self.correction.refine(state, target, closed_form=True))
+            self.linear = self.model
+            target = start.closed_form(self.linear, self.objective, self._tell)
+        state.corrections, state.best_optics = 0, state.optics
+        return target
+
+    def _look(self, contrast, gain):
+        return self.watch.look(self.state, contrast, lambda: self.sampling.fold(self.state.params, gain))
+
+    def _tell(self, progress):
+        self.callback(progress)
+        if self._stop.asked:
+            raise KeyboardInterrupt
+
+
+def reconstruct(acquisition, depth, model="auto", *, checkpoint=None, resume=False, **options) -> NeuralField:
+    """Fit a neural field to an acquisition.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    depth : (float, float, float)
+        Slice centres z0, z1 and their distance dz [um], both ends included.
+    model : str
+        "born", "rytov", "bpm", "ssnp", "mlb", or "auto" to let a first estimate of the sample's phase decide.
+    checkpoint, resume
+        As of :meth:`Fit.run`.
+    **options
+        Keyword arguments of :class:`Fit`.
+
+    Returns
+    -------
+    NeuralField
+
+    Raises
+    ------
+    InputError
+        If the acquisition or an argument does not make sense.
+    """
+    return Fit(acquisition, depth, model, **options).run(checkpoint, resume)

@@ -1,0 +1,164 @@
+"""How long and how fast a fit goes, and all else that may be asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fieldrx.errors import InputError
+from fieldrx.models import is_multislice
+from fieldrx.priors import Priors
+
+# Multi-slice models: the closed form of a linear one misleads them, so they start from nothing, low
+# frequencies first, in bolder steps of few images, most of them on every second pixel.
+_MULTISLICE_SCHEDULE = {
+    "batch": 8,
+    "learning_rate": 1e-2,
+    "table_learning_rate": 1e-1,
+    "beta2": 0.97,
+    "coarse": 0.8,
+    "warm_steps": 0,
+}
+_MULTISLICE_PRIORS = {"tv": 3.0, "tv_absorption": 3.0}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to fit; see `for_model` for defaults of multi-slice models.
+
+    Parameters
+    ----------
+    steps : int
+        Steps of the optimiser after the warm start.
+    budget_s : float, optional
+        Seconds for the whole fit, instead of `steps`.  How many steps that makes depends on the machine,
+        so two such fits differ.
+    batch : int
+        Images per step; 0 for all.  Batches walk through a shuffled order, every image once a round.
+    learning_rate, table_learning_rate : float
+        Adam's first step size for the network and for a hash table; a cosine lowers both to 2 %.
+    beta2 : float
+        Adam's memory of squared gradients: long for steady gradients, short where they shrink by orders.
+    coarse : float
+        Share of the steps on every second pixel.
+    warm_steps : int
+        Steps that teach the field the closed-form solution before the images; 0 starts from nothing.
+    tilted_from : float
+        Share of the fit up to which a multi-slice model sees only the half of the images whose light is
+        tilted least.
+    evaluate_every : int
+        Steps between two looks at the held-out images.
+    patience : int
+        Looks without improvement after which a fit past its coarse steps stops; 0, or a budget, never stops.
+    seed : int
+        Of initial weights, held-out choice and image order.
+    """
+
+    steps: int = 220
+    budget_s: float | None = None
+    batch: int = 16
+    learning_rate: float = 5e-3
+    table_learning_rate: float = 2e-2
+    beta2: float = 0.999
+    coarse: float = 0.35
+    warm_steps: int = 60
+    tilted_from: float = 0.15
+    evaluate_every: int = 10
+    patience: int = 8
+    seed: int = 0
+
+    @classmethod
+    def for_model(cls, model: str, **changes) -> Schedule:
+        """The schedule that suits a model, but for `changes`."""
+        return cls(**((_MULTISLICE_SCHEDULE if is_multislice(model) else {}) | changes))
+
+    def __post_init__(self):
+        for name in ("steps", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected at least 1")
+        for name in ("batch", "warm_steps", "patience", "seed"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        for name in ("learning_rate", "table_learning_rate"):
+            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise InputError(f"{name} is {getattr(self, name)}; expected a positive number")
+        if not 0 < self.beta2 < 1:
+            raise InputError(f"beta2 is {self.beta2}; expected a number between 0 and 1")
+        for name in ("coarse", "tilted_from"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected a share from 0 to 1")
+        if self.budget_s is not None and not self.budget_s > 0:
+            raise InputError(f"budget is {self.budget_s} s; expected a positive time")
+
+    def share(self, step: int, seconds: float) -> float:
+        """Share of the fit that is over after so many steps and seconds."""
+        return step / self.steps if self.budget_s is None else seconds / self.budget_s
+
+    def rate(self, step: int, share: float) -> float:
+        """Step size over the first one: a short rise, then a cosine down to 2 %."""
+        return min(1.0, (step + 1) / 10) * (0.51 + 0.49 * np.cos(np.pi * min(share, 1.0)))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be asked of a fit beside images, depth and model.
+
+    Parameters
+    ----------
+    encoding, network : optional
+        Of `fieldrx.field`; chosen for the grid and the optics when not given.
+    preset : str, optional
+        "decaf" (10 x 208, skip at 5) or "decaf-small" (6 x 208, skip at 3) instead.
+    priors : Priors or dict, optional
+        A dict holds what differs from the model's defaults.
+    schedule : Schedule or dict, optional
+        Likewise.
+    holdout : float, optional
+        Share of the images to hold out when the acquisition does not name its own; default 0.1.
+    absorption : bool
+        Whether the field has an imaginary part.
+    refine : str or sequence of str, optional
+        What of the optics is corrected during the fit: "illumination", "intensity", "defocus", "pupil", see
+        `fieldrx.refinement`, and "board", see `fieldrx.alignment`.  "background" among them is
+        ``background=True``.
+    background : bool, optional
+        Whether a smooth factor of every image is found together with the sample, see `fieldrx.shading`.  By
+        default where the background was estimated from the images, or their levels were.
+    optics : Optics, optional
+        Directions, gains, defocus and aberrations to start from, when known better than the acquisition's.
+    loss : str
+        "squared", or "huber" or "poisson" with numbers of their own: see `fieldrx.losses.make_loss`.
+    precision : str, optional
+        Of the network's matrix products on a GPU: "half" or "float32".  Chosen when not given: half, but for
+        sines.  A CPU computes in float32.
+    """
+
+    encoding: Any = None
+    network: Any = None
+    preset: str | None = None
+    priors: Any = None
+    schedule: Any = None
+    holdout: float | None = None
+    absorption: bool = True
+    refine: Any = None
+    background: bool | None = None
+    optics: Any = None
+    loss: Any = "squared"
+    precision: str | None = None
+
+    @property
+    def seed(self) -> int:
+        """Of the schedule, which need not be complete."""
+        given = self.schedule or {}
+        return given.seed if isinstance(given, Schedule) else given.get("seed", 0)
+
+
+def settings(model, priors=None, schedule=None) -> tuple[Priors, Schedule]:
+    """Priors and schedule, completed with the model's defaults."""
+    if not isinstance(schedule, Schedule):
+        schedule = Schedule.for_model(model, **(schedule or {}))
+    if not isinstance(priors, Priors):
+        priors = Priors(**((_MULTISLICE_PRIORS if is_multislice(model) else {}) | (priors or {})))
+    return priors, schedule

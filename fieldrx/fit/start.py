@@ -1,0 +1,106 @@
+"""Where a fit starts: random weights, taught the closed form of a linear model if the schedule says so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from fieldrx.backends import module_of
+from fieldrx.errors import InputError
+from fieldrx.field.neural_field import to_contrast
+from fieldrx.fit import course
+from fieldrx.fit.descent import Descent
+from fieldrx.fit.objective import Objective
+from fieldrx.fit.problem import Problem
+from fieldrx.fit.sampling import Sampling
+from fieldrx.fit.state import State
+from fieldrx.interpolation import coarsen, refine
+from fieldrx.metrics import image_errors
+from fieldrx.progress import Progress
+from fieldrx.tikhonov import tikhonov
+
+_HEADROOM = (
+    8.0  # of the output scale over the closed form's contrast, which is far too weak for thick samples
+)
+
+
+def closed_form(model, objective: Objective, tell: Callable):
+    """The Tikhonov inversion of the training images by a linear model."""
+    images = objective.train
+    return tikhonov(
+        model,
+        objective.signal(images, model),
+        images,
+        progress=lambda share: tell(Progress("closed form", round(100 * share), 100)),
+    )[0]
+
+
+def closed_form_error(contrast, model, objective: Objective, held) -> float | None:
+    """Held-out error of the closed form, by the linear model that it inverts; None without such images.
+
+    A fit that comes out no better has found nothing.
+    """
+    if not len(held):
+        return None
+    predicted = model.forward(contrast, held)
+    return float(image_errors(predicted, *objective.flattened(predicted, held))[0])
+
+
+def random_state(problem: Problem, backend, target, window) -> State:
+    """The state before the first step: random weights, and an output scale from the closed form."""
+    rng = np.random.default_rng(problem.schedule.seed)
+    params = np.concatenate([problem.encoding.initial_params(rng), problem.network.initial_params(rng)])
+    xp = module_of(target)
+    scale = float(xp.quantile(xp.abs(target.real[:, *window]), 0.99)) or 1e-3
+    scale *= _HEADROOM if problem.multislice else 1
+    return fresh_state(backend.asarray(params.astype(np.float32)), scale)
+
+
+def state_of(field, problem: Problem, backend) -> State:
+    """The state that goes on from a field.
+
+    Raises
+    ------
+    InputError
+        If the field is not of this fit's encoding, network and domain.
+    """
+    same = field.encoding == problem.encoding and field.network == problem.network
+    if not same or not np.allclose(field.bounds_um, problem.grid.bounds_um):
+        raise InputError(
+            "the initial field has another encoding, network or domain: fit with its model, depth, "
+            "encoding and network"
+        )
+    return fresh_state(backend.asarray(field.params), field.output_scale)
+
+
+def fresh_state(params, scale) -> State:
+    """The state of a fit before its first step."""
+    zeros = module_of(params).zeros(params.size, np.float32)
+    return State(params.copy(), zeros.copy(), zeros.copy(), params.copy(), scale)
+
+
+def teach(state: State, target, problem: Problem, sampling: Sampling, descent: Descent, tell: Callable):
+    """Fit the field to the closed-form contrast, on every second pixel and with all features."""
+    schedule = problem.schedule
+    target = target / np.float32(state.output_scale)
+    if problem.network.n_outputs == 1:
+        target.imag = 0
+    scale = 2 / max(float(np.vdot(target, target).real), 1e-30)
+    begun, allowed = time.perf_counter(), 0.25 * (schedule.budget_s or np.inf)
+    for k in range(schedule.warm_steps):
+        if time.perf_counter() - begun > allowed:
+            break
+        shift = course.shift(schedule.seed, k)
+        axes = sampling.axes(2, shift)
+        outputs = sampling.outputs(state.params, axes)
+        residual = refine(to_contrast(outputs, 1.0), 2, shift) - target
+        squared = np.vdot(residual, residual).real
+        d_outputs = sampling.to_outputs(coarsen(residual, 2, shift), scale)
+        gradient = sampling.gradient(state.params, axes, d_outputs)
+        rate = min(1.0, (k + 1) / 5, 2 * (schedule.warm_steps - k) / schedule.warm_steps)
+        descent.update(state, gradient, rate, k + 1)
+        error = np.sqrt(0.5 * scale * float(squared))
+        tell(Progress("warm start", k + 1, schedule.warm_steps, error))
+    state.m[:], state.v[:] = 0, 0

@@ -1,0 +1,64 @@
+"""Held-out images: what they say of the present field, which field is the best, when a fit has settled."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fieldrx.backends import module_of
+from fieldrx.fit.correct import Correction
+from fieldrx.fit.objective import Objective
+from fieldrx.fit.problem import Problem
+from fieldrx.fit.state import State
+from fieldrx.metrics import image_errors
+from fieldrx.models import predict
+
+
+class Watch:
+    """Looks at images that a fit never sees.
+
+    Parameters
+    ----------
+    problem : Problem
+    objective : Objective
+        Knows the images.
+    correction : Correction
+        Knows the optics.
+    """
+
+    def __init__(self, problem: Problem, objective: Objective, correction: Correction):
+        self.held, self.schedule = problem.held, problem.schedule
+        self.objective, self.correction = objective, correction
+
+    def look(self, state: State, contrast, folded) -> float:
+        """Held-out error of the present field; keeps the field if it is the best, or nothing is held out.
+
+        Parameters
+        ----------
+        state : State
+        contrast : array
+            Of the present field, on the model's grid.
+        folded : callable
+            Gives its parameters.
+        """
+        error, score = self._error(contrast) if len(self.held) else (np.nan, np.nan)
+        if not score >= state.best_score:
+            state.best_error, state.best_score = (error, score) if len(self.held) else (np.inf, np.inf)
+            state.best_step, state.best_params = state.step, folded()
+            state.best_optics = state.optics
+        return error
+
+    def settled(self, state: State) -> bool:
+        """Whether the held-out error has stopped falling."""
+        schedule = self.schedule
+        if schedule.budget_s is not None or not schedule.patience or not len(self.held):
+            return False
+        since = max(state.best_step, schedule.coarse * schedule.steps)
+        return state.step - since > schedule.patience * schedule.evaluate_every
+
+    def _error(self, contrast):
+        """The error, and the score that chooses."""
+        parts = [part for _, part in predict(self.correction.model, contrast, self.held)]
+        predicted = module_of(contrast).concatenate(parts)
+        measured, mask = self.objective.flattened(predicted, self.held)
+        error = image_errors(predicted, measured, mask)[0]
+        return error, self.correction.score(predicted, measured, mask, error)
