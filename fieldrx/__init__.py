@@ -17,11 +17,11 @@ if TYPE_CHECKING:  # for editors, which do not run `__getattr__`
     from fieldrx.evaluation import evaluate
     from fieldrx.field import NeuralField, load_field
     from fieldrx.fit import Fit, Schedule, reconstruct
-    from fieldrx.io import Volume, read_volume, write_volume
     from fieldrx.optics import Grid, Illumination, Microscope
     from fieldrx.priors import Priors
     from fieldrx.simulation import cell_phantom, simulate
     from fieldrx.viewer import write_viewer
+    from fieldrx.volume import Volume, read_volume, write_volume
 
 _HOMES = {
     "Acquisition": "acquisition",
@@ -34,7 +34,7 @@ _HOMES = {
     "NeuralField": "field",
     "Priors": "priors",
     "Schedule": "fit",
-    "Volume": "io",
+    "Volume": "volume",
     "calibrate": "calibration",
     "cell_phantom": "simulation",
     "evaluate": "evaluation",
@@ -42,11 +42,11 @@ _HOMES = {
     "load_field": "field",
     "make_ensemble": "ensemble",
     "read_acquisition": "acquisition",
-    "read_volume": "io",
+    "read_volume": "volume",
     "reconstruct": "fit",
     "simulate": "simulation",
     "write_viewer": "viewer",
-    "write_volume": "io",
+    "write_volume": "volume",
 }
 
 __all__ = [

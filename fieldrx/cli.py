@@ -397,8 +397,8 @@ def reconstruct(
     """
     from fieldrx.acquisition import read_acquisition
     from fieldrx.backends import describe_device
+    from fieldrx.errors import in_file
     from fieldrx.fit import Fit, checkpoint_arguments
-    from fieldrx.io import in_file
     from fieldrx.models import MODELS
     from fieldrx.refinement import parse_refine
     from fieldrx.tuning import choose_tv
@@ -524,7 +524,8 @@ def run(acquisition, output, contrast, steps, budget, holdout, error_bars, seed,
     """
     from fieldrx.acquisition import read_acquisition
     from fieldrx.backends import describe_device, get
-    from fieldrx.io import in_file, open_folder
+    from fieldrx.errors import in_file
+    from fieldrx.io import open_folder
     from fieldrx.workflow import folder
 
     if steps and budget:
@@ -556,9 +557,11 @@ def run(acquisition, output, contrast, steps, budget, holdout, error_bars, seed,
 def evaluate(field, acquisition, truth, model, device):
     """Predicted against measured images, as JSON."""
     from fieldrx.acquisition import read_acquisition
+    from fieldrx.errors import in_file
     from fieldrx.evaluation import evaluate as evaluate_field
     from fieldrx.field import load_field
-    from fieldrx.io import in_file, json_values, read_volume
+    from fieldrx.io import json_values
+    from fieldrx.volume import read_volume
 
     loaded, acq = load_field(field), read_acquisition(acquisition)
     known = None if truth is None else read_volume(truth)
@@ -767,9 +770,10 @@ def ensemble(field, acquisition, output, members, steps, folds, no_twin, std, se
     """
     from fieldrx.acquisition import read_acquisition
     from fieldrx.ensemble import make_ensemble
+    from fieldrx.errors import in_file
     from fieldrx.evaluation import verdict_of_folds
     from fieldrx.field import load_field
-    from fieldrx.io import in_file, write_volume
+    from fieldrx.volume import write_volume
 
     for path in (output, std) if std else (output,):
         _writable(path, field, acquisition)
@@ -813,8 +817,8 @@ def report(field, acquisition, output, ensemble, device):
     """Write what was measured, what was inferred and how far to trust it: one HTML file."""
     from fieldrx.acquisition import read_acquisition
     from fieldrx.ensemble import load_ensemble
+    from fieldrx.errors import in_file
     from fieldrx.field import load_field
-    from fieldrx.io import in_file
     from fieldrx.report import write_report
 
     _writable(output, field, acquisition)
@@ -852,8 +856,8 @@ def report(field, acquisition, output, ensemble, device):
 def simulate(volume, acquisition, output, model, image_shape, photons, seed, device):
     """Images of a known VOLUME with the optics of ACQ."""
     from fieldrx.acquisition import read_acquisition
-    from fieldrx.io import read_volume
     from fieldrx.simulation import simulate as simulate_images
+    from fieldrx.volume import read_volume
 
     _writable(output, volume, acquisition)
     if output.suffix.lower() != ".npz":
@@ -898,7 +902,7 @@ def calibrate(acquisition, output, depth, contrast, quiet):
     from fieldrx.acquisition import read_acquisition
     from fieldrx.calibration import calibrate as calibrate_images
     from fieldrx.calibration import check_target, write_calibrated
-    from fieldrx.io import in_file
+    from fieldrx.errors import in_file
 
     _writable(output, acquisition)
     acq = read_acquisition(acquisition)

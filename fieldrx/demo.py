@@ -7,12 +7,13 @@ import numpy as np
 from fieldrx.acquisition import Acquisition
 from fieldrx.evaluation import evaluate
 from fieldrx.fit import Fit
-from fieldrx.io import Volume, open_folder, write_png, write_volume
+from fieldrx.io import open_folder, write_png
 from fieldrx.metrics import image_errors, index_error
 from fieldrx.optics import Illumination, Microscope
 from fieldrx.render import colour, orthogonal_planes
 from fieldrx.simulation import cell_phantom, simulate
 from fieldrx.tikhonov import tikhonov
+from fieldrx.volume import Volume, write_volume
 
 _SCOPE = Microscope(wavelength_um=0.532, objective_na=0.8, medium_index=1.335, pixel_size_um=0.16)
 _PIXELS = 112

@@ -17,9 +17,10 @@ from fieldrx.backends import cuda_unavailable, describe_device, get, n_threads, 
 from fieldrx.errors import InputError
 from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
-from fieldrx.io import check_file, load_npz, read_volume
+from fieldrx.io import check_file, load_npz
 from fieldrx.optics import sampling_notes
 from fieldrx.resources import memory_limit, memory_need
+from fieldrx.volume import read_volume
 
 _ENSEMBLE = "fieldrx-ensemble"  # fieldrx.ensemble.FORMAT, which would bring the whole fit with it
 _OTHER_NAMES = {"cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x")}  # of distributions

@@ -40,18 +40,19 @@ from fieldrx._version import __version__
 from fieldrx.backends import get, module_of, to_host
 from fieldrx.backends.fft import taper
 from fieldrx.band import supported_band
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, one_line
 from fieldrx.evaluation import same_images
 from fieldrx.field import NeuralField, load_field
 from fieldrx.field.neural_field import field_from_arrays
 from fieldrx.fit import Fit, Schedule
-from fieldrx.io import Volume, check_keys, load_npz, one_line, save_npz
+from fieldrx.io import check_keys, load_npz, save_npz
 from fieldrx.metrics import image_errors
 from fieldrx.models import grid_for, predict
 from fieldrx.noise import noise_floor
 from fieldrx.priors import Priors
 from fieldrx.refinement import Optics
 from fieldrx.shading import flattened
+from fieldrx.volume import Volume
 
 FORMAT, VERSION = "fieldrx-ensemble", 1
 MEMBERS, STEPS = 6, 24

@@ -1,4 +1,9 @@
-"""The one exception for a user's mistake."""
+"""The one exception for a user's mistake, and words that its messages share."""
+
+from __future__ import annotations
+
+import difflib
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -6,3 +11,27 @@ class InputError(ValueError):
 
     The command line prints it without a traceback and leaves with status 2.
     """
+
+
+class NoSuchFile(InputError):
+    """A file that was named is not there."""
+
+
+def one_line(error) -> str:
+    """The text of an exception without line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def nearest(name, known) -> str:
+    """'; did you mean "x"?' when a known name is close, else nothing."""
+    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+@contextmanager
+def in_file(path):
+    """Put the file's name in front of an `InputError` raised inside."""
+    try:
+        yield
+    except InputError as error:
+        raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from None

@@ -8,9 +8,9 @@ from scipy.ndimage import gaussian_filter
 from fieldrx.acquisition import Acquisition
 from fieldrx.backends import get, to_host
 from fieldrx.errors import InputError
-from fieldrx.io import Volume
 from fieldrx.models import make_model, predict
 from fieldrx.optics import Grid
+from fieldrx.volume import Volume
 
 
 def simulate(

@@ -25,8 +25,9 @@ from zoo_samples import SAMPLES
 from zoo_waves import bin_pixels, full_wave, split_step
 
 import fieldrx
-from fieldrx.io import Volume, save_npz, write_volume
+from fieldrx.io import save_npz
 from fieldrx.optics import Grid, Illumination, Microscope
+from fieldrx.volume import Volume, write_volume
 
 _EMPTY_DEPTH = (-5.0, 5.0)  # told for a member without a sample [um]
 _READ_NOISE = 1.5  # counts

@@ -11,7 +11,8 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fieldrx.acquisition import Acquisition, read_acquisition, read_table
+from fieldrx.acquisition import Acquisition, read_acquisition, read_table, schema
+from fieldrx.acquisition.toml import parse_toml, toml_text
 from fieldrx.background import mean_background, normalise, saturation_level, smooth_background
 from fieldrx.errors import InputError
 from fieldrx.optics import Illumination, Microscope
@@ -903,3 +904,45 @@ def test_odd_images_among_normalised_ones_are_kept():
     outside = Illumination.led_ring(N, 0.9 * MICROSCOPE.medium_index)
     Acquisition(np.full((N, NY, NX), 0.01), outside, MICROSCOPE)  # nor does dark field
     Acquisition.from_raw(RAW, RING, MICROSCOPE, background=1.0)  # who names a background knows
+
+
+# ---- the schema, for reading and for writing -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("background", "named"),
+    [(1.5, False), ([1.0, 2.0], False), ("smooth", False), ("mean", False), ("median", False),
+     ("empty.tif", True), ("data.h5:/background", True)],
+)  # fmt: skip
+def test_files_that_an_acquisition_names(background, named):
+    images = {"files": ["a.tif", "b.tif"], "background": background, "dark": 3, "holdout": [1]}
+    content = {"images": images, "illumination": {"kind": "table", "table": "leds.csv"}}
+    expected = ["a.tif", "b.tif", *[background] * named, "leds.csv"]
+    assert list(schema.named_files(content)) == expected
+    moved = schema.with_files(images, lambda name: f"../{name}")
+    assert moved["files"] == ["../a.tif", "../b.tif"]
+    assert moved["background"] == (f"../{background}" if named else background)
+    assert (moved["dark"], moved["holdout"]) == (3, [1])
+    assert images["files"] == ["a.tif", "b.tif"]
+
+
+VALUES = {
+    "a number": st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**60), 2**60),
+    "text": st.text(st.characters(exclude_categories=["Cs"])),
+    "a list": st.lists(st.integers(0, 99)),
+    "true or false": st.booleans(),
+}
+
+
+def any_table(keys):
+    return st.fixed_dictionaries({}, optional={k: st.one_of(*map(VALUES.get, v)) for k, v in keys.items()})
+
+
+@given(any_table(schema.TOP), any_table(schema.MICROSCOPE), any_table(schema.IMAGES))
+def test_what_is_written_reads_back(tmp_path_factory, top, microscope, images):
+    """Every key of the schema with any value of its types, quotes and control characters included."""
+    path = tmp_path_factory.mktemp("toml") / "acquisition.toml"
+    content = {**top, "microscope": microscope, "images": images, "illumination": {"kind": "table"}}
+    path.write_text(toml_text(content), encoding="utf-8", newline="")
+    assert parse_toml(path) == content
+    assert schema.check_table(parse_toml(path)["images"], schema.IMAGES, "images", path) == images

@@ -7,9 +7,9 @@ import pytest
 import reference_born
 
 from fieldrx.errors import InputError
-from fieldrx.io import Volume
 from fieldrx.models import MODELS, Born, Rytov, make_model
 from fieldrx.optics import Grid, Illumination, Microscope
+from fieldrx.volume import Volume
 
 SCOPE = Microscope(wavelength_um=0.5, objective_na=0.6, medium_index=1.34, pixel_size_um=0.21)
 GRID = Grid((19, 30, 25), (0.37, 0.21, 0.21), (-2.9, -0.63, -1.05))  # unequal sides; odd nx

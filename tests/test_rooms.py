@@ -15,6 +15,7 @@ ROWS = (
     ("errors", "brief", "progress", "_version"),
     ("optics", "pupil", "backends", "background", "board", "metrics", "resources"),
     ("io", "band", "noise", "priors", "shading", "tikhonov", "interpolation"),
+    ("volume",),
     ("acquisition", "export", "field", "losses"),
     ("models",),
     ("refocus",),
@@ -35,6 +36,7 @@ LAZY = {
     ("acquisition", "plot"),
     ("field", "plot"),
     ("describe", "ensemble"),
+    ("io", "volume"),  # whose names were there in version 0.1
     ("describe", "evaluation"),
 }
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import fieldrx
-from fieldrx.io import read_volume
 from fieldrx.models import Born
+from fieldrx.volume import read_volume
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 
 import numpy as np
 
-from fieldrx.background import ESTIMATES
+from fieldrx.acquisition.schema import named_files, with_files
+from fieldrx.acquisition.toml import parse_toml, toml_text
 from fieldrx.errors import InputError
 from fieldrx.io import atomic_path, list_images, write_png
 from fieldrx.render.lettering import drawable
@@ -50,8 +50,8 @@ def write_calibrated(path, source, calibration) -> list[Path]:
         calibration.acquisition.save(path)
         write_png(written[-1], picture(calibration))
         return written
-    content, table = _content(source), written[1]
-    content["images"] = _moved_paths(content["images"], source.parent, path.parent)
+    content, table = parse_toml(source), written[1]
+    content["images"] = with_files(content["images"], _elsewhere(source.parent, path.parent))
     if calibration.levels:
         content["images"]["gain"] = True
     content["illumination"] = {"kind": "table", "table": table.name, "directions": "travel"}
@@ -81,7 +81,7 @@ def check_target(path, source) -> None:
         raise InputError(
             f"{path}: {source} holds its images itself; write the calibrated acquisition as .npz"
         )
-    needed = [source, *(_named(_content(source), source.parent) if endings[1] == ".toml" else [])]
+    needed = _needed(source)
     for target in _written(path):
         if any(_same(target, file) for file in needed):
             raise InputError(
@@ -95,20 +95,14 @@ def _written(path):
     return [path, *(path.with_suffix(ending) for ending in endings)]
 
 
-def _content(source):
-    with open(source, "rb") as file:
-        return tomllib.load(file)
-
-
-def _named(content, folder):
-    """Files that an acquisition.toml names."""
-    images = content["images"]
-    files = [images[k] for k in ("background", "dark") if isinstance(images.get(k), str)]
-    files += [content["illumination"][k] for k in ("table",) if k in content["illumination"]]
-    several = isinstance(images["files"], list) or "{" in images["files"]
-    files += [] if several else [images["files"]]
-    single = list_images(images["files"], folder)[0] if several else []
-    return [*single, *(folder / name.partition(":/")[0] for name in files)]
+def _needed(source):
+    """The source, and the files that it names."""
+    if source.suffix.lower() != ".toml":
+        return [source]
+    content, folder = parse_toml(source), source.parent
+    several = [f for f in (content["images"]["files"],) if isinstance(f, list) or "{" in f]
+    single = [path for files in several for path in list_images(files, folder)[0]]
+    return [source, *single, *(folder / name.partition(":/")[0] for name in named_files(content))]
 
 
 def _same(a, b):
@@ -116,46 +110,8 @@ def _same(a, b):
     return a.samefile(b) if a.exists() and b.exists() else a.resolve() == b.resolve()
 
 
-def toml_text(content) -> str:
-    """A dictionary as TOML: values first, then one table per dictionary, one level deep.
-
-    Parameters
-    ----------
-    content : dict
-        Of text, numbers, booleans, lists of these, and dictionaries of all that.
-    """
-    lines = [f"{_key(k)} = {_value(v)}" for k, v in content.items() if not isinstance(v, dict)]
-    for name, table in content.items():
-        if isinstance(table, dict):
-            lines += ["", f"[{_key(name)}]", *(f"{_key(k)} = {_value(v)}" for k, v in table.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _key(name):
-    return name if name and all(c.isascii() and (c.isalnum() or c in "-_") for c in name) else _text(name)
-
-
-def _value(value):
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_value, value))}]"
-    if isinstance(value, (int, float)):
-        return repr(value)  # inf and nan are spelled alike
-    raise TypeError(f"a {type(value).__name__} has no place in TOML")
-
-
-def _text(text):
-    """A basic string: quotes, backslashes and control characters escaped."""
-    short = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-    escaped = (short.get(c) or (f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c) for c in text)
-    return f'"{"".join(escaped)}"'
-
-
-def _moved_paths(images, old, new):
-    """The [images] table with file names relative to another folder."""
+def _elsewhere(old, new):
+    """The change of a file's name, from relative to one folder to relative to another."""
 
     def moved(name):
         head, colon, inner = name.partition(":/")
@@ -163,14 +119,7 @@ def _moved_paths(images, old, new):
             return name
         return os.path.relpath(old / head, new).replace(os.sep, "/") + colon + inner
 
-    images = dict(images)
-    for key in ("files", "background", "dark"):
-        value = images.get(key)
-        if isinstance(value, str) and not (key == "background" and value in ESTIMATES):
-            images[key] = moved(value)
-        elif isinstance(value, list) and key == "files":
-            images[key] = [moved(v) for v in value]
-    return images
+    return moved
 
 
 def _table_text(calibration):

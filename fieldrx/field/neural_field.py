@@ -27,12 +27,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from fieldrx.backends import get, is_on_device, module_of, of, to_host
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, one_line
 from fieldrx.field.encodings import encoding_from_dict
 from fieldrx.field.network import Network
-from fieldrx.io import Volume, check_keys, load_npz, one_line, save_npz
+from fieldrx.io import check_keys, load_npz, save_npz
 from fieldrx.optics import Grid
 from fieldrx.resources import physical_memory
+from fieldrx.volume import Volume
 
 FORMAT, VERSION = "fieldrx-field", 1
 _KEYS = (

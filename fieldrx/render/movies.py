@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, nearest
 from fieldrx.export import write_gif, write_mp4
-from fieldrx.io import nearest
 from fieldrx.render.brick import brick_of
 from fieldrx.render.ensembles import as_field
 from fieldrx.render.lattice import Lattice, region_of, rotation

@@ -26,8 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fieldrx.errors import InputError
-from fieldrx.io import nearest
+from fieldrx.errors import InputError, nearest
 
 QUANTITIES = ("n", "contrast", "absorption", "permittivity", "phase", "dry-mass")
 REFRACTIVE_INCREMENT = 0.19  # of proteins [ml/g = um^3/pg]

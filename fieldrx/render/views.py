@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fieldrx.brief import brief
-from fieldrx.errors import InputError
-from fieldrx.io import nearest
+from fieldrx.errors import InputError, nearest
 from fieldrx.render.brick import brick_of
 from fieldrx.render.lattice import region_of, view_lattice
 from fieldrx.render.quantities import Quantity, make_quantity

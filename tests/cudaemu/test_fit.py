@@ -12,7 +12,8 @@ from fieldrx.backends import to_host
 from fieldrx.cli import main
 from fieldrx.field import Network, Positional
 from fieldrx.fit.descent import Astray
-from fieldrx.io import load_npz, write_volume
+from fieldrx.io import load_npz
+from fieldrx.volume import write_volume
 
 # Without a table, many of whose gradients are rounding errors, which Adam turns into whole steps.
 WAVES = Positional(2, 2, 3)

@@ -1,0 +1,11 @@
+"""An acquisition: normalised intensity images and the optics that made them.
+
+The keys of an acquisition.toml stand in `fieldrx.acquisition.schema`, those of an archive (.npz or .h5) in
+`fieldrx.acquisition.arrays`, the columns of a table of directions in `read_table`.
+"""
+
+from fieldrx.acquisition.data import Acquisition
+from fieldrx.acquisition.read import read_acquisition
+from fieldrx.acquisition.table import read_table
+
+__all__ = ["Acquisition", "read_acquisition", "read_table"]

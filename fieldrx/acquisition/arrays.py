@@ -1,0 +1,94 @@
+"""Acquisitions in one archive: .npz, or .h5 with datasets or attributes at the root.
+
+==============================  ====================================================================
+key                             meaning
+==============================  ====================================================================
+images                          (n, y, x), any real type
+illumination_na                 (n, 2) as (na_y, na_x), one source per image; or the next two
+sources_na, pattern             (s, 2) and (n, s): weights of the sources in each image
+wavelength_um, objective_na,    numbers
+medium_index, pixel_size_um
+background                      optional: number, (n,), (y, x) or (n, y, x)
+dark, saturation, missing       optional, as above
+mask                            optional: (n, y, x), true where a pixel is valid
+checksum                        optional: number that tells these images from others
+levelled                        optional: true where each image was divided by its own level before
+holdout                         optional: numbers of images
+name, notes                     optional: text
+==============================  ====================================================================
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fieldrx.acquisition.data import Acquisition
+from fieldrx.acquisition.schema import SCALARS
+from fieldrx.errors import InputError, in_file
+from fieldrx.io import check_keys
+from fieldrx.optics import Illumination, Microscope
+
+
+def from_arrays(arrays, path, optional) -> Acquisition:
+    """The acquisition that arrays hold; without images, if these are optional, its optics alone."""
+    check_keys(arrays, SCALARS, path, "acquisition")
+    if not optional:
+        check_keys(arrays, ("images",), path, "acquisition")
+    with in_file(path):
+        microscope = Microscope(**{name: _scalar(arrays, name) for name in SCALARS})
+        images = arrays.get("images")
+        n = len(images) if images is not None and images.ndim == 3 else None
+        illumination = _illumination_of(arrays, n)
+        notes = [str(note) for note in np.atleast_1d(arrays.get("notes", []))]
+        common = {
+            "holdout": arrays.get("holdout", ()),
+            "name": str(arrays.get("name", path.stem)),
+            "notes": notes,
+        }
+        if images is None:
+            return Acquisition(None, illumination, microscope, **common)
+        return Acquisition.from_raw(
+            images,
+            illumination,
+            microscope,
+            background=arrays.get("background"),
+            saturation=_scalar(arrays, "saturation"),
+            dark=arrays.get("dark", 0.0),
+            missing=_scalar(arrays, "missing"),
+            mask=arrays.get("mask"),
+            checksum=int(arrays["checksum"]) if "checksum" in arrays else None,
+            levelled=bool(_scalar(arrays, "levelled")),
+            **common,
+        )
+
+
+def _scalar(arrays, name) -> float | None:
+    if name not in arrays:
+        return None
+    value = arrays[name]
+    if value.size != 1 or value.dtype.kind not in "biuf":
+        raise InputError(f"{name} has shape {value.shape} and type {value.dtype}; expected one number")
+    return float(value.reshape(()))
+
+
+def _illumination_of(arrays, n) -> Illumination:
+    """Illumination of a .npz: one direction per image, or sources with a pattern."""
+    names = [name for name in ("illumination_na", "sources_na") if name in arrays]
+    if len(names) != 1 or ("pattern" in arrays and names != ["sources_na"]):
+        present = ", ".join(k for k in ("illumination_na", "sources_na", "pattern") if k in arrays) or "none"
+        raise InputError(
+            "expected either illumination_na (n_images, 2), or sources_na (n_sources, 2) with pattern "
+            f"(n_images, n_sources); it holds {present} of them"
+        )
+    directions, pattern = arrays[names[0]], arrays.get("pattern")
+    for name, value in ((names[0], directions), ("pattern", pattern)):
+        if value is not None and value.dtype.kind not in "iuf":
+            raise InputError(f"{name} has type {value.dtype}; expected real numbers")
+    rows = directions if pattern is None else pattern
+    if n is not None and rows.ndim == 2 and len(rows) != n:
+        name = names[0] if pattern is None else "pattern"
+        raise InputError(
+            f"{name} has {len(rows)} rows for {n} images; give one row per image"
+            + (", or sources_na and pattern for several sources in one image" if pattern is None else "")
+        )
+    return Illumination(directions, pattern)

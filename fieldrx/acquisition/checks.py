@@ -1,0 +1,106 @@
+"""Whether arrays are images, masks and held-out numbers of an acquisition."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fieldrx.background import typical_level
+from fieldrx.errors import InputError
+from fieldrx.optics import Illumination, Microscope
+
+_FAR = 5.0  # typical intensity, or one over it, from which images are not over their background
+DIM = 0.35  # share of the median brightness below which an image at the pupil's edge is dark field
+_NEAR_EDGE = 0.8  # share of the objective's aperture that counts as near the edge
+
+
+def as_stack(images, n) -> np.ndarray:
+    """Images as (n, y, x), or an error that says what came."""
+    images = np.asarray(images)
+    if images.ndim == 2 and n == 1:
+        images = images[None]
+    if images.dtype.kind not in "iuf":
+        hint = ": store the intensities abs(field)**2" if images.dtype.kind == "c" else ""
+        raise InputError(
+            f"images have type {images.dtype}; expected integers or floating-point numbers{hint}"
+        )
+    if images.ndim != 3 or 0 in images.shape:
+        raise InputError(f"images have shape {images.shape}; expected (n_images, y, x) with n_images = {n}")
+    if len(images) != n:
+        turn = "; the last axis fits: np.moveaxis(images, -1, 0)" if images.shape[-1] == n else ""
+        raise InputError(
+            f"the illumination describes {n} images, but images has shape {images.shape}, {len(images)} "
+            f"images: give one row of the illumination per image{turn}"
+        )
+    return images
+
+
+def check_level(images, mask, lit) -> None:
+    """Refuse counts of a camera, and signals around 0, where intensities over the background are expected."""
+    step = tuple(-(-n // 64) for n in images.shape[1:])  # few pixels tell
+    few = (slice(None), *(slice(None, None, k) for k in step))
+    valid = np.isfinite(images[few]) if mask is None else mask[few] & np.isfinite(images[few])
+    some = np.flatnonzero(lit & valid.any(axis=(1, 2)))  # dark field is dark without a sample
+    levels = np.array([np.median(images[few][k][valid[k]]) for k in some])
+    far = (levels > _FAR) | (levels < 1 / _FAR)
+    if images.dtype.kind in "iu" or far.sum() > 0.5 * len(levels):
+        typical = f"a typical pixel of {np.median(levels):.4g}" if len(levels) else "no valid pixel"
+        raise InputError(
+            f"images of type {images.dtype} have {typical}; expected intensities over the background, 1 "
+            "without a sample: Acquisition.from_raw normalises counts"
+        )
+
+
+def dim_images(images, valid, illumination: Illumination, microscope: Microscope) -> np.ndarray:
+    """Images whose unscattered light must have missed the pupil although their table says otherwise.
+
+    LEDs at the pupil's edge fall outside it when the board sits slightly off; what is left is scattered
+    light alone.  Asked only of images of one source each, where brightness can be compared.
+    """
+    pattern, na = illumination.pattern, np.linalg.norm(illumination.sources_na, axis=1)
+    some = np.flatnonzero(valid.any(axis=(1, 2)))
+    if len(some) < 4 or (np.count_nonzero(pattern, axis=1) != 1).any():
+        return np.empty(0, int)
+    level = np.array([typical_level(images[k], valid[k]) for k in some]) / pattern[some].sum(axis=1)
+    near_edge = na[pattern[some].argmax(axis=1)] > _NEAR_EDGE * microscope.objective_na
+    return some[near_edge & (level < DIM * np.median(level))]
+
+
+def check_mask(mask, images) -> np.ndarray | None:
+    if mask is None:
+        return None
+    mask = np.asarray(mask)
+    if images is None or mask.shape != images.shape:
+        shape = None if images is None else images.shape
+        raise InputError(f"mask has shape {mask.shape} for images of shape {shape}; expected the same shape")
+    if mask.dtype.kind not in "biu":
+        raise InputError(f"mask has type {mask.dtype}; expected true (or 1) where a pixel is valid")
+    mask = mask.astype(bool, copy=False)
+    return None if mask.all() else mask
+
+
+def without_junk(images, mask) -> np.ndarray:
+    """The images with 1 where they are masked, so that spectra see nothing there; a copy if any change."""
+    if mask is None:
+        return images
+    junk = ~mask & (images != 1)
+    return np.where(junk, np.float32(1), images) if junk.any() else images
+
+
+def check_holdout(holdout, n) -> np.ndarray:
+    holdout = np.asarray(holdout)
+    if holdout.size == 0:
+        return np.empty(0, np.int64)
+    if holdout.dtype.kind not in "iu" or holdout.ndim != 1:
+        raise InputError(
+            f"holdout has type {holdout.dtype} and shape {holdout.shape}; expected a list of image numbers "
+            "such as [3, 17]"
+        )
+    outside = holdout[(holdout < 0) | (holdout >= n)]
+    if outside.size:
+        raise InputError(
+            f"holdout names image {outside[0]}, but the {n} images are numbered 0 to {n - 1}; correct it"
+        )
+    holdout = np.unique(holdout).astype(np.int64)
+    if len(holdout) == n:
+        raise InputError(f"holdout names all {n} images; leave some to reconstruct from")
+    return holdout

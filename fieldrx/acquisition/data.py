@@ -1,0 +1,236 @@
+"""Images with their optics: what everything else starts from."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import InitVar, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from fieldrx.acquisition.checks import (
+    DIM,
+    as_stack,
+    check_holdout,
+    check_level,
+    check_mask,
+    dim_images,
+    without_junk,
+)
+from fieldrx.background import estimated, normalise, saturation_level, valid_pixels
+from fieldrx.brief import times
+from fieldrx.errors import InputError
+from fieldrx.io import save_npz
+from fieldrx.optics import Illumination, Microscope
+
+
+@dataclass(frozen=True, eq=False)
+class Acquisition:
+    """Normalised images with their optics.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, y, x), or None
+        Intensities over the background, 1 without a sample; kept as float32.  None for optics alone.
+        Counts of a camera go through `Acquisition.from_raw`.
+    illumination : Illumination
+        n rows of weights, one per image.
+    microscope : Microscope
+    mask : ndarray of bool, shape (n, y, x), optional
+        True where a pixel is valid; None when all are.  Invalid pixels become 1, whatever they hold.
+    holdout : sequence of int
+        Images kept for evaluation; stored sorted, each once.
+    name : str
+    notes : sequence of str
+        Remarks, and what the reader estimated or masked.
+    checksum : int, optional
+        Tells these images from others; of the images as they were read, before normalisation, whose last
+        digits differ between machines.
+    levelled : bool
+        Whether every image was divided by its own level, so that the lamps' brightness does not show.
+    normalised : bool
+        That the images are known to be over their background, whatever they look like.
+
+    Raises
+    ------
+    InputError
+        If shapes or counts disagree, a valid pixel is not finite, no image is left to fit, or the images look
+        like the counts of a camera.
+    """
+
+    images: np.ndarray | None
+    illumination: Illumination
+    microscope: Microscope
+    mask: np.ndarray | None = None
+    holdout: np.ndarray = ()
+    name: str = ""
+    notes: tuple[str, ...] = ()
+    checksum: int | None = None
+    levelled: bool = False
+    normalised: InitVar[bool] = False
+
+    def __post_init__(self, normalised):
+        images, n = self.images, self.illumination.n_images
+        if images is not None:
+            images = as_stack(images, n)
+        mask = check_mask(self.mask, images)
+        if images is not None:
+            if not normalised:
+                check_level(images, mask, self.lit)
+            images = images.astype(np.float32, copy=False)
+        if images is not None:
+            images = without_junk(images, mask)
+            bad = images.size - sum(int(np.count_nonzero(np.isfinite(image))) for image in images)
+            if bad:
+                raise InputError(
+                    f"images hold {bad} values that are not finite; Acquisition.from_raw masks them"
+                )
+            object.__setattr__(self, "images", images)
+        object.__setattr__(self, "mask", mask)
+        object.__setattr__(self, "holdout", check_holdout(self.holdout, n))
+        object.__setattr__(self, "notes", tuple(str(note) for note in self.notes))
+        if self.checksum is None and self.images is not None:
+            object.__setattr__(self, "checksum", _checksum(self.images))
+
+    @classmethod
+    def from_raw(
+        cls,
+        images,
+        illumination: Illumination,
+        microscope: Microscope,
+        background=None,
+        holdout=(),
+        saturation=None,
+        *,
+        dark=0.0,
+        missing=None,
+        mask=None,
+        fixed_pattern=False,
+        gain=False,
+        name="",
+        notes=(),
+        checksum=None,
+        levelled=False,
+    ) -> Acquisition:
+        """Normalise camera images and mask saturated, missing and non-finite pixels.
+
+        Parameters
+        ----------
+        images : ndarray, shape (n, y, x), or (y, x) for one image
+            Counts of any real type; not changed.
+        background, dark, saturation, missing, mask, fixed_pattern, gain
+            As in `fieldrx.background.normalise`.
+        illumination, microscope, holdout, name, notes, checksum, levelled
+            As in the class; estimated backgrounds and `gain` make it levelled, whatever it was.
+        """
+        images = as_stack(images, illumination.n_images)
+        checksum = _checksum(images) if checksum is None else checksum
+        mask = check_mask(mask, images)
+        saturation = saturation_level(images) if saturation is None else saturation
+        valid = valid_pixels(images, saturation, missing, mask)
+        dim = dim_images(images, valid, illumination, microscope)
+        valid[dim] = False
+        levelled = levelled or gain or estimated(images, background, valid)
+        if dim.size:
+            mask = np.ones(images.shape, bool) if mask is None else mask.copy()
+            mask[dim] = False
+            notes = (
+                *notes,
+                f"images {', '.join(map(str, dim))} are masked: below {DIM:.0%} of the others' brightness "
+                "and lit from near the pupil's edge, so the unscattered light missed the pupil (dark field)",
+            )
+        images, mask, remarks = normalise(
+            images, background, dark, saturation, missing, mask, fixed_pattern, gain
+        )
+        notes = (*notes, *remarks)
+        known = checksum, levelled, True
+        return cls(images, illumination, microscope, mask, holdout, name, notes, *known)
+
+    @property
+    def n_images(self) -> int:
+        """Number of images, of rows of the illumination's pattern."""
+        return self.illumination.n_images
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """(y, x) in pixels; None without images."""
+        return None if self.images is None else self.images.shape[1:]
+
+    @property
+    def usable(self) -> np.ndarray:
+        """Which images have a valid pixel and a source inside the pupil, bool of shape (n,)."""
+        return self.lit if self.mask is None else self.lit & self.mask.any(axis=(1, 2))
+
+    @property
+    def lit(self) -> np.ndarray:
+        """Which images have a source inside the pupil, bool of shape (n,)."""
+        return self.illumination.pattern[:, self.illumination.bright(self.microscope)].any(axis=1)
+
+    def select(self, images) -> Acquisition:
+        """Some of the images, in the order given, with their light; those held out keep their part."""
+        images = np.asarray(images)
+        return replace(
+            self,
+            images=None if self.images is None else self.images[images],
+            illumination=self.illumination.select(images),
+            mask=None if self.mask is None else self.mask[images],
+            holdout=np.flatnonzero(np.isin(images, self.holdout)),
+            checksum=None,
+            normalised=True,
+        )
+
+    def fingerprint(self) -> dict:
+        """What tells one acquisition from another: JSON values with a checksum of images and of optics."""
+        light = self.illumination
+        return {
+            "images": self.checksum,
+            "optics": {**self.microscope.to_dict(), "light": _checksum(light.sources_na, light.pattern)},
+        }
+
+    def show(self, images=None):
+        """A matplotlib figure of images and of the directions of light; see ``fieldrx.plot``."""
+        from fieldrx.plot import show_acquisition
+
+        return show_acquisition(self, images)
+
+    def __repr__(self):
+        scope, shape = self.microscope, self.image_shape
+        images = f"{self.n_images} images" + (f" of {times(shape)} pixels" if shape else ", absent")
+        return (
+            f"Acquisition({self.name or 'unnamed'}: {images}, {scope.pixel_size_um:.4g} um each; wavelength "
+            f"{scope.wavelength_um:g} um, NA {scope.objective_na:g}, medium {scope.medium_index:g}; "
+            f"{self.illumination.n_sources} sources, {len(self.holdout)} images held out)"
+        )
+
+    def _repr_html_(self):
+        from fieldrx.plot import acquisition_html
+
+        return acquisition_html(self)
+
+    def save(self, path) -> None:
+        """Write an acquisition .npz that reads back as the same acquisition.
+
+        The images are stored normalised with background 1, masked pixels as `mask`.
+        """
+        if Path(path).suffix.lower() != ".npz":
+            raise InputError(f"{path}: an acquisition is saved as .npz; choose a name with that ending")
+        arrays = {**self.microscope.to_dict(), "holdout": self.holdout}
+        arrays |= {"name": self.name, "notes": np.array(self.notes, dtype=np.str_)}
+        sources, pattern = self.illumination.sources_na, self.illumination.pattern
+        if np.array_equal(pattern, np.eye(len(sources))):
+            arrays["illumination_na"] = sources
+        else:
+            arrays |= {"sources_na": sources, "pattern": pattern}
+        if self.images is not None:
+            arrays |= {"images": self.images, "background": 1.0, "checksum": self.checksum}
+            arrays |= {"levelled": self.levelled}
+        if self.mask is not None:
+            arrays["mask"] = self.mask
+        save_npz(path, **arrays)
+
+
+def _checksum(*arrays) -> int:
+    crc = 0
+    for array in arrays:
+        crc = zlib.crc32(b"" if array is None else np.ascontiguousarray(array), crc)
+    return crc

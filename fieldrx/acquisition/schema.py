@@ -1,0 +1,157 @@
+"""What an acquisition.toml may say, once for reading and for writing.
+
+TOML, beside the images; every file name is relative to the TOML file.  Unknown keys are errors.
+
+=================  ====================  ==========================================================
+table              key                   meaning
+=================  ====================  ==========================================================
+(top)              name, notes           text, both optional; the name is else taken from the file
+[microscope]       wavelength_um         vacuum wavelength [um]
+\\                  objective_na          numerical aperture of the objective
+\\                  medium_index          refractive index of the medium
+\\                  pixel_size_um         pixel in the sample [um]; or the next two
+\\                  camera_pixel_um       pixel of the camera [um], together with
+\\                  magnification         from sample to camera
+[images]           files                 what `fieldrx.io.read_images` reads
+\\                  region                [y0, y1, x0, x1] in pixels, ends excluded; the images, and
+\\                                        a background or dark image, are cut to it when they are
+\\                                        read: nothing outside is used, and y = x = 0 is the first
+\\                                        pixel of the region
+\\                  holdout               numbers of images kept for evaluation, from 0
+\\                  background            number, one number per image, "smooth", "mean", "median", or
+\\                                        an image file as in ``files``: see `fieldrx.background`
+\\                  fixed_pattern, gain   true to divide out dust that stays put, and to level lamps that
+\\                                        flicker: see `fieldrx.background`; by default false
+\\                  dark                  number or image file: the camera without light
+\\                  saturation            counts from which a pixel is saturated
+\\                  missing               the value that marks a missing pixel
+[illumination]     kind                  "table", "led-grid" or "led-ring"
+\\                  directions            "travel", the default: the numbers say where the light travels to;
+\\                                        "led-position": they say where the LED stands, seen along the
+\\                                        optical axis, so that its light travels towards (-y, -x).  The
+\\                                        wrong one turns a dense sample into a hole
+kind "table"       table                 csv file, see `read_table`
+kind "led-grid"    pitch_um              distance of neighbouring LEDs [um]
+\\                  distance_um           from the board to the sample [um]
+\\                  centre                [row, col] on the optical axis, may be fractions
+\\                  axes                  what runs along the image's y and x: two of "row", "-row",
+\\                                        "col", "-col"; by default ["row", "col"]
+\\                  leds                  [[row, col], ...] of each image; or
+\\                  shape                 [rows, cols]: all LEDs, row by row, from (0, 0); or
+\\                                        neither, when ``files`` is a pattern of {row} and {col}
+kind "led-ring"    count                 number of LEDs and of images
+\\                  na                    numerical aperture of the ring
+\\                  start_deg             angle of the first LED, from +x towards +y; by default 0
+\\                  clockwise             as seen on a displayed image; by default true
+=================  ====================  ==========================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fieldrx.background import ESTIMATES
+from fieldrx.errors import InputError, nearest
+
+SCALARS = ("wavelength_um", "objective_na", "medium_index", "pixel_size_um")
+_NUMBER, TEXT, _LIST = "a number", "text", "a list"
+
+TOP = {"name": (TEXT,), "notes": (TEXT,)}
+MICROSCOPE = dict.fromkeys((*SCALARS, "camera_pixel_um", "magnification"), (_NUMBER,))
+IMAGES = {
+    "files": (TEXT, _LIST),
+    "region": (_LIST,),
+    "holdout": (_LIST,),
+    "background": (_NUMBER, TEXT, _LIST),
+    "dark": (_NUMBER, TEXT),
+    "saturation": (_NUMBER,),
+    "missing": (_NUMBER,),
+    "fixed_pattern": ("true or false",),
+    "gain": ("true or false",),
+}
+ILLUMINATION = {
+    "table": {"table": (TEXT,)},
+    "led-grid": {
+        "pitch_um": (_NUMBER,),
+        "distance_um": (_NUMBER,),
+        "centre": (_LIST,),
+        "axes": (_LIST,),
+        "leds": (_LIST,),
+        "shape": (_LIST,),
+    },
+    "led-ring": {
+        "count": (_NUMBER,),
+        "na": (_NUMBER,),
+        "start_deg": (_NUMBER,),
+        "clockwise": ("true or false",),
+    },
+}
+TRAVEL, POSITION = "travel", "led-position"
+FILE_KEYS = ("files", "background", "dark")  # of [images], that may name files
+
+
+def check_table(table, known, name, path) -> dict:
+    """Refuse unknown keys and wrong types."""
+    for key, value in table.items():
+        if key not in known:
+            raise InputError(
+                f'{path}: unknown key "{key}" in [{name}]; known are {", ".join(known)}{nearest(key, known)}'
+            )
+        check_type(value, known[key], f"[{name}] {key}", path)
+    return table
+
+
+def check_type(value, kinds, name, path) -> None:
+    """Refuse a value of none of some kinds."""
+    python = {_NUMBER: (int, float), TEXT: (str,), _LIST: (list,), "true or false": (bool,)}
+    right = any(isinstance(value, python[kind]) for kind in kinds)
+    if not right or (isinstance(value, bool) and _NUMBER in kinds):
+        raise InputError(f"{path}: {name} is {value!r}; expected {' or '.join(kinds)}")
+
+
+def need(table, key, name):
+    """The value of a key that must be there."""
+    if key not in table:
+        raise InputError(f'[{name}] lacks "{key}"; present: {", ".join(table) or "nothing"}')
+    return table[key]
+
+
+def named_files(content: dict) -> Iterator[str]:
+    """Every file that a file's content names, as it stands there: patterns and datasets included."""
+    images = content.get("images", {})
+    for key in FILE_KEYS:
+        yield from names_in(key, images.get(key))
+    if "table" in content.get("illumination", {}):
+        yield content["illumination"]["table"]
+
+
+def with_files(images: dict, change: Callable) -> dict:
+    """The [images] table with every file name changed.
+
+    Parameters
+    ----------
+    images : dict
+    change : callable
+        From a name to a name.
+    """
+    changed = dict(images)
+    for key in FILE_KEYS:
+        value = images.get(key)
+        if list(names_in(key, value)):
+            changed[key] = [change(name) for name in value] if isinstance(value, list) else change(value)
+    return changed
+
+
+def names_in(key, value):
+    """File names among a value: a background may also be numbers, or a word for an estimate."""
+    if isinstance(value, list):
+        yield from (name for name in value if isinstance(name, str))
+    elif isinstance(value, str) and not (key == "background" and value in ESTIMATES):
+        yield value
+
+
+def whole_numbers(value, name, count) -> list[int]:
+    """A list of so many whole numbers."""
+    if len(value) != count or not all(isinstance(v, int) and not isinstance(v, bool) for v in value):
+        raise InputError(f"{name} is {value!r}; expected {count} whole numbers")
+    return value

@@ -1,0 +1,159 @@
+"""acquisition.toml: read into an acquisition, and written."""
+
+from __future__ import annotations
+
+import tomllib
+
+from fieldrx.acquisition.data import Acquisition
+from fieldrx.acquisition.light import assumed_directions, illumination_of
+from fieldrx.acquisition.schema import (
+    IMAGES,
+    MICROSCOPE,
+    SCALARS,
+    TOP,
+    check_table,
+    check_type,
+    names_in,
+    need,
+    whole_numbers,
+)
+from fieldrx.errors import InputError, NoSuchFile, in_file, nearest, one_line
+from fieldrx.io import check_keys, read_images
+from fieldrx.optics import Microscope
+
+
+def read_toml(path, wanted) -> Acquisition:
+    """Read an acquisition.toml; `wanted` as `images` of `fieldrx.read_acquisition`."""
+    content, required = parse_toml(path), wanted == "required"
+    check_keys(content, ("microscope", "illumination", *["images"] * required), path, "acquisition")
+    check_table(content["microscope"], MICROSCOPE, "microscope", path)
+    table = check_table(content.get("images", {}), IMAGES, "images", path)
+    if required and "files" not in table:
+        raise InputError(f'{path}: [images] lacks "files"; name the image file, such as files = "stack.tif"')
+    with in_file(path):
+        microscope = _microscope_of(content["microscope"])
+        region = whole_numbers(table["region"], "region", 4) if "region" in table else None
+    images = _toml_images(table, path.parent, region, wanted == "optional")
+    illumination = illumination_of(content["illumination"], table, images, path)
+    common = {
+        "holdout": table.get("holdout", ()),
+        "name": content.get("name") or _name_of(path),
+        "notes": [content["notes"]] if content.get("notes") else [],
+    }
+    common["notes"] += assumed_directions(content["illumination"])
+    with in_file(path):
+        if images is None:
+            return Acquisition(None, illumination, microscope, **common)
+        return Acquisition.from_raw(
+            images,
+            illumination,
+            microscope,
+            background=_frames(table, "background", path.parent, region),
+            saturation=table.get("saturation"),
+            dark=_frames(table, "dark", path.parent, region, 0.0),
+            missing=table.get("missing"),
+            fixed_pattern=table.get("fixed_pattern", False),
+            gain=table.get("gain", False),
+            **common,
+        )
+
+
+def parse_toml(path) -> dict:
+    """The content of a file, its tables and top keys checked."""
+    try:
+        with open(path, "rb") as file:
+            content = tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML: {one_line(error)}; correct that line") from None
+    known = {**TOP, "microscope": (), "images": (), "illumination": ()}
+    for name, value in content.items():
+        if name not in known:
+            raise InputError(
+                f'{path}: unknown {"table" if isinstance(value, dict) else "key"} "{name}"; expected '
+                f"[microscope], [images] and [illumination]{nearest(name, known)}"
+            )
+        if name in TOP:
+            check_type(value, TOP[name], name, path)
+        elif not isinstance(value, dict):
+            raise InputError(f"{path}: {name} is {value!r}; expected a table [{name}]")
+    return content
+
+
+def _microscope_of(table) -> Microscope:
+    values = {k: need(table, k, "microscope") for k in SCALARS[:3]}
+    camera = [k for k in ("camera_pixel_um", "magnification") if k in table]
+    if "pixel_size_um" in table:
+        if camera:
+            raise InputError(
+                f"[microscope] has both pixel_size_um and {camera[0]}; keep pixel_size_um, or "
+                "camera_pixel_um and magnification"
+            )
+        return Microscope(pixel_size_um=table["pixel_size_um"], **values)
+    if len(camera) < 2:
+        raise InputError(
+            '[microscope] lacks "pixel_size_um", or both "camera_pixel_um" and "magnification"; '
+            f"present: {', '.join(table)}"
+        )
+    if not table["magnification"] > 0:
+        raise InputError(f"magnification is {table['magnification']}; expected a positive number")
+    return Microscope(pixel_size_um=table["camera_pixel_um"] / table["magnification"], **values)
+
+
+def _toml_images(table, folder, region, optional):
+    if "files" not in table:
+        return None
+    try:
+        return read_images(table["files"], folder, region)
+    except NoSuchFile:
+        if not optional:
+            raise
+        return None
+
+
+def _frames(table, key, folder, region, default=None):
+    """A background or dark as TOML gives it: numbers, a word, or an image file."""
+    value = table.get(key, default)
+    named = isinstance(value, str) and any(names_in(key, value))
+    return read_images(value, folder, region) if named else value
+
+
+def _name_of(path) -> str:
+    return path.resolve().parent.name if path.stem == "acquisition" else path.stem
+
+
+def toml_text(content) -> str:
+    """A dictionary as TOML: values first, then one table per dictionary, one level deep.
+
+    Parameters
+    ----------
+    content : dict
+        Of text, numbers, booleans, lists of these, and dictionaries of all that.
+    """
+    lines = [f"{_key(k)} = {_value(v)}" for k, v in content.items() if not isinstance(v, dict)]
+    for name, table in content.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{_key(name)}]", *(f"{_key(k)} = {_value(v)}" for k, v in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _key(name):
+    return name if name and all(c.isascii() and (c.isalnum() or c in "-_") for c in name) else _text(name)
+
+
+def _value(value):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, (int, float)):
+        return repr(value)  # inf and nan are spelled alike
+    raise TypeError(f"a {type(value).__name__} has no place in TOML")
+
+
+def _text(text):
+    """A basic string: quotes, backslashes and control characters escaped."""
+    short = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+    escaped = (short.get(c) or (f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c) for c in text)
+    return f'"{"".join(escaped)}"'

@@ -1,0 +1,44 @@
+"""File formats in and out: bytes to arrays and back, no optics.
+
+Every reader turns a mistake in a file into one `InputError` line that names the file; every writer
+goes through `atomic_path`, so that a kill never leaves half a file.  One file a format; `stack` knows which
+serves what an acquisition names.
+"""
+
+from fieldrx.errors import NoSuchFile, in_file, nearest, one_line
+from fieldrx.io.files import atomic_path, check_file, named, open_folder
+from fieldrx.io.hdf5 import load_hdf5
+from fieldrx.io.npz import check_keys, load_npz, save_npz
+from fieldrx.io.plain import json_values
+from fieldrx.io.png import png_bytes, write_png
+from fieldrx.io.stack import list_images, read_images
+
+__all__ = [
+    "NoSuchFile",
+    "atomic_path",
+    "check_file",
+    "check_keys",
+    "in_file",
+    "json_values",
+    "list_images",
+    "load_hdf5",
+    "load_npz",
+    "named",
+    "nearest",
+    "one_line",
+    "open_folder",
+    "png_bytes",
+    "read_images",
+    "save_npz",
+    "write_png",
+]
+
+_VOLUMES = ("Volume", "read_volume", "write_volume")  # were here in version 0.1
+
+
+def __getattr__(name):
+    if name not in _VOLUMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fieldrx import volume
+
+    return getattr(volume, name)

@@ -1,0 +1,41 @@
+"""What every reader of images asks of them, and the part of them that is kept."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fieldrx.errors import InputError
+
+
+def window(image_shape, region, path) -> tuple[slice, slice]:
+    """Row and column slices of a region, checked against the image."""
+    ny, nx = image_shape
+    if region is None:
+        return slice(0, ny), slice(0, nx)
+    y0, y1, x0, x1 = region
+    if not (0 <= y0 < y1 <= ny and 0 <= x0 < x1 <= nx):
+        raise InputError(
+            f"{path}: region [y0, y1, x0, x1] = {[y0, y1, x0, x1]} is empty or leaves the images of "
+            f"{ny} x {nx} pixels (y x x); expected 0 <= y0 < y1 <= {ny} and 0 <= x0 < x1 <= {nx}"
+        )
+    return slice(y0, y1), slice(x0, x1)
+
+
+def check_stack(shape, dtype, path) -> None:
+    """Refuse what is not a stack of grey intensity images."""
+    if dtype.kind == "c" or (dtype.names and set(dtype.names) == {"real", "imag"}):
+        raise InputError(f"{path}: the images are complex; expected intensities: store abs(field)**2")
+    if dtype.kind not in "iuf":
+        raise InputError(f"{path}: the images have type {dtype}; expected integers or floating-point numbers")
+    if len(shape) not in (2, 3):
+        raise InputError(f"{path}: the images have shape {tuple(shape)}; expected (n_images, y, x) or (y, x)")
+    if 0 in shape:
+        raise InputError(f"{path}: the images have shape {tuple(shape)}: no pixels; write the file again")
+
+
+def crop(array, region, path) -> np.ndarray:
+    """Cut (n, y, x) or (y, x) to the region, as an array of three axes that owns its pixels."""
+    check_stack(array.shape, array.dtype, path)
+    rows, cols = window(array.shape[-2:], region, path)
+    cropped = np.ascontiguousarray(array[..., rows, cols])
+    return cropped if cropped.ndim == 3 else cropped[None]

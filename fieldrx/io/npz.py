@@ -1,0 +1,98 @@
+"""Archives of NumPy arrays, never pickled."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from contextlib import contextmanager
+
+import numpy as np
+
+from fieldrx.errors import InputError, one_line
+from fieldrx.io.files import atomic_path, check_file
+
+
+def save_npz(path, *, compressed=False, **arrays) -> None:
+    """Write arrays to one .npz, atomically and never pickled.
+
+    Parameters
+    ----------
+    path : path-like
+        Taken as it is: no ending is added.
+    compressed : bool
+        Deflate the arrays: smaller and slower.
+    **arrays : array_like
+        Numbers or text; objects are refused.
+    """
+    arrays = {name: np.asarray(value) for name, value in arrays.items()}
+    for name, value in arrays.items():
+        if value.dtype.hasobject:
+            raise TypeError(f"{name} holds Python objects; only numbers and text are stored")
+    write = np.savez_compressed if compressed else np.savez
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        write(file, **arrays)
+
+
+def load_npz(path, what: str, required=()) -> dict[str, np.ndarray]:
+    """Read all arrays of one .npz, never unpickling.
+
+    Parameters
+    ----------
+    path : path-like
+    what : str
+        What the file should hold, for errors: "acquisition", "volume", "field".
+    required : sequence of str
+        Names that must be there.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, not a .npz, truncated, holds Python objects, or lacks a name.
+    """
+    path = check_file(path, f"a fieldrx {what} (.npz)")
+    if not zipfile.is_zipfile(path):
+        raise InputError(
+            f"{path}: not a .npz archive, or cut short; expected a fieldrx {what}: write or copy it again"
+        )
+    arrays = {}
+    # opened here, because numpy leaves the file open when the archive's directory is damaged
+    with _broken_archive(path, what), open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        for name in archive.files:
+            arrays[name] = _load_array(archive, name, path)
+    check_keys(arrays, required, path, what)
+    return arrays
+
+
+def check_keys(arrays, required, path, what: str) -> None:
+    """Raise an `InputError` naming what is missing and what is there."""
+    for name in required:
+        if name not in arrays:
+            present = ", ".join(sorted(arrays)) or "nothing"
+            raise InputError(f'{path}: lacks "{name}", which a fieldrx {what} needs; it holds {present}')
+
+
+@contextmanager
+def _broken_archive(path, what):
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"{path}: damaged archive ({one_line(error)}); write or copy the {what} again"
+        ) from None
+
+
+def _load_array(archive, name, path) -> np.ndarray:
+    try:
+        value = archive[name]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise InputError(
+            f'{path}: "{name}" is an array of Python objects, which fieldrx never unpickles; '
+            "save it as a plain array of numbers or text"
+        ) from None
+    if not isinstance(value, np.ndarray):
+        raise InputError(f'{path}: "{name}" is not a NumPy array; write the file with numpy.savez')
+    return value
