@@ -1,7 +1,7 @@
 """Operators on arrays; only this package knows how they are computed, and where.
 
 `get` chooses the operators for a device by name, `of` those for an array that is there already; both give
-`fieldrx.backends.cpu` or `fieldrx.backends.cuda`, which have the same names.
+`fieldrx.backends.cpu` or `fieldrx.backends.cuda`, which offer what `fieldrx.backends.operators` declares.
 """
 
 from __future__ import annotations
@@ -86,9 +86,8 @@ def to_host(array) -> np.ndarray:
 
 def describe_device(backend) -> str:
     """The device of a backend in a few words: "cpu, 2 threads" or "cuda, NVIDIA H100 80GB"."""
-    if backend is _backend("cpu"):
-        return f"cpu, {n_threads()} threads"
-    return f"cuda, {backend.device_name()}"
+    name = "cpu" if backend is _backend("cpu") else "cuda"
+    return f"{name}, {backend.device_name()}"
 
 
 def _backend(name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cupy
 
 
-def asarray(array):
+def asarray(array) -> cupy.ndarray:
     """An array on the device, copied there if it lives on the host."""
     return cupy.asarray(array)
 

@@ -7,7 +7,7 @@ size of the matrices that tensor cores multiply.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def round_up(count, step):
     return -(-count // step) * step
 
 
-def choose_precision(network, precision=None):
+def choose_precision(network: Any, precision: str | None = None) -> str:
     """ "half" or "float32"; a sine of large argument needs the latter."""
     return checked_precision(precision) or (SINGLE if network.activation == "sine" else HALF)
 
