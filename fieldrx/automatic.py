@@ -11,7 +11,7 @@ from fieldrx.errors import InputError
 from fieldrx.models.born import Rytov
 from fieldrx.optics import Grid, slice_positions
 from fieldrx.refocus import explained_share, heights_between
-from fieldrx.tikhonov import extend, supported, transfer_matrix
+from fieldrx.tikhonov import extend, passband, transfer_matrix
 
 WEAK_RAD = 0.07  # estimated phase up to which single scattering serves
 _IMAGES, _FOLDS = 48, 4
@@ -116,7 +116,7 @@ def _phase(acquisition, height, images):
     if acquisition.mask is not None:
         valid &= acquisition.mask[images]
     spectrum = scipy.fft.rfft2(extend(np.where(valid, signal, np.float32(0)), model))
-    rows, columns = supported(model, images)
+    rows, columns = passband(model, images)
     systems = []
     for first in range(0, len(rows), _BLOCK):
         r, c = rows[first : first + _BLOCK], columns[first : first + _BLOCK]

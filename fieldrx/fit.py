@@ -42,7 +42,8 @@ from fieldrx.errors import InputError
 from fieldrx.field import Network, NeuralField
 from fieldrx.field.choices import default_encoding, encoding_note, make_preset
 from fieldrx.field.neural_field import normalised, to_contrast
-from fieldrx.interpolation import coarsen, refine
+from fieldrx.interpolation import upsample as refine
+from fieldrx.interpolation import upsample_adjoint as coarsen
 from fieldrx.io import load_npz, save_npz
 from fieldrx.losses import SquaredError, make_loss
 from fieldrx.metrics import image_errors

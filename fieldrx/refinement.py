@@ -48,7 +48,7 @@ from fieldrx.models import Born, Rytov, make_model, predict
 from fieldrx.optics import Illumination
 from fieldrx.pupil import Pupil
 from fieldrx.shading import flattened
-from fieldrx.tikhonov import choose, supported, transfer_matrix
+from fieldrx.tikhonov import choose, passband, transfer_matrix
 
 KINDS = ("illumination", "board", "intensity", "defocus", "pupil", "background")
 ELSEWHERE = ("board", "background")  # at every step of a fit: `fieldrx.alignment`, `fieldrx.shading`
@@ -386,7 +386,7 @@ class Refinement:
         if self._chosen is None:
             linear = self._linear(self.start)
             signal = linear.signal(self.acquisition.images[self.train])
-            rows, cols = supported(linear, self.train)
+            rows, cols = passband(linear, self.train)
             spectrum = self._spectrum(np.where(np.isfinite(signal), signal, 0), linear.window)
             peak, best = choose(linear, spectrum, self.train, rows, cols)
             if len(rows) > _FREQUENCIES:

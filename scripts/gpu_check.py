@@ -31,7 +31,7 @@ import reference_network  # noqa: E402
 from fieldrx import Acquisition, Fit, Illumination, Microscope, simulate  # noqa: E402
 from fieldrx.backends import cuda, cuda_unavailable, describe_device, get, plain, to_host  # noqa: E402
 from fieldrx.field import Fourier, Hash, Identity, Network, Positional, Radial  # noqa: E402
-from fieldrx.interpolation import coarsen, refine  # noqa: E402
+from fieldrx.interpolation import upsample, upsample_adjoint  # noqa: E402
 from fieldrx.metrics import index_error  # noqa: E402
 from fieldrx.models import SSNP, BeamPropagation, Born, MultiLayerBorn  # noqa: E402
 from fieldrx.optics import Grid  # noqa: E402
@@ -240,9 +240,9 @@ def check_rest(sizes):
     volume, shift = rng.normal(size=(2, *sizes.grid)), (0.3, -0.2)
     coarse = volume[0] + 1j * volume[1]
     fine = np.repeat(np.repeat(coarse, 2, axis=1), 2, axis=2)
-    for name, function, given in (("refine", refine, coarse), ("coarsen", coarsen, fine)):
+    for function, given in ((upsample, coarse), (upsample_adjoint, fine)):
         found = function(cuda.asarray(given.astype("c8")), 2, shift)
-        yield name, "float32", relative(found, function(given, 2, shift))
+        yield function.__name__, "float32", relative(found, function(given, 2, shift))
 
 
 # ---- timings ---------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from fieldrx import refocus
 from fieldrx.brief import brief
 from fieldrx.models import Rytov
 from fieldrx.optics import Grid
-from fieldrx.tikhonov import extend, supported
+from fieldrx.tikhonov import extend, passband
 
 _IMAGES = 32
 _RIDGE = 0.1  # over the mean squared row norm
@@ -157,7 +157,7 @@ def _skewness(acquisition, images, height):
     if acquisition.mask is not None:
         valid &= acquisition.mask[images]
     spectrum = scipy.fft.rfft2(extend(np.where(valid, signal, np.float32(0)), model))
-    rows, columns = supported(model, images)
+    rows, columns = passband(model, images)
     nu_y, nu_x = grid.frequencies()
     index = np.zeros(spectrum.shape[1:], np.complex64)
     for first in range(0, len(rows), 4096):
