@@ -47,10 +47,9 @@ from fieldrx.field.neural_field import field_from_arrays
 from fieldrx.fit import Fit, Schedule
 from fieldrx.io import Volume, check_keys, load_npz, one_line, save_npz
 from fieldrx.metrics import image_errors
-from fieldrx.models import grid_for, predict
+from fieldrx.models import Optics, grid_for, predict
 from fieldrx.noise import noise_floor
 from fieldrx.priors import Priors
-from fieldrx.refinement import Optics
 from fieldrx.shading import flattened
 
 FORMAT, VERSION = "fieldrx-ensemble", 1

@@ -10,9 +10,8 @@ from fieldrx.acquisition import Acquisition
 from fieldrx.backends import get, to_host
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, index_error
-from fieldrx.models import ForwardModel, grid_for, predict
+from fieldrx.models import ForwardModel, Optics, grid_for, predict
 from fieldrx.noise import NoiseFloor, noise_floor
-from fieldrx.refinement import Optics
 from fieldrx.shading import flattened
 
 

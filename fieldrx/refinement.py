@@ -36,17 +36,14 @@ rest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 
 from fieldrx.backends.fft import rfft2, taper
-from fieldrx.brief import brief
 from fieldrx.errors import InputError
 from fieldrx.metrics import image_errors, levelled
-from fieldrx.models import Born, Rytov, make_model, predict
+from fieldrx.models import Born, Rytov, predict
+from fieldrx.models.corrections import Optics
 from fieldrx.optics import Illumination
-from fieldrx.pupil import Pupil
 from fieldrx.shading import flattened
 from fieldrx.tikhonov import choose, passband, transfer_matrix
 
@@ -80,80 +77,6 @@ def parse_refine(text) -> tuple[str, ...]:
     return words
 
 
-@brief
-@dataclass(frozen=True)
-class Optics:
-    """What refinement may change, as numbers.
-
-    Parameters
-    ----------
-    sources_na : array, shape (n_sources, 2)
-    gain : array, shape (n_images,)
-    defocus_um : float
-    zernike : array
-        Coefficients from ANSI index 0 on, as of `fieldrx.pupil.Pupil` [rad]; empty where not refined.
-    """
-
-    sources_na: np.ndarray
-    gain: np.ndarray
-    defocus_um: float = 0.0
-    zernike: np.ndarray = ()
-
-    @classmethod
-    def of(cls, illumination, kinds=()) -> Optics:
-        """Those of an acquisition, before any refinement."""
-        zernike = np.zeros(max(ZERNIKE) + 1 if "pupil" in kinds else 0)
-        return cls(illumination.sources_na, np.ones(illumination.n_images), 0.0, zernike)
-
-    def model(self, name, grid, microscope, illumination, image_shape, **options):
-        """The model called `name` with these optics; `illumination` gives the pattern alone."""
-        options |= {"gain": self.gain, "defocus_um": self.defocus_um}
-        if len(self.zernike):
-            options["pupil"] = Pupil(self.zernike)
-        light = Illumination(self.sources_na, illumination.pattern)
-        return make_model(name, grid, microscope, light, image_shape, **options)
-
-    @classmethod
-    def recorded(cls, provenance, illumination) -> Optics:
-        """Those that a fit found, from its provenance; the illumination's where it refined nothing."""
-        found = provenance.get("optics")
-        return cls.of(illumination) if found is None else cls.from_dict(found)
-
-    def select(self, images) -> Optics:
-        """The same for some of the images."""
-        return replace(self, gain=self.gain[images])
-
-    def padded(self, count) -> Optics:
-        """The same with at least `count` Zernike coefficients."""
-        zernike = np.concatenate([self.zernike, np.zeros(max(0, count - len(self.zernike)))])
-        return Optics(np.array(self.sources_na, float), np.array(self.gain, float), self.defocus_um, zernike)
-
-    def to_vector(self) -> np.ndarray:
-        """All numbers in one row, for a checkpoint."""
-        return np.concatenate([self.sources_na.ravel(), self.gain, [self.defocus_um], self.zernike])
-
-    def with_vector(self, vector) -> Optics:
-        """Optics of the same shape from such a row."""
-        n, m = self.sources_na.size, len(self.gain)
-        sources, gain, rest = np.split(np.asarray(vector, float), [n, n + m])
-        return Optics(sources.reshape(-1, 2), gain, float(rest[0]), rest[1:])
-
-    def to_dict(self) -> dict:
-        """Plain numbers, for provenance."""
-        return {
-            "sources_na": np.round(self.sources_na, 7).tolist(),
-            "gain": np.round(self.gain, 6).tolist(),
-            "defocus_um": round(self.defocus_um, 4),
-            "zernike_rad": np.round(self.zernike, 5).tolist(),
-        }
-
-    @classmethod
-    def from_dict(cls, values) -> Optics:
-        """From provenance."""
-        sources, gain = np.array(values["sources_na"], float), np.array(values["gain"], float)
-        return cls(sources, gain, float(values["defocus_um"]), np.array(values["zernike_rad"], float))
-
-
 class Refinement:
     """Corrections of one fit's optics.
 
@@ -179,8 +102,8 @@ class Refinement:
         self.background = background
         self.acquisition, self.name, self.grid = acquisition, name, grid
         self.train, self.held = train, held
-        nominal = Optics.of(acquisition.illumination, self.kinds)
-        self.start = nominal if start is None else start.padded(len(nominal.zernike))
+        start = Optics.of(acquisition.illumination) if start is None else start
+        self.start = start.padded(max(ZERNIKE) + 1 if "pupil" in self.kinds else 0)
         scope = acquisition.microscope
         self.depth_of_field = scope.medium_index * scope.wavelength_um / scope.objective_na**2
         lit = acquisition.illumination.pattern[train].any(axis=0)

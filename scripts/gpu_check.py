@@ -167,7 +167,7 @@ def check_born(sizes):
     d = rng.normal(size=expected.shape)
     back = _born_adjoint(d, grid, scope, light, (y, x))
     for precision, complex_type, real in (("float64", "c16", "f8"), ("float32", "c8", "f4")):
-        found = model.linear(cuda.asarray(contrast.astype(complex_type)))
+        found = model.linear_signal(cuda.asarray(contrast.astype(complex_type)))
         yield "born_forward", precision, relative(found, expected)
         found = model.adjoint(cuda.asarray(d.astype(real)))
         yield "born_adjoint", precision, relative(found, back)
@@ -364,10 +364,13 @@ def time_marches(n_slices, n_sources, shape, rates):
     scope = Microscope(wavelength_um=0.5, objective_na=0.7, medium_index=1.33, pixel_size_um=0.18)
     grid = Grid((n_slices, *shape), (0.2, 0.18, 0.18))
     model = Born(grid, scope, Illumination(np.random.default_rng(0).uniform(-0.45, 0.45, (n_sources, 2))))
-    signal = model.linear(slices)
+    signal = model.linear_signal(slices)
     volume = slices.nbytes
     planes = 8 * n_sources * shape[0] * shape[1]
-    for name, work in (("forward", lambda: model.linear(slices)), ("adjoint", lambda: model.adjoint(signal))):
+    for name, work in (
+        ("forward", lambda: model.linear_signal(slices)),
+        ("adjoint", lambda: model.adjoint(signal)),
+    ):
         reads = -(-n_sources // 8) * volume if name == "forward" else volume
         moved = 6 * volume + reads + -(-n_slices // 16) * planes  # an FFT of the volume, and the operator
         yield _row(f"born {name}, {n_sources} images", seconds(work), moved=moved, rates=rates)

@@ -22,9 +22,8 @@ from fieldrx.ensemble import (
 )
 from fieldrx.evaluation import same_images
 from fieldrx.io import load_npz, save_npz
-from fieldrx.models import Born
+from fieldrx.models import Born, Optics
 from fieldrx.optics import Grid
-from fieldrx.refinement import Optics
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 

@@ -95,7 +95,7 @@ class Born:
         If the images do not lie on the grid, or, when an image is asked for, it has dark-field sources only.
     """
 
-    name = "born"
+    name, linear = "born", True
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Born:
         self._sources = illumination.sources_na / microscope.wavelength_um
         self._scale = 2 * microscope.medium_index * microscope.wavenumber**2 * grid.spacing_um[0]
 
-    def linear(self, contrast, images=None) -> np.ndarray:
+    def linear_signal(self, contrast, images=None) -> np.ndarray:
         """First-order signal ``sum_s w_s 2 Re b_s`` (I - 1 here, log I for Rytov), shape (n, ny, nx)."""
         spectrum = fft2(as_complex(contrast, self.grid, self.microscope.medium_index))
         field = self._scattered(spectrum, self._rows(images))
@@ -153,7 +153,7 @@ class Born:
         return self.pupil.value(nu / radius) / self.pupil.value(self._sources[s][:, None] / radius)
 
     def adjoint(self, signal, images=None) -> np.ndarray:
-        """Adjoint of :meth:`linear` for the real inner product, shape ``grid.shape``, complex."""
+        """Adjoint of :meth:`linear_signal` for the real inner product, shape ``grid.shape``, complex."""
         self._check_images(signal, images)
         rows = self._rows(images)
         dtype = np.complex128 if signal.dtype == np.float64 else np.complex64
@@ -177,9 +177,13 @@ class Born:
         """I - 1, what the model predicts linearly; a fit compares in these terms."""
         return intensity - 1
 
+    def intensity(self, signal) -> np.ndarray:
+        """Inverse of :meth:`signal`."""
+        return signal + 1
+
     def signal_and_pullback(self, contrast, images=None):
         """Predicted signal, and the map from its gradient to that of the contrast."""
-        linear = self.linear(contrast, images)
+        linear = self.linear_signal(contrast, images)
         return self.signal_of_linear(linear, images), lambda d: self.vjp(contrast, d, images)
 
     def signal_of_linear(self, linear, images=None) -> np.ndarray:
@@ -189,7 +193,7 @@ class Born:
 
     def forward(self, contrast, images=None) -> np.ndarray:
         """Predicted intensities, shape (n, ny, nx)."""
-        linear = self.linear(contrast, images)
+        linear = self.linear_signal(contrast, images)
         return self._gains(images, linear) * (1 + linear)
 
     def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
@@ -373,9 +377,13 @@ class Rytov(Born):
         """log I; nan for pixels too dark to have a meaningful logarithm."""
         return np.log(np.where(intensity > _DARK, intensity, np.nan))
 
+    def intensity(self, signal) -> np.ndarray:
+        """Inverse of :meth:`signal`, between exp(-10) and exp(10)."""
+        return np.exp(signal.clip(-10, 10))
+
     def signal_and_pullback(self, contrast, images=None):
         """Predicted signal, and the map from its gradient to that of the contrast."""
-        linear = self.linear(contrast, images)
+        linear = self.linear_signal(contrast, images)
         return self.signal_of_linear(linear, images), lambda d: self.adjoint(d, images)
 
     def signal_of_linear(self, linear, images=None) -> np.ndarray:
@@ -384,7 +392,7 @@ class Rytov(Born):
 
     def forward(self, contrast, images=None) -> np.ndarray:
         """Predicted intensities ``gain exp(linear)``, shape (n, ny, nx)."""
-        linear = self.linear(contrast, images)
+        linear = self.linear_signal(contrast, images)
         return self._gains(images, linear) * np.exp(linear)
 
     def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
