@@ -11,18 +11,17 @@ from another.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from fieldrx.acquisition import Acquisition
 from fieldrx.automatic import choose_model
-from fieldrx.backends import to_host
+from fieldrx.comparison import MeasuredImages
 from fieldrx.errors import InputError
 from fieldrx.evaluation import model_of
 from fieldrx.fit import Fit, Schedule, check_room, settings, split_images
-from fieldrx.metrics import image_errors
-from fieldrx.models import predict
-from fieldrx.shading import flattened
 
 FACTORS = (0.25, 1.0, 4.0)  # of the default strength
 _USUAL = FACTORS.index(1.0)
@@ -32,7 +31,16 @@ _FEWEST = 10  # steps of an end: as many as Adam's rise takes
 _TOLD = 1e-3  # relative difference of two errors below which they tell nothing
 
 
-def choose_tv(acquisition, depth, model, *, holdout=None, schedule=None, callback=None, **options):
+def choose_tv(
+    acquisition: Acquisition,
+    depth: tuple[float, float, float],
+    model: str,
+    *,
+    holdout: float | None = None,
+    schedule: Schedule | dict | None = None,
+    callback: Callable | None = None,
+    **options,
+) -> tuple[float, str]:
     """The weight of the total variation that predicts unseen images best.
 
     Takes about as many steps as the fit, or, where the schedule has a budget, at most about that time.
@@ -100,14 +108,11 @@ def choose_tv(acquisition, depth, model, *, holdout=None, schedule=None, callbac
 
 def _error(field, unseen, device):
     """Relative error of images that a field was not fitted to."""
-    images = np.arange(unseen.n_images)
-    seen = unseen.microscope, unseen.illumination, unseen.image_shape
-    _, forward, contrast = model_of(field, *seen, device=device)
-    predicted = np.concatenate([to_host(part) for _, part in predict(forward, contrast, images)])
-    measured = unseen.images
-    if field.provenance.get("background"):
-        measured = flattened(measured, predicted, unseen.mask)
-    return float(np.nan_to_num(image_errors(predicted, measured, unseen.mask)[0], nan=np.inf))
+    setup = unseen.microscope, unseen.illumination, unseen.image_shape
+    _, forward, contrast = model_of(field, *setup, device=device)
+    measured = MeasuredImages.of(unseen, field.provenance.get("background"))
+    pairs = measured.compare(forward, contrast, np.arange(unseen.n_images))
+    return float(np.nan_to_num(pairs.sums.nrmse, nan=np.inf))
 
 
 def _chosen(usual, errors):
