@@ -30,8 +30,9 @@ def masked():
 
 
 @pytest.mark.parametrize("background", [False, True])
-@pytest.mark.parametrize("acq", [tiny.acquisition(), masked()], ids=["whole", "masked"])
-def test_some_images_beside_those_of_a_model(acq, background):
+@pytest.mark.parametrize("make", [tiny.acquisition, masked])
+def test_some_images_beside_those_of_a_model(make, background):
+    acq = make()
     pairs = MeasuredImages.of(acq, background).compare(model(), contrast(), IMAGES)
     predicted, measured = model().forward(contrast(), IMAGES), acq.images[IMAGES]
     mask = None if acq.mask is None else acq.mask[IMAGES]
