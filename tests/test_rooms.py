@@ -17,7 +17,7 @@ ROWS = (
     ("io", "band", "noise", "priors", "shading", "tikhonov", "interpolation"),
     ("acquisition", "export", "field", "losses"),
     ("models",),
-    ("comparison", "refocus"),
+    ("comparison", "refocus", "thin_slice"),
     ("automatic",),
     ("describe", "refinement", "simulation"),
     ("alignment",),
