@@ -136,6 +136,14 @@ def evaluate(
             f"{field.medium_index:g}: make them agree"
         )
     compared = compare(field, acquisition, model, device)
+    result = _numbers(field, acquisition, compared)
+    if truth is not None:
+        result["index_nrmse"] = index_error(field.on_axes(*truth.grid.axes), truth.contrast)
+    return result
+
+
+def _numbers(field, acquisition, compared):
+    """What the images of an acquisition say of a field, as of :func:`evaluate`."""
     usable, held = compared.usable, compared.held
     overall, each = compared.error(usable)
     signal = [compared.signal(k) for k in usable]
@@ -164,8 +172,6 @@ def evaluate(
         result["noise_floor_holdout"] = _number(noise.share)
         result["nrmse_train"] = compared.error(rest)[0] if len(rest) else None
         result["verdict"] = verdict(result["nrmse_holdout"], noise.share, noise.measured)
-    if truth is not None:
-        result["index_nrmse"] = index_error(field.on_axes(*truth.grid.axes), truth.contrast)
     return result
 
 

@@ -19,7 +19,7 @@ def declared(name):
     if name in FUNCTIONS:
         return getattr(Operators, name)
     protocol = CLASSES[name].removeprefix("type[").removesuffix("]")
-    return getattr(import_module("fieldrx.backends.operators"), protocol)
+    return getattr(import_module("fieldrx.backends.propagation"), protocol)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from fieldrx.backends import in_threads, is_on_device, module_of
 from fieldrx.backends.fft import fft, ifft
 from fieldrx.backends.fft import fft2 as _fft
 from fieldrx.backends.fft import ifft2 as _ifft
-from fieldrx.backends.operators import March, Refocusing
+from fieldrx.backends.propagation import March, Refocusing
 
 BAND = 0.95  # sine of the steepest waves kept; steeper ones would cross the grid and wrap round
 
@@ -203,7 +203,7 @@ class Ssnp(_March):
 
 
 class Refocus(Refocusing):
-    """From waves to the camera, one at a time; see `fieldrx.backends.operators.Refocusing`."""
+    """From waves to the camera, one at a time; see `fieldrx.backends.propagation.Refocusing`."""
 
     def __init__(
         self,
@@ -259,14 +259,14 @@ def _stack(arrays, work):
     return np.stack(in_threads(work, len(arrays)))
 
 
-def field_gradient(d_images, field, share):
+def field_gradient(d_images: np.ndarray, field: np.ndarray, share: np.ndarray) -> np.ndarray:
     """dE = 2 E sum_m share_m dI_m."""
     lit, real = np.flatnonzero(share), field.real.dtype
     total = sum(real.type(2 * share[m]) * d_images[m] for m in lit)
     return field * total.astype(real, copy=False) if len(lit) else field * real.type(0)
 
 
-def carry(wave, turns, window=None):
+def carry(wave: np.ndarray, turns: np.ndarray, window: tuple[slice, slice] | None = None) -> np.ndarray:
     """`wave` times exp(2 pi i turns . rho), rho in pixels of the grid in which it lies at `window`."""
     xp = module_of(wave)
     y, x = (
@@ -276,7 +276,7 @@ def carry(wave, turns, window=None):
     return wave * y[:, None] * x
 
 
-def pixel_numbers(shape, window=None):
+def pixel_numbers(shape: tuple[int, int], window: tuple[slice, slice] | None = None) -> list[np.ndarray]:
     """Numbers in the grid of the rows and columns of an array that lies there at `window`."""
     starts = [w.start for w in window] if window else (0, 0)
     return [np.arange(start, start + n) for start, n in zip(starts, shape, strict=True)]
@@ -288,16 +288,16 @@ class PaddedFourier:
     Spectra carry the plain inner product here, so the adjoint of F is n F^-1.  Parameters as of `Refocus`.
     """
 
-    def __init__(self, shape, size, window):
+    def __init__(self, shape: tuple[int, int], size: tuple[int, int], window: tuple[slice, slice]):
         self.shape, self.size, self.window = tuple(shape), tuple(size), window
 
-    def forward(self, wave, rows, columns):
+    def forward(self, wave: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Spectrum of a wave at some rows and columns."""
         ny, nx = self.shape
         rows, columns = (module_of(wave).asarray(k) for k in (rows, columns))
         return fft(fft(wave, nx, axis=1)[:, columns], ny, axis=0)[rows]
 
-    def inverse(self, spectrum, rows, columns):
+    def inverse(self, spectrum: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """The wave within the window."""
         (ny, nx), (y, x), xp = self.shape, self.window, module_of(spectrum)
         rows, columns = xp.asarray(rows), xp.asarray(columns)
@@ -308,7 +308,9 @@ class PaddedFourier:
         full[:, columns] = half
         return ifft(full, axis=1)[:, x]
 
-    def inverse_adjoint_spectrum(self, d_field, rows, columns):
+    def inverse_adjoint_spectrum(
+        self, d_field: np.ndarray, rows: np.ndarray, columns: np.ndarray
+    ) -> np.ndarray:
         """Adjoint of :meth:`inverse`."""
         (ny, nx), (y, x), xp = self.shape, self.window, module_of(d_field)
         rows, columns = xp.asarray(rows), xp.asarray(columns)
@@ -319,7 +321,9 @@ class PaddedFourier:
         half[y] = full
         return fft(half, axis=0)[rows] / (ny * nx)
 
-    def inverse_adjoint(self, d_field, rows, columns, conj_transfer):
+    def inverse_adjoint(
+        self, d_field: np.ndarray, rows: np.ndarray, columns: np.ndarray, conj_transfer: np.ndarray
+    ) -> np.ndarray:
         """Adjoint of a filtered wave within the window: the gradient of the wave."""
         (ny, nx), (n, m), xp = self.shape, self.size, module_of(d_field)
         spectrum = conj_transfer * self.inverse_adjoint_spectrum(d_field, rows, columns)

@@ -142,7 +142,7 @@ class Ensemble:
             squares = squares + (change.real * rest.real + 1j * change.imag * rest.imag)
         return mean, self.scaled(squares / (len(self.members) - 1))
 
-    def scaled(self, variance):
+    def scaled(self, variance: np.ndarray) -> np.ndarray:
         """Standard deviation from the variance of the members, of index (and, imaginary, absorption)."""
         real = np.sqrt(self.factor**2 * variance.real + self.hidden**2)
         if not np.iscomplexobj(variance):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -52,9 +51,8 @@ def make_ensemble(
         Called with a `fieldrx.fit.Progress` after every step.
     folds : bool
         Cross-validation: the fitted images are dealt into as many parts as there are members, and every
-        member is fitted from nothing, as the field was, without one part.  So each image is predicted by a
-        field that never saw it; ``calibration["folds"]`` says how well.  Takes as many times the field's own
-        fit.
+        member is fitted from nothing, as the field was, without one part, which it then predicts;
+        ``calibration["folds"]`` says how well.  Takes as many times the field's own fit.
     device : str
         "cpu", "cuda" or "auto".  Networks compute in the precision of the field's fit, where the device can.
     twin : bool
@@ -69,40 +67,26 @@ def make_ensemble(
     InputError
         If the images are not the field's, none was held out, or a number does not make sense.
     """
-    train, held = _images(field, acquisition, members, steps, folds)
-    parts = np.array_split(np.random.default_rng(seed).permutation(train), members)
+    train, held, parts = _images(field, acquisition, members, steps, folds, seed)
     how = {"callback": callback, "device": device, "precision": precision_of(field, device)}
 
     def fit(k):
-        if folds:
-            rest = np.setdiff1d(train, parts[k])
-            return fold_fit(field, acquisition, rest, held, steps, (seed, k), **how)
-        return member_fit(field, acquisition, train, steps or STEPS, (seed, k), **how)
+        if not folds:
+            return member_fit(field, acquisition, train, steps or STEPS, (seed, k), **how)
+        rest = np.setdiff1d(train, parts[k])
+        return fold_fit(field, acquisition, rest, held, steps, (seed, k), **how)
 
     fields = [finished(fit(k), None if folds else field) for k in range(members)]
+    other = fit_twin(field, acquisition, train, held, (seed, _TWIN), **how) if twin else None
     images = FitImages(field.provenance, acquisition, device)
-    raw = Ensemble(fields, provenance=_provenance(field, fields, seed))
-    factor, hidden, calibration = calibrate(raw, field.provenance, acquisition, held, device)
-    calibration["factor_images"] = factor
-    if twin:
-        other = fit_twin(field, acquisition, train, held, (seed, _TWIN), **how)
-        needed, findings = against_twin(raw, field, other, images.grid, images.band(train), hidden)
-        excess = max(misfit(field, acquisition, held) / misfit(other, acquisition, held), 1.0)
-        factor = max(factor, needed * excess)
-        calibration |= findings | {"misfit_over_twin": excess}
-    calibration["share_of_images"] = len(fields[0].provenance["images"]) / len(train)
+    factor, hidden, calibration = _bars(Ensemble(fields), field, other, images, train, held)
     if folds:
         calibration["folds"] = cross_validation(fields, parts, images)
-    return replace(raw, factor=factor, hidden=hidden, calibration=calibration)
+    return Ensemble(fields, factor, hidden, _provenance(field, fields, seed), calibration)
 
 
-def _provenance(field, fields, seed):
-    steps = [member.provenance["steps_done"] for member in fields]
-    return {"fieldrx": __version__, "field": identity(field), "steps": steps, "seed": seed}
-
-
-def _images(field, acquisition, members, steps, folds):
-    """The images that a field learnt from and those held out, if an ensemble can be made of them."""
+def _images(field, acquisition, members, steps, folds, seed):
+    """The images that a field learnt from, those held out, and the former in one part for each member."""
     if not same_images(field, acquisition):
         raise InputError("the field was fitted to other images: give the acquisition of its fit")
     held = np.asarray(field.provenance["holdout"], int)
@@ -113,4 +97,23 @@ def _images(field, acquisition, members, steps, folds):
     train = np.setdiff1d(np.flatnonzero(acquisition.usable), held)
     if folds and members > len(train):
         raise InputError(f"{len(train)} fitted images make no {members} folds: use fewer members")
-    return train, held
+    return train, held, np.array_split(np.random.default_rng(seed).permutation(train), members)
+
+
+def _bars(raw, field, twin, images, train, held):
+    """Factor, hidden part and calibration that unseen images, and the twin where there is one, ask for."""
+    settings, acquisition = images.settings, images.acquisition
+    factor, hidden, calibration = calibrate(raw, settings, acquisition, held, images.device)
+    calibration["factor_images"] = factor
+    if twin is not None:
+        needed, findings = against_twin(raw, field, twin, images.grid, images.band(train), hidden)
+        excess = max(misfit(field, acquisition, held) / misfit(twin, acquisition, held), 1.0)
+        factor = max(factor, needed * excess)
+        calibration |= findings | {"misfit_over_twin": excess}
+    calibration["share_of_images"] = len(raw.members[0].provenance["images"]) / len(train)
+    return factor, hidden, calibration
+
+
+def _provenance(field, fields, seed):
+    steps = [member.provenance["steps_done"] for member in fields]
+    return {"fieldrx": __version__, "field": identity(field), "steps": steps, "seed": seed}

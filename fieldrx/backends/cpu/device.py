@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fieldrx.backends import n_threads
 
 
-def asarray(array) -> np.ndarray:
+def asarray(array: Any) -> np.ndarray:
     """An array on the host."""
     return np.asarray(array)
 

@@ -18,8 +18,8 @@ from fieldrx.backends.cpu import fft, march
 from fieldrx.backends.cpu.march import SPACE, SPECTRUM
 from fieldrx.backends.cpu.memory import aligned_zeros
 from fieldrx.backends.cpu.simd import LANES
-from fieldrx.backends.operators import March
 from fieldrx.backends.plain import BAND
+from fieldrx.backends.propagation import March
 
 _PARTS = 4  # pieces of work for every thread, so that a slow core does not hold up the others
 _MOST_STORED = 2 << 30  # bytes that "auto" stores

@@ -17,8 +17,8 @@ import numpy as np
 
 from fieldrx.backends.cuda import fft
 from fieldrx.backends.cuda.pointwise import pointwise
-from fieldrx.backends.operators import March
 from fieldrx.backends.plain import BAND
+from fieldrx.backends.propagation import March
 
 _MOST_STORED = 2 << 30  # bytes that "auto" stores
 

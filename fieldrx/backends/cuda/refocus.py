@@ -9,14 +9,14 @@ import numpy as np
 
 from fieldrx.backends.cuda import fft
 from fieldrx.backends.cuda.pointwise import pointwise
-from fieldrx.backends.operators import Refocusing
+from fieldrx.backends.propagation import Refocusing
 
 _TABLES, _TABLE_BYTES = 256, 1 << 30  # most transfer functions that stay on the device, and their bytes
 _WAVES = 16  # that there must be room for at least: those of one call
 
 
 class Refocus(Refocusing):
-    """Fields and intensities of several waves at once; see `fieldrx.backends.operators.Refocusing`.
+    """Fields and intensities of several waves at once; see `fieldrx.backends.propagation.Refocusing`.
 
     A source's transfer function is computed on the host when it is first met and then stays on the device, as
     the rectangle of frequencies that the pupil lets through.
