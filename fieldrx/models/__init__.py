@@ -1,11 +1,12 @@
 """Image formation: from a refractive index contrast to intensity images, and back."""
 
 from fieldrx.models.base import ForwardModel, Gradients, predict
-from fieldrx.models.born import Born, Rytov
+from fieldrx.models.born import Born
 from fieldrx.models.bpm import BeamPropagation
 from fieldrx.models.corrections import Optics
 from fieldrx.models.mlb import MultiLayerBorn
 from fieldrx.models.registry import MODELS, grid_for, is_multislice, make_model, model_class
+from fieldrx.models.rytov import Rytov
 from fieldrx.models.ssnp import SSNP
 
 __all__ = [

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fieldrx.errors import InputError
 from fieldrx.models.base import ForwardModel
-from fieldrx.models.born import Born, Rytov
+from fieldrx.models.born import Born
 from fieldrx.models.bpm import BeamPropagation
 from fieldrx.models.mlb import MultiLayerBorn
+from fieldrx.models.rytov import Rytov
 from fieldrx.models.ssnp import SSNP
 from fieldrx.optics import Grid, Illumination, Microscope
 
