@@ -24,8 +24,8 @@ import numpy as np
 
 from fieldrx.backends import module_of, to_host
 from fieldrx.board import Board, moved
-from fieldrx.models import is_multislice
-from fieldrx.shading import flattened
+from fieldrx.models import Optics, model_class
+from fieldrx.refinement import Refinement
 
 FIRST, LAST, EVERY = 0.25, 0.75, 2  # shares of the fit between which, and at every how many steps, it moves
 _WIDTH = np.array([0.02, 0.02, 0.005, 0.005])  # rotation, scale, shift y, x
@@ -45,15 +45,17 @@ class Alignment:
         Makes models of the fit, and knows its acquisition and images.
     """
 
-    def __init__(self, refinement):
+    def __init__(self, refinement: Refinement):
         self.refinement = refinement
-        self.options = {"edge": "soft"} if is_multislice(refinement.name) else {}
+        self.options = {} if model_class(refinement.name).linear else {"edge": "soft"}
 
-    def due(self, step, share) -> bool:
+    def due(self, step: int, share: float) -> bool:
         """Whether the board moves at this step of the fit, after a share of it."""
         return FIRST <= share < LAST and step % EVERY == 0
 
-    def move(self, optics, state, contrast, batch):
+    def move(
+        self, optics: Optics, state: np.ndarray, contrast: np.ndarray, batch: np.ndarray
+    ) -> tuple[Optics, np.ndarray]:
         """Move the board once.
 
         Parameters
@@ -87,26 +89,22 @@ class Alignment:
     def _normal_equations(self, optics, contrast, batch):
         """J^T J / v and J^T r / v of the whole set, by the images of a batch."""
         predicted = self._images(optics, contrast, batch)
-        xp, acq = module_of(predicted), self.refinement.acquisition
-        valid = xp.ones(predicted.shape, bool) if acq.mask is None else xp.asarray(acq.mask[batch])
-        measured = xp.asarray(acq.images[batch])
-        if self.refinement.background:
-            measured = flattened(measured, predicted, valid)
-        rest = xp.where(valid, measured - predicted, 0).ravel()
+        xp, pairs = module_of(predicted), self.refinement.measured.beside(predicted, batch)
+        rest = pairs.residual.ravel()
         columns = xp.stack([
-            xp.where(valid, self._images(self._moved(optics, step), contrast, batch) - predicted, 0).ravel()
+            pairs.masked(self._images(self._moved(optics, step), contrast, batch) - predicted).ravel()
             for step in _STEP * np.eye(len(_WIDTH))
         ])  # fmt: skip
         products = to_host(columns @ xp.stack([*columns, rest]).T).astype(float)
         scale = len(self.refinement.train) / len(batch)
-        scale /= _STRUCTURE * max(float(xp.vdot(rest, rest)) / max(int(valid.sum()), 1), 1e-30)
+        scale /= _STRUCTURE * max(float(xp.vdot(rest, rest)) / pairs.n_valid, 1e-30)
         return scale * products[:, :-1] / _STEP**2, scale * products[:, -1] / _STEP
 
     def _images(self, optics, contrast, batch):
         return self.refinement.model(optics, **self.options).forward(contrast, batch)
 
     @staticmethod
-    def words(state) -> str:
+    def words(state: np.ndarray) -> str:
         """What was moved, in words."""
         turn, scale, *shift = state[: len(_WIDTH)]
         return (

@@ -5,20 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 
 from fieldrx.errors import InputError
-from fieldrx.models.born import Rytov
-from fieldrx.optics import Grid, slice_positions
+from fieldrx.optics import slice_positions
 from fieldrx.refocus import explained_share, heights_between
-from fieldrx.tikhonov import extend, supported, transfer_matrix
+from fieldrx.thin_slice import thin_slice
 
 WEAK_RAD = 0.07  # estimated phase up to which single scattering serves
 _IMAGES, _FOLDS = 48, 4
 _DAMPING = 1e-3  # of a frequency's 2 x 2 system, over the strongest transfer
 _QUANTILE = 0.99
-_MARGIN = 4  # resolutions around the images
-_BLOCK = 4096  # frequencies at once
 
 
 @dataclass(frozen=True)
@@ -105,27 +101,11 @@ def strength(acquisition, depth, images) -> Strength:
 
 def _phase(acquisition, height, images):
     """Quantile of |phase| of a slice at a height by regularised least squares [rad]."""
-    scope, shape, images = acquisition.microscope, acquisition.image_shape, np.sort(images)
-    lateral = Grid.for_images(
-        shape, scope, (0.0, 1.0, 1.0), _MARGIN * scope.wavelength_um / scope.objective_na
-    )
-    grid = Grid((1, *lateral.shape[1:]), lateral.spacing_um, (height, *lateral.origin_um[1:]))
-    model = Rytov(grid, scope, acquisition.illumination, shape)
-    signal = model.signal(acquisition.images[images])
-    valid = np.isfinite(signal)
-    if acquisition.mask is not None:
-        valid &= acquisition.mask[images]
-    spectrum = scipy.fft.rfft2(extend(np.where(valid, signal, np.float32(0)), model))
-    rows, columns = supported(model, images)
-    systems = []
-    for first in range(0, len(rows), _BLOCK):
-        r, c = rows[first : first + _BLOCK], columns[first : first + _BLOCK]
-        h = transfer_matrix(model, r, c, images)
-        adjoint = h.conj().swapaxes(1, 2)
-        systems.append((r, c, adjoint @ h, adjoint @ spectrum[:, r, c].T[..., None]))
-    ridge = _DAMPING * max(float(np.trace(gram, axis1=1, axis2=2).real.max()) for *_, gram, _ in systems) / 2
-    index = np.zeros(spectrum.shape[1:], np.complex64)
-    for r, c, gram, right in systems:
-        index[r, c] = np.linalg.solve(gram + np.float32(ridge) * np.eye(2, dtype=np.float32), right)[:, 0, 0]
-    phase = scope.wavenumber * scipy.fft.irfft2(index, s=grid.shape[1:])[model.window]
+    index = thin_slice(acquisition, height, np.sort(images), _common_ridge)
+    phase = acquisition.microscope.wavenumber * index
     return float(np.quantile(np.abs(phase - np.median(phase)), _QUANTILE))
+
+
+def _common_ridge(block, blocks):
+    """One for all frequencies."""
+    return _DAMPING * max(one.strongest for one in blocks) / 2

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
-from fieldrx.backends import get, to_host
+from fieldrx.backends import get
+from fieldrx.comparison import MeasuredImages
 from fieldrx.errors import InputError
+from fieldrx.field import NeuralField
 from fieldrx.metrics import image_errors, index_error
-from fieldrx.models import ForwardModel, grid_for, predict
+from fieldrx.models import ForwardModel, Optics, grid_for
 from fieldrx.noise import NoiseFloor, noise_floor
-from fieldrx.refinement import Optics
-from fieldrx.shading import flattened
+from fieldrx.optics import Illumination, Microscope
+from fieldrx.volume import Volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,54 +44,63 @@ class Comparison:
     held: np.ndarray
     noise: NoiseFloor
 
-    def error(self, images):
+    def error(self, images: np.ndarray) -> tuple[float, np.ndarray]:
         """``nrmse`` over some images, and of each: see `image_errors`."""
         acq = self.acquisition
         mask = None if acq.mask is None else acq.mask[images]
         return image_errors(self.predicted[images], acq.images[images], mask)
 
-    def noise_of(self, images) -> NoiseFloor:
+    def noise_of(self, images: np.ndarray) -> NoiseFloor:
         """The noise of some of the images."""
         return noise_floor(self.acquisition, images)
 
-    def signal(self, images) -> float:
+    def signal(self, images: int | np.ndarray) -> float:
         """Root mean square of I - 1 over the valid pixels of an image, or of several."""
         valid = True if self.acquisition.mask is None else self.acquisition.mask[images]
         return float(np.sqrt(np.mean((self.acquisition.images[images] - 1.0) ** 2, where=valid)))
 
 
-def compare(field, acquisition, model=None, device="auto") -> Comparison:
+def compare(
+    field: NeuralField, acquisition: Acquisition, model: str | None = None, device: str = "auto"
+) -> Comparison:
     """Predict the images of an acquisition; parameters and errors as of :func:`evaluate`."""
     if acquisition.images is None:
         raise InputError("the acquisition has no images to compare with")
     optics = None  # what was refined on other images says nothing of these
     if same_images(field, acquisition):
         optics = Optics.recorded(field.provenance, acquisition.illumination)
-    seen = acquisition.microscope, acquisition.illumination, acquisition.image_shape
-    _, forward, contrast = model_of(field, *seen, model, device, optics)
+    setup = acquisition.microscope, acquisition.illumination, acquisition.image_shape
+    _, forward, contrast = model_of(field, *setup, model, device, optics)
     usable = np.flatnonzero(acquisition.usable)
     if not len(usable):
         raise InputError("no image can be compared: every one is masked or dark field")
-    predicted = np.ones_like(acquisition.images)
-    for batch, images in predict(forward, contrast, usable):
-        predicted[batch] = to_host(images)
+    measured = MeasuredImages.of(acquisition, field.provenance.get("background"))
+    pairs = measured.compare(forward, contrast, usable)
+    predicted = _placed(pairs.predicted, usable, np.broadcast_to(np.float32(1), acquisition.images.shape))
     held = np.intersect1d(held_out(field, acquisition), usable)
-    if field.provenance.get("background"):
-        acquisition = _flat(acquisition, predicted, usable)
+    if measured.background:
+        acquisition = replace(acquisition, images=_placed(pairs.measured, usable, acquisition.images))
     return Comparison(
         acquisition, forward, contrast, predicted, usable, held, noise_floor(acquisition, usable)
     )
 
 
-def _flat(acquisition, predicted, images):
-    """The acquisition less the smooth factor of some images that their prediction tells."""
-    flat = acquisition.images.copy()
-    valid = None if acquisition.mask is None else acquisition.mask[images]
-    flat[images] = flattened(flat[images], predicted[images], valid)
-    return replace(acquisition, images=flat)
+def _placed(part, images, whole):
+    """`part` in the places of some images, those of `whole` in all others."""
+    if len(part) == len(whole):
+        return part
+    out = np.array(whole)
+    out[images] = part
+    return out
 
 
-def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
+def evaluate(
+    field: NeuralField,
+    acquisition: Acquisition,
+    truth: Volume | None = None,
+    model: str | None = None,
+    device: str = "auto",
+) -> dict:
     """Errors of a field as JSON-ready numbers.
 
     Parameters
@@ -125,6 +136,14 @@ def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
             f"{field.medium_index:g}: make them agree"
         )
     compared = compare(field, acquisition, model, device)
+    result = _numbers(field, acquisition, compared)
+    if truth is not None:
+        result["index_nrmse"] = index_error(field.on_axes(*truth.grid.axes), truth.contrast)
+    return result
+
+
+def _numbers(field, acquisition, compared):
+    """What the images of an acquisition say of a field, as of :func:`evaluate`."""
     usable, held = compared.usable, compared.held
     overall, each = compared.error(usable)
     signal = [compared.signal(k) for k in usable]
@@ -153,12 +172,18 @@ def evaluate(field, acquisition, truth=None, model=None, device="auto") -> dict:
         result["noise_floor_holdout"] = _number(noise.share)
         result["nrmse_train"] = compared.error(rest)[0] if len(rest) else None
         result["verdict"] = verdict(result["nrmse_holdout"], noise.share, noise.measured)
-    if truth is not None:
-        result["index_nrmse"] = index_error(field.on_axes(*truth.grid.axes), truth.contrast)
     return result
 
 
-def model_of(field, microscope, illumination, image_shape, name=None, device="auto", optics=None):
+def model_of(
+    field: NeuralField,
+    microscope: Microscope,
+    illumination: Illumination,
+    image_shape: tuple[int, int],
+    name: str | None = None,
+    device: str = "auto",
+    optics: Optics | None = None,
+) -> tuple[str, ForwardModel, np.ndarray]:
     """A field's image formation: the model's name, the model, and the contrast on its grid.
 
     Parameters
@@ -194,7 +219,7 @@ def model_of(field, microscope, illumination, image_shape, name=None, device="au
     return name, optics.model(name, grid, microscope, illumination, image_shape), contrast
 
 
-def verdict(error, floor, measured=True) -> str:
+def verdict(error: float, floor: float | None, measured: bool = True) -> str:
     """What a held-out error means beside the noise floor, in a sentence.
 
     Parameters
@@ -217,7 +242,7 @@ def verdict(error, floor, measured=True) -> str:
     )
 
 
-def verdict_of_folds(folds) -> str:
+def verdict_of_folds(folds: dict) -> str:
     """The same of a cross-validation, as an ensemble records it."""
     return verdict(folds["nrmse"], folds["noise_floor"], folds.get("noise_measured", True))
 
@@ -227,13 +252,13 @@ def _number(value):
     return float(value) if np.isfinite(value) else None
 
 
-def held_out(field, acquisition) -> np.ndarray:
+def held_out(field: NeuralField, acquisition: Acquisition) -> np.ndarray:
     """Images the fit did not see: those it recorded, if these are its images, else the acquisition's."""
     if same_images(field, acquisition):
         return np.asarray(field.provenance.get("holdout", ()), int)
     return np.asarray(acquisition.holdout, int)
 
 
-def same_images(field, acquisition) -> bool:
+def same_images(field: NeuralField, acquisition: Acquisition) -> bool:
     """Whether a field was fitted to the images of this acquisition."""
     return field.provenance.get("acquisition", {}).get("images") == acquisition.fingerprint()["images"]

@@ -2,15 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from fieldrx.brief import brief
 from fieldrx.errors import InputError
 
 
-def image_errors(predicted, measured, mask=None):
-    """Relative error of predicted intensities over the measured window.
+@brief
+@dataclass(frozen=True, eq=False)
+class ErrorSums:
+    """Sums over the valid pixels of every image of a set, of which relative errors are made.
 
-    ``nrmse = |I_predicted - I_measured| / |I_measured - 1|`` with norms over the valid pixels.
+    Parts of a set add up, wherever they were computed: with 0 for images of other parts (`among`), sums and
+    errors are the same to the last bit however the set was divided.
+
+    Parameters
+    ----------
+    residual : float64 array, shape (n,)
+        Of (I_predicted - I_measured)^2.
+    signal : float64 array, shape (n,)
+        Of (I_measured - 1)^2.
+    pixels : int64 array, shape (n,)
+        How many are valid.
+    """
+
+    residual: np.ndarray
+    signal: np.ndarray
+    pixels: np.ndarray
+
+    def __add__(self, other: ErrorSums) -> ErrorSums:
+        return ErrorSums(
+            self.residual + other.residual, self.signal + other.signal, self.pixels + other.pixels
+        )
+
+    def among(self, places: np.ndarray, count: int) -> ErrorSums:
+        """The same in some places of a set of `count` images, 0 in the others."""
+        wide = [np.zeros(count, part.dtype) for part in (self.residual, self.signal, self.pixels)]
+        for whole, part in zip(wide, (self.residual, self.signal, self.pixels), strict=True):
+            whole[places] = part
+        return ErrorSums(*wide)
+
+    @property
+    def nrmse(self) -> float:
+        """|I_predicted - I_measured| / |I_measured - 1| over all images; nan without a signal."""
+        return _ratio(self.residual.sum(), self.signal.sum())
+
+    @property
+    def nrmse_per_image(self) -> np.ndarray:
+        """The same of every image, shape (n,)."""
+        return np.array([_ratio(r, s) for r, s in zip(self.residual, self.signal, strict=True)])
+
+
+def error_sums(predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | None = None) -> ErrorSums:
+    """Sums of squares of predicted and measured intensities.
 
     Parameters
     ----------
@@ -20,6 +66,28 @@ def image_errors(predicted, measured, mask=None):
         Valid pixels.
 
     All three on one device.
+    """
+    count = len(measured)
+    residual, signal, pixels = np.empty(count), np.empty(count), np.empty(count, np.int64)
+    for k in range(count):
+        valid = 1.0 if mask is None else mask[k]
+        residual[k] = float((valid * (predicted[k] - measured[k]).astype(np.float64) ** 2).sum())
+        signal[k] = float((valid * (measured[k] - 1).astype(np.float64) ** 2).sum())
+        pixels[k] = measured[k].size if mask is None else int(valid.sum())
+    return ErrorSums(residual, signal, pixels)
+
+
+def image_errors(
+    predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | None = None
+) -> tuple[float, np.ndarray]:
+    """Relative error of predicted intensities over the measured window.
+
+    ``nrmse = |I_predicted - I_measured| / |I_measured - 1|`` with norms over the valid pixels.
+
+    Parameters
+    ----------
+    predicted, measured, mask
+        As of :func:`error_sums`.
 
     Returns
     -------
@@ -28,24 +96,18 @@ def image_errors(predicted, measured, mask=None):
     per_image : float array, shape (n,)
         nan for an image without a valid pixel.
     """
-    error, signal = np.empty(len(measured)), np.empty(len(measured))
-    for k in range(len(measured)):
-        valid = 1.0 if mask is None else mask[k]
-        error[k] = float((valid * (predicted[k] - measured[k]).astype(np.float64) ** 2).sum())
-        signal[k] = float((valid * (measured[k] - 1).astype(np.float64) ** 2).sum())
-    return _ratio(error.sum(), signal.sum()), np.array(
-        [_ratio(e, s) for e, s in zip(error, signal, strict=True)]
-    )
+    sums = error_sums(predicted, measured, mask)
+    return sums.nrmse, sums.nrmse_per_image
 
 
-def levelled(predicted, measured, mask=None):
+def levelled(predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     """Predicted images (n, y, x), each times the number that brings it closest to the measured one."""
     valid = 1.0 if mask is None else mask
     level = (valid * predicted * measured).sum((1, 2)) / (valid * predicted**2).sum((1, 2))
     return predicted * level[:, None, None]
 
 
-def index_error(contrast, true_contrast) -> float:
+def index_error(contrast: np.ndarray, true_contrast: np.ndarray) -> float:
     """``index_nrmse = |n - n_true| / |n_true - n0|``, norms over the voxels given.
 
     Raises

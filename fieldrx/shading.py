@@ -28,7 +28,9 @@ from fieldrx.backends import module_of, of
 _RIDGE = 0.3  # of a coefficient's square, over the power of an empty image; see above
 
 
-def smooth_factor(predicted, measured, valid=None):
+def smooth_factor(
+    predicted: np.ndarray, measured: np.ndarray, valid: np.ndarray | None = None
+) -> tuple[np.ndarray, float]:
     """The smooth surface that takes predicted images closest to the measured ones.
 
     Parameters
@@ -49,12 +51,14 @@ def smooth_factor(predicted, measured, valid=None):
     return module_of(surface).maximum(1 + surface, np.float32(0.1)), penalty
 
 
-def smooth_term(predicted, measured, valid=None):
+def smooth_term(
+    predicted: np.ndarray, measured: np.ndarray, valid: np.ndarray | None = None
+) -> tuple[np.ndarray, float]:
     """The same of log intensities: the smooth surface that is added, log b to first order."""
     return _surface(module_of(predicted).ones_like(predicted), measured - predicted, valid)
 
 
-def flattened(measured, predicted, valid=None):
+def flattened(measured: np.ndarray, predicted: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
     """Measured images (n, y, x) less the unevenness that predicted ones tell; parameters as above."""
     out = measured / smooth_factor(predicted, measured, valid)[0]
     return out if valid is None else module_of(out).where(valid, out, np.float32(1))

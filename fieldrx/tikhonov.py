@@ -58,7 +58,7 @@ def tikhonov(model, signal, images=None, regularisation=None, progress=None):
         raise InputError(f"signal has {len(signal)} images; expected {len(images)}, one per chosen image")
     xp = module_of(signal)
     spectrum = rfft2(extend(signal, model))
-    rows, columns = map(xp.asarray, supported(model, images))
+    rows, columns = map(xp.asarray, passband(model, images))
     peak, best = choose(model, spectrum, images, rows, columns, regularisation)
     nz = model.grid.shape[0]
     index = xp.zeros((nz, *spectrum.shape[1:]), np.complex64)
@@ -96,7 +96,7 @@ def extend(signal, model):
     return out
 
 
-def supported(model, images):
+def passband(model, images):
     """Row and column numbers, in rfft2 layout, of the frequencies that the optics transfer."""
     nu_y, nu_x = model.grid.frequencies()
     half = np.abs(nu_x[: len(nu_x) // 2 + 1])
@@ -133,7 +133,7 @@ def choose(model, spectrum, images, rows, columns, regularisation=None):
     """Scale of tau, and the regularisation that predicts left-out images best.
 
     `spectrum` holds the signals' real FFTs, `rows` and `columns` its frequencies that count, as of
-    :func:`supported`; the rest is as of :func:`tikhonov`.
+    :func:`passband`; the rest is as of :func:`tikhonov`.
     """
     xp = module_of(rows)
     pick = xp.asarray(np.random.default_rng(0).permutation(len(rows))[:_SAMPLE])

@@ -11,28 +11,36 @@ from another.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from fieldrx.acquisition import Acquisition
 from fieldrx.automatic import choose_model
-from fieldrx.backends import to_host
+from fieldrx.comparison import MeasuredImages
 from fieldrx.errors import InputError
 from fieldrx.evaluation import model_of
 from fieldrx.fit import Fit, Schedule, check_room, settings, split_images
-from fieldrx.metrics import image_errors
-from fieldrx.models import predict
-from fieldrx.shading import flattened
 
 FACTORS = (0.25, 1.0, 4.0)  # of the default strength
 _USUAL = FACTORS.index(1.0)
 _ASIDE = 6  # every sixth training image
 _SHARES = 0.5, 0.15  # of a whole fit's steps or time: the trial, and each of its ends
 _FEWEST = 10  # steps of an end: as many as Adam's rise takes
-_TOLD = 1e-3  # relative difference of two errors below which they tell nothing
+_LEAST_DIFFERENCE = 1e-3  # of two errors, relative, below which they tell nothing
 
 
-def choose_tv(acquisition, depth, model, *, holdout=None, schedule=None, callback=None, **options):
+def choose_tv(
+    acquisition: Acquisition,
+    depth: tuple[float, float, float],
+    model: str,
+    *,
+    holdout: float | None = None,
+    schedule: Schedule | dict | None = None,
+    callback: Callable | None = None,
+    **options,
+) -> tuple[float, str]:
     """The weight of the total variation that predicts unseen images best.
 
     Takes about as many steps as the fit, or, where the schedule has a budget, at most about that time.
@@ -56,6 +64,34 @@ def choose_tv(acquisition, depth, model, *, holdout=None, schedule=None, callbac
     KeyboardInterrupt
         If a trial was interrupted.
     """
+    train = _training_images(acquisition, holdout, schedule)
+    if model == "auto":  # once, not for every trial
+        check_room(acquisition, depth)
+        model, _ = choose_model(acquisition, depth, train)
+    priors, schedule = settings(model, None, schedule)
+    aside = train[_ASIDE // 2 :: _ASIDE]
+    part, unseen = (acquisition.select(images) for images in (np.setdiff1d(train, aside), aside))
+
+    def trial(initial=None, priors=None, **changes):
+        own = replace(schedule, patience=0, **changes)  # nothing held out: its last field is what it returns
+        how = {"schedule": own, "holdout": 0, "callback": callback, **options}
+        field = Fit(part, depth, model, priors=priors, **how).run(initial=initial)
+        if field.provenance["interrupted"]:
+            raise KeyboardInterrupt
+        return field
+
+    start, steps = _start(trial, schedule)
+    if start is None:
+        return priors.tv, _too_short(priors.tv, schedule)
+    errors = []
+    for factor in FACTORS:
+        weights = {"tv": factor * priors.tv, "tv_absorption": factor * priors.tv}
+        end = trial(start, weights, steps=steps, budget_s=None, coarse=0.5, warm_steps=1, tilted_from=0.0)
+        errors.append(_error(end, unseen, options.get("device", "auto")))
+    return _chosen(priors.tv, errors)
+
+
+def _training_images(acquisition, holdout, schedule):
     seed = schedule.seed if isinstance(schedule, Schedule) else (schedule or {}).get("seed", 0)
     train, _ = split_images(acquisition, holdout, seed)
     if len(train) < 2 * _ASIDE:
@@ -63,56 +99,32 @@ def choose_tv(acquisition, depth, model, *, holdout=None, schedule=None, callbac
             f"{len(train)} training images are too few to choose the total variation by: give its "
             f"weight, --tv"
         )
-    if model == "auto":  # once, not for every trial
-        check_room(acquisition, depth)
-        model, _ = choose_model(acquisition, depth, train)
-    priors, schedule = settings(model, None, schedule)
-    usual, budget, steps = priors.tv, schedule.budget_s, round(_SHARES[1] * schedule.steps)
-    if budget is None and steps < _FEWEST:
-        return usual, _too_short(usual, f"{schedule.steps} steps")
-    aside = train[_ASIDE // 2 :: _ASIDE]
-    part, unseen = (acquisition.select(images) for images in (np.setdiff1d(train, aside), aside))
+    return train
 
-    def trial(priors=None, **changes):
-        own = replace(schedule, patience=0, **changes)  # nothing held out: its last field is what it returns
-        return Fit(part, depth, model, priors=priors, schedule=own, holdout=0, callback=callback, **options)
 
-    def run(fit, initial=None):
-        field = fit.run(initial=initial)
-        if field.provenance["interrupted"]:
-            raise KeyboardInterrupt
-        return field
-
-    if budget is None:
-        start = run(trial(steps=round(_SHARES[0] * schedule.steps)))
-    else:
-        start = run(trial(budget_s=_SHARES[0] * budget))
+def _start(trial, schedule):
+    """The field that all ends go on from, or None where they are too short to tell, and their steps."""
+    budget = schedule.budget_s
+    if budget is not None:
+        start = trial(budget_s=_SHARES[0] * budget)
         steps = int(_SHARES[1] * budget / _seconds_per_step(start.history["seconds"]))
-        if steps < _FEWEST:
-            return usual, _too_short(usual, f"{budget:g} s")
-    errors = []
-    for factor in FACTORS:
-        priors = {"tv": factor * usual, "tv_absorption": factor * usual}
-        end = trial(priors, steps=steps, budget_s=None, coarse=0.5, warm_steps=1, tilted_from=0.0)
-        errors.append(_error(run(end, start), unseen, options.get("device", "auto")))
-    return _chosen(usual, errors)
+        return start if steps >= _FEWEST else None, steps
+    steps = round(_SHARES[1] * schedule.steps)
+    return trial(steps=round(_SHARES[0] * schedule.steps)) if steps >= _FEWEST else None, steps
 
 
 def _error(field, unseen, device):
     """Relative error of images that a field was not fitted to."""
-    images = np.arange(unseen.n_images)
-    seen = unseen.microscope, unseen.illumination, unseen.image_shape
-    _, forward, contrast = model_of(field, *seen, device=device)
-    predicted = np.concatenate([to_host(part) for _, part in predict(forward, contrast, images)])
-    measured = unseen.images
-    if field.provenance.get("background"):
-        measured = flattened(measured, predicted, unseen.mask)
-    return float(np.nan_to_num(image_errors(predicted, measured, unseen.mask)[0], nan=np.inf))
+    setup = unseen.microscope, unseen.illumination, unseen.image_shape
+    _, forward, contrast = model_of(field, *setup, device=device)
+    measured = MeasuredImages.of(unseen, field.provenance.get("background"))
+    pairs = measured.compare(forward, contrast, np.arange(unseen.n_images))
+    return float(np.nan_to_num(pairs.sums.nrmse, nan=np.inf))
 
 
 def _chosen(usual, errors):
     """The weight of the lowest error, or the usual one where that is no better, and a sentence."""
-    best, enough = int(np.argmin(errors)), (1 - _TOLD) * errors[_USUAL]
+    best, enough = int(np.argmin(errors)), (1 - _LEAST_DIFFERENCE) * errors[_USUAL]
     tried = ", ".join(f"{f * usual:g}: {e:.4f}" for f, e in zip(FACTORS, errors, strict=True))
     if best != _USUAL and not errors[best] < enough:
         return usual, (
@@ -124,7 +136,8 @@ def _chosen(usual, errors):
     )
 
 
-def _too_short(usual, length):
+def _too_short(usual, schedule):
+    length = f"{schedule.steps} steps" if schedule.budget_s is None else f"{schedule.budget_s:g} s"
     return (
         f"total variation {usual:g}, the usual: a fit of {length} is too short to choose it by unseen images"
     )

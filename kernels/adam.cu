@@ -1,6 +1,6 @@
 // The optimiser.
 
-// One step of Adam, in place; see fieldrx/backends/cpu/adam.py for the formula.
+// One step of Adam, in place; see fieldrx/backends/operators.py for the formula.
 //   params, m, v (n), overwritten;  grad (n)
 //   rate = lr / (1 - beta1^step);  scale = 1 / sqrt(1 - beta2^step)
 // Launch: any grid; one thread an element.

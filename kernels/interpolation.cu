@@ -1,4 +1,4 @@
-// Fourier interpolation: the middle of fieldrx.interpolation.refine and coarsen, between two FFTs.
+// Fourier interpolation: the middle of fieldrx.interpolation.upsample and its adjoint, between two FFTs.
 #include "waves.cuh"
 
 // Moves the frequencies that both grids hold, those below the Nyquist frequency of the coarser one:

@@ -18,7 +18,8 @@ from scipy.optimize import minimize
 
 import fieldrx
 from fieldrx.metrics import index_error
-from fieldrx.refinement import KINDS, Optics, Refinement
+from fieldrx.models import Optics
+from fieldrx.refinement import KINDS, ZERNIKE, Refinement
 from fieldrx.simulation import on_image_grid
 
 SCOPE = fieldrx.Microscope(wavelength_um=0.532, objective_na=0.6, medium_index=1.335, pixel_size_um=0.25)
@@ -81,7 +82,7 @@ def main():
     options = parser.parse_args()
     cell, true = truth(options.seed)
     measured = images(cell, true, options.model, options.seed)
-    nominal = Optics.of(lights(), ("pupil",))
+    nominal = Optics.of(lights()).padded(max(ZERNIKE) + 1)
     print(f"{'':<22}", *(f"{n:>10}" for n in ("index", "in place", "NA", "gain", "focus um", "rad")))
     for name, start, refine in (
         ("true optics", true, None),

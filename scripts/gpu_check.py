@@ -31,7 +31,7 @@ import reference_network  # noqa: E402
 from fieldrx import Acquisition, Fit, Illumination, Microscope, simulate  # noqa: E402
 from fieldrx.backends import cuda, cuda_unavailable, describe_device, get, plain, to_host  # noqa: E402
 from fieldrx.field import Fourier, Hash, Identity, Network, Positional, Radial  # noqa: E402
-from fieldrx.interpolation import coarsen, refine  # noqa: E402
+from fieldrx.interpolation import upsample, upsample_adjoint  # noqa: E402
 from fieldrx.metrics import index_error  # noqa: E402
 from fieldrx.models import SSNP, BeamPropagation, Born, MultiLayerBorn  # noqa: E402
 from fieldrx.optics import Grid  # noqa: E402
@@ -167,7 +167,7 @@ def check_born(sizes):
     d = rng.normal(size=expected.shape)
     back = _born_adjoint(d, grid, scope, light, (y, x))
     for precision, complex_type, real in (("float64", "c16", "f8"), ("float32", "c8", "f4")):
-        found = model.linear(cuda.asarray(contrast.astype(complex_type)))
+        found = model.linear_signal(cuda.asarray(contrast.astype(complex_type)))
         yield "born_forward", precision, relative(found, expected)
         found = model.adjoint(cuda.asarray(d.astype(real)))
         yield "born_adjoint", precision, relative(found, back)
@@ -240,9 +240,9 @@ def check_rest(sizes):
     volume, shift = rng.normal(size=(2, *sizes.grid)), (0.3, -0.2)
     coarse = volume[0] + 1j * volume[1]
     fine = np.repeat(np.repeat(coarse, 2, axis=1), 2, axis=2)
-    for name, function, given in (("refine", refine, coarse), ("coarsen", coarsen, fine)):
+    for function, given in ((upsample, coarse), (upsample_adjoint, fine)):
         found = function(cuda.asarray(given.astype("c8")), 2, shift)
-        yield name, "float32", relative(found, function(given, 2, shift))
+        yield function.__name__, "float32", relative(found, function(given, 2, shift))
 
 
 # ---- timings ---------------------------------------------------------------------------------------
@@ -364,10 +364,13 @@ def time_marches(n_slices, n_sources, shape, rates):
     scope = Microscope(wavelength_um=0.5, objective_na=0.7, medium_index=1.33, pixel_size_um=0.18)
     grid = Grid((n_slices, *shape), (0.2, 0.18, 0.18))
     model = Born(grid, scope, Illumination(np.random.default_rng(0).uniform(-0.45, 0.45, (n_sources, 2))))
-    signal = model.linear(slices)
+    signal = model.linear_signal(slices)
     volume = slices.nbytes
     planes = 8 * n_sources * shape[0] * shape[1]
-    for name, work in (("forward", lambda: model.linear(slices)), ("adjoint", lambda: model.adjoint(signal))):
+    for name, work in (
+        ("forward", lambda: model.linear_signal(slices)),
+        ("adjoint", lambda: model.adjoint(signal)),
+    ):
         reads = -(-n_sources // 8) * volume if name == "forward" else volume
         moved = 6 * volume + reads + -(-n_slices // 16) * planes  # an FFT of the volume, and the operator
         yield _row(f"born {name}, {n_sources} images", seconds(work), moved=moved, rates=rates)

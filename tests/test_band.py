@@ -66,7 +66,8 @@ def test_a_wave_inside_changes_the_images_and_one_outside_does_not():
     far = Band(grid, found.power, 1e-12)
     outside = white - far.inside(white)
     signal = [
-        np.linalg.norm(model.linear(v.astype(np.complex64))) / np.linalg.norm(v) for v in (inside, outside)
+        np.linalg.norm(model.linear_signal(v.astype(np.complex64))) / np.linalg.norm(v)
+        for v in (inside, outside)
     ]
     assert signal[1] < 0.25 * signal[0]
 

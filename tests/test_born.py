@@ -32,7 +32,7 @@ def model(kind=Born):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.complex128, 1e-12), (np.complex64, 2e-6)])
 def test_against_plain_numpy(dtype, tolerance):
     c = contrast()
-    predicted = model().linear(c.astype(dtype))
+    predicted = model().linear_signal(c.astype(dtype))
     (y, x) = model().window
     for image, weights in zip(predicted, LIGHT.pattern, strict=True):
         plain = reference_born.signal(c, GRID, SCOPE, LIGHT.sources_na, weights)[y, x]
@@ -55,7 +55,7 @@ def test_many_slices_keep_their_phase():
 def test_dot_product(images, dtype, tolerance):
     m, rng = model(), np.random.default_rng(1)
     v = contrast().astype(np.complex64 if dtype == np.float32 else np.complex128)
-    forward = m.linear(v, images)
+    forward = m.linear_signal(v, images)
     w = rng.standard_normal(forward.shape).astype(dtype)
     back = m.adjoint(w, images)
     left, right = np.vdot(forward, w).real, np.vdot(v, back).real
@@ -188,6 +188,16 @@ def test_the_index_is_no_contrast(kind):
     m.forward(index - SCOPE.medium_index)
     Volume(np.full((3, 4, 5), 2.5), 0.2, (0, 0, 0), 1.0)  # silicon in air
     Volume(np.where(np.arange(60).reshape(3, 4, 5) < 20, 1.3, 0.0), 0.2, (0, 0, 0), 1.0)
+
+
+@pytest.mark.parametrize("kind", MODELS.values())
+def test_the_signal_and_its_inverse(kind):
+    """Twice the contrast gives twice the signal of the models that say so, and of no others."""
+    m, c, images = model(kind), contrast(), [0, 1]
+    once, twice = (m.signal_and_pullback(factor * c, images)[0] for factor in (1, 2))
+    assert np.allclose(twice, 2 * once, rtol=1e-9, atol=0) == m.linear
+    predicted = m.forward(c, images)
+    assert np.allclose(m.intensity(m.signal(predicted)), predicted, rtol=1e-6)
 
 
 def test_unknown_model():

@@ -77,8 +77,8 @@ def test_tilted_phase_shifts_the_image():
     pixels = 3
     c = np.pi * pixels * SCOPE.pixel_size_um * SCOPE.objective_na / SCOPE.wavelength_um
     light = Illumination(SOURCES[1:3])
-    plain = Born(WHOLE, SCOPE, light).linear(sample())
-    tilted = Born(WHOLE, SCOPE, light, pupil=Pupil([0, c])).linear(sample())
+    plain = Born(WHOLE, SCOPE, light).linear_signal(sample())
+    tilted = Born(WHOLE, SCOPE, light, pupil=Pupil([0, c])).linear_signal(sample())
     assert np.allclose(tilted, np.roll(plain, -pixels, axis=1), atol=1e-12)
 
 
@@ -87,7 +87,7 @@ def test_transfer_is_that_of_the_operator():
     here = Born(WHOLE, SCOPE, Illumination(SOURCES, PATTERN), pupil=Pupil(ZERNIKE), defocus_um=0.4)
     contrast = np.zeros(GRID.shape, complex)
     contrast[2, 0, 0] = 1e-3
-    spectrum = np.fft.fft2(here.linear(contrast))
+    spectrum = np.fft.fft2(here.linear_signal(contrast))
     nu_y, nu_x = here.grid.frequencies()
     rows, columns = np.array([1, 3, 28, 0]), np.array([2, 38, 5, 7])
     index, _ = here.transfer(nu_y[rows], nu_x[columns])

@@ -6,10 +6,9 @@ import tiny
 from fieldrx import Ensemble, Grid
 from fieldrx.band import Band
 from fieldrx.calibration import Board, Calibration
-from fieldrx.models import Born
+from fieldrx.models import Born, Optics
 from fieldrx.noise import NoiseFloor
 from fieldrx.pupil import Pupil
-from fieldrx.refinement import Optics
 from fieldrx.refocus import DepthRange
 from fieldrx.render import View, volume_lattice
 

@@ -12,19 +12,17 @@ import tiny
 from fieldrx import Acquisition, Fit, Illumination, InputError, Volume, load_field, simulate
 from fieldrx.ensemble import (
     Ensemble,
-    _against_twin,
-    _band,
-    _twin,
     calibrate,
     load_ensemble,
     load_field_or_ensemble,
     make_ensemble,
 )
+from fieldrx.ensemble.images import FitImages
+from fieldrx.ensemble.twin import against_twin, fit_twin
 from fieldrx.evaluation import same_images
 from fieldrx.io import load_npz, save_npz
-from fieldrx.models import Born
+from fieldrx.models import Born, Optics
 from fieldrx.optics import Grid
-from fieldrx.refinement import Optics
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
@@ -199,7 +197,8 @@ def scattered_blobs():
 def test_twin_gives_the_factor_that_its_error_needs():
     """Members of spread 1 and a twin of error 3, white and inside the band: twice 3 covers it."""
     acq = tiny.acquisition()
-    grid, band = _band({"model": "born", "depth": tiny.DEPTH}, acq, np.arange(6))
+    images = FitImages({"model": "born", "depth": tiny.DEPTH}, acq)
+    grid, band = images.grid, images.band(np.arange(6))
     rng = np.random.default_rng(3)
 
     class Known:
@@ -217,12 +216,12 @@ def test_twin_gives_the_factor_that_its_error_needs():
     truth = noise()
     field, twin = Known(truth), Known(truth + 3 * noise())
     ensemble = SimpleNamespace(members=[Known(truth + noise()) for _ in range(60)])
-    factor, told = _against_twin(ensemble, field, twin, grid, band, 0.0)
+    factor, told = against_twin(ensemble, field, twin, grid, band, 0.0)
     assert factor == pytest.approx(3.0, rel=0.15)
     assert told["factor_twin"] == factor
     assert told["twin_error"] == pytest.approx(3.0, rel=0.2)
-    assert _against_twin(ensemble, field, twin, grid, band, 50.0)[0] == 1.0
-    assert _against_twin(ensemble, field, field, grid, band, 0.0)[0] == 1.0
+    assert against_twin(ensemble, field, twin, grid, band, 50.0)[0] == 1.0
+    assert against_twin(ensemble, field, field, grid, band, 0.0)[0] == 1.0
 
 
 def test_twin_is_a_fit_to_images_of_the_field():
@@ -231,7 +230,7 @@ def test_twin_is_a_fit_to_images_of_the_field():
     field = tiny.fit(acq, schedule=tiny.schedule(steps=80, warm_steps=30)).run()
     held, train = np.array([4]), np.array([0, 1, 2, 3, 5])
     how = {"callback": None, "device": "cpu", "precision": None}
-    twin = _twin(field, acq, train, held, 7, **how)
+    twin = fit_twin(field, acq, train, held, 7, **how)
     assert twin.provenance["holdout"] == [4]
     assert twin.provenance["steps_done"] == 80
     assert twin.provenance["schedule"]["seed"] != field.provenance["schedule"]["seed"]

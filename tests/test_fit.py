@@ -28,7 +28,7 @@ from fieldrx.field import Hash, Network, NeuralField, Radial
 from fieldrx.field.choices import make_preset
 from fieldrx.field.neural_field import normalised, to_contrast
 from fieldrx.fit import course, descent, reconstruct, split_images
-from fieldrx.interpolation import coarsen, refine
+from fieldrx.interpolation import upsample, upsample_adjoint
 from fieldrx.io import load_npz
 from fieldrx.metrics import image_errors
 from fieldrx.resources import memory_need
@@ -112,20 +112,20 @@ def test_data_term_by_hand(model):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.31, -0.47)])
 @pytest.mark.parametrize("shape", [(2, 6, 9), (2, 5, 8)])
-def test_coarsen_is_the_adjoint_of_refine(stride, shift, shape):
+def test_upsampling_has_its_adjoint(stride, shift, shape):
     rng = np.random.default_rng(0)
     fine = shape[0], stride * shape[1], stride * shape[2]
     a, b = (
         (rng.standard_normal(s) + 1j * rng.standard_normal(s)).astype(np.complex64) for s in (shape, fine)
     )
-    up, down = refine(a, stride, shift), coarsen(b, stride, shift)
+    up, down = upsample(a, stride, shift), upsample_adjoint(b, stride, shift)
     assert (up.shape, down.shape) == (fine, shape)
     assert np.vdot(up, b) == pytest.approx(np.vdot(a, down), rel=1e-5)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.31, -0.47), (-0.5, 0.2)])
-def test_refine_interpolates_shifted_samples(stride, shift):
+def test_upsampling_interpolates_shifted_samples(stride, shift):
     """A smooth periodic contrast sampled at shifted points comes back on the grid's own points."""
     fit = tiny.fit()
     _, ny, nx = fit.grid.shape
@@ -139,7 +139,7 @@ def test_refine_interpolates_shifted_samples(stride, shift):
 
     _, y1, x1 = fit.sampling.axes(1)
     assert (len(y), len(x)) == (ny // stride, nx // stride)
-    assert np.abs(refine(wave(y, x), stride, shift) - wave(y1, x1)).max() < 2e-5
+    assert np.abs(upsample(wave(y, x), stride, shift) - wave(y1, x1)).max() < 2e-5
 
 
 def test_fold_makes_the_gain_part_of_the_weights():

@@ -47,13 +47,13 @@ def test_known_sample_gives_the_optics_to_the_noise(name):
     optics = refinement.start
     for _ in range(5):
         optics, _ = refinement.improve(optics, contrast)
-    normal, _, _ = refinement._normal_equations(true, contrast)
+    normal, _, _ = refinement.equations.at(true, contrast)
     bound = np.sqrt(
-        np.diag(np.linalg.inv(normal / tapered_noise(name, grid) + np.diag(refinement.width**-2)))
+        np.diag(np.linalg.inv(normal / tapered_noise(name, grid) + np.diag(refinement.layout.width**-2)))
     )
-    error = refinement._pack(optics) - refinement._pack(true)
-    begun = refinement._pack(refinement.start) - refinement._pack(true)
-    for kind, part in refinement.parts.items():
+    error = refinement.layout.pack(optics) - refinement.layout.pack(true)
+    begun = refinement.layout.pack(refinement.start) - refinement.layout.pack(true)
+    for kind, part in refinement.layout.parts.items():
         rms = np.sqrt(np.mean(error[part] ** 2)) / np.sqrt(np.mean(bound[part] ** 2))
         assert rms < 2, (kind, rms)
         assert np.linalg.norm(error[part]) < 0.5 * np.linalg.norm(begun[part]), kind
@@ -72,7 +72,7 @@ def test_residual_of_noise_has_its_variance():
     noise = NOISE["born"] * np.random.default_rng(4).standard_normal(clean.shape)
     acq = Acquisition((clean + noise).astype("f4"), LIGHT, SCOPE)
     refinement = Refinement(ALL, acq, "born", grid, np.arange(16), [])
-    found = refinement._normal_equations(true, contrast)[2]
+    found = refinement.equations.at(true, contrast)[2]
     assert found == pytest.approx(tapered_noise("born", grid), rel=0.1)
 
 
@@ -86,20 +86,20 @@ def test_columns_by_differences_are_the_gradients():
     start = Optics(true.sources_na, true.gain[:3], true.defocus_um, true.zernike)
     model = start.model("bpm", grid, SCOPE, light, SHAPE)
     d = np.random.default_rng(1).normal(size=(3, *SHAPE)).astype("f4")
-    found = np.zeros(len(refinement.width))
-    for m, _, columns in refinement._differences(model, start, contrast, np.arange(3)):
+    found = np.zeros(len(refinement.layout.width))
+    for m, _, columns in refinement.jacobian.images(model, start, contrast, np.arange(3)):
         for place, slope in columns:
             found[place] += np.vdot(d[m], slope)
     slopes = model.gradients(contrast, d)
     soft = start.model("bpm", grid, SCOPE, light, SHAPE, edge="soft").gradients(contrast, d)
-    along = soft.sources_na[refinement.seen]
+    along = soft.sources_na[refinement.layout.sources]
     for kind, expected, close in (
         ("illumination", along.ravel(), 0.1),
         ("intensity", slopes.gain, 1e-3),
         ("defocus", np.array([slopes.defocus_um]), 0.1),
         ("pupil", slopes.pupil[list(ZERNIKE)], 0.05),
     ):
-        error = np.linalg.norm(found[refinement.parts[kind]] - expected) / np.linalg.norm(expected)
+        error = np.linalg.norm(found[refinement.layout.parts[kind]] - expected) / np.linalg.norm(expected)
         assert error < close, (kind, error)
 
 
@@ -109,7 +109,7 @@ def test_common_shift_is_not_refined_and_held_out_lights_follow_the_board():
         "illumination", Acquisition(images, LIGHT, SCOPE), "born", grid, np.arange(13), []
     )
     turned = LIGHT.sources_na @ np.array([[1.0, 0.02], [-0.02, 1.0]])
-    shifted = refinement._carried(turned[:13] + [0.01, -0.02])
+    shifted = refinement.layout.all_directions(turned[:13] + [0.01, -0.02])
     centre = turned[:13].mean(axis=0) - LIGHT.sources_na[:13].mean(axis=0)
     assert np.allclose(shifted, turned - centre)
 

@@ -15,9 +15,8 @@ from fieldrx import Illumination, InputError, evaluate, read_acquisition, read_v
 from fieldrx.cli import main
 from fieldrx.ensemble import Ensemble
 from fieldrx.evaluation import compare
-from fieldrx.models import Born
+from fieldrx.models import Born, Optics
 from fieldrx.optics import Grid
-from fieldrx.refinement import Optics
 from fieldrx.render import (
     colour,
     new_images,

@@ -11,7 +11,7 @@ import tiny
 from fieldrx import InputError
 from fieldrx.charts import chart, picture, pupil_map
 from fieldrx.ensemble import make_ensemble
-from fieldrx.refinement import Optics
+from fieldrx.models import Optics
 from fieldrx.report import write_report
 
 VOID = {"meta", "br"}

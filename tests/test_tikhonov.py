@@ -27,7 +27,7 @@ def dense(n_images):
         for voxel in range(N):
             unit = np.zeros(N, complex)
             unit[voxel] = factor
-            columns.append(m.linear(unit.reshape(GRID.shape)).ravel())
+            columns.append(m.linear_signal(unit.reshape(GRID.shape)).ravel())
     return np.stack(columns, axis=1)
 
 
@@ -64,7 +64,7 @@ def test_chosen_images_are_those_of_a_smaller_illumination():
 def test_regularisation_grows_with_the_noise():
     m, rng = model(9), np.random.default_rng(3)
     sample = (rng.standard_normal(GRID.shape) + 1j * rng.standard_normal(GRID.shape)) * 1e-3
-    clean = m.linear(sample).astype(np.float32)
+    clean = m.linear_signal(sample).astype(np.float32)
     noise = rng.standard_normal(clean.shape).astype(np.float32) * clean.std()
     chosen = [tikhonov(m, clean + level * noise)[1] for level in (0.0, 0.3, 10.0)]
     assert chosen[0] < chosen[1] < chosen[2]
@@ -76,10 +76,10 @@ def test_images_smaller_than_the_grid():
     m = Born(grid, SCOPE, Illumination.led_ring(6, 0.45), (27, 25))
     _, y, x = grid.axes
     sample = 1e-2 * np.exp(-(((y[:, None] - 3.3) / 0.5) ** 2) - ((x - 3.0) / 0.5) ** 2) * np.ones((3, 1, 1))
-    signal = m.linear(sample)
+    signal = m.linear_signal(sample)
     contrast, _ = tikhonov(m, signal.astype(np.float32), regularisation=1e-3)
     assert contrast.shape == grid.shape
-    assert np.linalg.norm(m.linear(contrast) - signal) < 0.1 * np.linalg.norm(signal)
+    assert np.linalg.norm(m.linear_signal(contrast) - signal) < 0.1 * np.linalg.norm(signal)
 
 
 def test_progress_ends_at_one():

@@ -1,17 +1,21 @@
 """Operators on arrays; only this package knows how they are computed, and where.
 
 `get` chooses the operators for a device by name, `of` those for an array that is there already; both give
-`fieldrx.backends.cpu` or `fieldrx.backends.cuda`, which have the same names.
+`fieldrx.backends.cpu` or `fieldrx.backends.cuda`, which offer what `fieldrx.backends.operators` declares.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from fieldrx.backends import forked
+from fieldrx.backends.operators import Operators
 from fieldrx.errors import InputError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -24,7 +28,7 @@ def n_threads() -> int:
     return numba.get_num_threads()
 
 
-def in_threads(work, count) -> list:
+def in_threads(work: Callable[[int], Any], count: int) -> list:
     """[work(0), work(1), ...] on the host, each in one thread: for array functions that use one."""
     threads = min(n_threads(), count)
     if threads < 2:
@@ -42,7 +46,7 @@ def cuda_unavailable() -> str:
     return missing()
 
 
-def get(device="auto"):
+def get(device: str = "auto") -> Operators:
     """The operators for a device.
 
     Parameters
@@ -63,32 +67,31 @@ def get(device="auto"):
     return _backend("cpu" if device == "cpu" or why else "cuda")
 
 
-def of(array):
+def of(array: Any) -> Operators:
     """The operators for the device that holds an array."""
     return _backend("cuda" if is_on_device(array) else "cpu")
 
 
-def module_of(array):
+def module_of(array: Any) -> ModuleType:
     """The array's own module, numpy or cupy."""
     return sys.modules["cupy"] if is_on_device(array) else np
 
 
-def is_on_device(array) -> bool:
+def is_on_device(array: Any) -> bool:
     """Whether an array lives on a GPU."""
     cupy = sys.modules.get("cupy")
     return cupy is not None and isinstance(array, cupy.ndarray)
 
 
-def to_host(array) -> np.ndarray:
+def to_host(array: Any) -> np.ndarray:
     """An array as a NumPy array; copied if it lives on a GPU."""
     return array.get() if is_on_device(array) else np.asarray(array)
 
 
-def describe_device(backend) -> str:
+def describe_device(backend: Operators) -> str:
     """The device of a backend in a few words: "cpu, 2 threads" or "cuda, NVIDIA H100 80GB"."""
-    if backend is _backend("cpu"):
-        return f"cpu, {n_threads()} threads"
-    return f"cuda, {backend.device_name()}"
+    name = "cpu" if backend is _backend("cpu") else "cuda"
+    return f"{name}, {backend.device_name()}"
 
 
 def _backend(name):

@@ -3,6 +3,11 @@
 `xp` is the module whose arrays the backend computes on: numpy, or cupy.
 """
 
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
 import numpy as np
 
 from fieldrx.errors import InputError
@@ -10,7 +15,7 @@ from fieldrx.errors import InputError
 HALF, SINGLE = "half", "float32"
 
 
-def checked_array(xp, name, values, shape):
+def checked_array(xp: ModuleType, name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """C-contiguous float32 array of the shape."""
     values = xp.ascontiguousarray(values, dtype=np.float32)
     if values.shape != shape:
@@ -18,14 +23,14 @@ def checked_array(xp, name, values, shape):
     return values
 
 
-def checked_precision(precision):
+def checked_precision(precision: str | None) -> str | None:
     """A precision's name, or None for the backend's own choice."""
     if precision not in (None, HALF, SINGLE):
         raise InputError(f'there is no precision "{precision}"; expected "{HALF}" or "{SINGLE}"')
     return precision
 
 
-def checked_points(xp, encoding, points):
+def checked_points(xp: ModuleType, encoding: Any, points: np.ndarray) -> np.ndarray:
     """Points (n, 3), or the features that `Identity` takes in their place."""
     given = encoding.kind == "identity"
     columns = encoding.n_features if given else 3
@@ -37,7 +42,9 @@ def checked_points(xp, encoding, points):
     return points
 
 
-def checked_field(xp, encoding, network, params, gain):
+def checked_field(
+    xp: ModuleType, encoding: Any, network: Any, params: np.ndarray, gain: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Parameters and the gain of every feature, 1 where none is given."""
     if network.n_inputs != encoding.n_features:
         raise InputError(
@@ -49,7 +56,9 @@ def checked_field(xp, encoding, network, params, gain):
     return params, checked_array(xp, "gain", gain, (encoding.n_features,))
 
 
-def checked_axes(xp, encoding, z, y, x):
+def checked_axes(
+    xp: ModuleType, encoding: Any, z: np.ndarray, y: np.ndarray, x: np.ndarray
+) -> list[np.ndarray]:
     """The three axes of a grid."""
     if encoding.kind == "identity":
         raise InputError(
@@ -64,7 +73,7 @@ def checked_axes(xp, encoding, z, y, x):
     return axes
 
 
-def checked_out(xp, out, shape):
+def checked_out(xp: ModuleType, out: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
     """The caller's array for the values, or a new one."""
     if out is None:
         return xp.zeros(shape, np.float32)

@@ -13,32 +13,28 @@ F^-1 and no factors of n appear.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fieldrx.backends import in_threads, is_on_device, module_of
 from fieldrx.backends.fft import fft, ifft
 from fieldrx.backends.fft import fft2 as _fft
 from fieldrx.backends.fft import ifft2 as _ifft
+from fieldrx.backends.propagation import March, Refocusing
 
 BAND = 0.95  # sine of the steepest waves kept; steeper ones would cross the grid and wrap round
 
 
-class _March:
+class _March(March):
     """Geometry shared by the three: axial frequencies of every source's waves [cycles/um].
 
-    Parameters
-    ----------
-    nu_y, nu_x : float64, shapes (ny,), (nx,)
-        Frequencies in numpy.fft order [cycles/um], on the device of the slices to come.
-    sources : float64, shape (n, 2)
-        nu_s [cycles/um].
-    ball : float
-        n0 / lambda [cycles/um].
-    gaps : float64, shape (nz - 1,)
-        Distances of neighbouring slices [um].
+    Frequencies `nu_y` and `nu_x` are given on the device of the slices to come.
     """
 
-    def __init__(self, nu_y, nu_x, sources, ball, gaps):
+    def __init__(
+        self, nu_y: np.ndarray, nu_x: np.ndarray, sources: np.ndarray, ball: float, gaps: np.ndarray
+    ):
         self.xp = module_of(nu_y)
         sources = self.xp.asarray(sources)
         self.sources, self.ball, self.gaps = sources, ball, gaps
@@ -70,7 +66,7 @@ class _March:
 class Bpm(_March):
     """Beam propagation; slices are phases k0 dz delta [rad]."""
 
-    def forward(self, slices, memory="store"):
+    def forward(self, slices: np.ndarray, memory: str | None = "store") -> np.ndarray:
         dtype = np.result_type(slices.dtype, np.complex64)
         real = slices.real.dtype
         self.slices, self.obliquity = slices, (self.ball / self.f_s).astype(real)
@@ -83,7 +79,7 @@ class Bpm(_March):
             wave = wave * np.exp(1j * self.obliquity * phase)
         return wave
 
-    def backward(self, d_wave, directions=False):
+    def backward(self, d_wave: np.ndarray, directions: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         d_slices = np.empty_like(self.slices)
         d_f, d_fs = self.xp.zeros(self.f.shape), self.xp.zeros(len(self.sources))
         for j in range(len(self.slices) - 1, -1, -1):
@@ -106,7 +102,7 @@ class Bpm(_March):
 class Mlb(_March):
     """Multi-layer Born; slices are dz V / k [rad], with k = 2 pi ball."""
 
-    def forward(self, slices, memory="store"):
+    def forward(self, slices: np.ndarray, memory: str | None = "store") -> np.ndarray:
         dtype = np.result_type(slices.dtype, np.complex64)
         self.slices = slices
         self.half = np.where(self.band, 0.5j * self.ball / self.f, 0).astype(dtype)
@@ -120,7 +116,7 @@ class Mlb(_March):
             spectrum = spectrum + self.half * _fft(potential * wave)
         return _ifft(spectrum)
 
-    def backward(self, d_wave, directions=False):
+    def backward(self, d_wave: np.ndarray, directions: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         d_slices = np.empty_like(self.slices)
         d_f, d_fs = self.xp.zeros(self.f.shape), self.xp.zeros(len(self.sources))
         n = d_wave[0].size
@@ -152,7 +148,7 @@ class Ssnp(_March):
         cosine, sine = np.cos(angle) * self.band, np.sin(angle) * self.band
         return [a.astype(real) for a in (cosine, sine * self.ball / self.f, sine * self.f / self.ball)]
 
-    def forward(self, slices, memory="store"):
+    def forward(self, slices: np.ndarray, memory: str | None = "store") -> np.ndarray:
         dtype = np.result_type(slices.dtype, np.complex64)
         real = slices.real.dtype
         self.slices = slices
@@ -172,7 +168,7 @@ class Ssnp(_March):
         self.split = np.where(self.band, -1j * self.ball / self.f, 0).astype(dtype)
         return _ifft(0.5 * self.carrier * (self.band * u + self.split * p))
 
-    def backward(self, d_wave, directions=False):
+    def backward(self, d_wave: np.ndarray, directions: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         d_slices = np.empty_like(self.slices)
         real, n = self.slices.real.dtype, d_wave[0].size
         d_f, d_fs = self.xp.zeros(self.f.shape), self.xp.zeros(len(self.sources))
@@ -206,30 +202,20 @@ class Ssnp(_March):
         return (np.conj(d_u) * (d_c * u + d_s * p) + np.conj(d_p) * (d_c * p - d_t * u)).real * self.band
 
 
-class Refocus:
-    """From the waves at the last slice to fields on the camera and intensities, and back.
+class Refocus(Refocusing):
+    """From waves to the camera, one at a time; see `fieldrx.backends.propagation.Refocusing`."""
 
-    Parameters
-    ----------
-    shape : (int, int)
-        Of the padded plane in which the waves travel to the camera.
-    size : (int, int)
-        (ny, nx), of the waves.
-    window : (slice, slice)
-        Where the images lie in it.
-    fade : float64, shape (ny, nx)
-        Factor of the scattered wave.
-    transfer : callable
-        Gives for the number of a source the rows and columns of the padded spectrum that pass, the complex
-        transfer function there, the incident wave P(nu_s) on the camera, and the turns per pixel (y, x) of
-        the carrier by which the wave is multiplied on its way there.
-    """
-
-    def __init__(self, shape, size, window, fade, transfer):
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        size: tuple[int, int],
+        window: tuple[slice, slice],
+        fade: np.ndarray,
+        transfer: Callable[[int], tuple],
+    ):
         self.padded, self.fade, self.transfer = PaddedFourier(shape, size, window), fade, transfer
 
-    def fields(self, waves, sources):
-        """Fields on the camera, shape (n, iy, ix), of `waves` (n, ny, nx) from `sources` (n,)."""
+    def fields(self, waves: np.ndarray, sources: list[int]) -> np.ndarray:
         filters = [self.transfer(s) for s in sources]
         return _stack(waves, lambda n: self._field(waves[n], *filters[n]))
 
@@ -240,15 +226,15 @@ class Refocus:
         there = carry(self.padded.inverse(table * spectrum, rows, columns), -turns, self.padded.window)
         return (incident + there).astype(wave.dtype, copy=False)
 
-    def add_intensities(self, fields, share, images):
-        """Add ``sum_n share[m, n] |fields[n]|^2`` to ``images[m]``; `share` is a host array."""
+    def add_intensities(self, fields: np.ndarray, share: np.ndarray, images: np.ndarray) -> None:
         for n, field in enumerate(fields):
             intensity = field.real**2 + field.imag**2
             for m in np.flatnonzero(share[:, n]):
                 images[m] += images.dtype.type(share[m, n]) * intensity
 
-    def waves_gradient(self, d_images, fields, share, sources):
-        """Gradient of the waves from that of the images, (n, ny, nx)."""
+    def waves_gradient(
+        self, d_images: np.ndarray, fields: np.ndarray, share: np.ndarray, sources: list[int]
+    ) -> np.ndarray:
         filters = [self.transfer(s) for s in sources]
 
         def gradient(n):
@@ -273,14 +259,14 @@ def _stack(arrays, work):
     return np.stack(in_threads(work, len(arrays)))
 
 
-def field_gradient(d_images, field, share):
+def field_gradient(d_images: np.ndarray, field: np.ndarray, share: np.ndarray) -> np.ndarray:
     """dE = 2 E sum_m share_m dI_m."""
     lit, real = np.flatnonzero(share), field.real.dtype
     total = sum(real.type(2 * share[m]) * d_images[m] for m in lit)
     return field * total.astype(real, copy=False) if len(lit) else field * real.type(0)
 
 
-def carry(wave, turns, window=None):
+def carry(wave: np.ndarray, turns: np.ndarray, window: tuple[slice, slice] | None = None) -> np.ndarray:
     """`wave` times exp(2 pi i turns . rho), rho in pixels of the grid in which it lies at `window`."""
     xp = module_of(wave)
     y, x = (
@@ -290,7 +276,7 @@ def carry(wave, turns, window=None):
     return wave * y[:, None] * x
 
 
-def pixel_numbers(shape, window=None):
+def pixel_numbers(shape: tuple[int, int], window: tuple[slice, slice] | None = None) -> list[np.ndarray]:
     """Numbers in the grid of the rows and columns of an array that lies there at `window`."""
     starts = [w.start for w in window] if window else (0, 0)
     return [np.arange(start, start + n) for start, n in zip(starts, shape, strict=True)]
@@ -302,16 +288,16 @@ class PaddedFourier:
     Spectra carry the plain inner product here, so the adjoint of F is n F^-1.  Parameters as of `Refocus`.
     """
 
-    def __init__(self, shape, size, window):
+    def __init__(self, shape: tuple[int, int], size: tuple[int, int], window: tuple[slice, slice]):
         self.shape, self.size, self.window = tuple(shape), tuple(size), window
 
-    def forward(self, wave, rows, columns):
+    def forward(self, wave: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Spectrum of a wave at some rows and columns."""
         ny, nx = self.shape
         rows, columns = (module_of(wave).asarray(k) for k in (rows, columns))
         return fft(fft(wave, nx, axis=1)[:, columns], ny, axis=0)[rows]
 
-    def inverse(self, spectrum, rows, columns):
+    def inverse(self, spectrum: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """The wave within the window."""
         (ny, nx), (y, x), xp = self.shape, self.window, module_of(spectrum)
         rows, columns = xp.asarray(rows), xp.asarray(columns)
@@ -322,7 +308,9 @@ class PaddedFourier:
         full[:, columns] = half
         return ifft(full, axis=1)[:, x]
 
-    def inverse_adjoint_spectrum(self, d_field, rows, columns):
+    def inverse_adjoint_spectrum(
+        self, d_field: np.ndarray, rows: np.ndarray, columns: np.ndarray
+    ) -> np.ndarray:
         """Adjoint of :meth:`inverse`."""
         (ny, nx), (y, x), xp = self.shape, self.window, module_of(d_field)
         rows, columns = xp.asarray(rows), xp.asarray(columns)
@@ -333,7 +321,9 @@ class PaddedFourier:
         half[y] = full
         return fft(half, axis=0)[rows] / (ny * nx)
 
-    def inverse_adjoint(self, d_field, rows, columns, conj_transfer):
+    def inverse_adjoint(
+        self, d_field: np.ndarray, rows: np.ndarray, columns: np.ndarray, conj_transfer: np.ndarray
+    ) -> np.ndarray:
         """Adjoint of a filtered wave within the window: the gradient of the wave."""
         (ny, nx), (n, m), xp = self.shape, self.size, module_of(d_field)
         spectrum = conj_transfer * self.inverse_adjoint_spectrum(d_field, rows, columns)

@@ -14,13 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 
 from fieldrx import refocus
 from fieldrx.brief import brief
-from fieldrx.models import Rytov
-from fieldrx.optics import Grid
-from fieldrx.tikhonov import extend, supported
+from fieldrx.thin_slice import thin_slice
 
 _IMAGES = 32
 _RIDGE = 0.1  # over the mean squared row norm
@@ -147,27 +144,7 @@ def _around(heights, shares, best, least):
 def _skewness(acquisition, images, height):
     """Skewness of the index in a slice at a height, by closed-form inversion, and its standard error."""
     images = images[:: -(-len(images) // _IMAGES)]
-    scope, shape = acquisition.microscope, acquisition.image_shape
-    margin = 4 * scope.wavelength_um / scope.objective_na  # what blurs over four depths of field
-    lateral = Grid.for_images(shape, scope, (0.0, 1.0, 1.0), margin)
-    grid = Grid((1, *lateral.shape[1:]), lateral.spacing_um, (height, *lateral.origin_um[1:]))
-    model = Rytov(grid, scope, acquisition.illumination, shape)
-    signal = model.signal(acquisition.images[images])
-    valid = np.isfinite(signal)
-    if acquisition.mask is not None:
-        valid &= acquisition.mask[images]
-    spectrum = scipy.fft.rfft2(extend(np.where(valid, signal, np.float32(0)), model))
-    rows, columns = supported(model, images)
-    nu_y, nu_x = grid.frequencies()
-    index = np.zeros(spectrum.shape[1:], np.complex64)
-    for first in range(0, len(rows), 4096):
-        r, c = rows[first : first + 4096], columns[first : first + 4096]
-        h = np.concatenate(model.transfer(nu_y[r], nu_x[c], images), axis=2)
-        adjoint = h.conj().swapaxes(1, 2)
-        ridge = np.float32(_RIDGE * (np.abs(h) ** 2).sum(axis=2).mean())
-        gram = adjoint @ h + ridge * np.eye(2, dtype=np.float32)
-        index[r, c] = np.linalg.solve(gram, adjoint @ spectrum[:, r, c].T[..., None])[:, 0, 0]
-    plane = scipy.fft.irfft2(index, s=grid.shape[1:])[model.window]
+    plane = thin_slice(acquisition, height, images, lambda block, _: _RIDGE * block.mean)
     plane = plane - np.median(plane)
     scale = max(float((plane**2).mean()) ** 1.5, 1e-30)
     tiles = [t for row in np.array_split(plane**3, _TILES) for t in np.array_split(row, _TILES, axis=1)]

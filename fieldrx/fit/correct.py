@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fieldrx.alignment import Alignment
 from fieldrx.backends import to_host
+from fieldrx.comparison import ImagePairs
 from fieldrx.fit.problem import Problem
 from fieldrx.fit.state import State
-from fieldrx.models import make_model
-from fieldrx.refinement import Optics, Refinement
+from fieldrx.models import Optics, make_model
+from fieldrx.refinement import Refinement
 
 
 class Correction:
@@ -70,9 +71,11 @@ class Correction:
         state.optics = optics.to_vector()
         self.use(state)
 
-    def score(self, predicted, measured, mask, error) -> float:
+    def score(self, pairs: ImagePairs, error: float) -> float:
         """What chooses the best field: its held-out error, but for brightnesses where these are refined."""
-        return self.refinement.score(predicted, measured, mask) if self.refinement else error
+        if self.refinement is None:
+            return error
+        return self.refinement.score(pairs.predicted, pairs.measured, pairs.valid)
 
     def words(self, state: State) -> list[str]:
         """What there is to say at the end."""

@@ -12,11 +12,12 @@ from __future__ import annotations
 import numpy as np
 
 from fieldrx.backends import module_of
+from fieldrx.comparison import MeasuredImages
 from fieldrx.errors import InputError
 from fieldrx.fit.problem import Problem
 from fieldrx.losses import SquaredError
 from fieldrx.models import Rytov
-from fieldrx.shading import flattened, smooth_factor, smooth_term
+from fieldrx.shading import smooth_factor, smooth_term
 
 
 class Objective:
@@ -42,6 +43,7 @@ class Objective:
         self.loss, self.background = problem.loss, problem.background
         self.images = backend.asarray(acq.images)
         self.mask = None if acq.mask is None else backend.asarray(acq.mask)
+        self.pairs = MeasuredImages(self.images, self.mask, self.background)
         self.empty = self._empty_losses(acq.n_images)
         self.norm = float(self.empty[self.train].sum())
 
@@ -64,12 +66,6 @@ class Objective:
         """Measured signal of some images as a model sees it, 0 where it is undefined."""
         images = self.backend.asarray(images)
         return self._known(model.signal(self.images[images]), images, 0.0)[0]
-
-    def flattened(self, predicted, images) -> tuple:
-        """Measured images, less what is left of their background where that is refined, and their mask."""
-        images = self.backend.asarray(images)
-        measured, mask = self.images[images], None if self.mask is None else self.mask[images]
-        return flattened(measured, predicted, mask) if self.background else measured, mask
 
     def _known(self, values, images, empty):
         """Values of some images with `empty` where they are masked or undefined, and where they are not."""

@@ -13,10 +13,10 @@ from fieldrx.field import Network
 from fieldrx.field.choices import default_encoding, encoding_note, make_preset
 from fieldrx.fit.settings import Options, Schedule, settings
 from fieldrx.losses import make_loss
-from fieldrx.models import grid_for, is_multislice
+from fieldrx.models import Optics, grid_for, is_multislice
 from fieldrx.optics import Grid
 from fieldrx.priors import Priors
-from fieldrx.refinement import Optics, parse_refine
+from fieldrx.refinement import parse_refine
 from fieldrx.refocus import find_depth
 from fieldrx.resources import check_memory
 

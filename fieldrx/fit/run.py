@@ -19,7 +19,7 @@ from fieldrx.fit.sampling import Sampling
 from fieldrx.fit.settings import Options
 from fieldrx.fit.state import load_checkpoint, save_checkpoint
 from fieldrx.fit.watch import Watch
-from fieldrx.interpolation import coarsen
+from fieldrx.interpolation import upsample_adjoint
 from fieldrx.models import Rytov
 from fieldrx.progress import Progress, StopOnSignal
 
@@ -268,7 +268,7 @@ class Fit:
         return self.schedule.share(self.state.step, self.state.seconds) >= 1
 
     def _advance(self):
-        """Change the weights once; the data term and the prior.  Raises `Astray` where that was wrong."""
+        """Change the weights once: the data term and the prior.  Raises `Astray` where that was wrong."""
         state, sampling, schedule = self.state, self.sampling, self.schedule
         share = schedule.share(state.step, state.seconds)
         stride, gain = course.coarseness(self.problem, share)
@@ -286,7 +286,9 @@ class Fit:
         if state.step % schedule.evaluate_every == 0:
             check(state, float(data), batch, self.objective)
             holdout = self._look(contrast, gain)
-        d_outputs = sampling.to_outputs(coarsen(pullback(residual), stride, shift), state.output_scale)
+        d_outputs = sampling.to_outputs(
+            upsample_adjoint(pullback(residual), stride, shift), state.output_scale
+        )
         del predicted, pullback, residual, contrast
         prior, d_prior = self.priors.value_and_gradient(
             outputs, sampling.spacing_um(stride), min(self.grid.spacing_um)

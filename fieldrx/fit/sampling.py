@@ -7,7 +7,7 @@ import numpy as np
 from fieldrx.backends import module_of
 from fieldrx.field.neural_field import normalised, to_contrast
 from fieldrx.fit.problem import Problem
-from fieldrx.interpolation import refine
+from fieldrx.interpolation import upsample
 
 
 class Sampling:
@@ -38,7 +38,7 @@ class Sampling:
     def contrast(self, params, scale, stride=1, gain=None, shift=(0.0, 0.0)) -> tuple:
         """The network's outputs at shifted points, and the contrast they make on the model's grid."""
         outputs = self.outputs(params, self.axes(stride, shift), gain)
-        return outputs, refine(to_contrast(outputs, scale), stride, shift)
+        return outputs, upsample(to_contrast(outputs, scale), stride, shift)
 
     def outputs(self, params, axes, gain=None):
         """The network's outputs on the grid of three axes."""

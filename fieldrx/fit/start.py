@@ -16,8 +16,7 @@ from fieldrx.fit.objective import Objective
 from fieldrx.fit.problem import Problem
 from fieldrx.fit.sampling import Sampling
 from fieldrx.fit.state import State
-from fieldrx.interpolation import coarsen, refine
-from fieldrx.metrics import image_errors
+from fieldrx.interpolation import upsample, upsample_adjoint
 from fieldrx.progress import Progress
 from fieldrx.tikhonov import tikhonov
 
@@ -44,8 +43,7 @@ def closed_form_error(contrast, model, objective: Objective, held) -> float | No
     """
     if not len(held):
         return None
-    predicted = model.forward(contrast, held)
-    return float(image_errors(predicted, *objective.flattened(predicted, held))[0])
+    return objective.pairs.beside(model.forward(contrast, held), held).sums.nrmse
 
 
 def random_state(problem: Problem, backend, target, window) -> State:
@@ -95,9 +93,9 @@ def teach(state: State, target, problem: Problem, sampling: Sampling, descent: D
         shift = course.shift(schedule.seed, k)
         axes = sampling.axes(2, shift)
         outputs = sampling.outputs(state.params, axes)
-        residual = refine(to_contrast(outputs, 1.0), 2, shift) - target
+        residual = upsample(to_contrast(outputs, 1.0), 2, shift) - target
         squared = np.vdot(residual, residual).real
-        d_outputs = sampling.to_outputs(coarsen(residual, 2, shift), scale)
+        d_outputs = sampling.to_outputs(upsample_adjoint(residual, 2, shift), scale)
         gradient = sampling.gradient(state.params, axes, d_outputs)
         rate = min(1.0, (k + 1) / 5, 2 * (schedule.warm_steps - k) / schedule.warm_steps)
         descent.update(state, gradient, rate, k + 1)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fieldrx.backends import module_of
 from fieldrx.fit.correct import Correction
 from fieldrx.fit.objective import Objective
 from fieldrx.fit.problem import Problem
 from fieldrx.fit.state import State
-from fieldrx.metrics import image_errors
-from fieldrx.models import predict
 
 
 class Watch:
@@ -57,8 +54,6 @@ class Watch:
 
     def _error(self, contrast):
         """The error, and the score that chooses."""
-        parts = [part for _, part in predict(self.correction.model, contrast, self.held)]
-        predicted = module_of(contrast).concatenate(parts)
-        measured, mask = self.objective.flattened(predicted, self.held)
-        error = image_errors(predicted, measured, mask)[0]
-        return error, self.correction.score(predicted, measured, mask, error)
+        pairs = self.objective.pairs.compare(self.correction.model, contrast, self.held)
+        error = pairs.sums.nrmse
+        return error, self.correction.score(pairs, error)

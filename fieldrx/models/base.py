@@ -51,6 +51,7 @@ class ForwardModel(Protocol):
     """
 
     name: str
+    linear: bool  # whether the signal is linear in the contrast, so that it can be inverted in closed form
     grid: Grid
     microscope: Microscope
     illumination: Illumination
@@ -61,6 +62,9 @@ class ForwardModel(Protocol):
 
     def signal(self, intensity) -> np.ndarray:
         """What a fit compares: intensities less 1 or a function of them; nan where it is undefined."""
+
+    def intensity(self, signal) -> np.ndarray:
+        """Inverse of :meth:`signal`, within what intensities can be."""
 
     def signal_and_pullback(self, contrast, images=None) -> tuple[np.ndarray, Callable]:
         """Predicted signal, and the function that maps its gradient to that of the contrast."""

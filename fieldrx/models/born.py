@@ -42,8 +42,6 @@ from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_ima
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import zernike
 
-_DARK = 1e-2  # normalised intensity below which a logarithm is noise
-
 
 @brief
 @dataclass
@@ -95,7 +93,7 @@ class Born:
         If the images do not lie on the grid, or, when an image is asked for, it has dark-field sources only.
     """
 
-    name = "born"
+    name, linear = "born", True
 
     def __init__(
         self,
@@ -119,7 +117,7 @@ class Born:
         self._sources = illumination.sources_na / microscope.wavelength_um
         self._scale = 2 * microscope.medium_index * microscope.wavenumber**2 * grid.spacing_um[0]
 
-    def linear(self, contrast, images=None) -> np.ndarray:
+    def linear_signal(self, contrast, images=None) -> np.ndarray:
         """First-order signal ``sum_s w_s 2 Re b_s`` (I - 1 here, log I for Rytov), shape (n, ny, nx)."""
         spectrum = fft2(as_complex(contrast, self.grid, self.microscope.medium_index))
         field = self._scattered(spectrum, self._rows(images))
@@ -153,7 +151,7 @@ class Born:
         return self.pupil.value(nu / radius) / self.pupil.value(self._sources[s][:, None] / radius)
 
     def adjoint(self, signal, images=None) -> np.ndarray:
-        """Adjoint of :meth:`linear` for the real inner product, shape ``grid.shape``, complex."""
+        """Adjoint of :meth:`linear_signal` for the real inner product, shape ``grid.shape``, complex."""
         self._check_images(signal, images)
         rows = self._rows(images)
         dtype = np.complex128 if signal.dtype == np.float64 else np.complex64
@@ -177,9 +175,13 @@ class Born:
         """I - 1, what the model predicts linearly; a fit compares in these terms."""
         return intensity - 1
 
+    def intensity(self, signal) -> np.ndarray:
+        """Inverse of :meth:`signal`."""
+        return signal + 1
+
     def signal_and_pullback(self, contrast, images=None):
         """Predicted signal, and the map from its gradient to that of the contrast."""
-        linear = self.linear(contrast, images)
+        linear = self.linear_signal(contrast, images)
         return self.signal_of_linear(linear, images), lambda d: self.vjp(contrast, d, images)
 
     def signal_of_linear(self, linear, images=None) -> np.ndarray:
@@ -189,7 +191,7 @@ class Born:
 
     def forward(self, contrast, images=None) -> np.ndarray:
         """Predicted intensities, shape (n, ny, nx)."""
-        linear = self.linear(contrast, images)
+        linear = self.linear_signal(contrast, images)
         return self._gains(images, linear) * (1 + linear)
 
     def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
@@ -359,54 +361,3 @@ class Born:
             self.grid.origin_um[0] - self.defocus_um,
             self.grid.spacing_um[0],
         )
-
-
-class Rytov(Born):
-    """Rytov approximation: the linear operator of :class:`Born` predicts log I.
-
-    With several sources in an image their first-order signals are added before the exponential.
-    """
-
-    name = "rytov"
-
-    def signal(self, intensity) -> np.ndarray:
-        """log I; nan for pixels too dark to have a meaningful logarithm."""
-        return np.log(np.where(intensity > _DARK, intensity, np.nan))
-
-    def signal_and_pullback(self, contrast, images=None):
-        """Predicted signal, and the map from its gradient to that of the contrast."""
-        linear = self.linear(contrast, images)
-        return self.signal_of_linear(linear, images), lambda d: self.adjoint(d, images)
-
-    def signal_of_linear(self, linear, images=None) -> np.ndarray:
-        """The signal, gains included, of images whose linear signal is given."""
-        return linear + module_of(linear).log(self._gains(images, linear))
-
-    def forward(self, contrast, images=None) -> np.ndarray:
-        """Predicted intensities ``gain exp(linear)``, shape (n, ny, nx)."""
-        linear = self.linear(contrast, images)
-        return self._gains(images, linear) * np.exp(linear)
-
-    def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
-        """Gradient of ``sum(d_intensity * forward(contrast))``."""
-        return self.forward_and_pullback(contrast, images)[1](d_intensity)
-
-    def forward_and_pullback(self, contrast, images=None):
-        """Predicted intensities, and the map from their gradient to that of the contrast."""
-        intensity = self.forward(contrast, images)
-
-        def pullback(d_intensity):
-            self._check_images(d_intensity, images)
-            return self.adjoint(d_intensity * intensity, images)
-
-        return intensity, pullback
-
-    def _per_gain(self, linear, m):
-        return np.exp(linear)
-
-    def _intensity_slope(self, linear, m):
-        return self.gain[m] * np.exp(linear)
-
-    def signal_slopes(self, linear, m):
-        """Derivatives of the signal of image m by its linear signal, and by its gain."""
-        return 1.0, np.full(linear.shape, 1 / self.gain[m])

@@ -66,7 +66,7 @@ class MultiSlice(ABC):
         If the images do not lie on the grid, or a parameter does not make sense.
     """
 
-    name = ""
+    name, linear = "", False
     march = ""  # the name of its march in the backends
 
     def __init__(
@@ -124,6 +124,10 @@ class MultiSlice(ABC):
     def signal(self, intensity) -> np.ndarray:
         """I - 1; a fit compares in these terms."""
         return intensity - 1
+
+    def intensity(self, signal) -> np.ndarray:
+        """Inverse of :meth:`signal`."""
+        return signal + 1
 
     def signal_and_pullback(self, contrast, images=None):
         """Predicted signal, and the map from its gradient to that of the contrast."""

@@ -13,9 +13,8 @@ from fieldrx.errors import InputError
 from fieldrx.evaluation import model_of
 from fieldrx.export import write_npy, write_tiff
 from fieldrx.io import write_png
-from fieldrx.models import predict
+from fieldrx.models import Optics, predict
 from fieldrx.optics import Illumination, Microscope
-from fieldrx.refinement import Optics
 from fieldrx.render.sampling import Samples
 
 ENDINGS = (".npz", ".npy", ".tif", ".tiff", ".png")

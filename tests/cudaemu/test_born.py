@@ -33,7 +33,7 @@ def test_forward_against_plain_numpy(gpu, dtype, tolerance):
     import cupy
 
     model = Born(GRID, SCOPE, LIGHT, IMAGE)
-    predicted = model.linear(cupy.asarray(contrast(dtype)))
+    predicted = model.linear_signal(cupy.asarray(contrast(dtype)))
     assert gpu.launches == ["born_forward"] and gpu.transfers == 0
     y, x = model.window
     for image, weights in zip(predicted.get(), LIGHT.pattern, strict=True):
@@ -48,7 +48,7 @@ def test_dot_product(gpu, images, dtype, tolerance):
 
     model, rng = Born(GRID, SCOPE, LIGHT, IMAGE), np.random.default_rng(1)
     v = contrast("c16" if dtype == "f8" else "c8")
-    forward = model.linear(cupy.asarray(v), images).get()
+    forward = model.linear_signal(cupy.asarray(v), images).get()
     w = rng.standard_normal(forward.shape).astype(dtype)
     back = model.adjoint(cupy.asarray(w), images).get()
     left, right = np.vdot(forward, w).real, np.vdot(v, back).real

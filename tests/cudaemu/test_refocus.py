@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fieldrx.backends import cpu, cuda
-from fieldrx.interpolation import coarsen, refine
+from fieldrx.interpolation import upsample, upsample_adjoint
 
 SIZE, PADDED = (11, 9), (18, 25)
 WINDOW = slice(3, 8), slice(1, 8)
@@ -118,10 +118,10 @@ def test_fourier_interpolation(gpu, stride, shape):
 
     rng, shift = np.random.default_rng(3), (0.31, -0.22)
     coarse, fine = noise(rng, *shape), noise(rng, shape[0], stride * shape[1], stride * shape[2])
-    expected = refine(coarse, stride, shift)
-    assert close(refine(cupy.asarray(coarse.astype("c8")), stride, shift).get(), expected, 1e-6)
-    back = coarsen(cupy.asarray(fine.astype("c8")), stride, shift).get()
-    assert close(back, coarsen(fine, stride, shift), 1e-6)
+    expected = upsample(coarse, stride, shift)
+    assert close(upsample(cupy.asarray(coarse.astype("c8")), stride, shift).get(), expected, 1e-6)
+    back = upsample_adjoint(cupy.asarray(fine.astype("c8")), stride, shift).get()
+    assert close(back, upsample_adjoint(fine, stride, shift), 1e-6)
     assert np.vdot(fine, expected) == pytest.approx(np.vdot(back, coarse), rel=1e-5)
 
 
@@ -134,5 +134,5 @@ def test_interpolation_follows_waves(gpu):
     wave = np.exp(2j * np.pi * (2 * y / ny - 3 * x / nx))[None]
     fine_y, fine_x = np.arange(2 * ny)[:, None] / 2, np.arange(2 * nx) / 2
     expected = np.exp(2j * np.pi * (2 * fine_y / ny - 3 * fine_x / nx))[None]
-    assert close(refine(wave, 2, shift), expected, 1e-12)
-    assert close(refine(cupy.asarray(wave.astype("c8")), 2, shift).get(), expected, 1e-6)
+    assert close(upsample(wave, 2, shift), expected, 1e-12)
+    assert close(upsample(cupy.asarray(wave.astype("c8")), 2, shift).get(), expected, 1e-6)

@@ -1,9 +1,8 @@
-"""Operators on CPU arrays, compiled by Numba."""
-
-from numpy import asarray
+"""Operators on CPU arrays, compiled by Numba; `fieldrx.backends.operators` declares them."""
 
 from fieldrx.backends.cpu.adam import adam_step
 from fieldrx.backends.cpu.born import born_adjoint, born_forward
+from fieldrx.backends.cpu.device import asarray, device_name
 from fieldrx.backends.cpu.field import (
     choose_precision,
     encode,
@@ -28,6 +27,7 @@ __all__ = [
     "born_adjoint",
     "born_forward",
     "choose_precision",
+    "device_name",
     "encode",
     "field_backward",
     "field_forward",

@@ -1,5 +1,7 @@
 """Adam, one pass over the parameters."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -26,20 +28,18 @@ def _update_all(params, grad, m, v, rate, beta1, beta2, scale, eps):
         _update(params[s], grad[s], m[s], v[s], rate, beta1, beta2, scale, eps)
 
 
-def adam_step(params, grad, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
-    """One step of Adam (Kingma & Ba, ICLR 2015), in place; give slices for several rates.
-
-    m = beta1 m + (1 - beta1) g,  v = beta2 v + (1 - beta2) g^2,
-    params -= lr m' / (sqrt(v') + eps),  m' = m / (1 - beta1^step),  v' = v / (1 - beta2^step).
-
-    Parameters
-    ----------
-    params, m, v : (n,) float32, contiguous
-        Parameters and running moments, overwritten; the moments start at zero.
-    grad : (n,) float32, contiguous
-    step : int
-        1 for the first step.
-    """
+def adam_step(
+    params: np.ndarray,
+    grad: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    step: int,
+    lr: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+) -> None:
+    """One step of Adam, in place; see `fieldrx.backends.operators.Operators.adam_step`."""
     rate = np.float32(lr / (1 - beta1**step))
     scale = np.float32(1 / math.sqrt(1 - beta2**step))
     _update_all(params, grad, m, v, rate, np.float32(beta1), np.float32(beta2), scale, np.float32(eps))

@@ -103,26 +103,21 @@ def _spread(re, im, step_re, step_im, r_re, r_im, g_re, g_im):
 
 
 @nb.njit(parallel=True, **_JIT)
-def born_forward(spectrum, nu_y, nu_x, sources, starts, index, weight, ball, cutoff, z_first, dz, out):
-    """Scattered field of every image: ``out[m] = sum_s w_ms sum_z A_s(nu, z) spectrum[z]``.
-
-    Parameters
-    ----------
-    spectrum : complex, shape (nz, ny, nx)
-        Lateral Fourier transform of the slices.
-    nu_y, nu_x : float64, shapes (ny,), (nx,)
-        Frequencies in numpy.fft order [cycles/um].
-    sources : float64, shape (n_sources, 2)
-        nu_s [cycles/um].
-    starts, index, weight : int64 (n_images + 1,), int64 (nnz,), float64 (nnz,)
-        Sources of image m: ``index[starts[m]:starts[m + 1]]``, and their weights.
-    ball, cutoff : float
-        n0 / lambda and NA / lambda [cycles/um].
-    z_first, dz : float
-        Height of slice 0 and slice distance [um].
-    out : complex, shape (n_images, ny, nx)
-        Overwritten.
-    """
+def born_forward(
+    spectrum: np.ndarray,
+    nu_y: np.ndarray,
+    nu_x: np.ndarray,
+    sources: np.ndarray,
+    starts: np.ndarray,
+    index: np.ndarray,
+    weight: np.ndarray,
+    ball: float,
+    cutoff: float,
+    z_first: float,
+    dz: float,
+    out: np.ndarray,
+) -> None:
+    """Scattered field of every image; see `fieldrx.backends.operators.Operators.born_forward`."""
     nz, ny, nx = spectrum.shape
     real = out.real.dtype
     middle = (nx + 1) // 2
@@ -163,12 +158,21 @@ def born_forward(spectrum, nu_y, nu_x, sources, starts, index, weight, ball, cut
 
 
 @nb.njit(parallel=True, **_JIT)
-def born_adjoint(residual, nu_y, nu_x, sources, starts, index, weight, ball, cutoff, z_first, dz, out):
-    """Adjoint of :func:`born_forward`: ``out[z] = sum_ms w_ms conj(A_s(nu, z)) residual[m]``.
-
-    Parameters are those of :func:`born_forward`, with ``residual`` of shape (n_images, ny, nx) and
-    ``out`` of shape (nz, ny, nx).
-    """
+def born_adjoint(
+    residual: np.ndarray,
+    nu_y: np.ndarray,
+    nu_x: np.ndarray,
+    sources: np.ndarray,
+    starts: np.ndarray,
+    index: np.ndarray,
+    weight: np.ndarray,
+    ball: float,
+    cutoff: float,
+    z_first: float,
+    dz: float,
+    out: np.ndarray,
+) -> None:
+    """Adjoint of :func:`born_forward`; see `fieldrx.backends.operators.Operators.born_adjoint`."""
     nz, ny, nx = out.shape
     real = out.real.dtype
     middle = (nx + 1) // 2

@@ -3,7 +3,10 @@
 Parameters are one flat float32 vector, those of the encoding first, then those of the network.
 """
 
+from __future__ import annotations
+
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +32,7 @@ _BLOCK, _SLAB = 2**16, 2**12
 _NOTHING = np.zeros(0, np.float32)
 
 
-def choose_precision(network, precision=None):
+def choose_precision(network: Any, precision: str | None = None) -> str:
     """ "float32", in which the CPU computes every network.
 
     Raises
@@ -45,27 +48,17 @@ def choose_precision(network, precision=None):
     return SINGLE
 
 
-def field_forward(encoding, network, params, zyx_points, gain=None, out=None, *, precision=None):
-    """Value of the field at scattered points.
-
-    Parameters
-    ----------
-    encoding : an encoding of `fieldrx.field.encodings`
-    network : fieldrx.field.network.Network
-    params : (encoding.n_params + network.n_params,) float32
-    zyx_points : (n, 3)
-        Normalised (z, y, x); for `Identity`, the features, (n, n_features).
-    gain : (n_features,), optional
-        Factor of every feature.
-    out : (n, n_outputs) float32, C-contiguous, optional
-        Filled and returned.
-    precision : str, optional
-        See `choose_precision`; so for all operators below.
-
-    Returns
-    -------
-    (n, n_outputs) float32
-    """
+def field_forward(
+    encoding: Any,
+    network: Any,
+    params: np.ndarray,
+    zyx_points: np.ndarray,
+    gain: np.ndarray | None = None,
+    out: np.ndarray | None = None,
+    *,
+    precision: str | None = None,
+) -> np.ndarray:
+    """Value of the field at scattered points; see `fieldrx.backends.operators.Operators.field_forward`."""
     choose_precision(network, precision)
     params, gain = checked_field(np, encoding, network, params, gain)
     points = checked_points(np, encoding, zyx_points)
@@ -74,21 +67,18 @@ def field_forward(encoding, network, params, zyx_points, gain=None, out=None, *,
     return out
 
 
-def field_backward(encoding, network, params, zyx_points, d_out, gain=None, out=None, *, precision=None):
-    """Gradient of sum(d_out * field) with respect to all parameters.
-
-    Parameters
-    ----------
-    encoding, network, params, zyx_points, gain
-        As in `field_forward`.
-    d_out : (n, n_outputs)
-    out : (n, n_outputs) float32, C-contiguous, optional
-        Filled with the value of the field, at no extra cost.
-
-    Returns
-    -------
-    (encoding.n_params + network.n_params,) float32
-    """
+def field_backward(
+    encoding: Any,
+    network: Any,
+    params: np.ndarray,
+    zyx_points: np.ndarray,
+    d_out: np.ndarray,
+    gain: np.ndarray | None = None,
+    out: np.ndarray | None = None,
+    *,
+    precision: str | None = None,
+) -> np.ndarray:
+    """Gradient of sum(d_out * field); see `fieldrx.backends.operators.Operators.field_backward`."""
     choose_precision(network, precision)
     params, gain = checked_field(np, encoding, network, params, gain)
     points = checked_points(np, encoding, zyx_points)
@@ -99,20 +89,18 @@ def field_backward(encoding, network, params, zyx_points, d_out, gain=None, out=
     return _backward(encoding, network, params, gain, batches, d_out, out)
 
 
-def grid_forward(encoding, network, params, z, y, x, gain=None, *, precision=None):
-    """Value of the field on the grid of three axes.
-
-    Parameters
-    ----------
-    encoding, network, params, gain
-        As in `field_forward`; not for `Identity`.
-    z, y, x : (nz,), (ny,), (nx,)
-        Normalised coordinates, evenly spaced or not.
-
-    Returns
-    -------
-    (n_outputs, nz, ny, nx) float32
-    """
+def grid_forward(
+    encoding: Any,
+    network: Any,
+    params: np.ndarray,
+    z: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    gain: np.ndarray | None = None,
+    *,
+    precision: str | None = None,
+) -> np.ndarray:
+    """Value of the field on a grid; see `fieldrx.backends.operators.Operators.grid_forward`."""
     choose_precision(network, precision)
     params, gain = checked_field(np, encoding, network, params, gain)
     axes = checked_axes(np, encoding, z, y, x)
@@ -121,21 +109,20 @@ def grid_forward(encoding, network, params, z, y, x, gain=None, *, precision=Non
     return out
 
 
-def grid_backward(encoding, network, params, z, y, x, d_out, gain=None, out=None, *, precision=None):
-    """Gradient of sum(d_out * field on the grid) with respect to all parameters.
-
-    Parameters
-    ----------
-    encoding, network, params, z, y, x, gain
-        As in `grid_forward`.
-    d_out : (n_outputs, nz, ny, nx)
-    out : (n_outputs, nz, ny, nx) float32, C-contiguous, optional
-        Filled with the value of the field, at no extra cost.
-
-    Returns
-    -------
-    (encoding.n_params + network.n_params,) float32
-    """
+def grid_backward(
+    encoding: Any,
+    network: Any,
+    params: np.ndarray,
+    z: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    d_out: np.ndarray,
+    gain: np.ndarray | None = None,
+    out: np.ndarray | None = None,
+    *,
+    precision: str | None = None,
+) -> np.ndarray:
+    """Gradient of sum(d_out * field) on a grid; see `fieldrx.backends.operators.Operators.grid_backward`."""
     choose_precision(network, precision)
     params, gain = checked_field(np, encoding, network, params, gain)
     axes = checked_axes(np, encoding, z, y, x)
@@ -146,19 +133,8 @@ def grid_backward(encoding, network, params, z, y, x, d_out, gain=None, out=None
     return _backward(encoding, network, params, gain, batches, d_out, out)
 
 
-def encode(encoding, params, zyx_points):
-    """Features of scattered points, for tests and inspection.
-
-    Parameters
-    ----------
-    encoding : an encoding of `fieldrx.field.encodings`
-    params : (encoding.n_params,) float32
-    zyx_points : (n, 3)
-
-    Returns
-    -------
-    (n, encoding.n_features) float32
-    """
+def encode(encoding: Any, params: np.ndarray, zyx_points: np.ndarray) -> np.ndarray:
+    """Features of scattered points; see `fieldrx.backends.operators.Operators.encode`."""
     params = checked_array(np, "params", params, (encoding.n_params,))
     points = checked_points(np, encoding, zyx_points)
     n = len(points)

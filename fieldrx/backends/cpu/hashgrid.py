@@ -11,7 +11,9 @@ of that, lattice planes being scattered into the table when the sweep along z le
 # Kernels take many arguments, which read best in rows.
 # fmt: off
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -43,7 +45,7 @@ class AxisNodes(NamedTuple):
     weights: np.ndarray  # (levels, n) float32: weight of the upper node
 
 
-def levels_of(encoding):
+def levels_of(encoding: Any) -> Levels:
     """The arrays that the kernels take for a `Hash`."""
     sizes = encoding.n_features_per_level * np.array(encoding.nodes_per_level)
     mask = 2**encoding.log2_table_size - 1
@@ -52,7 +54,7 @@ def levels_of(encoding):
                   encoding.n_features_per_level, encoding.smooth)
 
 
-def axis_nodes(levels, axis, coordinates):
+def axis_nodes(levels: Levels, axis: int, coordinates: np.ndarray) -> AxisNodes:
     """Place the samples of a grid's axis (0, 1, 2 for z, y, x) in the lattices of all levels."""
     n_levels, n = len(levels.resolutions), len(coordinates)
     table = AxisNodes(np.zeros((n_levels, 2 * n), np.uint32), np.zeros(n_levels, np.int64),
@@ -149,7 +151,8 @@ def _visit_levels_at_points(
                                    scatter)
 
 
-def visit_points(levels, points, buffer, pitch, table, scatter):
+def visit_points(levels: Levels, points: np.ndarray, buffer: np.ndarray, pitch: int, table: np.ndarray,
+                 scatter: bool) -> None:
     """Features of points (scatter False), or the table's gradient from theirs (scatter True).
 
     Parameters
@@ -330,7 +333,8 @@ def _visit_levels_on_grid(table, starts, masks, resolutions, n_features, z_nodes
                               buffer, at, feature_rows, pitch)
 
 
-def visit_grid(levels, places, block, buffer, pitch, table, scatter):
+def visit_grid(levels: Levels, places: list[AxisNodes], block: tuple[slice, slice], buffer: np.ndarray,
+               pitch: int, table: np.ndarray, scatter: bool) -> None:
     """Features of a block of a grid (scatter False), or the table's gradient (scatter True).
 
     Parameters

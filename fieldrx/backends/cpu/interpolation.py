@@ -1,28 +1,14 @@
 """Fourier interpolation between lateral grids of one extent."""
 
+from __future__ import annotations
+
 import numpy as np
 
 
-def resample(spectrum, shape, turns, scale):
-    """Move the frequencies that two grids share from one to the other, with a linear phase.
-
-    ``out[z, k] = scale exp(2 pi i (k_y turns_y + k_x turns_x)) spectrum[z, k]`` for integer frequencies k
-    below the Nyquist frequency of the coarser grid, 0 for others.
-
-    Parameters
-    ----------
-    spectrum : complex, shape (nz, ny, nx)
-        In the order of numpy.fft.
-    shape : (int, int)
-        Lateral shape of the result.
-    turns : (float, float)
-        Along y and x.
-    scale : float
-
-    Returns
-    -------
-    complex, shape (nz, *shape)
-    """
+def resample(
+    spectrum: np.ndarray, shape: tuple[int, int], turns: tuple[float, float], scale: float
+) -> np.ndarray:
+    """Frequencies moved to another grid; see `fieldrx.backends.operators.Operators.resample`."""
     out = np.zeros((len(spectrum), *shape), spectrum.dtype)
     ends, phases = [], []
     for n, m, t in zip(spectrum.shape[1:], shape, turns, strict=True):

@@ -1,22 +1,13 @@
 """What a fit compares: predicted and measured signals."""
 
+from __future__ import annotations
+
 import numpy as np
 
 
-def squared_error(predicted, measured, valid, scale):
-    """``scale * sum |predicted - measured|^2`` over valid elements, and its gradient.
-
-    Parameters
-    ----------
-    predicted, measured : float arrays of one shape
-    valid : bool array of that shape
-    scale : float
-
-    Returns
-    -------
-    float
-    float array
-        With respect to `predicted`.
-    """
+def squared_error(
+    predicted: np.ndarray, measured: np.ndarray, valid: np.ndarray, scale: float
+) -> tuple[float, np.ndarray]:
+    """A sum of squares and its gradient; see `fieldrx.backends.operators.Operators.squared_error`."""
     residual = np.where(valid, predicted - measured, np.float32(0))
     return scale * float(np.vdot(residual, residual)), residual * np.float32(2 * scale)

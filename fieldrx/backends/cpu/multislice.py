@@ -19,15 +19,18 @@ from fieldrx.backends.cpu.march import SPACE, SPECTRUM
 from fieldrx.backends.cpu.memory import aligned_zeros
 from fieldrx.backends.cpu.simd import LANES
 from fieldrx.backends.plain import BAND
+from fieldrx.backends.propagation import March
 
 _PARTS = 4  # pieces of work for every thread, so that a slow core does not hold up the others
 _MOST_STORED = 2 << 30  # bytes that "auto" stores
 
 
-class _March:
-    """Lanes, plans and buffers shared by the three; parameters as of `fieldrx.backends.plain`."""
+class _March(March):
+    """Lanes, plans and buffers shared by the three."""
 
-    def __init__(self, nu_y, nu_x, sources, ball, gaps):
+    def __init__(
+        self, nu_y: np.ndarray, nu_x: np.ndarray, sources: np.ndarray, ball: float, gaps: np.ndarray
+    ):
         if len(sources) > 16:
             raise ValueError(f"{len(sources)} sources for 16 lanes")
         self.count, self.ball, self.gaps = len(sources), float(ball), np.asarray(gaps, float)
@@ -136,7 +139,7 @@ class _March:
 class _Checkpointed(_March):
     """A march that keeps its state at every k-th slice, and the waves of one block of k slices."""
 
-    def forward(self, slices, memory="store"):
+    def forward(self, slices: np.ndarray, memory: str | None = "store") -> np.ndarray:
         self._prepare(slices)
         self._start()
         self.every = self._every(memory) if memory else 0
@@ -149,7 +152,7 @@ class _Checkpointed(_March):
             self._advance(j, None if self.kept is None else self.kept[j])
         return self._finish()
 
-    def backward(self, d_wave):
+    def backward(self, d_wave: np.ndarray) -> tuple[np.ndarray, None]:
         gradient, n = self._gradient(), len(self.slabs)
         if self.every == 1:
             self._start_back(d_wave)
@@ -279,7 +282,7 @@ class Ssnp(_March):
 
     phase = False
 
-    def forward(self, slices, memory="store"):
+    def forward(self, slices: np.ndarray, memory: str | None = "store") -> np.ndarray:
         self._prepare(slices)
         n = len(self.slabs)
         store = bool(memory) and self._every(memory) == 1
@@ -319,7 +322,7 @@ class Ssnp(_March):
         self._columns(out, out, False, True)
         return self._waves(SPECTRUM)
 
-    def backward(self, d_wave):
+    def backward(self, d_wave: np.ndarray) -> tuple[np.ndarray, None]:
         gradient, n = self._gradient(), len(self.slabs)
         d_u, d_p = self._from_camera(d_wave)
         if self.kept is None:

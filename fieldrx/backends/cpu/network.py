@@ -10,8 +10,10 @@ these are added in the order of the threads: the result depends on their number,
 # Kernels take many arguments, which read best in rows.
 # fmt: off
 
+from __future__ import annotations
+
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -383,7 +385,7 @@ class TiledNetwork:
         Factor of every feature; it goes into the weights that read them.
     """
 
-    def __init__(self, network, params, gain):
+    def __init__(self, network: Any, params: np.ndarray, gain: np.ndarray):
         self.network, self.gain = network, gain
         self.layers, size = _layer_table(network)
         self.params = aligned_zeros(size)
@@ -393,11 +395,11 @@ class TiledNetwork:
         self.n_threads = numba.get_num_threads()
         self.gradients = None
 
-    def forward(self, batch, out):
+    def forward(self, batch: Batch, out: np.ndarray) -> None:
         """Write the outputs of a batch to flat `out`, which starts at the batch."""
         _forward(*self._arguments(batch), out, batch.strides, self._workspace(batch.kind, 2, 1))
 
-    def backward(self, batch, d_out, out):
+    def backward(self, batch: Batch, d_out: np.ndarray, out: np.ndarray) -> None:
         """Add a batch's weight gradient; write its outputs to `out` unless that is empty."""
         if self.gradients is None:
             self.gradients = aligned_zeros(self.n_threads, self.params.size)
@@ -405,7 +407,7 @@ class TiledNetwork:
         _backward(*self._arguments(batch), d_out, out, batch.strides,
                   self._workspace(batch.kind, depth, 3), self.gradients)
 
-    def write_gradient(self, out):
+    def write_gradient(self, out: np.ndarray) -> None:
         """Sum of the threads' weight gradients, (network.n_params,), written to `out`."""
         if self.gradients is None:
             return

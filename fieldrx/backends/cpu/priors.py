@@ -81,41 +81,18 @@ def _negativity(u, scale, grad, values):
         values[z] = total
 
 
-def total_variation(u, weights_zyx, eps, scale, grad):
-    """Smoothed isotropic total variation ``sum_i (sqrt(|D u|_i^2 + eps^2) - eps)``.
-
-    D are forward differences times `weights_zyx`, 0 at the far border.
-
-    Parameters
-    ----------
-    u : float32 array, shape (nz, ny, nx)
-    weights_zyx : (float, float, float)
-    eps : float
-        Differences well below it are penalised quadratically.
-    scale : float
-        Factor of the gradient.
-    grad : float32 array, shape (nz, ny, nx)
-        ``scale * d TV / d u`` is added to it.
-
-    Returns
-    -------
-    float
-        The value, without `scale`.
-    """
+def total_variation(
+    u: np.ndarray, weights_zyx: tuple[float, float, float], eps: float, scale: float, grad: np.ndarray
+) -> float:
+    """Total variation; see `fieldrx.backends.operators.Operators.total_variation`."""
     values = np.empty(len(u))
     weights = [np.float32(w) for w in weights_zyx]
     _total_variation(u, *weights, np.float32(eps), np.float32(scale), grad, values)
     return float(values.sum())
 
 
-def negativity(u, scale, grad):
-    """``sum_i min(u_i, 0)^2``; adds ``scale`` times its gradient to `grad` and returns the value.
-
-    Parameters
-    ----------
-    u, grad : float32 arrays, shape (nz, ny, nx)
-    scale : float
-    """
+def negativity(u: np.ndarray, scale: float, grad: np.ndarray) -> float:
+    """Squares of negative values; see `fieldrx.backends.operators.Operators.negativity`."""
     values = np.empty(len(u))
     _negativity(u, np.float32(scale), grad, values)
     return float(values.sum())

@@ -1,5 +1,7 @@
 """Adam, one launch."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -9,8 +11,18 @@ from fieldrx.backends.cuda.load import launch
 _THREADS = 256
 
 
-def adam_step(params, grad, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
-    """One step of Adam, in place; arguments and formula as of `fieldrx.backends.cpu.adam_step`."""
+def adam_step(
+    params: np.ndarray,
+    grad: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    step: int,
+    lr: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+) -> None:
+    """One step of Adam, in place; see `fieldrx.backends.operators.Operators.adam_step`."""
     if params.size == 0:
         return
     rate, scale = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)

@@ -10,11 +10,23 @@ from fieldrx.backends.cuda.pointwise import pointwise
 _IMAGES, _SLICES = 8, 16  # that a thread holds: IMAGES and RESTART of kernels/born.cu
 
 
-def born_forward(spectrum, nu_y, nu_x, sources, starts, index, weight, ball, cutoff, z_first, dz, out):
-    """Scattered field of every image: ``out[m] = sum_s w_ms sum_z A_s(nu, z) spectrum[z]``.
+def born_forward(
+    spectrum: np.ndarray,
+    nu_y: np.ndarray,
+    nu_x: np.ndarray,
+    sources: np.ndarray,
+    starts: np.ndarray,
+    index: np.ndarray,
+    weight: np.ndarray,
+    ball: float,
+    cutoff: float,
+    z_first: float,
+    dz: float,
+    out: np.ndarray,
+) -> None:
+    """Scattered field of every image; see `fieldrx.backends.operators.Operators.born_forward`.
 
-    Parameters are those of `fieldrx.backends.cpu.born_forward`; `spectrum` and `out` are device arrays, the
-    others, which are small, host arrays.
+    What is small is copied to the device, arrays of the host.
     """
     frequencies, pairs = _small(nu_y, nu_x, sources, starts, index, weight)
     pointwise(
@@ -27,12 +39,21 @@ def born_forward(spectrum, nu_y, nu_x, sources, starts, index, weight, ball, cut
     )
 
 
-def born_adjoint(residual, nu_y, nu_x, sources, starts, index, weight, ball, cutoff, z_first, dz, out):
-    """Adjoint of :func:`born_forward`: ``out[z] = sum_ms w_ms conj(A_s(nu, z)) residual[m]``.
-
-    Parameters are those of :func:`born_forward`, with ``residual`` of shape (n_images, ny, nx) and
-    ``out`` of shape (nz, ny, nx).
-    """
+def born_adjoint(
+    residual: np.ndarray,
+    nu_y: np.ndarray,
+    nu_x: np.ndarray,
+    sources: np.ndarray,
+    starts: np.ndarray,
+    index: np.ndarray,
+    weight: np.ndarray,
+    ball: float,
+    cutoff: float,
+    z_first: float,
+    dz: float,
+    out: np.ndarray,
+) -> None:
+    """Adjoint of :func:`born_forward`; see `fieldrx.backends.operators.Operators.born_adjoint`."""
     frequencies, pairs = _small(nu_y, nu_x, sources, starts, index, weight)
     pointwise(
         *("born.cu", "born_adjoint", out[0].size, -(-len(out) // _SLICES)),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cupy
 
 
-def asarray(array):
+def asarray(array: Any) -> cupy.ndarray:
     """An array on the device, copied there if it lives on the host."""
     return cupy.asarray(array)
 

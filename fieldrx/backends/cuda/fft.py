@@ -16,19 +16,19 @@ __all__ = ["Plan", "library", "plan"]
 class Plan:
     """Transforms over the last two axes of complex64 arrays of one shape; none of them normalises."""
 
-    def __init__(self, shape):
+    def __init__(self, shape: tuple[int, int, int]):
         self._plan = library.get_fft_plan(cupy.empty(shape, np.complex64), axes=(1, 2), value_type="C2C")
 
-    def forward(self, a, out):
+    def forward(self, a: cupy.ndarray, out: cupy.ndarray) -> None:
         """Transform `a` into `out`, which may be `a`."""
         self._plan.fft(a, out, _FORWARD)
 
-    def inverse(self, a, out):
+    def inverse(self, a: cupy.ndarray, out: cupy.ndarray) -> None:
         """Transform `a` into `out`, which may be `a`, without the factor 1 / n."""
         self._plan.fft(a, out, _INVERSE)
 
 
-def plan(shape) -> Plan:
+def plan(shape: tuple[int, int, int]) -> Plan:
     """The plan for waves of a shape (n, ny, nx), made once per device; for one stream at a time."""
     return _plan(tuple(shape), cupy.cuda.Device().id)
 

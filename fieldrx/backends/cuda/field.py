@@ -11,7 +11,7 @@ hold them.  "float32": nothing is rounded to less.  None chooses "half", but "fl
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cupy
 import numpy as np
@@ -42,26 +42,35 @@ class _Points(NamedTuple):
         return np.int64(self.along), np.int64(self.across)
 
 
-def field_forward(encoding, network, params, zyx_points, gain=None, out=None, *, precision=None):
-    """Value of the field at scattered points; as `fieldrx.backends.cpu.field_forward`.
-
-    Returns
-    -------
-    (n, n_outputs) float32
-    """
+def field_forward(
+    encoding: Any,
+    network: Any,
+    params: np.ndarray,
+    zyx_points: np.ndarray,
+    gain: np.ndarray | None = None,
+    out: np.ndarray | None = None,
+    *,
+    precision: str | None = None,
+) -> np.ndarray:
+    """Value of the field at scattered points; see `fieldrx.backends.operators.Operators.field_forward`."""
     params, gain = checked_field(cupy, encoding, network, params, gain)
     points = checked_points(cupy, encoding, zyx_points)
     out = checked_out(cupy, out, (len(points), network.n_outputs))
     return _forward(encoding, network, params, gain, _scattered(points, network), out, precision)
 
 
-def field_backward(encoding, network, params, zyx_points, d_out, gain=None, out=None, *, precision=None):
-    """Gradient of sum(d_out * field); as `fieldrx.backends.cpu.field_backward`.
-
-    Returns
-    -------
-    (encoding.n_params + network.n_params,) float32
-    """
+def field_backward(
+    encoding: Any,
+    network: Any,
+    params: np.ndarray,
+    zyx_points: np.ndarray,
+    d_out: np.ndarray,
+    gain: np.ndarray | None = None,
+    out: np.ndarray | None = None,
+    *,
+    precision: str | None = None,
+) -> np.ndarray:
+    """Gradient of sum(d_out * field); see `fieldrx.backends.operators.Operators.field_backward`."""
     params, gain = checked_field(cupy, encoding, network, params, gain)
     points = checked_points(cupy, encoding, zyx_points)
     shape = (len(points), network.n_outputs)
@@ -70,26 +79,38 @@ def field_backward(encoding, network, params, zyx_points, d_out, gain=None, out=
     return _backward(encoding, network, params, gain, _scattered(points, network), d_out, out, precision)
 
 
-def grid_forward(encoding, network, params, z, y, x, gain=None, *, precision=None):
-    """Value of the field on the grid of three axes; as `fieldrx.backends.cpu.grid_forward`.
-
-    Returns
-    -------
-    (n_outputs, nz, ny, nx) float32
-    """
+def grid_forward(
+    encoding: Any,
+    network: Any,
+    params: np.ndarray,
+    z: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    gain: np.ndarray | None = None,
+    *,
+    precision: str | None = None,
+) -> np.ndarray:
+    """Value of the field on a grid; see `fieldrx.backends.operators.Operators.grid_forward`."""
     params, gain = checked_field(cupy, encoding, network, params, gain)
     axes = checked_axes(cupy, encoding, z, y, x)
     out = cupy.empty((network.n_outputs, *map(len, axes)), np.float32)
     return _forward(encoding, network, params, gain, _on_grid(axes), out, precision)
 
 
-def grid_backward(encoding, network, params, z, y, x, d_out, gain=None, out=None, *, precision=None):
-    """Gradient of sum(d_out * field on the grid); as `fieldrx.backends.cpu.grid_backward`.
-
-    Returns
-    -------
-    (encoding.n_params + network.n_params,) float32
-    """
+def grid_backward(
+    encoding: Any,
+    network: Any,
+    params: np.ndarray,
+    z: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    d_out: np.ndarray,
+    gain: np.ndarray | None = None,
+    out: np.ndarray | None = None,
+    *,
+    precision: str | None = None,
+) -> np.ndarray:
+    """Gradient of sum(d_out * field) on a grid; see `fieldrx.backends.operators.Operators.grid_backward`."""
     params, gain = checked_field(cupy, encoding, network, params, gain)
     axes = checked_axes(cupy, encoding, z, y, x)
     shape = (network.n_outputs, *map(len, axes))
@@ -98,13 +119,8 @@ def grid_backward(encoding, network, params, z, y, x, d_out, gain=None, out=None
     return _backward(encoding, network, params, gain, _on_grid(axes), d_out, out, precision)
 
 
-def encode(encoding, params, zyx_points):
-    """Features of scattered points; as `fieldrx.backends.cpu.encode`.
-
-    Returns
-    -------
-    (n, encoding.n_features) float32
-    """
+def encode(encoding: Any, params: np.ndarray, zyx_points: np.ndarray) -> np.ndarray:
+    """Features of scattered points; see `fieldrx.backends.operators.Operators.encode`."""
     params = checked_array(cupy, "params", params, (encoding.n_params,))
     points = checked_points(cupy, encoding, zyx_points)
     features = cupy.empty((len(points), encoding.n_features), np.float32)

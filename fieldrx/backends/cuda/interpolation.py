@@ -8,8 +8,10 @@ import numpy as np
 from fieldrx.backends.cuda.pointwise import pointwise
 
 
-def resample(spectrum, shape, turns, scale):
-    """Parameters and result are those of `fieldrx.backends.cpu.resample`, on the device."""
+def resample(
+    spectrum: np.ndarray, shape: tuple[int, int], turns: tuple[float, float], scale: float
+) -> np.ndarray:
+    """Frequencies moved to another grid; see `fieldrx.backends.operators.Operators.resample`."""
     spectrum = cupy.ascontiguousarray(spectrum, np.complex64)
     out = cupy.empty((len(spectrum), *shape), np.complex64)
     sizes = map(np.int32, (*spectrum.shape[1:], *shape))

@@ -7,11 +7,12 @@ size of the matrices that tensor cores multiply.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fieldrx.backends.checks import HALF, SINGLE, checked_precision
+from fieldrx.backends.cuda.load import Limits
 from fieldrx.errors import InputError
 
 ENCODINGS = {"identity": 0, "radial": 1, "positional": 1, "fourier": 1, "hash": 2}
@@ -21,12 +22,12 @@ _STAGES = 3
 _STEP, _BLOCK_ROWS = 32, 128  # of weight_gradient.cu
 
 
-def round_up(count, step):
+def round_up(count: int, step: int) -> int:
     """The smallest multiple of `step` that is at least `count`."""
     return -(-count // step) * step
 
 
-def choose_precision(network, precision=None):
+def choose_precision(network: Any, precision: str | None = None) -> str:
     """ "half" or "float32"; a sine of large argument needs the latter."""
     return checked_precision(precision) or (SINGLE if network.activation == "sine" else HALF)
 
@@ -41,15 +42,18 @@ class Plan(NamedTuple):
     item: int  # bytes of a number
 
     @property
-    def threads(self):
+    def threads(self) -> int:
+        """Of a block."""
         return 32 * self.constants["WARPS"]
 
     @property
-    def rows(self):
+    def rows(self) -> int:
+        """Points that a block computes at once."""
         return 16 * self.constants["M_TILES"] * self.constants["WARPS"]
 
     @property
-    def wide(self):
+    def wide(self) -> bool:
+        """Whether activations go through global memory."""
         return self.constants.get("WIDE") == 1
 
 
@@ -75,7 +79,7 @@ def _sizes(encoding, network, precision):
     return _Sizes(*padded, *((8, 2) if precision == HALF else (4, 4)))
 
 
-def encoding_constants(encoding):
+def encoding_constants(encoding: Any) -> dict:
     """Constants of encoding.cuh, but for GRID."""
     constants = {"ENCODING": ENCODINGS[encoding.kind], "N_FEATURES": encoding.n_features}
     if constants["ENCODING"] == 1:
@@ -108,7 +112,7 @@ def _network_constants(encoding, network, precision, grid):
     return constants, sizes
 
 
-def forward_plan(encoding, network, precision, grid, limits) -> Plan:
+def forward_plan(encoding: Any, network: Any, precision: str, grid: bool, limits: Limits) -> Plan:
     """Constants and shared memory of network_forward."""
     constants, sizes = _network_constants(encoding, network, precision, grid)
     segments = _segments(encoding, network, sizes, backward=False)
@@ -121,7 +125,7 @@ def forward_plan(encoding, network, precision, grid, limits) -> Plan:
     return _fitted(constants, sizes, segments, working, limits, [{}])
 
 
-def backward_plan(encoding, network, precision, grid, limits) -> Plan:
+def backward_plan(encoding: Any, network: Any, precision: str, grid: bool, limits: Limits) -> Plan:
     """Constants and shared memory of network_backward."""
     constants, sizes = _network_constants(encoding, network, precision, grid)
     segments = _segments(encoding, network, sizes, backward=True)
@@ -254,7 +258,7 @@ class Places(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def places(encoding, network, precision, backward) -> Places:
+def places(encoding: Any, network: Any, precision: str, backward: bool) -> Places:
     """The tables for a network; without W^T unless `backward`."""
     sizes = _sizes(encoding, network, precision)
     named = network.unpack(np.arange(network.n_params, dtype=np.int32))

@@ -86,7 +86,15 @@ def options(constants: dict) -> tuple[str, ...]:
     return tuple(f"-D{key}={value}" for key, value in sorted(constants.items()))
 
 
-def launch(name, kernel, grid, block, arguments, shared_bytes=0, constants=None) -> None:
+def launch(
+    name: str,
+    kernel: str,
+    grid: tuple[int, ...],
+    block: tuple[int, ...],
+    arguments: tuple,
+    shared_bytes: int = 0,
+    constants: dict | None = None,
+) -> None:
     """Queue a kernel on the current stream.
 
     Parameters
@@ -125,7 +133,7 @@ def device_limits() -> Limits:
     return Limits(*(attributes[name] for name in names))
 
 
-def blocks_at_once(name, kernel, threads, shared_bytes, constants) -> int:
+def blocks_at_once(name: str, kernel: str, threads: int, shared_bytes: int, constants: dict) -> int:
     """How many blocks of a kernel the device runs at the same time."""
     limits, function = device_limits(), _function(name, kernel, options(constants))
     of_registers = _REGISTERS // (threads * max(function.num_regs, 1))

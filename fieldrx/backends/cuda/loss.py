@@ -10,15 +10,12 @@ from fieldrx.backends.cuda.load import device_limits, launch
 _BLOCK, _BLOCKS = 256, 4  # threads of a block, and blocks for every multiprocessor
 
 
-def squared_error(predicted, measured, valid, scale):
-    """``scale * sum |predicted - measured|^2`` over valid elements, and its gradient.
+def squared_error(
+    predicted: np.ndarray, measured: np.ndarray, valid: np.ndarray, scale: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """A sum of squares and its gradient; see `fieldrx.backends.operators.Operators.squared_error`.
 
-    Parameters are those of `fieldrx.backends.cpu.squared_error`, on the device.
-
-    Returns
-    -------
-    float64 device array of shape ()
-    float32 device array of the shape of `predicted`
+    The sum stays on the device, as an array of no dimension.
     """
     predicted, measured = (cupy.ascontiguousarray(a, np.float32) for a in (predicted, measured))
     value, gradient = cupy.zeros((), np.float64), cupy.empty_like(predicted)

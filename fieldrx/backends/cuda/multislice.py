@@ -18,14 +18,17 @@ import numpy as np
 from fieldrx.backends.cuda import fft
 from fieldrx.backends.cuda.pointwise import pointwise
 from fieldrx.backends.plain import BAND
+from fieldrx.backends.propagation import March
 
 _MOST_STORED = 2 << 30  # bytes that "auto" stores
 
 
-class _March:
-    """Geometry and plans shared by the three; parameters as of `fieldrx.backends.plain`, on the host."""
+class _March(March):
+    """Geometry and plans shared by the three."""
 
-    def __init__(self, nu_y, nu_x, sources, ball, gaps):
+    def __init__(
+        self, nu_y: np.ndarray, nu_x: np.ndarray, sources: np.ndarray, ball: float, gaps: np.ndarray
+    ):
         self.gaps = [float(gap) for gap in gaps]
         self.count, self.size = len(sources), (len(nu_y), len(nu_x))
         self.shape, self.points = (self.count, *self.size), self.size[0] * self.size[1]
@@ -78,7 +81,7 @@ class _Checkpointed(_March):
     on it and, unless it is the last, go on to the next, for BPM into `there`.
     """
 
-    def forward(self, slices, memory="store"):
+    def forward(self, slices: np.ndarray, memory: str | None = "store") -> np.ndarray:
         self._prepare(slices)
         self.every, self.states, self.work = self._every(memory), {}, self._room()
         self.kept = self._waves(self.n) if self.every == 1 else [self.work] * self.n
@@ -90,7 +93,7 @@ class _Checkpointed(_March):
             self._leave(j, here, self.kept[min(j + 1, self.n - 1)])
         return self._finish()
 
-    def backward(self, d_wave):
+    def backward(self, d_wave: np.ndarray) -> tuple[np.ndarray, None]:
         if not self.every:
             raise ValueError("nothing was kept for the way back: march forward with a memory")
         gradient = cupy.empty_like(self.slices)
@@ -193,7 +196,7 @@ class Mlb(_Checkpointed):
 class Ssnp(_March):
     """Split-step non-paraxial; slices are dz V / k [rad], with k = 2 pi ball."""
 
-    def forward(self, slices, memory="store"):
+    def forward(self, slices: np.ndarray, memory: str | None = "store") -> np.ndarray:
         self._prepare(slices)
         work, self.u, self.p = self._room(), self._room(), self._room()
         self.kept = self._waves(self.n) if self._every(memory) == 1 else None
@@ -215,7 +218,7 @@ class Ssnp(_March):
     def _step(self, u, p, source, gap, factor):
         self._on_spectra("ssnp_step", (u, p, source), np.float64(gap), factor)
 
-    def backward(self, d_wave):
+    def backward(self, d_wave: np.ndarray) -> tuple[np.ndarray, None]:
         gradient, source = cupy.empty_like(self.slices), self._copy(d_wave)
         d_u, d_p = self._room(), self._room()
         self.plan.forward(source, source)

@@ -7,7 +7,9 @@ from fieldrx.backends.cuda.load import launch
 _BLOCK = 128
 
 
-def pointwise(source, kernel, elements, planes, *arguments, constants=None):
+def pointwise(
+    source: str, kernel: str, elements: int, planes: int, *arguments, constants: dict | None = None
+) -> None:
     """Queue a kernel with a thread for each of `elements`, `planes` times over.
 
     Parameters

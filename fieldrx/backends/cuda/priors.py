@@ -3,6 +3,8 @@
 Values stay on the device, as arrays of no dimension: a step need not wait for them.
 """
 
+from __future__ import annotations
+
 import cupy
 import numpy as np
 
@@ -11,19 +13,16 @@ from fieldrx.backends.cuda.load import device_limits, launch
 _THREADS = 256
 
 
-def total_variation(u, weights_zyx, eps, scale, grad):
-    """Smoothed isotropic total variation; as `fieldrx.backends.cpu.total_variation`, arrays on the device.
-
-    Returns
-    -------
-    float64 device array, shape ()
-    """
+def total_variation(
+    u: np.ndarray, weights_zyx: tuple[float, float, float], eps: float, scale: float, grad: np.ndarray
+) -> np.ndarray:
+    """Total variation; see `fieldrx.backends.operators.Operators.total_variation`."""
     scalars = [*map(np.int32, u.shape), *map(np.float32, (*weights_zyx, eps, scale))]
     return _summed("total_variation", u, scalars, grad)
 
 
-def negativity(u, scale, grad):
-    """``sum_i min(u_i, 0)^2``; as `fieldrx.backends.cpu.negativity`, arrays and value on the device."""
+def negativity(u: np.ndarray, scale: float, grad: np.ndarray) -> np.ndarray:
+    """Squares of negative values; see `fieldrx.backends.operators.Operators.negativity`."""
     return _summed("negativity", u, [np.int32(u.size), np.float32(scale)], grad)
 
 

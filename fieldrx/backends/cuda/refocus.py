@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cupy
 import numpy as np
 
 from fieldrx.backends.cuda import fft
 from fieldrx.backends.cuda.pointwise import pointwise
+from fieldrx.backends.propagation import Refocusing
 
 _TABLES, _TABLE_BYTES = 256, 1 << 30  # most transfer functions that stay on the device, and their bytes
 _WAVES = 16  # that there must be room for at least: those of one call
 
 
-class Refocus:
-    """Fields and intensities of several waves at once; parameters as of `fieldrx.backends.plain.Refocus`.
+class Refocus(Refocusing):
+    """Fields and intensities of several waves at once; see `fieldrx.backends.propagation.Refocusing`.
 
     A source's transfer function is computed on the host when it is first met and then stays on the device, as
     the rectangle of frequencies that the pupil lets through.
     """
 
-    def __init__(self, shape, size, window, fade, transfer):
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        size: tuple[int, int],
+        window: tuple[slice, slice],
+        fade: np.ndarray,
+        transfer: Callable[[int], tuple],
+    ):
         self.shape, self.size, self.transfer = tuple(shape), tuple(size), transfer
         self.origin = tuple(w.start for w in window)
         self.images = tuple(w.stop - w.start for w in window)
@@ -27,8 +37,7 @@ class Refocus:
         self.points = self.shape[0] * self.shape[1]
         self.table, self.slots = None, {}
 
-    def fields(self, waves, sources):
-        """Fields on the camera, complex64 (n, iy, ix), of `waves` (n, ny, nx) from `sources` (n,)."""
+    def fields(self, waves: np.ndarray, sources: list[int]) -> np.ndarray:
         place, incident, carrier = self._filters(sources)
         padded = cupy.empty((len(waves), *self.shape), np.complex64)
         sizes = _ints(*self.size, *self.shape)
@@ -39,8 +48,7 @@ class Refocus:
         self._launch("refocus_out", out[0].size, len(out), padded, incident, carrier, *sizes, out)
         return out
 
-    def add_intensities(self, fields, share, images):
-        """Add ``sum_n share[m, n] |fields[n]|^2`` to ``images[m]``; `share` is a host array."""
+    def add_intensities(self, fields: np.ndarray, share: np.ndarray, images: np.ndarray) -> None:
         if images.dtype != np.float32:  # kernels compute in single precision
             single = cupy.zeros(images.shape, np.float32)
             self.add_intensities(fields, share, single)
@@ -50,8 +58,9 @@ class Refocus:
         sizes = _ints(len(fields), images[0].size)
         self._launch("add_intensity", images[0].size, len(images), fields, share, *sizes, images)
 
-    def waves_gradient(self, d_images, fields, share, sources):
-        """Gradient of the waves from that of the images, (n, ny, nx)."""
+    def waves_gradient(
+        self, d_images: np.ndarray, fields: np.ndarray, share: np.ndarray, sources: list[int]
+    ) -> np.ndarray:
         place, _, carrier = self._filters(sources)
         share = cupy.asarray(np.ascontiguousarray(share, np.float32))
         d_images = cupy.ascontiguousarray(d_images, np.float32)

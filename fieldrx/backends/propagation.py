@@ -1,0 +1,141 @@
+"""What the classes of a backend must offer: waves through slices, and on to the camera; see `operators`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+
+class March(Protocol):
+    """Waves from some sources through slices, and the gradient back.
+
+    Waves are envelopes: the incident wave exp(2 pi i nu_s . rho + i kz(nu_s) z) is divided out, so an empty
+    sample leaves 1.  The equations and their sources stand in `fieldrx.models.bpm`, `mlb` and `ssnp`.
+
+    Parameters
+    ----------
+    nu_y, nu_x : float64 host arrays, shapes (ny,), (nx,)
+        Frequencies in numpy.fft order [cycles/um].
+    sources : float64 host array, shape (n, 2)
+        nu_s of sources that march together, at most 16 [cycles/um].
+    ball : float
+        n0 / lambda [cycles/um].
+    gaps : float64 host array, shape (nz - 1,)
+        Distances of neighbouring slices [um].
+    """
+
+    def __init__(
+        self, nu_y: np.ndarray, nu_x: np.ndarray, sources: np.ndarray, ball: float, gaps: np.ndarray
+    ): ...
+
+    @abstractmethod
+    def forward(self, slices: np.ndarray, memory: str | None = "store") -> np.ndarray:
+        """The waves at the last slice.
+
+        Parameters
+        ----------
+        slices : complex, shape (nz, ny, nx)
+            What the slices do to the wave [rad].
+        memory : str, optional
+            What is kept for :meth:`backward`: "store" every slice's wave; "recompute" so few that the
+            others are computed once more; "auto" stores up to 2 GiB; None keeps nothing.
+
+        Returns
+        -------
+        complex, shape (n, ny, nx)
+        """
+
+    @abstractmethod
+    def backward(self, d_wave: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The way back of the last :meth:`forward`, gradients as d/dRe + i d/dIm.
+
+        Parameters
+        ----------
+        d_wave : complex, shape (n, ny, nx)
+            Gradient of the waves at the last slice.
+
+        Returns
+        -------
+        complex, shape (nz, ny, nx)
+            Gradient of the slices.
+        float64, shape (n, 2), or None
+            That of the source frequencies, which the plain engine alone knows.
+        """
+
+
+class Refocusing(Protocol):
+    """From the waves at the last slice to fields on the camera and intensities, and back.
+
+    The equation stands in `fieldrx.models.camera`.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        (py, px) of the padded plane in which the waves travel to the camera.
+    size : (int, int)
+        (ny, nx) of the waves.
+    window : (slice, slice)
+        Where the images, (iy, ix), lie in it.
+    fade : float64 host array, shape (ny, nx)
+        Factor of the scattered wave.
+    transfer : callable
+        Gives for the number of a source, on the host, the rows and columns of the padded spectrum that pass,
+        the complex transfer function there, the incident wave P(nu_s) on the camera, and the turns per pixel
+        (y, x) of the carrier by which the wave is multiplied on its way there.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        size: tuple[int, int],
+        window: tuple[slice, slice],
+        fade: np.ndarray,
+        transfer: Callable[[int], tuple],
+    ): ...
+
+    @abstractmethod
+    def fields(self, waves: np.ndarray, sources: list[int]) -> np.ndarray:
+        """Fields on the camera.
+
+        Parameters
+        ----------
+        waves : complex, shape (n, ny, nx)
+        sources : list of int
+            Their n numbers, as `transfer` takes them.
+
+        Returns
+        -------
+        complex, shape (n, iy, ix)
+        """
+
+    @abstractmethod
+    def add_intensities(self, fields: np.ndarray, share: np.ndarray, images: np.ndarray) -> None:
+        """Add ``sum_n share[m, n] |fields[n]|^2`` to ``images[m]``.
+
+        Parameters
+        ----------
+        fields : complex, shape (n, iy, ix)
+        share : float64 host array, shape (n_images, n)
+        images : float, shape (n_images, iy, ix)
+            Added to in place.
+        """
+
+    @abstractmethod
+    def waves_gradient(
+        self, d_images: np.ndarray, fields: np.ndarray, share: np.ndarray, sources: list[int]
+    ) -> np.ndarray:
+        """Gradient of the waves from that of the images, as d/dRe + i d/dIm.
+
+        Parameters
+        ----------
+        d_images : float, shape (n_images, iy, ix)
+        fields, share, sources
+            As of :meth:`fields` and :meth:`add_intensities`.
+
+        Returns
+        -------
+        complex, shape (n, ny, nx)
+        """

@@ -1,0 +1,191 @@
+"""An ensemble of fields: its statistics and its file."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from fieldrx.backends import module_of, to_host
+from fieldrx.errors import InputError, one_line
+from fieldrx.field import NeuralField, load_field
+from fieldrx.field.neural_field import field_from_arrays
+from fieldrx.io import check_keys, load_npz, save_npz
+from fieldrx.volume import Volume
+
+FORMAT, VERSION = "fieldrx-ensemble", 1
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Fields that the same images allow: their mean and its calibrated standard deviation.
+
+    Parameters
+    ----------
+    members : sequence of NeuralField
+        Two or more, of one domain and medium.
+    factor : float
+        What their spread is multiplied by; see the module.
+    hidden : float
+        Standard deviation that is added in squares, of index and of absorption.
+    provenance : dict
+        JSON values: how the ensemble came to be.
+    calibration : dict
+        JSON values: what the factor was estimated from.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two members, or they do not belong together.
+    """
+
+    members: tuple[NeuralField, ...]
+    factor: float = 1.0
+    hidden: float = 0.0
+    provenance: dict = field(default_factory=dict)
+    calibration: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        object.__setattr__(self, "members", tuple(self.members))
+        if len(self.members) < 2:
+            raise InputError(f"{len(self.members)} members tell no spread; expected 2 or more")
+        first = self.members[0]
+        for other in self.members[1:]:
+            if other.medium_index != first.medium_index or not np.allclose(other.bounds_um, first.bounds_um):
+                raise InputError("the members of an ensemble must share their domain and medium")
+        if not (np.isfinite(self.factor) and self.factor > 0 and 0 <= self.hidden < np.inf):
+            raise InputError(f"factor {self.factor} and hidden {self.hidden} must be finite, not negative")
+
+    def __repr__(self):
+        return f"Ensemble({len(self.members)} times {self.members[0]!r}, spread times {self.factor:.3g})"
+
+    def __call__(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean refractive index and its standard deviation at any points.
+
+        Parameters
+        ----------
+        points : array, shape (..., 3)
+            (z, y, x) [um].
+
+        Returns
+        -------
+        mean, std : complex128 arrays, shape (...)
+            The real part of `std` belongs to the index, the imaginary part to the absorption.  It speaks of
+            what lies inside the band that the images support.  Device arrays in, device arrays out.
+        """
+        mean, std = self._statistics(lambda member: member.contrast(points))
+        return self.medium_index + mean, std
+
+    def on_axes(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean contrast and its standard deviation on the grid of three axes [um], complex64.
+
+        On the device that holds `z`.
+        """
+        mean, std = self._statistics(lambda member: member.on_axes(z, y, x))
+        return mean.astype(np.complex64), std.astype(np.complex64)
+
+    def volume(
+        self,
+        spacing: float | tuple[float, float, float] | None = None,
+        shape: tuple[int, int, int] | None = None,
+        region: np.ndarray | None = None,
+    ) -> tuple[Volume, Volume]:
+        """Mean contrast and its standard deviation on a grid; parameters of ``NeuralField.volume``."""
+        grid = self.members[0].grid(spacing, shape, region)
+        place = grid.spacing_um, grid.origin_um, self.medium_index
+        mean, std = self.on_axes(*grid.axes)
+        return Volume(mean, *place), Volume(std, *place)
+
+    @property
+    def medium_index(self) -> float:
+        """n0."""
+        return self.members[0].medium_index
+
+    def to(self, device: str) -> Ensemble:
+        """The same ensemble on another device: "cpu", "cuda" or "auto"."""
+        return replace(self, members=[member.to(device) for member in self.members])
+
+    def belongs_to(self, field: NeuralField) -> bool:
+        """Whether the ensemble was made from this very field, as its provenance and domain tell."""
+        first = self.members[0]
+        return (
+            self.provenance.get("field") == identity(field)
+            and first.medium_index == field.medium_index
+            and np.allclose(first.bounds_um, field.bounds_um)
+        )
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the ensemble file; an interruption leaves the old one."""
+        arrays = {
+            "format": np.array(FORMAT),
+            "version": np.array(VERSION),
+            "factor": np.array(self.factor),
+            "hidden": np.array(self.hidden),
+            "provenance": np.array(json.dumps(self.provenance)),
+            "calibration": np.array(json.dumps(self.calibration)),
+        }
+        for k, member in enumerate(self.members):
+            arrays |= {f"member_{k}_{name}": value for name, value in member.to_arrays().items()}
+        save_npz(path, **arrays)
+
+    def _statistics(self, values_of):
+        """Mean and standard deviation of what the members say, one member at a time (Welford, 1962)."""
+        mean, squares = 0.0, 0.0
+        for count, member in enumerate(self.members, 1):
+            value = values_of(member)
+            value = module_of(value).asarray(value, np.complex128)
+            change = value - mean
+            mean = mean + change / count
+            rest = value - mean
+            squares = squares + (change.real * rest.real + 1j * change.imag * rest.imag)
+        return mean, self.scaled(squares / (len(self.members) - 1))
+
+    def scaled(self, variance: np.ndarray) -> np.ndarray:
+        """Standard deviation from the variance of the members, of index (and, imaginary, absorption)."""
+        real = np.sqrt(self.factor**2 * variance.real + self.hidden**2)
+        if not np.iscomplexobj(variance):
+            return real
+        return real + 1j * np.sqrt(self.factor**2 * variance.imag + self.hidden**2)
+
+
+def identity(field: NeuralField) -> dict:
+    """What tells a field from others, JSON-ready."""
+    known = {name: field.provenance.get(name) for name in ("name", "acquisition", "model", "depth")}
+    return known | {"params": zlib.crc32(to_host(field.params).tobytes())}
+
+
+def load_field_or_ensemble(path: str | os.PathLike) -> NeuralField | Ensemble:
+    """Whichever of the two a file holds; errors as of their readers."""
+    arrays = load_npz(path, "field or ensemble", ("format",))
+    return load_ensemble(path) if str(arrays["format"]) == FORMAT else load_field(path)
+
+
+def load_ensemble(path: str | os.PathLike) -> Ensemble:
+    """Read an ensemble file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, no ensemble, or of another version.
+    """
+    arrays = load_npz(path, "ensemble", ("format", "version"))
+    if str(arrays["format"]) != FORMAT:
+        raise InputError(f'{path} has format "{arrays["format"]}"; expected "{FORMAT}"')
+    if arrays["version"].shape != () or arrays["version"].item() != VERSION:
+        raise InputError(
+            f"{path} is an ensemble file of version {arrays['version']}; this fieldrx reads version {VERSION}"
+        )
+    check_keys(arrays, ("factor", "hidden", "provenance", "calibration", "member_0_format"), path, "ensemble")
+    members = []
+    while f"member_{len(members)}_format" in arrays:
+        prefix = f"member_{len(members)}_"
+        own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        members.append(field_from_arrays(own, path))
+    try:
+        texts = (json.loads(str(arrays[name])) for name in ("provenance", "calibration"))
+        return Ensemble(members, float(arrays["factor"]), float(arrays["hidden"]), *texts)
+    except (ValueError, TypeError) as error:  # InputError is a ValueError
+        raise InputError(f"{path} is damaged: {one_line(error)}; make it again") from None

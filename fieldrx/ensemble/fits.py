@@ -1,0 +1,69 @@
+"""Fits again, with the settings of a field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from fieldrx.acquisition import Acquisition
+from fieldrx.backends import get
+from fieldrx.field import NeuralField
+from fieldrx.fit import Fit, Schedule
+from fieldrx.priors import Priors
+
+
+def refit(parent: NeuralField, part: Acquisition, train: np.ndarray, schedule: Schedule, **options) -> Fit:
+    """A fit with a field's settings to part of its images.
+
+    Parameters
+    ----------
+    parent : NeuralField
+    part : Acquisition
+        The images of this fit.
+    train : int array
+        Numbers, among the field's own images, of those that are learnt from; for the provenance.
+    schedule : Schedule
+    **options
+        As of `fieldrx.Fit`.
+    """
+    settings = parent.provenance
+    return Fit(
+        part,
+        settings["depth"],
+        settings["model"],
+        encoding=parent.encoding,
+        network=parent.network,
+        priors=Priors(**settings["priors"]),
+        schedule=schedule,
+        loss=settings["loss"],
+        background=settings.get("background", False),
+        origin={"images": train.tolist()},
+        **options,
+    )
+
+
+def finished(fit: Fit, initial: NeuralField | None = None) -> NeuralField:
+    """The field of a fit.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If it was interrupted.
+    """
+    found = fit.run(initial=initial)
+    if found.provenance["interrupted"]:
+        raise KeyboardInterrupt
+    return found
+
+
+def schedule_anew(parent: NeuralField, rng: np.random.Generator, steps: int | None = None) -> Schedule:
+    """The schedule of the field's fit from nothing, in steps whatever its budget was, with another seed."""
+    own = Schedule(**parent.provenance["schedule"])
+    steps = steps or (own.steps if own.budget_s is None else parent.provenance["steps_done"])
+    return replace(own, steps=steps, budget_s=None, seed=int(rng.integers(2**31)))
+
+
+def precision_of(field: NeuralField, device: str) -> str | None:
+    """That of the field's fit; None, its only one, on a CPU, which cannot follow a GPU's."""
+    return None if get(device) is get("cpu") else field.provenance.get("precision")

@@ -1,0 +1,119 @@
+"""Making an ensemble around a fitted field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fieldrx._version import __version__
+from fieldrx.acquisition import Acquisition
+from fieldrx.ensemble.calibration import calibrate
+from fieldrx.ensemble.data import Ensemble, identity
+from fieldrx.ensemble.fits import finished, precision_of
+from fieldrx.ensemble.folds import cross_validation, fold_fit
+from fieldrx.ensemble.images import FitImages
+from fieldrx.ensemble.members import member_fit
+from fieldrx.ensemble.twin import against_twin, fit_twin, misfit
+from fieldrx.errors import InputError
+from fieldrx.evaluation import same_images
+from fieldrx.field import NeuralField
+
+MEMBERS, STEPS = 6, 24
+_TWIN = 7  # of the random numbers that a twin takes, beside the seed
+
+
+def make_ensemble(
+    field: NeuralField,
+    acquisition: Acquisition,
+    members: int = MEMBERS,
+    steps: int | None = None,
+    seed: int = 0,
+    callback: Callable | None = None,
+    folds: bool = False,
+    device: str = "auto",
+    twin: bool = True,
+) -> Ensemble:
+    """An ensemble around a fitted field.
+
+    Parameters
+    ----------
+    field : NeuralField
+        A fit with held-out images.
+    acquisition : Acquisition
+        The images it was fitted to.
+    members : int
+    steps : int, optional
+        Of the optimiser, for every member; by default `STEPS`, with `folds` those of the field's fit.
+    seed : int
+        Of the images that members see, and of their order.
+    callback : callable, optional
+        Called with a `fieldrx.fit.Progress` after every step.
+    folds : bool
+        Cross-validation: the fitted images are dealt into as many parts as there are members, and every
+        member is fitted from nothing, as the field was, without one part, which it then predicts;
+        ``calibration["folds"]`` says how well.  Takes as many times the field's own fit.
+    device : str
+        "cpu", "cuda" or "auto".  Networks compute in the precision of the field's fit, where the device can.
+    twin : bool
+        Fit a twin too, which takes as long as the field did; without it bars are mostly too short.
+
+    Returns
+    -------
+    Ensemble
+
+    Raises
+    ------
+    InputError
+        If the images are not the field's, none was held out, or a number does not make sense.
+    """
+    train, held, parts = _images(field, acquisition, members, steps, folds, seed)
+    how = {"callback": callback, "device": device, "precision": precision_of(field, device)}
+
+    def fit(k):
+        if not folds:
+            return member_fit(field, acquisition, train, steps or STEPS, (seed, k), **how)
+        rest = np.setdiff1d(train, parts[k])
+        return fold_fit(field, acquisition, rest, held, steps, (seed, k), **how)
+
+    fields = [finished(fit(k), None if folds else field) for k in range(members)]
+    other = fit_twin(field, acquisition, train, held, (seed, _TWIN), **how) if twin else None
+    images = FitImages(field.provenance, acquisition, device)
+    factor, hidden, calibration = _bars(Ensemble(fields), field, other, images, train, held)
+    if folds:
+        calibration["folds"] = cross_validation(fields, parts, images)
+    return Ensemble(fields, factor, hidden, _provenance(field, fields, seed), calibration)
+
+
+def _images(field, acquisition, members, steps, folds, seed):
+    """The images that a field learnt from, those held out, and the former in one part for each member."""
+    if not same_images(field, acquisition):
+        raise InputError("the field was fitted to other images: give the acquisition of its fit")
+    held = np.asarray(field.provenance["holdout"], int)
+    if not len(held):
+        raise InputError("the fit held out no image, so nothing can calibrate its uncertainty: use --holdout")
+    if members < 2 or (steps is not None and steps < 1):
+        raise InputError(f"{members} members of {steps} steps; expected at least 2 members and 1 step")
+    train = np.setdiff1d(np.flatnonzero(acquisition.usable), held)
+    if folds and members > len(train):
+        raise InputError(f"{len(train)} fitted images make no {members} folds: use fewer members")
+    return train, held, np.array_split(np.random.default_rng(seed).permutation(train), members)
+
+
+def _bars(raw, field, twin, images, train, held):
+    """Factor, hidden part and calibration that unseen images, and the twin where there is one, ask for."""
+    settings, acquisition = images.settings, images.acquisition
+    factor, hidden, calibration = calibrate(raw, settings, acquisition, held, images.device)
+    calibration["factor_images"] = factor
+    if twin is not None:
+        needed, findings = against_twin(raw, field, twin, images.grid, images.band(train), hidden)
+        excess = max(misfit(field, acquisition, held) / misfit(twin, acquisition, held), 1.0)
+        factor = max(factor, needed * excess)
+        calibration |= findings | {"misfit_over_twin": excess}
+    calibration["share_of_images"] = len(raw.members[0].provenance["images"]) / len(train)
+    return factor, hidden, calibration
+
+
+def _provenance(field, fields, seed):
+    steps = [member.provenance["steps_done"] for member in fields]
+    return {"fieldrx": __version__, "field": identity(field), "steps": steps, "seed": seed}

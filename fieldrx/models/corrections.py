@@ -1,0 +1,97 @@
+"""Optics that are known better than an acquisition says them: directions, brightness, focus, aberrations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fieldrx.brief import brief
+from fieldrx.models.base import ForwardModel
+from fieldrx.models.registry import make_model
+from fieldrx.optics import Grid, Illumination, Microscope
+from fieldrx.pupil import Pupil
+
+
+@brief
+@dataclass(frozen=True)
+class Optics:
+    """What of the optics may be known better than an acquisition says, as numbers.
+
+    Parameters
+    ----------
+    sources_na : array, shape (n_sources, 2)
+        Directions of the light, (na_y, na_x).
+    gain : array, shape (n_images,)
+        Brightness of every image over its background.
+    defocus_um : float
+        Height of the plane in focus [um].
+    zernike : array
+        Coefficients from ANSI index 0 on, as of `fieldrx.pupil.Pupil` [rad]; empty for none.
+    """
+
+    sources_na: np.ndarray
+    gain: np.ndarray
+    defocus_um: float = 0.0
+    zernike: np.ndarray = ()
+
+    @classmethod
+    def of(cls, illumination: Illumination) -> Optics:
+        """Those that an acquisition says."""
+        return cls(illumination.sources_na, np.ones(illumination.n_images), 0.0, np.zeros(0))
+
+    def model(
+        self,
+        name: str,
+        grid: Grid,
+        microscope: Microscope,
+        illumination: Illumination,
+        image_shape: tuple[int, int],
+        **options,
+    ) -> ForwardModel:
+        """The model called `name` with these optics; `illumination` gives the pattern alone."""
+        options |= {"gain": self.gain, "defocus_um": self.defocus_um}
+        if len(self.zernike):
+            options["pupil"] = Pupil(self.zernike)
+        light = Illumination(self.sources_na, illumination.pattern)
+        return make_model(name, grid, microscope, light, image_shape, **options)
+
+    @classmethod
+    def recorded(cls, provenance: dict, illumination: Illumination) -> Optics:
+        """Those that a fit found, from its provenance; the illumination's where it refined nothing."""
+        found = provenance.get("optics")
+        return cls.of(illumination) if found is None else cls.from_dict(found)
+
+    def select(self, images: np.ndarray) -> Optics:
+        """The same for some of the images."""
+        return replace(self, gain=self.gain[images])
+
+    def padded(self, count: int) -> Optics:
+        """The same with at least `count` Zernike coefficients."""
+        zernike = np.concatenate([self.zernike, np.zeros(max(0, count - len(self.zernike)))])
+        return Optics(np.array(self.sources_na, float), np.array(self.gain, float), self.defocus_um, zernike)
+
+    def to_vector(self) -> np.ndarray:
+        """All numbers in one row, for a checkpoint."""
+        return np.concatenate([self.sources_na.ravel(), self.gain, [self.defocus_um], self.zernike])
+
+    def with_vector(self, vector: np.ndarray) -> Optics:
+        """Optics of the same shape from such a row."""
+        n, m = self.sources_na.size, len(self.gain)
+        sources, gain, rest = np.split(np.asarray(vector, float), [n, n + m])
+        return Optics(sources.reshape(-1, 2), gain, float(rest[0]), rest[1:])
+
+    def to_dict(self) -> dict:
+        """Plain numbers, for provenance."""
+        return {
+            "sources_na": np.round(self.sources_na, 7).tolist(),
+            "gain": np.round(self.gain, 6).tolist(),
+            "defocus_um": round(self.defocus_um, 4),
+            "zernike_rad": np.round(self.zernike, 5).tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Optics:
+        """From provenance."""
+        sources, gain = np.array(values["sources_na"], float), np.array(values["gain"], float)
+        return cls(sources, gain, float(values["defocus_um"]), np.array(values["zernike_rad"], float))

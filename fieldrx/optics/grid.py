@@ -1,0 +1,152 @@
+"""The voxel grid, and the slices of a depth range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.fft import next_fast_len
+
+from fieldrx.brief import brief
+from fieldrx.errors import InputError
+from fieldrx.optics.checks import finite_number
+from fieldrx.optics.microscope import Microscope
+
+_MOST_SLICES = 100_000
+
+
+@brief
+@dataclass(frozen=True)
+class Grid:
+    """A regular grid of voxel centres.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Number of voxels (nz, ny, nx).
+    spacing_um : (float, float, float)
+        Distance of neighbours (dz, dy, dx) [um].
+    origin_um : (float, float, float)
+        Centre of voxel (0, 0, 0) as (z, y, x) in the frame of the images [um].
+    """
+
+    shape: tuple[int, int, int]
+    spacing_um: tuple[float, float, float]
+    origin_um: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self):
+        shape, spacing, origin = tuple(self.shape), tuple(self.spacing_um), tuple(self.origin_um)
+        if not len(shape) == len(spacing) == len(origin) == 3:
+            raise InputError("a grid needs three numbers each (z, y, x) for shape, spacing and origin")
+        if min(shape) < 1 or not all(0 < d < np.inf for d in spacing):
+            raise InputError(
+                f"grid of shape {shape} and spacing {spacing} um is empty; both must be positive"
+            )
+        object.__setattr__(self, "shape", tuple(int(n) for n in shape))
+        object.__setattr__(self, "spacing_um", tuple(float(d) for d in spacing))
+        object.__setattr__(self, "origin_um", tuple(float(o) for o in origin))
+
+    @classmethod
+    def for_images(
+        cls,
+        image_shape: tuple[int, int],
+        microscope: Microscope,
+        depth: tuple[float, float, float],
+        margin_um: float | None = None,
+    ) -> Grid:
+        """The grid on which images of `image_shape` pixels are modelled.
+
+        Laterally it has the camera's pixels and reaches `margin_um` beyond the images on every side
+        (by default as far as light from the deepest slice spreads within the pupil), so that what
+        lies outside the images but shines into them is part of the model, and light that an FFT
+        wraps round ends up in the margin.  Sizes are rounded up to even products of
+        2, 3 and 5, fast FFT lengths.
+
+        Parameters
+        ----------
+        image_shape : (int, int)
+        microscope : Microscope
+        depth : (float, float, float)
+            First and last slice centre and slice distance (z0, z1, dz) [um], both ends included.
+        margin_um : float, optional
+        """
+        z = slice_positions(depth)
+        if margin_um is None:
+            margin_um = cls.margin_um(microscope, depth)
+        pixel = microscope.pixel_size_um
+        margin = int(np.ceil(margin_um / pixel))
+        full = [2 * next_fast_len(-(-(int(n) + 2 * margin) // 2), real=True) for n in image_shape]
+        before = [(f - int(n)) // 2 for f, n in zip(full, image_shape, strict=True)]
+        dz = (z[-1] - z[0]) / (len(z) - 1) if len(z) > 1 else float(depth[2])
+        return cls((len(z), *full), (dz, pixel, pixel), (z[0], -before[0] * pixel, -before[1] * pixel))
+
+    @staticmethod
+    def margin_um(microscope: Microscope, depth: tuple[float, float, float]) -> float:
+        """How far light from the deepest slice spreads within the pupil, and twice the resolution [um]."""
+        sine = min(microscope.objective_na / microscope.medium_index, 0.99)
+        blur = microscope.wavelength_um / microscope.objective_na
+        return float(np.abs(slice_positions(depth)).max() * sine / np.sqrt(1 - sine**2) + 2 * blur)
+
+    def axis(self, k: int) -> np.ndarray:
+        """Voxel centres along axis `k` (0: z, 1: y, 2: x) [um]."""
+        return self.origin_um[k] + self.spacing_um[k] * np.arange(self.shape[k])
+
+    @property
+    def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Voxel centres along z, y and x [um]."""
+        return self.axis(0), self.axis(1), self.axis(2)
+
+    @property
+    def bounds_um(self) -> np.ndarray:
+        """Outer faces of the first and last voxels, shape (3, 2) [um]."""
+        first = np.array(self.origin_um) - 0.5 * np.array(self.spacing_um)
+        return np.stack([first, first + np.array(self.shape) * np.array(self.spacing_um)], axis=1)
+
+    def frequencies(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lateral spatial frequencies (nu_y, nu_x) in numpy.fft order [cycles/um]."""
+        _, ny, nx = self.shape
+        return np.fft.fftfreq(ny, self.spacing_um[1]), np.fft.fftfreq(nx, self.spacing_um[2])
+
+    def to_dict(self) -> dict:
+        """Plain numbers, for files."""
+        return {
+            "shape": list(self.shape),
+            "spacing_um": list(self.spacing_um),
+            "origin_um": list(self.origin_um),
+        }
+
+
+def slice_positions(depth: tuple[float, float, float]) -> np.ndarray:
+    """Slice centres of a depth range (z0, z1, dz), both ends included [um].
+
+    The distance is adjusted to the nearest one that divides the range evenly.
+
+    Raises
+    ------
+    InputError
+        If the range is empty, a number is not finite, or there are too many slices.
+    """
+    z0, z1, dz = (finite_number(v, "depth") for v in depth)
+    if not z1 > z0 or not dz > 0:
+        raise InputError(
+            f"depth range {z0:g}:{z1:g}:{dz:g} is empty; expected Z0:Z1:DZ in um with Z0 < Z1 and DZ > 0"
+        )
+    if (z1 - z0) / dz > _MOST_SLICES:
+        raise InputError(f"depth range {z0:g}:{z1:g}:{dz:g} has over {_MOST_SLICES} slices; use a larger DZ")
+    return np.linspace(z0, z1, max(round((z1 - z0) / dz), 1) + 1)
+
+
+def parse_depth(text: str) -> tuple[float, float, float]:
+    """Read "Z0:Z1:DZ" [um].
+
+    Raises
+    ------
+    InputError
+        If the text is not three numbers or the range is empty.
+    """
+    try:
+        z0, z1, dz = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise InputError(f'depth "{text}" is not Z0:Z1:DZ, three numbers in um such as -10:10:0.25') from None
+    slice_positions((z0, z1, dz))
+    return z0, z1, dz

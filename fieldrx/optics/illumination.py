@@ -1,0 +1,190 @@
+"""Where the light of every image comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fieldrx.errors import InputError
+from fieldrx.optics.microscope import Microscope
+
+
+@dataclass(frozen=True, eq=False)
+class Illumination:
+    """Where the light of every image comes from.
+
+    The sources of one image are mutually incoherent: ``I = sum_s w_s I_s / sum_s w_s``.  One LED is
+    one source; multiplexed, half-annulus and partially coherent light are rows with several weights.
+
+    Parameters
+    ----------
+    sources_na : array_like, shape (n_sources, 2)
+        Direction in which the light of each source travels, (na_y, na_x).
+    pattern : array_like, shape (n_images, n_sources), optional
+        Non-negative weights of the sources in each image; the identity (one source per image, in
+        order) when not given.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, a value is not finite, a weight is negative, or an image has no light.
+    """
+
+    sources_na: np.ndarray
+    pattern: np.ndarray | None = field(default=None)
+
+    def __post_init__(self):
+        sources = np.array(self.sources_na, dtype=np.float64)
+        if sources.ndim != 2 or sources.shape[1] != 2 or len(sources) == 0:
+            raise InputError(
+                f"source directions have shape {sources.shape}; expected (n_sources, 2) as (na_y, na_x)"
+            )
+        if not np.isfinite(sources).all():
+            bad = int(np.flatnonzero(~np.isfinite(sources).all(axis=1))[0])
+            raise InputError(f"direction of source {bad} is not finite; give numbers for na_y and na_x")
+        pattern = np.eye(len(sources)) if self.pattern is None else np.array(self.pattern, np.float64)
+        if pattern.ndim != 2 or pattern.shape[1] != len(sources):
+            raise InputError(
+                f"pattern has shape {pattern.shape}; expected (n_images, {len(sources)}), "
+                "one column per source"
+            )
+        if not np.isfinite(pattern).all() or (pattern < 0).any():
+            raise InputError("pattern weights must be finite and not negative")
+        dark = np.flatnonzero(pattern.sum(axis=1) == 0)
+        if dark.size:
+            raise InputError(f"image {dark[0]} has no source: its pattern row is all zero")
+        sources.setflags(write=False)
+        pattern.setflags(write=False)
+        object.__setattr__(self, "sources_na", sources)
+        object.__setattr__(self, "pattern", pattern)
+
+    def __repr__(self):
+        na = np.linalg.norm(self.sources_na, axis=1)
+        return (
+            f"Illumination({self.n_images} images, {self.n_sources} sources of NA "
+            f"{na.min():.3g} ... {na.max():.3g})"
+        )
+
+    @classmethod
+    def led_grid(
+        cls,
+        leds: ArrayLike,
+        pitch_um: float,
+        distance_um: float,
+        centre: tuple[float, float],
+        axes: tuple[str, str] = ("row", "col"),
+    ) -> Illumination:
+        """Directions of LEDs on a flat board, ``na = offset / sqrt(|offset|^2 + distance^2)``.
+
+        Parameters
+        ----------
+        leds : array_like, shape (n_images, 2)
+            Row and column of the LED that lit each image.
+        pitch_um, distance_um : float
+            Spacing of the LEDs and distance of the board from the sample [um].
+        centre : (float, float)
+            Row and column of the point on the optical axis.
+        axes : (str, str)
+            What runs along the image's y and x: "row", "-row", "col" or "-col".  The sign says
+            whether the direction of travel grows with the LED's number.
+        """
+        leds = np.asarray(leds, dtype=np.float64)
+        if leds.ndim != 2 or leds.shape[1] != 2:
+            raise InputError(f"leds has shape {leds.shape}; expected (n_images, 2) as (row, col)")
+        offset = {}
+        for k, name in enumerate(("row", "col")):
+            offset[name] = (leds[:, k] - float(centre[k])) * float(pitch_um)
+            offset["-" + name] = -offset[name]
+        names = [str(a) for a in axes]
+        if len(names) != 2 or {n.lstrip("-") for n in names} != {"row", "col"}:
+            raise InputError(f'axes is {list(axes)}; expected one of "row", "-row" and one of "col", "-col"')
+        across = np.stack([offset[n] for n in names], axis=1)
+        return cls(across / np.hypot(np.linalg.norm(across, axis=1), float(distance_um))[:, None])
+
+    @classmethod
+    def led_ring(cls, count: int, na: float, start_deg: float = 0.0, clockwise: bool = True) -> Illumination:
+        """Directions equally spaced on a ring of numerical aperture `na`.
+
+        The angle runs from +x towards +y, which looks clockwise on a displayed image (row 0 on top).
+        """
+        count = int(count)
+        if count < 1:
+            raise InputError(f"count is {count}; a ring needs at least one LED")
+        turn = np.arange(count) / count * (1.0 if clockwise else -1.0)
+        angle = np.deg2rad(float(start_deg)) + 2 * np.pi * turn
+        return cls(float(na) * np.stack([np.sin(angle), np.cos(angle)], axis=1))
+
+    @property
+    def n_images(self) -> int:
+        """Number of images."""
+        return len(self.pattern)
+
+    @property
+    def n_sources(self) -> int:
+        """Number of sources."""
+        return len(self.sources_na)
+
+    def select(self, images: ArrayLike) -> Illumination:
+        """The illumination of some of the images (all sources kept)."""
+        return Illumination(self.sources_na, self.pattern[np.asarray(images)])
+
+    def multiplexed(
+        self, groups: Sequence[Sequence[int]], weights: Sequence[ArrayLike] | None = None
+    ) -> Illumination:
+        """Light several of today's images at once: one new image per group of image numbers."""
+        rows = [
+            self.pattern[list(g)].sum(axis=0)
+            if weights is None
+            else np.asarray(weights[k], float) @ self.pattern[list(g)]
+            for k, g in enumerate(groups)
+        ]
+        return Illumination(self.sources_na, np.stack(rows))
+
+    def extended(self, radius_na: float, n_points: int = 7) -> Illumination:
+        """Replace every source by a disc of `n_points` sources: partially coherent light.
+
+        The points fill the disc of radius `radius_na` evenly (sunflower spiral) with equal weights.
+        """
+        k = np.arange(n_points) + 0.5
+        radius, angle = radius_na * np.sqrt(k / n_points), k * np.pi * (3 - np.sqrt(5))
+        disc = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
+        disc -= disc.mean(axis=0)  # few points are not balanced by themselves
+        sources = (self.sources_na[:, None, :] + disc[None]).reshape(-1, 2)
+        return Illumination(sources, np.repeat(self.pattern / n_points, n_points, axis=1))
+
+    def bright(self, microscope: Microscope) -> np.ndarray:
+        """Which sources pass the pupil (bright field), bool of shape (n_sources,)."""
+        na = np.linalg.norm(self.sources_na, axis=1)
+        return na <= microscope.cutoff * microscope.wavelength_um
+
+    def weights(self, microscope: Microscope, images: ArrayLike | None = None) -> np.ndarray:
+        """Weights over the background of each image, shape (n_images, n_sources).
+
+        Only bright-field sources make background, so a row is divided by their sum alone.
+
+        Parameters
+        ----------
+        microscope : Microscope
+        images : array of int, optional
+            Rows wanted; all when not given.
+
+        Raises
+        ------
+        InputError
+            If a wanted image is lit by dark-field sources alone: it has no background to divide by.
+        """
+        images = np.arange(self.n_images) if images is None else np.asarray(images)
+        background = self.pattern[images][:, self.bright(microscope)].sum(axis=1)
+        dark = images[background == 0]
+        if dark.size:
+            numbers = ", ".join(map(str, dark[:8]))
+            some = "every image is" if dark.size == self.n_images else f"images {numbers} are"
+            raise InputError(
+                f"{some} lit only from outside the pupil of NA {microscope.objective_na:g} (dark field): "
+                "there is no background to normalise by; leave them out or check the directions and "
+                "objective_na"
+            )
+        return self.pattern[images] / background[:, None]

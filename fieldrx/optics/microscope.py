@@ -1,0 +1,75 @@
+"""What the objective and the camera fix once for all images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fieldrx.errors import InputError
+from fieldrx.optics.checks import finite_number
+
+_EDGE = 1e-6  # relative slack, so that a source given as exactly the objective's NA counts as inside
+
+
+@dataclass(frozen=True)
+class Microscope:
+    """What the objective and the camera fix once for all images.
+
+    Parameters
+    ----------
+    wavelength_um : float
+        Vacuum wavelength [um].
+    objective_na : float
+        Numerical aperture of the objective; at most ``medium_index``.
+    medium_index : float
+        Refractive index n0 of the medium around the sample.
+    pixel_size_um : float
+        Size of a camera pixel in the sample [um] (camera pixel over magnification).
+
+    Raises
+    ------
+    InputError
+        If a value is not positive and finite, or the aperture exceeds the medium's index.
+    """
+
+    wavelength_um: float
+    objective_na: float
+    medium_index: float
+    pixel_size_um: float
+
+    def __post_init__(self):
+        for name in ("wavelength_um", "objective_na", "medium_index", "pixel_size_um"):
+            value = finite_number(getattr(self, name), name)
+            if not value > 0:
+                raise InputError(f"{name} is {value:g}; expected a positive number")
+            object.__setattr__(self, name, value)
+        if self.objective_na > self.medium_index:
+            raise InputError(
+                f"objective_na {self.objective_na:g} exceeds medium_index {self.medium_index:g}; "
+                "no such light leaves the medium: check both values"
+            )
+
+    @property
+    def wavenumber(self) -> float:
+        """Vacuum wavenumber k0 = 2 pi / lambda [rad/um]."""
+        return 2 * np.pi / self.wavelength_um
+
+    @property
+    def cutoff(self) -> float:
+        """Radius of the pupil NA / lambda [cycles/um], with slack for sources exactly at its edge."""
+        return self.objective_na / self.wavelength_um * (1 + _EDGE)
+
+    def axial_frequency(self, nu_squared: np.ndarray | float) -> np.ndarray | float:
+        """kz / 2 pi = sqrt((n0 / lambda)^2 - |nu|^2) [cycles/um]; a tiny number for evanescent waves."""
+        ball = (self.medium_index / self.wavelength_um) ** 2
+        return np.sqrt(np.maximum(ball - nu_squared, 1e-12 * ball))
+
+    def to_dict(self) -> dict:
+        """Plain numbers under the names of the acquisition file."""
+        return {
+            "wavelength_um": self.wavelength_um,
+            "objective_na": self.objective_na,
+            "medium_index": self.medium_index,
+            "pixel_size_um": self.pixel_size_um,
+        }

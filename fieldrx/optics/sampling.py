@@ -1,0 +1,98 @@
+"""Whether pixels, slices and light fit the optics."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fieldrx.errors import InputError
+from fieldrx.optics.illumination import Illumination
+from fieldrx.optics.microscope import Microscope
+
+_RESONANT = 0.07  # of half a wavelength, within which the distance of slices is one
+
+
+def sampling_notes(microscope: Microscope, illumination: Illumination, dz: float | None = None) -> list[str]:
+    """Where the sampling or the light does not fit the optics, and what follows from it.
+
+    Parameters
+    ----------
+    microscope : Microscope
+    illumination : Illumination
+    dz : float, optional
+        Distance of the slices [um], when known.
+
+    Returns
+    -------
+    list of str
+        One sentence per finding; empty when all is well.
+
+    Raises
+    ------
+    InputError
+        If a source is steeper than any wave in the medium, or every image is dark field.
+    """
+    na = np.linalg.norm(illumination.sources_na, axis=1)
+    if na.max() >= microscope.medium_index:
+        raise InputError(
+            f"source {int(na.argmax())} has NA {na.max():.3g}, not below medium_index "
+            f"{microscope.medium_index:g}: no such wave travels in the medium; check na_y and na_x"
+        )
+    bright = illumination.bright(microscope)
+    notes = []
+    if not bright.any():
+        illumination.weights(microscope)
+    if not bright.all():
+        notes.append(
+            f"{int((~bright).sum())} of {len(na)} sources lie outside the pupil (NA up to {na.max():.3f} > "
+            f"{microscope.objective_na:g}): dark field, which the linear model cannot use"
+        )
+    steepest = na[bright].max()
+    band = (microscope.objective_na + steepest) / microscope.wavelength_um
+    nyquist = 0.5 / microscope.pixel_size_um
+    if band > nyquist:
+        notes.append(
+            f"pixels of {microscope.pixel_size_um:.3g} um sample up to {nyquist:.3g} cycles/um, the images "
+            f"hold up to {band:.3g}: details finer than {1 / nyquist:.3g} um alias or are lost "
+            f"(pixels of {0.5 / band:.3g} um would keep them)"
+        )
+    return notes if dz is None else notes + _slice_notes(microscope, steepest, dz)
+
+
+def _slice_notes(microscope, steepest, dz):
+    """The same of the slices' distance, under light of at most the NA `steepest`."""
+    notes, ball = [], microscope.medium_index / microscope.wavelength_um
+    rate = microscope.axial_frequency(0.0) - microscope.axial_frequency(
+        max(microscope.cutoff, steepest / microscope.wavelength_um) ** 2
+    )
+    if dz * rate > 0.5:
+        notes.append(
+            f"slices {dz:.3g} um apart undersample the axial resolution of these optics "
+            f"({1 / max(rate, 1e-12 * ball):.3g} um): use a depth step below {0.5 / rate:.3g} um"
+        )
+    if (clear := clear_of_resonance(microscope, dz)) != dz:
+        notes.append(
+            f"slices {dz:.3g} um apart are half a wavelength in the medium: to ssnp they are a mirror, "
+            f"whose reflections add up; use a depth step of {clear:.3g} um, or --model bpm"
+        )
+    return notes
+
+
+def clear_of_resonance(microscope: Microscope, dz: float) -> float:
+    """A slice distance that is not half a wavelength in the medium, nor near it.
+
+    Slices that far apart are a Bragg mirror, and the model `ssnp`, which knows light that goes back, makes it
+    one.
+
+    Parameters
+    ----------
+    microscope : Microscope
+    dz : float
+        Distance [um].
+
+    Returns
+    -------
+    float
+        The same, or a smaller one [um].
+    """
+    half = 0.5 * microscope.wavelength_um / microscope.medium_index
+    return (1 - 2 * _RESONANT) * half if abs(dz / half - 1) < _RESONANT else dz
