@@ -137,6 +137,25 @@ def totals_of(
     return Totals(whole * unit, mass, volumes[1] * voxel, room, share, bound, text)
 
 
+def notes_on_totals(field, quantity, plane=None, projection: str | None = None) -> list[str]:
+    """What to say beside values that people add up; nothing beside others.
+
+    Parameters
+    ----------
+    field : NeuralField or Ensemble
+    quantity : str, Quantity or None
+        That is shown, of ``fieldrx.render``.
+    plane : optional
+        The plane that is shown, if it is one.
+    projection : str, optional
+        The projection of a view.
+    """
+    name = getattr(quantity, "name", quantity)
+    first = field.members[0] if hasattr(field, "members") else field
+    adds_up = name in ("dry-mass", "phase") and plane is None and projection in (None, "path")
+    return [totals(field).sentence] if adds_up and "microscope" in first.provenance else []
+
+
 def contrast_sign(field) -> int:
     """Which sign of the contrast dominates.
 

@@ -11,15 +11,18 @@ from another.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from fieldrx.acquisition import Acquisition
 from fieldrx.automatic import choose_model
 from fieldrx.backends import to_host
 from fieldrx.errors import InputError
 from fieldrx.evaluation import model_of
-from fieldrx.fit import Fit, Schedule, check_room, settings, split_images
+from fieldrx.fit import Fit, Progress, Schedule, check_room, settings, split_images
 from fieldrx.metrics import image_errors
 from fieldrx.models import predict
 from fieldrx.shading import flattened
@@ -32,7 +35,16 @@ _FEWEST = 10  # steps of an end: as many as Adam's rise takes
 _TOLD = 1e-3  # relative difference of two errors below which they tell nothing
 
 
-def choose_tv(acquisition, depth, model, *, holdout=None, schedule=None, callback=None, **options):
+def choose_tv(
+    acquisition: Acquisition,
+    depth: Sequence[float],
+    model: str,
+    *,
+    holdout: float | None = None,
+    schedule: Schedule | dict[str, Any] | None = None,
+    callback: Callable[[Progress], None] | None = None,
+    **options: Any,
+) -> tuple[float, str]:
     """The weight of the total variation that predicts unseen images best.
 
     Takes about as many steps as the fit, or, where the schedule has a budget, at most about that time.
@@ -56,8 +68,7 @@ def choose_tv(acquisition, depth, model, *, holdout=None, schedule=None, callbac
     KeyboardInterrupt
         If a trial was interrupted.
     """
-    seed = schedule.seed if isinstance(schedule, Schedule) else (schedule or {}).get("seed", 0)
-    train, _ = split_images(acquisition, holdout, seed)
+    train = training_images(acquisition, holdout, schedule)
     if len(train) < 2 * _ASIDE:
         raise InputError(
             f"{len(train)} training images are too few to choose the total variation by: give its "
@@ -96,6 +107,20 @@ def choose_tv(acquisition, depth, model, *, holdout=None, schedule=None, callbac
         end = trial(priors, steps=steps, budget_s=None, coarse=0.5, warm_steps=1, tilted_from=0.0)
         errors.append(_error(run(end, start), unseen, options.get("device", "auto")))
     return _chosen(usual, errors)
+
+
+def training_images(
+    acquisition: Acquisition, holdout: float | None = None, schedule: Schedule | dict[str, Any] | None = None
+) -> np.ndarray:
+    """Numbers of the images that a fit trains on; parameters as of `fieldrx.Fit`.
+
+    Raises
+    ------
+    InputError
+        If no image is left to train on.
+    """
+    seed = schedule.seed if isinstance(schedule, Schedule) else (schedule or {}).get("seed", 0)
+    return split_images(acquisition, holdout, seed)[0]
 
 
 def _error(field, unseen, device):

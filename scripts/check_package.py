@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WANTED = [
-    "fieldrx/cli.py",
+    "fieldrx/cli/group.py",
     "fieldrx/backends/cpu/born.py",
     "fieldrx/field/network.py",
     "fieldrx/models/born.py",

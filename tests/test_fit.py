@@ -20,13 +20,14 @@ from fieldrx import (
     Schedule,
     Volume,
     load_field,
+    reconstruct,
     simulate,
 )
 from fieldrx.backends import cpu
 from fieldrx.field import Hash, Network, NeuralField, Radial
 from fieldrx.field.choices import make_preset
 from fieldrx.field.neural_field import normalised, to_contrast
-from fieldrx.fit import reconstruct, split_images
+from fieldrx.fit import split_images
 from fieldrx.interpolation import coarsen, refine
 from fieldrx.io import load_npz
 from fieldrx.metrics import image_errors
