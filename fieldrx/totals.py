@@ -25,8 +25,10 @@ import numpy as np
 
 from fieldrx.backends import to_host
 from fieldrx.band import Band, supported_band
+from fieldrx.ensemble import Ensemble
+from fieldrx.field import NeuralField
 from fieldrx.optics import Grid, Illumination, Microscope
-from fieldrx.render.quantities import REFRACTIVE_INCREMENT
+from fieldrx.render.quantities import REFRACTIVE_INCREMENT, Quantity
 
 LEVELS = (0.3, 0.5, 0.7)  # of the typical largest contrast, at which the sample's shape is cut
 _TURNS = 12  # of positivity
@@ -137,7 +139,12 @@ def totals_of(
     return Totals(whole * unit, mass, volumes[1] * voxel, room, share, bound, text)
 
 
-def notes_on_totals(field, quantity, plane=None, projection: str | None = None) -> list[str]:
+def notes_on_totals(
+    field: NeuralField | Ensemble,
+    quantity: str | Quantity | None,
+    plane: object = None,
+    projection: str | None = None,
+) -> list[str]:
     """What to say beside values that people add up; nothing beside others.
 
     Parameters

@@ -11,8 +11,8 @@ from another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from fieldrx.automatic import choose_model
 from fieldrx.backends import to_host
 from fieldrx.errors import InputError
 from fieldrx.evaluation import model_of
-from fieldrx.fit import Fit, Progress, Schedule, check_room, settings, split_images
+from fieldrx.fit import Fit, Schedule, check_room, settings, split_images
 from fieldrx.metrics import image_errors
 from fieldrx.models import predict
 from fieldrx.shading import flattened
@@ -42,7 +42,6 @@ def choose_tv(
     *,
     holdout: float | None = None,
     schedule: Schedule | dict[str, Any] | None = None,
-    callback: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> tuple[float, str]:
     """The weight of the total variation that predicts unseen images best.
@@ -51,7 +50,7 @@ def choose_tv(
 
     Parameters
     ----------
-    acquisition, depth, model, holdout, schedule, callback, **options
+    acquisition, depth, model, holdout, schedule, **options
         As of `fieldrx.Fit`, whose default weight is varied by `FACTORS`.
 
     Returns
@@ -83,30 +82,41 @@ def choose_tv(
         return usual, _too_short(usual, f"{schedule.steps} steps")
     aside = train[_ASIDE // 2 :: _ASIDE]
     part, unseen = (acquisition.select(images) for images in (np.setdiff1d(train, aside), aside))
+    trials = _Trials(part, depth, model, schedule, options)
+    if budget is None:
+        start = trials.run(steps=round(_SHARES[0] * schedule.steps))
+    else:
+        start = trials.run(budget_s=_SHARES[0] * budget)
+        steps = int(_SHARES[1] * budget / _seconds_per_step(start.history["seconds"]))
+        if steps < _FEWEST:
+            return usual, _too_short(usual, f"{budget:g} s")
+    ends = (trials.end(start, factor * usual, steps) for factor in FACTORS)
+    return _chosen(usual, [_error(end, unseen, options.get("device", "auto")) for end in ends])
 
-    def trial(priors=None, **changes):
-        own = replace(schedule, patience=0, **changes)  # nothing held out: its last field is what it returns
-        return Fit(part, depth, model, priors=priors, schedule=own, holdout=0, callback=callback, **options)
 
-    def run(fit, initial=None):
+@dataclass(frozen=True)
+class _Trials:
+    """Fits to a part of the images."""
+
+    part: Acquisition
+    depth: Sequence[float]
+    model: str
+    schedule: Schedule
+    options: dict[str, Any]
+
+    def run(self, initial=None, priors=None, **changes):
+        """The field of a trial with a schedule of its own: its last, as nothing is held out."""
+        own = replace(self.schedule, patience=0, **changes)
+        fit = Fit(self.part, self.depth, self.model, priors=priors, schedule=own, holdout=0, **self.options)
         field = fit.run(initial=initial)
         if field.provenance["interrupted"]:
             raise KeyboardInterrupt
         return field
 
-    if budget is None:
-        start = run(trial(steps=round(_SHARES[0] * schedule.steps)))
-    else:
-        start = run(trial(budget_s=_SHARES[0] * budget))
-        steps = int(_SHARES[1] * budget / _seconds_per_step(start.history["seconds"]))
-        if steps < _FEWEST:
-            return usual, _too_short(usual, f"{budget:g} s")
-    errors = []
-    for factor in FACTORS:
-        priors = {"tv": factor * usual, "tv_absorption": factor * usual}
-        end = trial(priors, steps=steps, budget_s=None, coarse=0.5, warm_steps=1, tilted_from=0.0)
-        errors.append(_error(run(end, start), unseen, options.get("device", "auto")))
-    return _chosen(usual, errors)
+    def end(self, start, tv, steps):
+        """The field that a trial comes to with another weight."""
+        changes = {"steps": steps, "budget_s": None, "coarse": 0.5, "warm_steps": 1, "tilted_from": 0.0}
+        return self.run(start, {"tv": tv, "tv_absorption": tv}, **changes)
 
 
 def training_images(
