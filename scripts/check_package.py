@@ -18,6 +18,8 @@ WANTED = [
     "fieldrx/models/born.py",
     "fieldrx/render/files.py",
     "fieldrx/export/tiff.py",
+    "fieldrx/report/page.html",
+    "fieldrx/report/style.css",
     "fieldrx/web/page.html",
     "fieldrx/web/style.css",
     "fieldrx/web/app.js",
