@@ -16,9 +16,10 @@ if TYPE_CHECKING:  # for editors, which do not run `__getattr__`
     from fieldrx.errors import InputError
     from fieldrx.evaluation import evaluate
     from fieldrx.field import NeuralField, load_field
-    from fieldrx.fit import Fit, Schedule, reconstruct
+    from fieldrx.fit import Fit, Schedule
     from fieldrx.optics import Grid, Illumination, Microscope
     from fieldrx.priors import Priors
+    from fieldrx.reconstruction import reconstruct
     from fieldrx.simulation import cell_phantom, simulate
     from fieldrx.viewer import write_viewer
     from fieldrx.volume import Volume, read_volume, write_volume
@@ -43,7 +44,7 @@ _HOMES = {
     "make_ensemble": "ensemble",
     "read_acquisition": "acquisition",
     "read_volume": "volume",
-    "reconstruct": "fit",
+    "reconstruct": "reconstruction",
     "simulate": "simulation",
     "write_viewer": "viewer",
     "write_volume": "volume",

@@ -7,7 +7,9 @@ every picture has its scale in um and a bar of its values.
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +22,16 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 12, 44  # room around a chart [px]
 _MOST_PIXELS = 420  # of a picture's longer side
 
 
-def chart(series, x_label, y_label, *, size=(560, 250), y_log=False, y_zero=False, lines=()):
+def chart(
+    series: Sequence[Mapping[str, Any]],
+    x_label: str,
+    y_label: str,
+    *,
+    size: tuple[int, int] = (560, 250),
+    y_log: bool = False,
+    y_zero: bool = False,
+    lines: Sequence[tuple[float, str, str]] = (),
+) -> str:
     """Lines and points over two axes.
 
     Parameters
@@ -60,7 +71,7 @@ def chart(series, x_label, y_label, *, size=(560, 250), y_log=False, y_zero=Fals
     return _svg(width, height, "".join(out)) + _legend(legend)
 
 
-def pupil_map(points, microscope_na, size=300):
+def pupil_map(points: Sequence[tuple[np.ndarray, str, str]], microscope_na: float, size: int = 300) -> str:
     """Directions of the light in the pupil's plane.
 
     Parameters
@@ -94,7 +105,17 @@ def pupil_map(points, microscope_na, size=300):
     return _svg(size, size, "".join(out)) + _legend(shown)
 
 
-def picture(values, limits, extent_um, title="", *, grey=False, diverging=False, label="", bar_um=None):
+def picture(
+    values: np.ndarray,
+    limits: tuple[float, float],
+    extent_um: Sequence[float],
+    title: str = "",
+    *,
+    grey: bool = False,
+    diverging: bool = False,
+    label: str = "",
+    bar_um: float | None = None,
+) -> str:
     """A picture with its scale and, below it, the bar of its values.
 
     Parameters

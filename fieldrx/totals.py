@@ -25,8 +25,10 @@ import numpy as np
 
 from fieldrx.backends import to_host
 from fieldrx.band import Band, supported_band
+from fieldrx.ensemble import Ensemble
+from fieldrx.field import NeuralField
 from fieldrx.optics import Grid, Illumination, Microscope
-from fieldrx.render.quantities import REFRACTIVE_INCREMENT
+from fieldrx.render.quantities import REFRACTIVE_INCREMENT, Quantity
 
 LEVELS = (0.3, 0.5, 0.7)  # of the typical largest contrast, at which the sample's shape is cut
 _TURNS = 12  # of positivity
@@ -135,6 +137,30 @@ def totals_of(
     room = max(min(volumes) - spread[1], 0.0) * voxel, (max(volumes) + spread[1]) * voxel
     text = _sentence(whole * unit, mass, share, bound)
     return Totals(whole * unit, mass, volumes[1] * voxel, room, share, bound, text)
+
+
+def notes_on_totals(
+    field: NeuralField | Ensemble,
+    quantity: str | Quantity | None,
+    plane: object = None,
+    projection: str | None = None,
+) -> list[str]:
+    """What to say beside values that people add up; nothing beside others.
+
+    Parameters
+    ----------
+    field : NeuralField or Ensemble
+    quantity : str, Quantity or None
+        That is shown, of ``fieldrx.render``.
+    plane : optional
+        The plane that is shown, if it is one.
+    projection : str, optional
+        The projection of a view.
+    """
+    name = getattr(quantity, "name", quantity)
+    first = field.members[0] if hasattr(field, "members") else field
+    adds_up = name in ("dry-mass", "phase") and plane is None and projection in (None, "path")
+    return [totals(field).sentence] if adds_up and "microscope" in first.provenance else []
 
 
 def contrast_sign(field) -> int:

@@ -21,7 +21,7 @@ from fieldrx.automatic import choose_model
 from fieldrx.comparison import MeasuredImages
 from fieldrx.errors import InputError
 from fieldrx.evaluation import model_of
-from fieldrx.fit import Fit, Schedule, check_room, settings, split_images
+from fieldrx.fit import Fit, Options, Schedule, check_room, settings, split_images
 
 FACTORS = (0.25, 1.0, 4.0)  # of the default strength
 _USUAL = FACTORS.index(1.0)
@@ -64,7 +64,12 @@ def choose_tv(
     KeyboardInterrupt
         If a trial was interrupted.
     """
-    train = _training_images(acquisition, holdout, schedule)
+    train = training_images(acquisition, holdout, schedule)
+    if len(train) < 2 * _ASIDE:
+        raise InputError(
+            f"{len(train)} training images are too few to choose the total variation by: give its "
+            f"weight, --tv"
+        )
     if model == "auto":  # once, not for every trial
         check_room(acquisition, depth)
         model, _ = choose_model(acquisition, depth, train)
@@ -91,15 +96,17 @@ def choose_tv(
     return _chosen(priors.tv, errors)
 
 
-def _training_images(acquisition, holdout, schedule):
-    seed = schedule.seed if isinstance(schedule, Schedule) else (schedule or {}).get("seed", 0)
-    train, _ = split_images(acquisition, holdout, seed)
-    if len(train) < 2 * _ASIDE:
-        raise InputError(
-            f"{len(train)} training images are too few to choose the total variation by: give its "
-            f"weight, --tv"
-        )
-    return train
+def training_images(
+    acquisition: Acquisition, holdout: float | None = None, schedule: Schedule | dict | None = None
+) -> np.ndarray:
+    """Numbers of the images that a fit trains on; parameters as of `fieldrx.Fit`.
+
+    Raises
+    ------
+    InputError
+        If no image is left to train on.
+    """
+    return split_images(acquisition, holdout, Options(schedule=schedule).seed)[0]
 
 
 def _start(trial, schedule):

@@ -12,12 +12,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WANTED = [
-    "fieldrx/cli.py",
+    "fieldrx/cli/group.py",
     "fieldrx/backends/cpu/born.py",
     "fieldrx/field/network.py",
     "fieldrx/models/born.py",
     "fieldrx/render/files.py",
     "fieldrx/export/tiff.py",
+    "fieldrx/report/page.html",
+    "fieldrx/report/style.css",
     "fieldrx/web/page.html",
     "fieldrx/web/style.css",
     "fieldrx/web/app.js",

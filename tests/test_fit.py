@@ -21,13 +21,14 @@ from fieldrx import (
     Schedule,
     Volume,
     load_field,
+    reconstruct,
     simulate,
 )
 from fieldrx.backends import cpu
 from fieldrx.field import Hash, Network, NeuralField, Radial
 from fieldrx.field.choices import make_preset
 from fieldrx.field.neural_field import normalised, to_contrast
-from fieldrx.fit import course, descent, reconstruct, split_images
+from fieldrx.fit import course, descent, split_images
 from fieldrx.interpolation import upsample, upsample_adjoint
 from fieldrx.io import load_npz
 from fieldrx.metrics import image_errors

@@ -3,16 +3,18 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 
-from fieldrx import InputError
+from fieldrx import InputError, report
 from fieldrx.charts import chart, picture, pupil_map
 from fieldrx.ensemble import make_ensemble
 from fieldrx.models import Optics
 from fieldrx.report import write_report
+from fieldrx.report.parts import fill
 
 VOID = {"meta", "br"}
 
@@ -139,6 +141,26 @@ def test_refined_optics_are_told_and_drawn(tmp_path):
     assert float(told[1]) == pytest.approx(fit.field().provenance["optics"]["defocus_um"], abs=0.006)
     assert "<td>aberrations</td>" not in html
     assert "--refine=defocus,intensity" in html
+
+
+def test_every_piece_of_html_is_used_and_there():
+    folder = Path(report.__file__).parent
+    there = {
+        f"{path.stem}.{name}"
+        for path in folder.glob("*.html")
+        for name in re.findall(r"^<!-- (\w+) -->$", path.read_text(), re.MULTILINE)
+    }
+    used = {
+        name for path in folder.glob("*.py") for name in re.findall(r'fill\(\s*"(.+?)"', path.read_text())
+    }
+    assert used == there
+
+
+def test_lines_of_a_piece_are_joined():
+    heading, notes = "<h3>Remarks on the images</h3>", "<li>{as it is}</li>"
+    assert fill("images.remarks", notes=notes) == f"{heading}<ul>{notes}</ul>"  # before a tag, by nothing
+    text = fill("trust.measured", count=2, aside="")
+    assert text.endswith("No phase and no refractive index was measured.")  # before a word, by a space
 
 
 def test_charts_place_points_where_they_belong():

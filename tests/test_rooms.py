@@ -16,7 +16,7 @@ ROWS = (
     ("optics", "pupil", "backends", "background", "board", "metrics", "resources"),
     ("io", "band", "noise", "priors", "shading", "tikhonov", "interpolation"),
     ("volume",),
-    ("acquisition", "export", "field", "losses"),
+    ("acquisition", "export", "field", "losses", "points"),
     ("models",),
     ("comparison", "refocus", "thin_slice"),
     ("automatic",),
@@ -24,7 +24,7 @@ ROWS = (
     ("alignment",),
     ("evaluation", "fit"),
     ("ensemble", "recipe", "tuning"),
-    ("render",),
+    ("reconstruction", "render"),
     ("calibration", "charts", "demo", "napari_reader", "plot", "totals", "viewer"),
     ("report", "verdict"),
     ("workflow",),
@@ -37,8 +37,9 @@ LAZY = {
     ("acquisition", "plot"),
     ("field", "plot"),
     ("describe", "ensemble"),
-    ("io", "volume"),  # whose names were there in version 0.1
     ("describe", "evaluation"),
+    ("io", "volume"),  # names that were there in version 0.1
+    ("fit", "reconstruction"),
 }
 
 

@@ -43,6 +43,11 @@ def test_import_brings_nothing_but_what_is_asked_for():
     )
 
 
+def test_help_waits_for_no_numbers():
+    run = "from fieldrx.cli import main; main(['--help'], standalone_mode=False)"
+    assert python(f"import sys\n{run}\nprint('numpy' in sys.modules)").splitlines()[-1] == "False"
+
+
 def test_every_public_name_is_there():
     assert set(fieldrx.__all__) <= set(dir(fieldrx))
     assert all(getattr(fieldrx, name) is not None for name in fieldrx.__all__)

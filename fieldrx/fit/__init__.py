@@ -7,7 +7,7 @@ that lead astray, `correct` changes the optics, `watch` looks at held-out images
 """
 
 from fieldrx.fit.problem import check_room, split_images
-from fieldrx.fit.run import Fit, reconstruct
+from fieldrx.fit.run import Fit
 from fieldrx.fit.settings import Options, Schedule, settings
 from fieldrx.fit.state import checkpoint_arguments
 from fieldrx.progress import Progress
@@ -19,7 +19,14 @@ __all__ = [
     "Schedule",
     "check_room",
     "checkpoint_arguments",
-    "reconstruct",
     "settings",
     "split_images",
 ]
+
+
+def __getattr__(name):
+    if name != "reconstruct":  # was here in version 0.1
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fieldrx.reconstruction import reconstruct
+
+    return reconstruct

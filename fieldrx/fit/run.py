@@ -329,30 +329,3 @@ class Fit:
         self.callback(progress)
         if self._stop.asked:
             raise KeyboardInterrupt
-
-
-def reconstruct(acquisition, depth, model="auto", *, checkpoint=None, resume=False, **options) -> NeuralField:
-    """Fit a neural field to an acquisition.
-
-    Parameters
-    ----------
-    acquisition : Acquisition
-    depth : (float, float, float)
-        Slice centres z0, z1 and their distance dz [um], both ends included.
-    model : str
-        "born", "rytov", "bpm", "ssnp", "mlb", or "auto" to let a first estimate of the sample's phase decide.
-    checkpoint, resume
-        As of :meth:`Fit.run`.
-    **options
-        Keyword arguments of :class:`Fit`.
-
-    Returns
-    -------
-    NeuralField
-
-    Raises
-    ------
-    InputError
-        If the acquisition or an argument does not make sense.
-    """
-    return Fit(acquisition, depth, model, **options).run(checkpoint, resume)

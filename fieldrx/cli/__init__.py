@@ -1,0 +1,33 @@
+"""The command line: parse, call the library, print.
+
+==============  ============================================================================
+`group`         the command ``fieldrx`` itself
+`status`        how a command ends: statuses, and one line for every mistake
+`options`       parameters that commands share, and checks of the files they name
+`progress`      progress of long work
+`fitting`       demo, reconstruct, run
+`judging`       evaluate, ensemble, report
+`showing`       render, view, query
+`imaging`       simulate, calibrate
+`about`         info, doctor
+==============  ============================================================================
+
+Modules import click and little else before a command runs: what it needs of the library, it imports itself.
+"""
+
+from fieldrx.cli.about import doctor, info
+from fieldrx.cli.fitting import demo, reconstruct, run
+from fieldrx.cli.group import main
+from fieldrx.cli.imaging import calibrate, simulate
+from fieldrx.cli.judging import ensemble, evaluate, report
+from fieldrx.cli.showing import query, render, view
+from fieldrx.cli.status import NOTHING, STOPPED
+
+__all__ = ["NOTHING", "STOPPED", "main"]
+
+_IN_ORDER_OF_USE = (
+    demo, reconstruct, run, evaluate, render, view, query, ensemble, report, simulate, calibrate, info,
+    doctor,
+)  # fmt: skip
+for _command in _IN_ORDER_OF_USE:
+    main.add_command(_command)

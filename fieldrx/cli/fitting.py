@@ -1,0 +1,322 @@
+"""Commands that make fields: demo, reconstruct, run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fieldrx.cli.options import (
+    FILE,
+    Depth,
+    Weight,
+    budget_option,
+    check_ending,
+    check_length,
+    check_output,
+    device_option,
+    quiet_option,
+    steps_option,
+)
+from fieldrx.cli.progress import reporting, speaker
+from fieldrx.cli.status import NOTHING, STOPPED, leave
+from fieldrx.errors import InputError
+
+if TYPE_CHECKING:
+    from fieldrx.field import NeuralField
+    from fieldrx.verdict import Verdict
+
+
+@click.command()
+@click.option(
+    "--out", type=FILE, default=Path("fieldrx-demo"), show_default=True, help="Folder of the results."
+)
+@click.option(
+    "--steps", type=click.IntRange(min=1), default=None, help="Steps of the fit (fewer is quicker)."
+)
+@quiet_option
+def demo(out: Path, steps: int | None, quiet: bool) -> None:
+    """Simulate an invented cell, reconstruct it, and report: about two minutes on two cores."""
+    from fieldrx.demo import run_demo
+
+    with reporting(quiet) as reporter:
+        rows, pictures = run_demo(out, steps=steps, callback=reporter, say=speaker(quiet))
+    click.echo()
+    click.echo(f"{'':<26}{'held-out images':>18}{'refractive index':>18}")
+    for name, holdout, index in rows:
+        click.echo(f"{name:<26}{holdout:>18.3f}{index:>18.3f}")
+    click.echo("relative errors: |predicted - measured| / |measured - 1|  and  |n - n_true| / |n_true - n0|")
+    click.echo()
+    for path, what in pictures:
+        click.echo(f"{path}  {what}")
+
+
+class _Fitting(click.Command):
+    """The command of a fit: --resume may stand alone, and an interruption has a status of its own."""
+
+    def parse_args(self, ctx, args):
+        followed = zip(args, [*args[1:], None], strict=True)  # click would take ACQ for the value of --resume
+        args = ["--resume=yes" if a == "--resume" and b != "auto" else a for a, b in followed]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            leave("interrupted, no field saved: call it again, with --resume auto", STOPPED)
+
+
+@click.command(cls=_Fitting)
+@click.argument("acquisition", metavar="ACQ", type=FILE)
+@click.option(
+    "-o", "--output", metavar="FIELD.npz", type=FILE, required=True, help="Where the field is saved."
+)
+@click.option(
+    "--depth",
+    type=Depth(),
+    required=True,
+    help="Slice centres in um, both ends included; or auto, to find the sample by refocusing.",
+)
+@click.option(
+    "--model",
+    default="auto",
+    show_default=True,
+    help="Image formation: born or rytov where light scatters once, ssnp (or bpm, mlb) where it scatters "
+    "more often; auto estimates the sample's phase, chooses and says why.",
+)
+@steps_option
+@budget_option
+@device_option
+@click.option(
+    "--precision",
+    type=click.Choice(["half", "float32"]),
+    default=None,
+    help="Of the network's products on a GPU. Default: half, float32 for a sine. A CPU takes float32.",
+)
+@click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=None,
+    help="Share of the images held out, unless ACQ names its own. Default: 0.1.",
+)
+@click.option("--preset", default=None, help="A published architecture: decaf or decaf-small.")
+@click.option(
+    "--tv",
+    type=Weight(),
+    default=None,
+    help="Weight of the total variation of index and absorption; auto chooses it by unseen images, which "
+    "doubles the time. Default: 0.6 (3 for ssnp, bpm, mlb).",
+)
+@click.option(
+    "--loss",
+    metavar="NAME",
+    default="squared",
+    show_default=True,
+    help="squared; huber[:THRESHOLD] against dirt and unmasked saturation; poisson[:PHOTONS[:READ_NOISE]].",
+)
+@click.option(
+    "--refine",
+    metavar="WHAT",
+    default=None,
+    help="Correct the optics during the fit: any of illumination,board,intensity,defocus,pupil,background "
+    "(board: where all lamps are together; illumination: each direction for itself).",
+)
+@click.option("--no-absorption", is_flag=True, help="Fit a transparent sample: the index is real.")
+@click.option(
+    "--patience",
+    type=click.IntRange(min=0),
+    default=None,
+    help="Looks at the held-out images, one every 10 steps, without a lower error after which a fit stops "
+    "early; 0 never stops early, nor does --budget. Default: 8.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of weights, held-out choice and image order.",
+)
+@click.option(
+    "--resume",
+    type=click.Choice(["yes", "auto"]),
+    default=None,
+    metavar="[auto]",
+    help="Continue an interrupted fit from its checkpoint, FIELD.checkpoint.npz. --resume auto, for jobs "
+    "that are put into the queue again, starts anew where there is none.",
+)
+@quiet_option
+def reconstruct(
+    acquisition: Path, output: Path, depth: tuple[float, float, float] | str, model: str,
+    steps: int | None, budget: float | None, device: str, precision: str | None, holdout: float | None,
+    preset: str | None, tv: float | str | None, refine: str | None, loss: str, no_absorption: bool,
+    patience: int | None, seed: int, resume: str | None, quiet: bool,
+) -> None:  # fmt: skip
+    """Fit a neural field to the images of ACQ (.toml, .npz or .h5).
+
+    \b
+    fieldrx reconstruct cell/acquisition.toml --depth -10:10:0.5 -o cell.npz
+
+    Ctrl-C or SIGTERM stops at the next step and saves the best field; --resume goes on from there.
+
+    \b
+    Exit status: 0 the fit has ended, 2 bad arguments or input, 1 a failure,
+    3 a whole fit that is no better than the closed form or an empty sample,
+    75 stopped by Ctrl-C or SIGTERM: call again with --resume auto to go on.
+    """
+    from fieldrx.acquisition import read_acquisition
+    from fieldrx.backends import describe_device
+    from fieldrx.errors import in_file
+    from fieldrx.fit import checkpoint_arguments
+    from fieldrx.models import MODELS
+    from fieldrx.reconstruction import prepare
+    from fieldrx.refinement import parse_refine
+    from fieldrx.verdict import judge
+
+    if model not in (*MODELS, "auto"):
+        raise InputError(f'there is no model "{model}"; expected auto or one of {", ".join(MODELS)}')
+    refine = None if refine is None else parse_refine(refine)
+    check_length(steps, budget)
+    check_output(output, acquisition)
+    check_ending(output, "a field is", ".npz")
+    checkpoint = output.with_suffix(".checkpoint.npz")
+    goes_on, remarks = _resumed(resume, checkpoint)
+    acq = read_acquisition(acquisition)
+    earlier = checkpoint_arguments(checkpoint) if goes_on else None
+    schedule = {"seed": seed, "steps": steps, "budget_s": budget, "patience": patience}
+    schedule = {name: value for name, value in schedule.items() if value is not None}
+    say = speaker(quiet)
+    with in_file(acquisition), reporting(quiet) as reporter:
+        fit = prepare(
+            acq, depth, model, tv=tv, origin={"automatic": []}, earlier=earlier, remarks=remarks,
+            preset=preset, schedule=schedule, holdout=holdout, absorption=not no_absorption, refine=refine,
+            loss=loss, callback=reporter, device=device, precision=precision,
+        )  # fmt: skip
+        if len(acq.holdout) and holdout is not None:
+            fit.notes.append(f"{acquisition} names its own held-out images; --holdout is not used")
+        say(f"device: {describe_device(fit.backend)}")
+        for note in (*acq.notes, *fit.origin["automatic"], *fit.notes):
+            say(f"note: {note}")
+        told = len(fit.notes)
+        field = fit.run(checkpoint, goes_on)
+    field.save(output)
+    for note in fit.notes[told:]:
+        say(f"note: {note}")
+    done = field.provenance
+    if done["diverged"]:
+        leave(f"{done['diverged']}; {output} holds the best field before it", 1)
+    if not done["interrupted"]:
+        checkpoint.unlink(missing_ok=True)
+    if not quiet:
+        click.echo(_saved(output, field))
+    _end(field, judge(field, acq, device), quiet, short=bool(steps or budget))
+
+
+@click.command()
+@click.argument("acquisition", metavar="ACQ", type=FILE)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FOLDER",
+    type=FILE,
+    required=True,
+    help="Folder of the results, made if needed.",
+)
+@click.option(
+    "--contrast",
+    type=click.Choice(["auto", "positive", "negative"]),
+    default="auto",
+    show_default=True,
+    help="Whether the sample is denser than its medium (positive) or less dense; auto finds out, and asks "
+    "where the images do not tell.",
+)
+@steps_option
+@budget_option
+@click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, max_open=True, min_open=True),
+    default=None,
+    help="Share of the images held out, unless ACQ names its own. Default: 0.1.",
+)
+@click.option("--error-bars", is_flag=True, help="Also make an ensemble: takes about twice as long again.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is drawn."
+)
+@click.option("--resume", is_flag=True, help="Continue from FOLDER's checkpoint, where there is one.")
+@device_option
+@quiet_option
+def run(
+    acquisition: Path, output: Path, contrast: str, steps: int | None, budget: float | None,
+    holdout: float | None, error_bars: bool, seed: int, resume: bool, device: str, quiet: bool,
+) -> None:  # fmt: skip
+    """From images to a field, a picture and a report, with everything chosen by the images.
+
+    \b
+    fieldrx run cell/acquisition.toml -o cell-result
+
+    Calibrates where that helps, finds the depth, chooses the model, fits, and judges the result by images it
+    never saw. Every choice is told with its evidence, and kept in FOLDER/log.json.
+
+    Exit status 0; 3 if the result is no better than the closed form or an empty sample; 75 if it was stopped;
+    2 if the input is wrong, or if only you can answer a question (--contrast).
+    """
+    from fieldrx.acquisition import read_acquisition
+    from fieldrx.backends import describe_device, get
+    from fieldrx.errors import in_file
+    from fieldrx.io import open_folder
+    from fieldrx.workflow import folder
+
+    check_length(steps, budget)
+    acq = read_acquisition(acquisition)
+    open_folder(output)
+    schedule = ({"steps": steps} if steps else {}) | ({"budget_s": budget} if budget else {})
+    say = speaker(quiet)
+    say(f"device: {describe_device(get(device))}")
+    for note in acq.notes:
+        say(f"note: {note}")
+    with in_file(acquisition), reporting(quiet) as reporter:
+        found, written = folder.run_in(
+            acq, output, error_bars=error_bars, contrast=contrast, schedule=schedule, holdout=holdout,
+            seed=seed, resume=resume and (output / folder.CHECKPOINT).exists(), device=device,
+            callback=reporter, say=lambda text: (reporter.close(), say(text)),
+        )  # fmt: skip
+    for path, what in [] if quiet else written:
+        click.echo(f"{path}  {what}")
+    _end(found.field, found.verdict, quiet, short=bool(steps or budget))
+
+
+def _resumed(resume: str | None, checkpoint: Path) -> tuple[bool, list[str]]:
+    """Whether a fit goes on from its checkpoint, and what to say of it."""
+    there = checkpoint.exists()
+    if resume == "yes" and not there:
+        raise InputError(
+            f"there is no checkpoint {checkpoint} to resume from: start without --resume, or with "
+            "--resume auto"
+        )
+    if resume != "auto":
+        return bool(resume), []
+    says = f"continues from {checkpoint}" if there else f"starts anew: there is no checkpoint {checkpoint}"
+    return there, [f"the fit {says}"]
+
+
+def _saved(output: Path, field: NeuralField) -> str:
+    """One line about a field that was saved."""
+    done, error = field.provenance, field.provenance["nrmse_holdout"]
+    return (
+        f"{output}: {field.network.n_params + field.encoding.n_params} parameters, "
+        f"{output.stat().st_size / 1e6:.1f} MB, {done['steps_done']} steps in {done['seconds']:.0f} s"
+        + ("" if error is None else f", held-out error {error:.4f}")
+    )
+
+
+def _end(field: NeuralField, verdict: Verdict, quiet: bool, short: bool) -> None:
+    """Say what a field is worth, and leave with the status that tells it, unless the fit was cut short."""
+    done = field.provenance
+    if done["interrupted"]:
+        click.echo(f"stopped after {done['steps_done']} steps; --resume continues", err=True)
+        sys.exit(STOPPED)
+    for text in [] if quiet else (verdict.sentence, *(f"advice: {advice}" for advice in verdict.advice)):
+        click.echo(text)
+    if verdict.failed and not short:
+        sys.exit(NOTHING)

@@ -1,0 +1,36 @@
+"""The command ``fieldrx``, to which the others belong."""
+
+from __future__ import annotations
+
+import click
+
+from fieldrx._version import __version__
+from fieldrx.cli.status import one_line
+
+
+class _Commands(click.Group):
+    """Commands in the order of use, and one line for every mistake."""
+
+    def list_commands(self, ctx):
+        return list(self.commands)
+
+    def make_context(self, *args, **kwargs):
+        with one_line():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx):
+        with one_line():
+            return super().invoke(ctx)
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="fieldrx")
+def main() -> None:
+    """Continuous 3D refractive index from plain microscope images.
+
+    A sample is lit from many directions, one intensity image each. fieldrx trains a small neural network
+    n(z, y, x) on these images through a physical model of the light, until it holds the sample's refractive
+    index at every point. Start with `fieldrx demo`.
+    """

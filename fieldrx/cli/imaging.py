@@ -1,0 +1,96 @@
+"""Commands of image formation and its optics: simulate, calibrate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fieldrx.cli.options import FILE, Numbers, check_ending, check_output, device_option, quiet_option
+from fieldrx.cli.progress import speaker
+
+
+@click.command()
+@click.argument("volume", metavar="VOLUME", type=FILE)
+@click.argument("acquisition", metavar="ACQ", type=FILE)
+@click.option("-o", "--output", metavar="OUT.npz", type=FILE, required=True)
+@click.option(
+    "--model", default="born", show_default=True, help="Image formation: born, rytov, bpm, ssnp or mlb."
+)
+@click.option(
+    "--image-shape",
+    nargs=2,
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="NY NX",
+    help="Pixels of the images. Default: those of ACQ.",
+)
+@click.option(
+    "--photons", type=float, default=None, help="Photons per pixel of the empty field: Poisson noise."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the noise.")
+@device_option
+def simulate(
+    volume: Path, acquisition: Path, output: Path, model: str, image_shape: tuple[int, int] | None,
+    photons: float | None, seed: int, device: str,
+) -> None:  # fmt: skip
+    """Images of a known VOLUME with the optics of ACQ."""
+    from fieldrx.acquisition import read_acquisition
+    from fieldrx.simulation import simulate as simulate_images
+    from fieldrx.volume import read_volume
+
+    check_output(output, volume, acquisition)
+    check_ending(output, "an acquisition is", ".npz")
+    acq = read_acquisition(acquisition, images="optional" if image_shape else "required")
+    result = simulate_images(read_volume(volume), acq, model, image_shape, photons, seed, device)
+    result.save(output)
+    click.echo(
+        f"{output}: {result.n_images} images of {result.image_shape[0]} x {result.image_shape[1]} pixels"
+    )
+
+
+@click.command()
+@click.argument("acquisition", metavar="ACQ", type=FILE)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT.toml",
+    type=FILE,
+    required=True,
+    help="The corrected acquisition; its table and a picture of the pupil plane are written beside it.",
+)
+@click.option(
+    "--depth",
+    type=Numbers((2,), "Z0:Z1 in um"),
+    default=None,
+    help="Between which heights the sample lies, Z0:Z1 in um from the focus, if you know: settles the sign.",
+)
+@click.option(
+    "--contrast",
+    type=click.Choice(["positive", "negative", "unknown"]),
+    default="positive",
+    show_default=True,
+    help="Whether the sample's index is above the medium's: settles the sign where --depth does not.",
+)
+@quiet_option
+def calibrate(acquisition: Path, output: Path, depth: list[float] | None, contrast: str, quiet: bool) -> None:
+    """Find where the light of ACQ really came from, from its images.
+
+    Held-out images are not looked at: the LED board that the others show gives their directions.
+    """
+    from fieldrx.acquisition import read_acquisition
+    from fieldrx.calibration import calibrate as calibrate_images
+    from fieldrx.calibration import check_target, write_calibrated
+    from fieldrx.errors import in_file
+
+    check_output(output, acquisition)
+    acq = read_acquisition(acquisition)
+    check_target(output, acquisition)
+    with in_file(acquisition):
+        found = calibrate_images(acq, depth, contrast)
+    written = write_calibrated(output, acquisition, found)
+    say = speaker(quiet)
+    for note in found.notes:
+        say(f"note: {note}")
+    if not quiet:
+        click.echo(", ".join(map(str, written)))

@@ -1,0 +1,187 @@
+"""Parameters that commands share, and checks of the files that they name."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fieldrx.errors import InputError
+
+
+class Depth(click.ParamType):
+    """Slice centres in um, or auto."""
+
+    name = "Z0:Z1:DZ"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float, float] | str:
+        """The depth (z0, z1, dz), or "auto"."""
+        from fieldrx.optics import parse_depth
+
+        return parse_depth(value) if isinstance(value, str) and value != "auto" else value
+
+
+class Weight(click.ParamType):
+    """A weight of a prior, or auto."""
+
+    name = "WEIGHT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        """The weight, or "auto"."""
+        if value == "auto":
+            return value
+        try:
+            weight = float(value)
+        except ValueError:
+            weight = math.nan
+        if not 0 <= weight < math.inf:
+            raise InputError(f'--{param.name} "{value}" is no weight: expected a number, 0 or more, or auto')
+        return weight
+
+
+class Duration(click.ParamType):
+    """A time, with its unit or in seconds."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The time [s]."""
+        units = {"s": 1, "m": 60, "h": 3600}
+        text = str(value).strip().lower()
+        try:
+            seconds = float(text[:-1]) * units[text[-1]] if text[-1:] in units else float(text)
+        except ValueError:
+            seconds = math.nan
+        if not (seconds > 0 and math.isfinite(seconds)):
+            raise InputError(f'budget "{value}" is not a time such as 90s, 5m or 1h')
+        return seconds
+
+
+class Numbers(click.ParamType):
+    """Numbers, separated by commas or colons.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        How many there may be.
+    what : str
+        What is expected, in words.
+    """
+
+    name = "NUMBERS"
+
+    def __init__(self, counts: Sequence[int], what: str):
+        self.counts, self.what = counts, what
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        """The numbers, all finite."""
+        try:
+            numbers = [float(part) for part in str(value).replace(":", ",").split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in self.counts or not all(map(math.isfinite, numbers)):
+            raise InputError(f'--{param.name} "{value}" is not {self.what}')
+        return numbers
+
+
+class Axis(click.ParamType):
+    """z, y, x or a vector."""
+
+    name = "AXIS"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | tuple[float, ...]:
+        """The letter, or the vector (z, y, x)."""
+        if value in ("z", "y", "x"):
+            return value
+        numbers = Numbers((3,), "z, y, x or a vector DZ,DY,DX")
+        return tuple(numbers.convert(value, param, ctx))
+
+
+class Turn(click.ParamType):
+    """An axis and an angle."""
+
+    name = "AXIS:DEGREES"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str | tuple[float, ...], float]:
+        """The axis, and the angle [degrees]."""
+        axis, _, degrees = str(value).rpartition(":")
+        try:
+            return Axis().convert(axis, param, ctx), float(degrees)
+        except ValueError:  # InputError is one
+            raise InputError(f'--turn "{value}" is not AXIS:DEGREES such as y:30 or 1,1,0:45') from None
+
+
+def _check_device(ctx, param, value):
+    from fieldrx.backends import get
+
+    if value == "cuda":
+        get(value)  # says what is missing before any file is read
+    return value
+
+
+FILE = click.Path(path_type=Path)
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print results and errors only.")
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    callback=_check_device,
+    help="Where to compute: auto takes a GPU where there is one.",
+)
+steps_option = click.option(
+    "--steps", type=click.IntRange(min=1), default=None, help="Steps of the fit. Default: 220."
+)
+budget_option = click.option(
+    "--budget", type=Duration(), default=None, help="Time for the fit instead of steps: 90s, 5m, 1h."
+)
+
+
+def check_output(path: Path, *inputs: Path) -> None:
+    """Refuse, before any work is done, a file that cannot be written or is an input.
+
+    Raises
+    ------
+    InputError
+    """
+    if any(path.resolve() == other.resolve() for other in inputs):
+        raise InputError(f"{path} would replace what it is made from; choose another name")
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: there is no folder {folder}; make it first")
+    if path.is_dir() and path.suffix.lower() != ".zarr":
+        raise InputError(f"{path} is a folder; give the name of a file")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{path}: the folder {folder} cannot be written to")
+
+
+def check_ending(path: Path, what: str, *endings: str) -> None:
+    """Refuse a name with another ending than `what` has, the first being the usual one.
+
+    Raises
+    ------
+    InputError
+    """
+    if path.suffix.lower() not in endings:
+        raise InputError(f"{path}: {what} saved as {endings[0]}; choose a name with that ending")
+
+
+def check_length(steps: int | None, budget: float | None) -> None:
+    """Refuse two lengths of one fit.
+
+    Raises
+    ------
+    InputError
+    """
+    if steps and budget:
+        raise InputError("give --steps or --budget, not both")

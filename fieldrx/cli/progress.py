@@ -1,0 +1,98 @@
+"""Progress of long work: a bar on a terminal, plain lines otherwise, nothing when quiet."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from fieldrx.progress import Progress
+
+_EVERY_S = 5.0  # between plain lines
+
+
+class Reporter:
+    """Shows what it is told of progress.
+
+    Parameters
+    ----------
+    quiet : bool
+        Show nothing.
+    """
+
+    def __init__(self, quiet: bool):
+        self.quiet = quiet
+        self._bar, self._stage, self._done, self._last = None, None, 0, 0.0
+        self._terminal = sys.stderr.isatty()
+
+    def __call__(self, progress: Progress) -> None:
+        if self.quiet:
+            return
+        if progress.stage != self._stage:
+            self._begin(progress)
+        text = _errors(progress)
+        if self._bar:
+            step = min(int(progress.done), self._bar.length) - self._done
+            self._done += step
+            self._bar.update(step, text)
+        elif time.monotonic() - self._last > _EVERY_S or progress.done >= progress.total:
+            self._last = time.monotonic()
+            line = f"{progress.stage}: {progress.done:.0f}/{progress.total:.0f}  {text}"
+            click.echo(line.rstrip(), err=True)
+
+    def _begin(self, progress):
+        """A stage, with a bar of its own."""
+        self.close()
+        self._stage, self._done = progress.stage, 0
+        if self._terminal:
+            self._bar = click.progressbar(
+                length=math.ceil(progress.total), label=f"{progress.stage:<12}", file=sys.stderr,
+                item_show_func=lambda text: text, show_pos=True,
+            )  # fmt: skip
+            self._bar.__enter__()
+
+    def close(self) -> None:
+        """End the bar of a stage."""
+        if self._bar:
+            self._bar.__exit__(None, None, None)
+            self._bar = None
+
+
+@contextmanager
+def reporting(quiet: bool) -> Iterator[Reporter]:
+    """A reporter whose bar ends with the block."""
+    reporter = Reporter(quiet)
+    try:
+        yield reporter
+    finally:
+        reporter.close()
+
+
+def speaker(quiet: bool) -> Callable[[str], None]:
+    """What prints a line beside the results, or does not when quiet."""
+    return (lambda text: None) if quiet else (lambda text: click.echo(text, err=True))
+
+
+def counted(reporter: Reporter, what: str) -> Callable[[float, float], None]:
+    """A callback (done, of how many) that tells a reporter."""
+    from fieldrx.progress import Progress
+
+    return lambda done, total: reporter(Progress(what, done, total))
+
+
+def percent(reporter: Reporter, what: str) -> Callable[[float, float], None]:
+    """The same for numbers too large to read."""
+    told = counted(reporter, what)
+    return lambda done, total: told(round(100 * done / total), 100)
+
+
+def _errors(progress):
+    """Errors of a fit, in words."""
+    text = "" if math.isnan(progress.error) else f"error {progress.error:.4f}"
+    return text if not math.isfinite(progress.holdout) else f"{text}  held out {progress.holdout:.4f}"

@@ -1,0 +1,49 @@
+"""How a command ends: statuses, and one line for every mistake."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import click
+
+from fieldrx.errors import InputError
+
+NOTHING = 3  # a fit ended, and found nothing
+STOPPED = 75  # EX_TEMPFAIL: a fit was interrupted, and goes on when it is called again
+
+
+def leave(message: str, status: int) -> NoReturn:
+    """Print one line and end the process."""
+    click.echo(f"fieldrx: error: {message}", err=True)
+    sys.exit(status)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Status 2 for bad input, 1 for a failure, each with one line."""
+    try:
+        yield
+    except InputError as error:
+        leave(str(error), 2)
+    except click.UsageError as error:
+        usage = f"see {error.ctx.command_path} --help" if error.ctx else "see --help"
+        leave(f"{' '.join(error.format_message().split())} ({usage})", 2)
+    except KeyboardInterrupt:
+        leave("interrupted", 1)
+    except click.exceptions.Exit:
+        raise  # of --help and --version
+    except (OSError, MemoryError, _failed_algebra()) as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            raise  # the reader of a pipe has left; click ends quietly
+        leave(f"{type(error).__name__}: {' '.join(str(error).split())}", 1)
+
+
+def _failed_algebra() -> type[Exception]:
+    """The exception of NumPy, which takes longer to import than `fieldrx --help` takes."""
+    from numpy.linalg import LinAlgError
+
+    return LinAlgError
