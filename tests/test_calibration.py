@@ -12,8 +12,11 @@ from click.testing import CliRunner
 from fieldrx import Acquisition, Grid, Illumination, InputError, Microscope, read_acquisition
 from fieldrx.board import lattice_of, reach_of
 from fieldrx.calibration import Board, calibrate, picture, toml_text, write_calibrated
-from fieldrx.calibration.calibrate import _height_words, _intensities, _settle, _strange
+from fieldrx.calibration.brightness import intensities
+from fieldrx.calibration.calibrate import _strange
 from fieldrx.calibration.sample import Sample, find_sample
+from fieldrx.calibration.sign import settle
+from fieldrx.calibration.words import height_words
 from fieldrx.cli import main
 from fieldrx.demo import demo_acquisition
 from fieldrx.models import Born
@@ -116,7 +119,7 @@ def test_what_settles_the_sign(shares, contrast, skewness, sign, words):
     given, mirrored = (np.nan, np.nan) if shares is None else shares
     explained = np.array([0.1, 0.1, 0.1, 0.9, 0.1])
     sample = Sample(np.arange(5.0), explained, -5.0, (-6, -4), False, given, mirrored, skewness, 0.3)
-    found, evidence, why = _settle(sample, depth, contrast)
+    found, evidence, why = settle(sample, depth, contrast)
     assert found == sign
     assert (evidence == 0) == ("ambiguous" in why)
     assert evidence * sign >= 0
@@ -134,8 +137,8 @@ def test_the_depth_given_is_where_the_sample_is_looked_for():
     assert far.side == 0
     narrow = find_sample(acquisition(TRUE), np.arange(len(TRUE)), (-30, -9.5))
     assert narrow.height_um == pytest.approx(-9.5)
-    assert "the end of the heights searched" in _height_words(narrow)[-1]
-    assert len(_height_words(near)) == 1
+    assert "the end of the heights searched" in height_words(narrow)[-1]
+    assert len(height_words(near)) == 1
 
 
 @pytest.mark.parametrize("depth", [(-12, -6), None])
@@ -143,18 +146,18 @@ def test_noise_has_neither_height_nor_sign(depth):
     noise = 1 + 0.02 * np.random.default_rng(3).standard_normal(images().shape)
     acq = Acquisition(noise, Illumination(TRUE), SCOPE)
     sample = find_sample(acq, np.arange(len(TRUE)), depth)
-    sign, evidence, why = _settle(sample, depth, "positive")
+    sign, evidence, why = settle(sample, depth, "positive")
     assert (sign, evidence) == (1, 0)
     assert "ambiguous" in why
     assert ("the depth does not tell" in why) == (depth is not None)
     assert np.isnan(sample.height_um) == (depth is None)
     if depth is None:
-        assert _height_words(sample)[0].endswith("the depth is not known")
+        assert height_words(sample)[0].endswith("the depth is not known")
 
 
 def test_a_sample_elsewhere_settles_nothing():
     sample = find_sample(acquisition(TRUE), np.arange(len(TRUE)), (25, 33))
-    assert "ambiguous" in _settle(sample, (25, 33), "unknown")[2]
+    assert "ambiguous" in settle(sample, (25, 33), "unknown")[2]
 
 
 def test_dense_specks_have_a_skewed_index():
@@ -274,11 +277,11 @@ def test_intensities_are_told_by_valid_pixels():
     mask[::2, :70] = False
     raw *= level[:, None, None].astype("f4")
     raw[~mask] = 1.0
-    found, levels, notes = _intensities(Acquisition(raw, Illumination(TRUE), SCOPE, mask))
+    found, levels, notes = intensities(Acquisition(raw, Illumination(TRUE), SCOPE, mask))
     assert found == pytest.approx(level / np.median(level), rel=0.03)
     assert levels
     assert "far from the others': 8 (0.5" in notes[-1]
-    found, levels, notes = _intensities(acquisition(TRUE))
+    found, levels, notes = intensities(acquisition(TRUE))
     assert found == pytest.approx(1, abs=0.02)
     assert not levels
     assert len(notes) == 1
@@ -287,7 +290,7 @@ def test_intensities_are_told_by_valid_pixels():
 def test_intensities_that_the_background_took_out():
     raw = 1000 * images() * flickering()[:, None, None]
     acq = Acquisition.from_raw(raw, Illumination(TRUE), SCOPE, "mean")
-    found, levels, notes = _intensities(acq)
+    found, levels, notes = intensities(acq)
     assert (found, levels) == (None, False)
     assert "already taken out" in notes[0]
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
-from fieldrx.background import robust_level
 from fieldrx.board import Board, lattice_of, reach_of
 from fieldrx.brief import brief
+from fieldrx.calibration.brightness import intensities, level_each
 from fieldrx.calibration.circles import Spectra, coarse_map, fit_board, refine_each
-from fieldrx.calibration.sample import DEPTH_ERROR, Sample, find_sample
+from fieldrx.calibration.sample import Sample, find_sample
+from fieldrx.calibration.sign import settle
+from fieldrx.calibration.words import board_words, height_words
 from fieldrx.errors import InputError
 from fieldrx.optics import Illumination
 
@@ -19,13 +21,9 @@ CONTRASTS = ("positive", "negative", "unknown")
 _OUTLIER = 4.0  # robust standard deviations from the board
 _CLEAR = 0.1  # of an image's likelihood, that an outlier's own direction must gain; of right ones up to 0.06
 _OUTSIDE = 1.15  # times the objective's NA, beyond which a source is dark field even by a wrong table
-_CERTAIN, _WEAK = 3.0, 1.0  # standard errors beyond which evidence tells the sign, or hints at it
 _APERTURES = np.linspace(0.9, 1.1, 21)
 _TURNS = np.arange(0, 180, 4.0)  # a half turn is a change of sign, which the spectra do not show
 _SCALES = 1.12 ** np.arange(-3, 4)
-_LEVEL_PIXELS = 256  # per axis, that the brightness of an image is measured on
-_FLICKER = 0.02  # scatter of the intensities from which images are levelled
-_ODD = 0.1, 4.0  # distance of a brightness from the others' worth a word: relative, and in robust deviations
 _BETTER = 1.15  # times the likelihood of the table as it is, for a table to be called turned or mirrored
 
 
@@ -138,17 +136,17 @@ def calibrate(acquisition: Acquisition, depth=None, contrast="positive") -> Cali
             "objective_na, the pixel size and the wavelength"
         )
     sample = find_sample(chosen, usable, depth)
-    sign, sure, why = _settle(sample, depth, contrast)
+    sign, sure, why = settle(sample, depth, contrast)
     if sign < 0:
         directions, everyone = -directions, -everyone
         board, sample = board.reversed(), sample.reversed()
         chosen = replace(acquisition, illumination=Illumination(directions, light.pattern))
     aperture = _aperture(spectra, evidence, at)
-    notes += _words(board, scatter, outliers, aperture, scope, len(looked_at), acquisition)
-    intensities, levels, words = _intensities(chosen)
-    notes += [*words, *_height_words(sample), why]
+    notes += board_words(board, scatter, outliers, aperture, len(looked_at), acquisition)
+    brightness, levels, words = intensities(chosen)
+    notes += [*words, *height_words(sample), why]
     if levels:
-        chosen = _levelled(chosen)
+        chosen = level_each(chosen)
     chosen = replace(chosen, notes=(*acquisition.notes, *notes))
     return Calibration(
         chosen,
@@ -159,7 +157,7 @@ def calibrate(acquisition: Acquisition, depth=None, contrast="positive") -> Cali
         scatter,
         outliers,
         aperture,
-        intensities,
+        brightness,
         levels,
         sample,
         tuple(notes),
@@ -269,158 +267,3 @@ def _aperture(spectra, evidence, directions):
     bend = left - 2 * middle + right
     shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
     return float(spectra.radius * (_APERTURES[k] + np.clip(shift, -1, 1) * (_APERTURES[1] - _APERTURES[0])))
-
-
-def _settle(sample, depth, contrast):
-    """The sign of the directions, how sure it is, and how it was settled.
-
-    Returns
-    -------
-    sign : int
-        +1 as found or -1.
-    evidence : float
-        Standard errors for (positive) or against (negative) the directions as found; 0 where nothing speaks.
-    why : str
-    """
-    by_depth, by_contrast = _depth_evidence(sample), _contrast_evidence(sample, contrast)
-    said = _depth_words(sample, depth, by_depth), _contrast_words(sample, contrast, by_contrast)
-    stronger, first = (by_contrast, 1) if abs(by_contrast) > abs(by_depth) else (by_depth, 0)
-    if not stronger:
-        return 1, 0.0, _ambiguous_words(sample, said[0])
-    sign = 1 if stronger > 0 else -1
-    kept = {1: "as given", -1: "the other one"}[sign]
-    how = "settled" if abs(stronger) >= _CERTAIN else "weakly settled"
-    why = f"sign of the light {kept}: {how} by {said[first]}"
-    if not by_depth or not by_contrast:
-        return sign, stronger, why + ("" if first == 0 or by_depth else said[0])
-    if by_depth * by_contrast > 0:
-        return sign, stronger, f"{why}; {said[1 - first]} agrees"
-    other = ("the depth", "the contrast")
-    why += (
-        f"; against it speaks {said[1 - first]}: {other[first]} is followed, as the stronger by standard "
-        f"errors ({abs(stronger):.1f} against {abs((by_depth, by_contrast)[1 - first]):.1f}); check the "
-        f"{'depth' if first else 'contrast'} that was given"
-    )
-    return sign, by_depth + by_contrast, why
-
-
-def _depth_evidence(sample):
-    """Standard errors by which the range given, rather than its mirror image, holds the sample; or 0."""
-    return sample.side * abs(sample.given - sample.mirrored) / DEPTH_ERROR if sample.side else 0.0
-
-
-def _contrast_evidence(sample, contrast):
-    """Standard errors by which the index is skewed as a sample of this contrast makes it; or 0."""
-    if contrast == "unknown" or not sample.error > 0 or not sample.stands_out:
-        return 0.0
-    evidence = sample.skewness / sample.error * (1 if contrast == "positive" else -1)
-    return float(evidence) if abs(evidence) >= _WEAK else 0.0
-
-
-def _depth_words(sample, depth, evidence):
-    if evidence:
-        best, worse = max(sample.given, sample.mirrored), min(sample.given, sample.mirrored)
-        return (
-            f"the depth; one thin slice between {min(depth[:2]):g} and {max(depth[:2]):g} um explains "
-            f"{best:.0%} of the images' power so, and {worse:.0%} with the other sign"
-        )
-    if not np.isfinite(sample.given):
-        return ""
-    return (
-        f" (the depth does not tell: best slices explain {sample.given:.1%} of the images' power in it, "
-        f"{sample.mirrored:.1%} in its mirror image, and {sample.explained.max():.1%} anywhere)"
-    )
-
-
-def _contrast_words(sample, contrast, evidence):
-    if not evidence:
-        return ""
-    sign = 1 if evidence > 0 else -1
-    assumed = ", as assumed; --contrast negative or unknown otherwise" if contrast == "positive" else ""
-    return (
-        f"{contrast} contrast{assumed} (skewness of the index {sign * sample.skewness:+.2f} +- "
-        f"{sample.error:.2f})"
-    )
-
-
-def _ambiguous_words(sample, doubt):
-    place = f" at {-sample.height_um:+.1f} um" if np.isfinite(sample.height_um) else ""
-    return (
-        "sign of the light ambiguous, kept as given: with all directions reversed the images are explained "
-        f"as well, by a sample of the opposite contrast{place}{doubt}; settle it by a depth on one side of "
-        "the focus"
-    )
-
-
-def _words(board, scatter, outliers, aperture, scope, count, acquisition):
-    shift = board.shift
-    notes = [
-        f"directions from the spectra of {count} images: board turned by {board.rotation_deg:+.2f} "
-        f"degrees, directions scaled by {board.scale:.4f}, shifted by ({shift[0]:+.4f}, {shift[1]:+.4f}) in "
-        f"NA (y, x); single images scatter by {scatter:.4f}"
-    ]
-    if len(acquisition.holdout):
-        notes.append("held-out images were not looked at: their directions are the board's")
-    if outliers.size:
-        notes.append(
-            f"images {', '.join(map(str, outliers))} contradict the board: other lights, or dirt; leave them "
-            "out or look at them"
-        )
-    off = aperture / scope.objective_na - 1
-    notes.append(
-        f"the objective's NA: {aperture:.4f} fits best, {scope.objective_na:g} is given"
-        + ("; check it, and the pixel size and wavelength" if abs(off) > 0.03 else "")
-    )
-    return notes
-
-
-def _height_words(sample):
-    if not np.isfinite(sample.height_um):
-        return [
-            "at no height one thin slice explains the images better than at others: the depth is not known"
-        ]
-    low, high = sample.extent_um
-    notes = [
-        f"the sample is best explained at z = {sample.height_um:+.1f} um from the focus, and stands out half "
-        f"as much between {low:+.1f} and {high:+.1f} um"
-    ]
-    if sample.at_end:
-        notes.append("that is the end of the heights searched: the sample may lie beyond; give a wider depth")
-    return notes
-
-
-def _intensities(acquisition):
-    """Relative brightness of the images, or None; whether to level them; and what to say."""
-    if acquisition.levelled:
-        said = "intensities of the images are already taken out: the background divided each by its own level"
-        return None, False, [said]
-    level = np.full(acquisition.n_images, np.nan)
-    step = -(-max(acquisition.image_shape) // _LEVEL_PIXELS)
-    for k in np.flatnonzero(acquisition.usable):
-        valid = None if acquisition.mask is None else acquisition.mask[k]
-        coarse = step if valid is None or valid[::step, ::step].any() else 1
-        part = (slice(None, None, coarse),) * 2
-        level[k] = robust_level(acquisition.images[k][part], None if valid is None else valid[part])
-    some = np.setdiff1d(np.flatnonzero(acquisition.usable), acquisition.holdout)
-    level /= np.median(level[some])
-    off = np.abs(level[some] - 1)
-    scatter = 1.4826 * float(np.median(off))
-    levels = scatter > _FLICKER
-    notes = [
-        f"intensities of the images scatter by {scatter:.1%}"
-        + (": every image is divided by its own (gain = true)" if levels else "")
-    ]
-    odd = off > max(_ODD[0], _ODD[1] * scatter)
-    if odd.any():
-        told = ", ".join(f"{k} ({level[k]:.2f} of the median)" for k in some[odd])
-        notes.append(f"images whose brightness is far from the others': {told}")
-    return level, levels, notes
-
-
-def _levelled(acquisition):
-    """The images divided by their own level, as `gain` of the background does."""
-    images = acquisition.images.copy()
-    for k in np.flatnonzero(acquisition.usable):
-        valid = np.ones(images[k].shape, bool) if acquisition.mask is None else acquisition.mask[k]
-        images[k][valid] /= robust_level(images[k], valid)
-    return replace(acquisition, images=images, levelled=True)

@@ -89,16 +89,10 @@ def render(
             field, path, spacing=spacing, region=region, quantity=quantity, projection=projection or "max",
             level=level, limits=limits, callback=callback, **movie,
         )  # fmt: skip
+    flat = rotation is not None or projection is not None
     if movie:
         raise InputError(f"{path}: {', '.join(movie)} belong to a film, .gif or .mp4")
-    flat = rotation is not None or projection is not None
-    if plane is not None and flat:
-        raise InputError("give a plane or a view (a turn, a projection), not both")
-    if not flat and level is not None:
-        raise InputError("a level belongs to the projection surface")
-    name = quantity.name if isinstance(quantity, Quantity) else quantity
-    if ending == ".npz" and (flat or name not in (None, "contrast", "std")):
-        raise InputError(f"{path}: a volume .npz holds the contrast of a box; use .npy or .tif")
+    _check_together(path, quantity, plane, flat, level)
     if ending == ".png":
         spacing = picture_step(np.ptp(region_of(field, region), axis=1), spacing)
     if ending == ".png" and plane is None and not flat:
@@ -138,6 +132,17 @@ def render(
         coarser = [sample(field, c, quantity) for c in pyramid(lattice)]
     write(path, samples, coarser, medium_index=field.medium_index, callback=callback)
     return path
+
+
+def _check_together(path, quantity, plane, flat, level):
+    """Refuse what does not fit together in a file that is no film."""
+    if plane is not None and flat:
+        raise InputError("give a plane or a view (a turn, a projection), not both")
+    if not flat and level is not None:
+        raise InputError("a level belongs to the projection surface")
+    name = quantity.name if isinstance(quantity, Quantity) else quantity
+    if ending_of(path) == ".npz" and (flat or name not in (None, "contrast", "std")):
+        raise InputError(f"{path}: a volume .npz holds the contrast of a box; use .npy or .tif")
 
 
 def write(path, samples: Samples, coarser=(), medium_index=1.0, callback=None) -> Path:

@@ -87,9 +87,8 @@ def render_movie(
     region = region_of(field, region)
     if kind == "spin":
         shaded = projection == "surface"
-        pictures = _spin(
-            field, frames, spacing, region, quantity, projection, rotation_axis, level, limits
-        )  # fmt: skip
+        turns = [rotation(rotation_axis, 360 * k / frames) for k in range(frames)]
+        pictures = _spin(field, turns, spacing, region, quantity, projection, level, limits)
     else:
         shaded = False
         if not isinstance(quantity, Quantity):
@@ -125,9 +124,8 @@ def _told(pictures, frames, callback):
             callback(number, frames)
 
 
-def _spin(field, frames, spacing, region, quantity, projection, axis, level, limits):
+def _spin(field, turns, spacing, region, quantity, projection, level, limits):
     """Pictures of a full turn, all of the size that the widest of them needs."""
-    turns = [rotation(axis, 360 * k / frames) for k in range(frames)]
     sizes = np.array([np.abs(turn)[1:] @ np.ptp(region, axis=1) for turn in turns]).max(axis=0)
     step = picture_step(sizes, spacing, _PIXELS)
     quantity = quantity_of(field, quantity, projection)
@@ -149,7 +147,7 @@ def _spin(field, frames, spacing, region, quantity, projection, axis, level, lim
         scale = Scale(0, 1, shaded=True)
     else:
         # some quick looks tell the range of all frames
-        quick = [seen(turn, 4 * step) for turn in turns[:: max(frames // 6, 1)]]
+        quick = [seen(turn, 4 * step) for turn in turns[:: max(len(turns) // 6, 1)]]
         values = np.concatenate([look.values.ravel() for look in quick])
         scale = scale_of(values, quick[0].medium, quick[0].label, quick[0].unit, limits)
     for turn in turns:

@@ -1,0 +1,45 @@
+"""What a calibration says of itself."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def board_words(board, scatter, outliers, aperture, count, acquisition) -> list[str]:
+    """Of the directions and the aperture."""
+    scope = acquisition.microscope
+    shift = board.shift
+    notes = [
+        f"directions from the spectra of {count} images: board turned by {board.rotation_deg:+.2f} "
+        f"degrees, directions scaled by {board.scale:.4f}, shifted by ({shift[0]:+.4f}, {shift[1]:+.4f}) in "
+        f"NA (y, x); single images scatter by {scatter:.4f}"
+    ]
+    if len(acquisition.holdout):
+        notes.append("held-out images were not looked at: their directions are the board's")
+    if outliers.size:
+        notes.append(
+            f"images {', '.join(map(str, outliers))} contradict the board: other lights, or dirt; leave them "
+            "out or look at them"
+        )
+    off = aperture / scope.objective_na - 1
+    notes.append(
+        f"the objective's NA: {aperture:.4f} fits best, {scope.objective_na:g} is given"
+        + ("; check it, and the pixel size and wavelength" if abs(off) > 0.03 else "")
+    )
+    return notes
+
+
+def height_words(sample) -> list[str]:
+    """Of where the sample lies."""
+    if not np.isfinite(sample.height_um):
+        return [
+            "at no height one thin slice explains the images better than at others: the depth is not known"
+        ]
+    low, high = sample.extent_um
+    notes = [
+        f"the sample is best explained at z = {sample.height_um:+.1f} um from the focus, and stands out half "
+        f"as much between {low:+.1f} and {high:+.1f} um"
+    ]
+    if sample.at_end:
+        notes.append("that is the end of the heights searched: the sample may lie beyond; give a wider depth")
+    return notes
