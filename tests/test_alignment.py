@@ -59,6 +59,7 @@ def moves_at_the_sample(acq, count=30):
     return optics.sources_na, state
 
 
+@pytest.mark.slow
 def test_known_sample_gives_the_board():
     wrong = lit(WRONG)
     found, state = moves_at_the_sample(replace(images(), illumination=wrong))
@@ -71,6 +72,7 @@ def test_known_sample_gives_the_board():
     assert f"scaled by {1 + state[1]:.4f}" in words
 
 
+@pytest.mark.slow
 def test_held_out_images_move_with_the_board_and_are_not_looked_at():
     acq = replace(images(), illumination=lit(WRONG))
     changed = acq.images.copy()
@@ -82,6 +84,7 @@ def test_held_out_images_move_with_the_board_and_are_not_looked_at():
     assert moved_by[list(acq.holdout)].min() > 1e-3
 
 
+@pytest.mark.slow
 def test_masked_pixels_say_nothing():
     acq = replace(images(), illumination=lit(WRONG))
     mask = np.ones(acq.images.shape, bool)
@@ -92,11 +95,13 @@ def test_masked_pixels_say_nothing():
     np.testing.assert_array_equal(found, same)
 
 
+@pytest.mark.slow
 def test_right_directions_stay_at_the_sample():
     found, _ = moves_at_the_sample(images())
     assert error_na(found) < 5e-4
 
 
+@pytest.mark.slow
 def test_a_fit_finds_board_and_sample():
     """From a board off by 0.013 NA to less than half of it, which nothing but the images tells."""
     acq = replace(images(), illumination=lit(WRONG))

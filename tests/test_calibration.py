@@ -60,6 +60,7 @@ def calibrated():
     return calibrate(acquisition(SCATTERED), depth=(-12, -6))
 
 
+@pytest.mark.slow
 def test_directions_are_found():
     """Rotation, scale, shift and scatter together, to a sixth of a pixel of the spectra (0.02 NA)."""
     table, found = SCATTERED, calibrated()
@@ -71,6 +72,7 @@ def test_directions_are_found():
     assert any("settled by the depth" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_height_and_sign():
     assert calibrated().sample.height_um == pytest.approx(-8.0, abs=1.5)
     other = calibrate(acquisition(-TRUE), depth=(-12, -6))
@@ -165,6 +167,7 @@ def test_dense_specks_have_a_skewed_index():
     assert sample.skewness > 3 * sample.error
 
 
+@pytest.mark.slow
 def test_mirrored_table():
     found = calibrate(acquisition(TRUE * [-1, 1]), depth=(-12, -6))
     assert np.linalg.det(found.board.matrix) < 0
@@ -172,6 +175,7 @@ def test_mirrored_table():
     assert np.median(distance(found.found_na)) < 0.004
 
 
+@pytest.mark.slow
 def test_outliers_are_named_and_held_out_images_not_looked_at():
     table, mixed = TRUE.copy(), images().copy()
     mixed[[3, 11]] = mixed[[11, 3]]
@@ -186,11 +190,13 @@ def test_outliers_are_named_and_held_out_images_not_looked_at():
     assert np.array_equal(found.found_na, again.found_na)
 
 
+@pytest.mark.slow
 def test_evidence_of_the_sign_is_told():
     assert calibrated().sign_evidence > 3
     assert calibrate(acquisition(-TRUE), depth=(-12, -6)).sign_evidence < -3
 
 
+@pytest.mark.slow
 def test_lights_whose_discs_hardly_part_are_no_outliers():
     """In focus, where spectra have rings: the LED on the axis, and some others, tell next to nothing."""
     acq, _ = demo_acquisition()
@@ -228,6 +234,7 @@ def test_wrong_arguments(change, words):
         calibrate(acquisition(TRUE, list(options.pop("holdout", ()))), **options)
 
 
+@pytest.mark.slow
 def test_dark_field_images_are_not_looked_at():
     """Lights outside the pupil change nothing; alone they are refused."""
     dark = np.array([(0.6, 0.0), (0.0, 0.6), (-0.6, 0.0), (0.0, -0.6)])
@@ -271,6 +278,7 @@ def flickering():
     return level
 
 
+@pytest.mark.slow
 def test_intensities_are_told_by_valid_pixels():
     level, raw = flickering(), images().copy()
     mask = np.ones(raw.shape, bool)
@@ -350,6 +358,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_command(folder):
     out = folder / "out" / "better.toml"
     arguments = ["calibrate", str(folder / "in" / "acquisition.toml"), "-o", str(out), "--depth", "-12:-6"]
@@ -365,6 +374,7 @@ def test_command(folder):
     assert np.median(distance(after.illumination.sources_na[order])) < 0.005
 
 
+@pytest.mark.slow
 def test_flicker_is_taken_out_of_the_next_commands_images(folder):
     """`gain` goes into the output where the images keep their levels, and only there."""
     level = flickering()[:, None, None]
@@ -429,6 +439,7 @@ def test_only_files_are_named_anew_from_another_folder(folder, background):
     assert (written["files"], written["background"]) == ("in/stack.tif", expected)
 
 
+@pytest.mark.slow
 def test_npz_output_and_refusals(folder):
     source = str(folder / "in" / "acquisition.toml")
     run = CliRunner().invoke(main, ["calibrate", source, "-o", str(folder / "a.npz"), "-q"])

@@ -89,6 +89,7 @@ def test_help_and_version():
     assert fieldrx.__version__ in good("--version").output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["acq.npz", "acquisition.toml"])
 def test_reconstruct_says_what_it_does(folder, tmp_path, name):
     out = tmp_path / "f.npz"
@@ -103,6 +104,7 @@ def test_reconstruct_says_what_it_does(folder, tmp_path, name):
     assert list(tmp_path.iterdir()) == [out]
 
 
+@pytest.mark.slow
 def test_a_whole_fit_that_found_nothing_has_a_status_of_its_own(tmp_path):
     noise = 1 + 0.01 * np.random.default_rng(0).standard_normal((6, *tiny.SHAPE))
     fieldrx.Acquisition(noise, tiny.LIGHT, tiny.SCOPE).save(tmp_path / "acq.npz")
@@ -156,6 +158,7 @@ def test_own_held_out_images_are_told(folder, tmp_path):
     assert load_field(tmp_path / "f.npz").provenance["holdout"] == [4]
 
 
+@pytest.mark.slow
 def test_automatic_choices_are_said_and_kept(tmp_path):
     light = fieldrx.Illumination.led_ring(18, 0.5, start_deg=3)
     optics = fieldrx.Acquisition(None, light, tiny.SCOPE, holdout=[4])
@@ -730,6 +733,7 @@ def stopped_fit(*args, number=signal.SIGINT):
     return err
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_the_field_and_resume_goes_on(folder, tmp_path):
     out, checkpoint = tmp_path / "f.npz", tmp_path / "f.checkpoint.npz"
     args = "reconstruct", folder / "acq.npz", "-o", out, "--depth", DEPTH, "--steps", 100000

@@ -224,6 +224,7 @@ def test_twin_gives_the_factor_that_its_error_needs():
     assert against_twin(ensemble, field, field, grid, band, 0.0)[0] == 1.0
 
 
+@pytest.mark.slow
 def test_twin_is_a_fit_to_images_of_the_field():
     """From nothing, to images that the field gives, with as much noise; the same ones are held out."""
     acq = tiny.acquisition(photons=1000000)
@@ -252,6 +253,7 @@ def test_ensemble_with_and_without_a_twin():
     assert np.array_equal(with_twin.members[1].params, without.members[1].params)
 
 
+@pytest.mark.slow
 def test_the_standard_deviation_keeps_its_promise():
     """Errors lie within two standard deviations at about 95 % of the voxels, inside the band."""
     from check_uncertainty import coverage

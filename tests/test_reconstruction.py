@@ -26,6 +26,7 @@ def path(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_python_does_what_the_command_does(path, tmp_path):
     options = ["--depth", "auto", "--tv", "auto", "--model", "auto", "--steps", "4", "--holdout", "0.2", "-q"]
     given = ["reconstruct", str(path), "-o", str(tmp_path / "f.npz"), *options]

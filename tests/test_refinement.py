@@ -37,6 +37,7 @@ def problem(name):
     return contrast, grid, optics, (clean + NOISE[name] * rng.standard_normal(clean.shape)).astype("f4")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["born", "rytov", "bpm"])
 def test_known_sample_gives_the_optics_to_the_noise(name):
     """Five corrections at the true contrast, which may change: errors within twice what the noise allows."""
@@ -157,6 +158,7 @@ def test_fit_records_and_evaluate_uses_the_optics(tmp_path):
     assert evaluate(back, acq)["nrmse_train"] > result["nrmse_train"]
 
 
+@pytest.mark.slow
 def test_refined_fit_is_nearly_as_good_as_one_that_knows_the_optics():
     """A fit from wrong lamps and aberrations, refined, against fits that keep them and that know better."""
     rng, shape, held = np.random.default_rng(1), (40, 36), (4, 9)

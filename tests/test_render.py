@@ -218,6 +218,7 @@ def test_scale_from_the_medium_up():
         scale_of(values, 1.33, limits=(2, 1))
 
 
+@pytest.mark.slow
 def test_views_and_planes_as_pictures(tmp_path):
     field = cone()
     turn = rotation("y", 25)

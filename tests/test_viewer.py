@@ -604,6 +604,7 @@ def test_keyboard_reaches_everything_and_help_opens(show):
     page.wait("!document.getElementById('keys').open")
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_screenshot_holds_all_views_and_the_colour_bar(show):
     page = show(FIELDS["hash"], size=(800, 330))

@@ -50,6 +50,7 @@ def outcome():
     return run(bead(), schedule=QUICK)
 
 
+@pytest.mark.slow
 def test_every_choice_has_its_evidence(outcome):
     assert [choice.name for choice in outcome.choices] == NAMES
     assert all(choice.value and len(choice.evidence) > 20 for choice in outcome.choices)
@@ -61,17 +62,20 @@ def test_every_choice_has_its_evidence(outcome):
     json.dumps(outcome.to_dict())
 
 
+@pytest.mark.slow
 def test_directions_that_are_right_are_kept(outcome):
     assert outcome.choices[0].value == "as given"
     assert outcome.choices[-1].value in ("none", "during the fit")
     np.testing.assert_array_equal(outcome.acquisition.illumination.sources_na, LIGHT.sources_na)
 
 
+@pytest.mark.slow
 def test_only_the_user_knows_what_looks_less_dense():
     with pytest.raises(Undecided, match=r"is the sample denser .*--contrast negative.*positive"):
         run(bead(sign=-1), schedule=QUICK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("contrast", "value"), [("negative", "light as given"), ("positive", "light reversed")]
 )
@@ -172,6 +176,7 @@ def test_wrong_words():
         run(Acquisition(None, LIGHT, SCOPE))
 
 
+@pytest.mark.slow
 def test_noise_alone_is_nothing():
     rng = np.random.default_rng(0)
     noise = (1 + 0.02 * rng.standard_normal((16, *SHAPE))).astype(np.float32)
@@ -200,6 +205,7 @@ def test_a_sample_at_the_end_of_its_range_is_said(monkeypatch, said):
     assert bool(cut_off(field)) == said
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_run(tmp_path):
     acq = bead()
     acq.save(tmp_path / "acq.npz")
@@ -215,6 +221,7 @@ def test_the_folder_of_a_run(tmp_path):
     assert judge(field, again).sentence == log["verdict"]["sentence"]
 
 
+@pytest.mark.slow
 def test_a_question_ends_with_status_2_and_a_log(tmp_path):
     bead(sign=-1).save(tmp_path / "acq.npz")
     result = CliRunner().invoke(main, ["run", str(tmp_path / "acq.npz"), "-o", str(tmp_path / "out")])

@@ -70,6 +70,7 @@ def test_cpu_and_gpu_give_the_same_gradient(gpu, kind):
     assert close(back(cupy.asarray(d[:2])).get(), expected_back(d[:2]), 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("z_first", "dtype", "tolerance"),  # 800 um from focus phases are hundreds of turns
     [(-3.3, "c16", 1e-12), (-3.3, "c8", 3e-6), (800.0, "c16", 1e-11), (800.0, "c8", 3e-6)],

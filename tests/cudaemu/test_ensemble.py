@@ -29,6 +29,7 @@ def test_statistics_stay_on_the_device(gpu):
     assert not is_on_device(ensemble.to("cuda").on_axes(*axes)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folds", [False, True])
 def test_members_are_trained_and_tested_there(gpu, folds):
     acq = tiny.acquisition(photons=5000)

@@ -27,6 +27,7 @@ def sample(dtype):
     return (0.04 * (real + 0.3j * np.abs(imaginary))).astype(dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("memory", ["store", "recompute"])
 @pytest.mark.parametrize("images", [None, [2, 0]])

@@ -49,6 +49,7 @@ def errors(kind, dz, contrast, z, pixel=0.1, size=320):
     return out
 
 
+@pytest.mark.slow
 def test_table(capsys):
     """Every model, step, contrast, focus and source; the numbers are for reading, the tests are below."""
     lines = ["", "error of I - 1 [%]           source NA 0 / 0.3 / 0.6"]
@@ -77,6 +78,7 @@ def test_split_step_is_accurate(contrast, z):
         assert fine[source] < (0.035 if faint else 0.01), source
 
 
+@pytest.mark.slow
 def test_finer_pixels_resolve_what_is_in_focus():
     fine = errors("SSNP", 0.08, 0.01, 0.0, pixel=0.06, size=540)
     assert fine["0.3"] < 0.01
