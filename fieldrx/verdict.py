@@ -18,6 +18,8 @@ from fieldrx.totals import HOLE, contrast_sign
 DIRECTIONS = "directions from"  # begins the note of an acquisition whose directions its images told
 GRADES = ("good", "fair", "poor", "nothing")
 _FAIR, _POOR = 0.3, 0.6  # of the signal, missed beyond the noise, from which a result is fair, or poor
+_NOISY = 0.7  # of the signal that is noise, from which that is said,
+_HIDDEN = 0.8  # and from which nothing is good: too little is left to test a result by
 _BETTER = 0.98  # of the closed form's error, that a fit must at least come down to
 _EMPTY = 0.95  # error above which an empty sample would do
 _CUT = 0.8  # of the strongest slice's contrast, at an end of the depth range: the sample goes on beyond
@@ -79,8 +81,10 @@ def judge(field, acquisition, device="auto", sign=1) -> Verdict:
     if grade == "nothing":
         beside = "" if closed is None else f", the closed form's {closed:.2f}"
         words += f". No sample was found: an empty one would score 1{beside}"
+    if noise.share > _NOISY:  # false where it is not known
+        advice.append(f"most of the signal is noise ({noise.share:.0%}): more light, or more images")
     if grade in ("poor", "nothing"):
-        advice += _remedies(done, acquisition, error, noise.share)
+        advice += _remedies(done, acquisition)
     return Verdict(grade, words, tuple(advice))
 
 
@@ -90,7 +94,7 @@ def _grade(error, noise, closed):
         return "nothing"
     beyond = np.sqrt(max(error**2 - floor**2, 0.0))
     if beyond <= 0.5 * floor:
-        return "good"
+        return "good" if floor < _HIDDEN else "fair"
     if closed is not None and error > _BETTER * closed:
         return "nothing"
     return "good" if beyond < _FAIR else "fair" if beyond < _POOR else "poor"
@@ -132,11 +136,9 @@ def cut_off(field) -> list[str]:
     return [f"the sample reaches the end of the depth range at {' and '.join(ends)} um: give a wider --depth"]
 
 
-def _remedies(done, acquisition, error, floor):
+def _remedies(done, acquisition):
     """What most often is wrong with such a fit, the likeliest first."""
     advice = []
-    if np.isfinite(floor) and floor > 0.7:
-        advice.append(f"most of the signal is noise ({floor:.0%}): more light, or more images")
     calibrated = any(note.startswith(DIRECTIONS) for note in acquisition.notes)
     if not calibrated:
         advice.append("directions of the light may be off: fieldrx calibrate")

@@ -19,6 +19,7 @@ from fieldrx import (
 from fieldrx.cli import NOTHING, main
 from fieldrx.field import load_field
 from fieldrx.io import open_folder
+from fieldrx.noise import NoiseFloor
 from fieldrx.verdict import cut_off, judge
 from fieldrx.workflow import Undecided, depth, run, sign
 from fieldrx.workflow.trials import Case
@@ -183,6 +184,27 @@ def test_noise_alone_is_nothing():
     found = run(Acquisition(noise, LIGHT, SCOPE, holdout=(2, 9)), schedule=QUICK)
     assert found.verdict.failed
     assert "No sample was found" in found.verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("floor", "grade", "said"), [(0.5, "good", False), (0.75, "good", True), (0.85, "fair", True)]
+)
+def test_what_noise_hides_is_not_called_good(monkeypatch, floor, grade, said):
+    """An error just above its noise: the more of the signal is noise, the less that tells."""
+
+    class Compared:
+        held = np.array([2])
+
+        def error(self, images):
+            return np.sqrt(floor**2 + 0.01), None
+
+        def noise_of(self, images):
+            return NoiseFloor(0.1, np.array([0.1]), floor, "beyond the band")
+
+    monkeypatch.setattr("fieldrx.verdict.compare", lambda *args, **kwargs: Compared())
+    verdict = judge(replace(tiny.field(), provenance={"nrmse_closed_form": 1.0}), bead())
+    assert verdict.grade == grade
+    assert any("is noise" in advice for advice in verdict.advice) == said
 
 
 def test_a_wrong_depth_is_advised_against():
