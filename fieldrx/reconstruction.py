@@ -176,5 +176,5 @@ def _slice_notes(acquisition, depth):
     dz = z[1] - z[0]
     notes = sampling_notes(acquisition.microscope, acquisition.illumination, dz)
     if abs(dz / depth[2] - 1) > _EVEN:
-        notes.append(f"{len(z)} slices {dz:.5g} um apart, so that both ends of --depth are slices")
+        notes.append(f"{len(z)} slices {dz:.5g} um apart, so that both ends of the depth range are slices")
     return notes

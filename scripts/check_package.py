@@ -26,7 +26,14 @@ WANTED = [
     "fieldrx/web/layer.glsl",
 ]
 
-SOURCES = ["LICENSE", "CHANGELOG.rst", "docs/demo.png", "tests/tiny.py", "tests/physics/sphere.py"]
+SOURCES = [
+    "LICENSE",
+    "CHANGELOG.rst",
+    "CONTRIBUTING.rst",
+    "docs/demo.png",
+    "tests/tiny.py",
+    "tests/physics/sphere.py",
+]
 SOURCES += ["scripts/bench_kernels.py"]
 
 

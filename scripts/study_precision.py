@@ -57,8 +57,7 @@ def held_out_error(precision, acquisition, model, width, schedule):
     else:
         fit = Fit(acquisition, DEPTH, model, device="cpu", **options)
         if precision == "half":
-            fit.backend = in_numpy()
-            fit.precision = precision
+            fit.sampling.backend, fit.sampling.precision = in_numpy(), precision
     fit.run()
     if fit.diverged:
         raise RuntimeError(f"a fit in {precision}: {fit.diverged}")

@@ -71,7 +71,7 @@ def test_remarks_follow_the_notes_of_the_fit():
     assert fit.arguments["depth"] == [-1, 1, 0.3]
     assert fit.notes[-2:] == [
         "as was asked",
-        "8 slices 0.28571 um apart, so that both ends of --depth are slices",
+        "8 slices 0.28571 um apart, so that both ends of the depth range are slices",
     ]
     assert "automatic" not in fit.origin
 

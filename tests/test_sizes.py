@@ -13,7 +13,7 @@ MANY = {  # what users call, with keywords that have defaults
     "render/files.py: render",
     "render/movies.py: render_movie",
     "render/views.py: view",
-    "workflow/run.py: run",
+    "workflow/outcome.py: run",
 }
 
 

@@ -41,11 +41,6 @@ def bead(sign=1, light=LIGHT, photons=20000, height=1.0):
     return simulate(volume, optics, "ssnp", SHAPE, photons=photons)
 
 
-def reversed_light(acq):
-    light = Illumination(-acq.illumination.sources_na, acq.illumination.pattern)
-    return replace(acq, illumination=light)
-
-
 @pytest.fixture(scope="module")
 def outcome():
     return run(bead(), schedule=QUICK)
@@ -96,8 +91,8 @@ class Ends:
     def __init__(self, short, long):
         self.short, self.long = short, long
 
-    def of(self, case, schedule=None):
-        ratio = self.short if schedule is None else self.long
+    def of(self, case, long=False):
+        ratio = self.long if long else self.short
         return replace(case, end=ratio if case.depth[0] < -1.5 else 1.0)
 
 
@@ -123,15 +118,36 @@ def test_the_sign_of_a_table_counts_where_images_tell_little(turned, short, long
     assert ("longer" in told[0][2]) == (long is not None)
 
 
-@pytest.mark.parametrize(("long", "asked"), [(0.7, True), (0.9, False)])
-def test_longer_trials_may_ask_as_well(long, asked):
+def sign_of(contrast, short, long=None, **changes):
+    """The case of a bead whose trials end so, after its sign was chosen."""
     case = Case(bead(), (-1.0, 2.0, 0.3), "ssnp", ("", ""), end=1.0)
-    arguments = case, "auto", Ends(0.85, long), lambda *choice: None
-    if not asked:
-        assert sign.signed(*arguments).sign == 1
-        return
+    return sign.signed(replace(case, **changes), contrast, Ends(short, long), lambda *choice: None)
+
+
+def test_longer_trials_may_ask_as_well():
     with pytest.raises(Undecided):
-        sign.signed(*arguments)
+        sign_of("auto", 0.85, 0.7)
+
+
+@pytest.mark.parametrize("contrast", ["positive", "negative"])
+def test_who_knows_the_contrast_is_not_asked_for_it(contrast):
+    assert sign_of(contrast, 0.6).depth == (-2.0, 1.0, 0.3)
+    assert sign_of(contrast, 0.9, 0.9).doubt == ""
+    words = sign_of(contrast, 1.0, 1.0).doubt
+    assert "--contrast" not in words
+    assert ("like a hole" in words) == (contrast == "positive")
+
+
+@pytest.mark.parametrize(
+    ("given", "reversed_", "flipped"), [(1.0, np.inf, False), (np.inf, np.inf, False), (np.inf, 1.0, None)]
+)
+def test_trials_that_diverge_reverse_no_light(given, reversed_, flipped):
+    if flipped is None:
+        with pytest.raises(Undecided):
+            sign_of("auto", reversed_, reversed_, end=given)
+        return
+    found = sign_of("auto", reversed_, reversed_ / given if np.isfinite(given) else 1.0, end=given)
+    assert found.depth == (-1.0, 2.0, 0.3)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,14 @@
 """Fitting a neural field to images.
 
-`settings` and `problem` say what is asked; `course` which images and points a step uses, `sampling` evaluates
+`options` and `problem` say what is asked; `course` which images and points a step uses, `sampling` evaluates
 the field there, `objective` compares with the measured images, `descent` changes the weights and undoes steps
 that lead astray, `correct` changes the optics, `watch` looks at held-out images.  All that changes is in
 `state`, which a checkpoint holds; `start` makes the first, and `run` goes from there to the field.
 """
 
+from fieldrx.fit.options import Options, Schedule, settings
 from fieldrx.fit.problem import check_room, split_images
 from fieldrx.fit.run import Fit
-from fieldrx.fit.settings import Options, Schedule, settings
 from fieldrx.fit.state import checkpoint_arguments
 from fieldrx.progress import Progress
 

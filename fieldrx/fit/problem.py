@@ -11,7 +11,7 @@ from fieldrx.automatic import choose_model
 from fieldrx.errors import InputError
 from fieldrx.field import Network
 from fieldrx.field.choices import default_encoding, encoding_note, make_preset
-from fieldrx.fit.settings import Options, Schedule, settings
+from fieldrx.fit.options import Options, Schedule, settings
 from fieldrx.losses import make_loss
 from fieldrx.models import Optics, grid_for, is_multislice
 from fieldrx.optics import Grid

@@ -14,9 +14,9 @@ from fieldrx.fit import course, start
 from fieldrx.fit.correct import Correction
 from fieldrx.fit.descent import Astray, Descent, check, note_pool, set_back
 from fieldrx.fit.objective import Objective
+from fieldrx.fit.options import Options
 from fieldrx.fit.problem import pose
 from fieldrx.fit.sampling import Sampling
-from fieldrx.fit.settings import Options
 from fieldrx.fit.state import load_checkpoint, save_checkpoint
 from fieldrx.fit.watch import Watch
 from fieldrx.interpolation import upsample_adjoint
@@ -58,7 +58,7 @@ class Fit:
         self, acquisition, depth, model="auto", *, origin=None, callback=None, device="auto", **options
     ):
         self.backend, self.callback = get(device), callback or (lambda progress: None)
-        self.problem = problem = pose(acquisition, depth, model, Options(**options), self.backend)
+        self.problem = problem = pose(acquisition, depth, model, Options.named(options), self.backend)
         self.acquisition, self.grid = problem.acquisition, problem.grid
         self.train, self.held, self.loss = problem.train, problem.held, problem.loss
         self.encoding, self.network = problem.encoding, problem.network

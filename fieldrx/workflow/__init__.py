@@ -7,11 +7,12 @@ The depth is narrowed to what a short fit occupies, and further while unseen ima
 
 One thing is left that the images do not tell: light hardly differs between a sample denser than its medium
 and a less dense one, mirrored along z, lit from the opposite sides.  Short fits that hold the sample for
-denser, with the light as given and reversed, are compared, and longer ones where these tell too little; where
-the light as given ends far worse, either it is reversed or the sample is less dense, and the user is asked.
+denser, with the light as given and reversed, are compared, and longer ones where these tell too little.
+Where the light as given ends far worse, either it is reversed or the sample is less dense, and the user is
+asked; where it ends a little worse the light is taken as reversed, and the verdict says so.
 """
 
-from fieldrx.workflow.run import CONTRASTS, Outcome, run
+from fieldrx.workflow.outcome import CONTRASTS, Outcome, run
 from fieldrx.workflow.sign import Undecided
 from fieldrx.workflow.trials import Choice
 

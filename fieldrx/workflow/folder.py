@@ -8,7 +8,7 @@ from fieldrx.ensemble import make_ensemble
 from fieldrx.io import atomic_path, json_values, open_folder
 from fieldrx.render import render
 from fieldrx.report import write_report
-from fieldrx.workflow.run import run
+from fieldrx.workflow.outcome import run
 
 FIELD, CHECKPOINT, ENSEMBLE = "field.npz", "field.checkpoint.npz", "field-ensemble.npz"
 PICTURE, REPORT, ACQUISITION, LOG = "field.png", "report.html", "acquisition.npz", "log.json"

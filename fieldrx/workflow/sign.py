@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from fieldrx.errors import InputError
-from fieldrx.workflow.trials import LONG
 
 # Where a trial with the light reversed ends, over that with the light as given: in the zoo 0.89 to 1.46 for
 # samples denser than their medium, 0.59 and 0.66 for those less dense, 0.96 where the light was reversed.
@@ -13,13 +14,10 @@ _TOLD = 0.8  # below, the light is reversed or the sample less dense
 _OPEN = 1.03  # from there up to here longer trials are asked
 _SURE = 0.01  # by which the ratio of longer ones must differ from 1 to leave no doubt, or to doubt a table
 
-_SIGN_OPEN = (
-    "the images hardly tell whether the light is reversed: if the sample looks like a hole, set directions "
-    "in [illumination], or give --contrast"
-)
-_SIGN_TURNED = (
+
+_TURNED = (
     "the light was taken as reversed, as the images prefer it: if the sample is less dense than its medium, "
-    "give --contrast negative; else set directions in [illumination]"
+    "give --contrast negative"
 )
 
 
@@ -29,21 +27,31 @@ class Undecided(InputError):
 
 def signed(case, contrast, trials, chosen):
     """The case or its reverse, with the sign of the contrast and what there is to doubt about it."""
-    ratio, other, tried = _reversal(case, trials)
-    given = replace(case, sign=trials.sign, doubt=_SIGN_OPEN if abs(ratio - 1) < _SURE else "")
+    ratio, other, evidence = _reversal(case, trials)
+    doubt = _open_doubt(contrast) if abs(ratio - 1) < _SURE else ""
     if ratio >= (1.0 if case.turned else 1 - _SURE):
-        chosen("sign", "light as given", tried)
-        return given
+        chosen("sign", "light as given", evidence)
+        return replace(case, sign=trials.sign, doubt=doubt)
     if ratio < _TOLD and contrast == "auto" and not case.turned:
         raise Undecided(
             "is the sample denser than its medium? With these directions of the light it looks less dense, "
-            f"which may also mean that they are reversed ({tried}): run again with --contrast negative if it "
-            "is less dense, or --contrast positive to reverse the light"
+            f"which may also mean that they are reversed ({evidence}): run again with --contrast negative if "
+            "it is less dense, or --contrast positive to reverse the light"
         )
     why = "; calibrated so far from the table, light has no given sign" if case.turned else ""
-    chosen("sign", "light reversed", tried + why)
-    believed = case.turned or contrast != "auto"
-    return replace(other, sign=trials.sign, doubt=given.doubt if believed else _SIGN_TURNED)
+    chosen("sign", "light reversed", evidence + why)
+    if contrast == "auto" and not case.turned:
+        doubt = _TURNED
+    return replace(other, sign=trials.sign, doubt=doubt)
+
+
+def _open_doubt(contrast):
+    """What to say where neither light explains the images better."""
+    looks = "denser than its medium" if contrast == "negative" else "like a hole in its medium"
+    return (
+        f"the images hardly tell whether the light is reversed: if the sample looks {looks}, change "
+        "directions in [illumination]" + (", or give --contrast" if contrast == "auto" else "")
+    )
 
 
 def _reversal(case, trials):
@@ -51,15 +59,22 @@ def _reversal(case, trials):
     short trial, and a sentence.
 
     Short trials tell signs that are plain; where they do not, the objective of longer ones is lower for the
-    right sign, if only by a per cent for rings and thin films.
+    right sign, if only by a per cent for rings and thin films.  Only that is taken from the longer ones: what
+    is chosen next compares short trials.
     """
     other = trials.of(case.reversed())
-    ends, words = (case.end, other.end), "short"
-    if _TOLD < ends[1] / ends[0] < _OPEN:
-        ends, words = tuple(trials.of(c, schedule=LONG).end for c in (case, other)), "longer"
+    ratio, ends, words = _ratio(case, other), (case, other), "short"
+    if _TOLD < ratio < _OPEN:
+        ends, words = tuple(trials.of(c, long=True) for c in (case, other)), "longer"
+        ratio = _ratio(*ends)
     held = "denser" if trials.sign > 0 else "less dense"
-    told = (
-        f"{words} fits that hold the sample for {held} than its medium end at {ends[0]:.4f} with the "
-        f"light as given and {ends[1]:.4f} with it reversed (errors of images and priors)"
+    evidence = (
+        f"{words} fits that hold the sample for {held} than its medium end at {ends[0].end:.4f} with the "
+        f"light as given and {ends[1].end:.4f} with it reversed (errors of images and priors)"
     )
-    return ends[1] / ends[0], other, told
+    return ratio, other, evidence
+
+
+def _ratio(case, other):
+    """Of two ends; 1 where both trials diverged."""
+    return 1.0 if np.isinf(case.end) and np.isinf(other.end) else other.end / case.end

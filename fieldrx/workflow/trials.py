@@ -13,8 +13,8 @@ from fieldrx.fit import Fit
 from fieldrx.optics import Illumination
 from fieldrx.priors import priors_of_sign
 
-TRIAL = {"steps": 80, "coarse": 1.0, "tilted_from": 0.0, "patience": 0, "evaluate_every": 20}
-LONG = TRIAL | {"steps": 220}  # where short ones tell too little
+_SHORT = {"steps": 80, "coarse": 1.0, "tilted_from": 0.0, "patience": 0, "evaluate_every": 20}
+_LONG = _SHORT | {"steps": 220}  # where short ones tell too little
 _LAST = 10  # steps at whose mean a trial ends
 WORSE = 1.02  # that a short fit may end worse, and still count as well as another
 
@@ -79,25 +79,33 @@ class Trials:
     device: str
     callback: Callable | None
 
-    def of(self, case, refine=None, schedule=TRIAL):
+    def of(self, case, refine=None, long=False):
         """The case after a short fit that allows one sign of the contrast: its end, its field, and the
         directions that it was refined to.
 
         What counts is the data term and the priors: few unseen images of a short fit tell less, and a sample
         of the wrong sign must hide in a broad halo of the right one, which costs priors more than images.
         """
+        schedule, stage = (_LONG, "longer fit") if long else (_SHORT, "short fit")
         fit = Fit(
             case.acquisition, case.depth, case.model, priors=priors_of_sign(self.sign), refine=refine,
-            schedule=schedule | {"seed": self.seed}, callback=self._tell, device=self.device,
+            schedule=schedule | {"seed": self.seed}, callback=self._teller(stage), device=self.device,
         )  # fmt: skip
         field = fit.run()
         if field.provenance["interrupted"]:
             raise KeyboardInterrupt
-        end = float(np.mean((field.history["loss"] + field.history["prior"])[-_LAST:]))
         case = case.lit(fit.optics.sources_na) if refine else case
-        return replace(case, end=end, field=field)
+        return replace(case, end=_end(field), field=field)
 
-    def _tell(self, progress):
-        if self.callback:
-            short = progress.stage == "fit"
-            self.callback(replace(progress, stage="short fit") if short else progress)
+    def _teller(self, stage):
+        """The callback, told of a fit by another name."""
+        if self.callback is None:
+            return None
+        return lambda p: self.callback(replace(p, stage=stage) if p.stage == "fit" else p)
+
+
+def _end(field):
+    """Errors of images and priors at the end of a fit; infinite where it diverged."""
+    if field.provenance["diverged"]:
+        return np.inf
+    return float(np.mean((field.history["loss"] + field.history["prior"])[-_LAST:]))

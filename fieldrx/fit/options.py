@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, nearest
 from fieldrx.models import is_multislice
 from fieldrx.priors import Priors
 
@@ -147,6 +147,20 @@ class Options:
     optics: Any = None
     loss: Any = "squared"
     precision: str | None = None
+
+    @classmethod
+    def named(cls, values: dict) -> Options:
+        """Options by name.
+
+        Raises
+        ------
+        TypeError
+            If there is none of a name.
+        """
+        for name in values:
+            if name not in cls.__dataclass_fields__:
+                raise TypeError(f'a fit has no option "{name}"{nearest(name, cls.__dataclass_fields__)}')
+        return cls(**values)
 
     @property
     def seed(self) -> int:
