@@ -26,15 +26,8 @@ WANTED = [
     "fieldrx/web/layer.glsl",
 ]
 
-SOURCES = [
-    "LICENSE",
-    "CHANGELOG.rst",
-    "CONTRIBUTING.rst",
-    "docs/demo.png",
-    "tests/tiny.py",
-    "tests/physics/sphere.py",
-]
-SOURCES += ["scripts/bench_kernels.py"]
+SOURCES = ["LICENSE", "CHANGELOG.rst", "CONTRIBUTING.rst", "docs/demo.png", "tests/tiny.py"]
+SOURCES += ["tests/physics/sphere.py", "scripts/bench_kernels.py"]
 
 
 def main():

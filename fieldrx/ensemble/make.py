@@ -48,7 +48,7 @@ def make_ensemble(
     seed : int
         Of the images that members see, and of their order.
     callback : callable, optional
-        Called with a `fieldrx.fit.Progress` after every step.
+        Called with a `fieldrx.progress.Progress` after every step.
     folds : bool
         Cross-validation: the fitted images are dealt into as many parts as there are members, and every
         member is fitted from nothing, as the field was, without one part, which it then predicts;

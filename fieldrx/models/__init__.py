@@ -5,6 +5,7 @@ from fieldrx.models.born import Born
 from fieldrx.models.bpm import BeamPropagation
 from fieldrx.models.corrections import Optics
 from fieldrx.models.mlb import MultiLayerBorn
+from fieldrx.models.multislice import MultiSlice
 from fieldrx.models.registry import MODELS, grid_for, is_multislice, make_model, model_class
 from fieldrx.models.rytov import Rytov
 from fieldrx.models.ssnp import SSNP
@@ -17,6 +18,7 @@ __all__ = [
     "ForwardModel",
     "Gradients",
     "MultiLayerBorn",
+    "MultiSlice",
     "Optics",
     "Rytov",
     "grid_for",
