@@ -87,18 +87,22 @@ class Level:
 
     @property
     def shape(self):
+        """Points (z, y, x)."""
         return self.samples.shape
 
     @property
     def ndim(self):
+        """Three."""
         return 3
 
     @property
     def size(self):
+        """Number of points."""
         return self.samples.lattice.size
 
     @property
     def dtype(self):
+        """Of what indexing gives."""
         return np.dtype(np.float32)
 
     def __getitem__(self, index):

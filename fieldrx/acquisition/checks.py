@@ -66,6 +66,7 @@ def dim_images(images, valid, illumination: Illumination, microscope: Microscope
 
 
 def check_mask(mask, images) -> np.ndarray | None:
+    """A mask of the images' shape; None where every pixel is valid."""
     if mask is None:
         return None
     mask = np.asarray(mask)
@@ -87,6 +88,7 @@ def without_junk(images, mask) -> np.ndarray:
 
 
 def check_holdout(holdout, n) -> np.ndarray:
+    """Numbers of held-out images, sorted, each once."""
     holdout = np.asarray(holdout)
     if holdout.size == 0:
         return np.empty(0, np.int64)

@@ -32,6 +32,7 @@ class Reporter:
         self._terminal = sys.stderr.isatty()
 
     def __call__(self, progress: Progress) -> None:
+        """Show one piece of news."""
         if self.quiet:
             return
         if progress.stage != self._stage:

@@ -246,10 +246,12 @@ class Hash(_Description):
 
     @property
     def n_features(self):
+        """Length of the feature vector."""
         return len(self.resolutions) * self.n_features_per_level
 
     @property
     def n_params(self):
+        """Numbers in the table."""
         return sum(self.nodes_per_level) * self.n_features_per_level
 
     @property

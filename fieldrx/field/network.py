@@ -88,6 +88,7 @@ class Network:
 
     @property
     def n_params(self):
+        """Weights and biases of all layers."""
         return sum((fan_in + 1) * fan_out for fan_in, fan_out in self.layer_shapes())
 
     def unpack(self, flat):

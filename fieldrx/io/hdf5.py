@@ -14,6 +14,7 @@ from fieldrx.io.files import check_file
 
 @contextmanager
 def open_hdf5(path):
+    """An open HDF5 file; what is wrong with it, or missing to read it, is one `InputError`."""
     path = check_file(path, "an HDF5 file")
     try:
         import h5py
@@ -64,6 +65,7 @@ def dataset(file, name, path):
 
 
 def read_hdf5(path, name, region) -> np.ndarray:
+    """Images (n, y, x) of a dataset, cut to a region."""
     with open_hdf5(path) as file:
         data = dataset(file, name, path)
         check_stack(data.shape, data.dtype, path)

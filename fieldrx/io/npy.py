@@ -10,6 +10,7 @@ from fieldrx.io.files import check_file
 
 
 def read_npy(path, region) -> np.ndarray:
+    """Images (n, y, x) of a .npy file, cut to a region."""
     path = check_file(path, "a NumPy array (.npy)")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -46,6 +46,7 @@ def _open_tiff(path):
 
 
 def read_tiff(path, region) -> np.ndarray:
+    """All pages (n, y, x) of a TIFF, cut to a region."""
     with _open_tiff(path) as tif:
         pages = _tiff_pages(tif, path)
         if pages is None:
