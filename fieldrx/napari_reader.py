@@ -92,7 +92,7 @@ class Level:
 
     @property
     def ndim(self):
-        """Three."""
+        """Number of axes."""
         return 3
 
     @property

@@ -56,6 +56,7 @@ class ForwardModel(Protocol):
     microscope: Microscope
     illumination: Illumination
     image_shape: tuple[int, int]
+    window: tuple[slice, slice]  # of the grid's pixels, that the images show
 
     def forward(self, contrast, images=None) -> np.ndarray:
         """Predicted intensities."""
@@ -74,6 +75,9 @@ class ForwardModel(Protocol):
 
     def forward_and_pullback(self, contrast, images=None) -> tuple[np.ndarray, Callable]:
         """Predicted intensities, and the function that maps their gradient to that of the contrast."""
+
+    def gradients(self, contrast, d_intensity, images=None) -> Gradients:
+        """Of ``sum(d_intensity * forward(contrast))`` with respect to the contrast and all of the optics."""
 
 
 def predict(model: ForwardModel, contrast, images):
