@@ -151,15 +151,17 @@ def test_trials_that_diverge_reverse_no_light(given, reversed_, flipped):
 
 
 @pytest.mark.parametrize(
-    "errors, kept",
+    ("errors", "cut", "kept"),
     [
-        ((0.30, 0.29, 0.28), 1.0),
-        ((0.40, 0.25, 0.24), 0.75),
-        ((0.40, 0.30, 0.20), 0.55),
-        ((0.40, np.nan, 0.20), 1.0),
+        ((0.30, 0.29, 0.28), (), 1.0),
+        ((0.40, 0.25, 0.24), (), 0.75),
+        ((0.40, 0.30, 0.20), (), 0.55),
+        ((0.40, 0.30, 0.20), (2,), 0.75),
+        ((0.40, 0.30, 0.20), (1, 2), 1.0),
+        ((0.40, np.nan, 0.20), (), 1.0),
     ],
 )
-def test_the_widest_range_that_tells_unseen_images_as_well(monkeypatch, errors, kept):
+def test_the_widest_range_that_tells_unseen_images_as_well(monkeypatch, errors, cut, kept):
     """Judged by images that neither the short fits nor the final verdict use."""
     acq = replace(bead(), holdout=np.array([2]))
     case = Case(acq, (-4.0, 4.0, 0.25), "ssnp", ("", ""))
@@ -170,7 +172,7 @@ def test_the_widest_range_that_tells_unseen_images_as_well(monkeypatch, errors, 
 
         def of(self, case):
             seen.append(set(case.acquisition.holdout.tolist()))
-            return case
+            return replace(case, field=len(seen) - 1)
 
     class Compared:
         def error(self, images):
@@ -179,6 +181,7 @@ def test_the_widest_range_that_tells_unseen_images_as_well(monkeypatch, errors, 
 
     monkeypatch.setattr(depth, "compare", lambda *args, **kwargs: Compared())
     monkeypatch.setattr(depth, "_centre", lambda field: 0.0)
+    monkeypatch.setattr(depth, "cut_off", lambda field: field in cut)
     found = depth._tightened(case, Trials())
     assert len(seen) == 3 and all(2 in held and len(held) >= 3 for held in seen)
     thick = 8.0 if found is None else found.depth[1] - found.depth[0]

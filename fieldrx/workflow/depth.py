@@ -11,7 +11,7 @@ from fieldrx.errors import InputError
 from fieldrx.evaluation import compare
 from fieldrx.fit import split_images
 from fieldrx.refocus import axial_resolution_um, find_depth, slice_distance
-from fieldrx.verdict import depth_profile
+from fieldrx.verdict import cut_off, depth_profile
 from fieldrx.workflow.trials import WORSE, Case
 
 _OCCUPIED = 0.25  # of the strongest slice, from which a height belongs to the sample of a short fit
@@ -80,6 +80,10 @@ def _tightened(case, trials):
         one = _about(case, _centre(fits[-1].field), share)
         fits.append(trials.of(replace(one, acquisition=blind)))
     errors = [compare(fit.field, blind, device=trials.device).error(unseen)[0] for fit in fits]
+    # a range that cuts the sample off tells nothing, however well it does; the first is as wide as it was
+    errors[1:] = [
+        np.inf if cut_off(fit.field) else error for fit, error in zip(fits[1:], errors[1:], strict=True)
+    ]
     best = int(np.argmax(np.array(errors) <= _AS_GOOD * np.min(errors)))  # the first; 0 if one is not finite
     return replace(fits[best], acquisition=acq) if best else None
 
