@@ -241,6 +241,16 @@ TOML_MISTAKES = {
     "holdout": (OPTICS + IMAGES + "holdout = [4]\n" + LED_RING, "image 4", "numbered 0 to 3", "correct"),
     "holdout all": (OPTICS + IMAGES + "holdout = [0,1,2,3]\n" + LED_RING, "all 4 images", "leave some"),
     "holdout text": (OPTICS + IMAGES + 'holdout = ["a"]\n' + LED_RING, "expected a list of image numbers"),
+    "holdout of lists": (
+        OPTICS + IMAGES + "holdout = [[1], [2, 3]]\n" + LED_RING,
+        "holdout is",
+        "equal length",
+    ),
+    "background of lists": (
+        OPTICS + IMAGES.replace("500", "[[1], [2, 3]]") + LED_RING,
+        "background is [[1], [2, 3]]",
+        "equal length",
+    ),
     "background file": (OPTICS + IMAGES.replace("500", '"b.tif"') + LED_RING, "b.tif", "no such file"),
     "background 0": (
         OPTICS + IMAGES.replace("500", "0") + LED_RING,

@@ -87,9 +87,18 @@ def without_junk(images, mask) -> np.ndarray:
     return np.where(junk, np.float32(1), images) if junk.any() else images
 
 
+def array_of(value, name) -> np.ndarray:
+    """A number, a list or an array as an array."""
+    try:
+        return np.asarray(value)
+    except ValueError:  # lists of different lengths
+        came = f"{value!r:.60}"
+        raise InputError(f"{name} is {came}; expected numbers, or lists of equal length") from None
+
+
 def check_holdout(holdout, n) -> np.ndarray:
     """Numbers of held-out images, sorted, each once."""
-    holdout = np.asarray(holdout)
+    holdout = array_of(holdout, "holdout")
     if holdout.size == 0:
         return np.empty(0, np.int64)
     if holdout.dtype.kind not in "iu" or holdout.ndim != 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 
+from fieldrx.acquisition.checks import array_of
 from fieldrx.acquisition.data import Acquisition
 from fieldrx.acquisition.light import assumed_directions, illumination_of
 from fieldrx.acquisition.schema import (
@@ -114,7 +115,9 @@ def _frames(table, key, folder, region, default=None):
     """A background or dark as TOML gives it: numbers, a word, or an image file."""
     value = table.get(key, default)
     named = isinstance(value, str) and any(names_in(key, value))
-    return read_images(value, folder, region) if named else value
+    if named:
+        return read_images(value, folder, region)
+    return array_of(value, key) if isinstance(value, list) else value
 
 
 def _name_of(path) -> str:
