@@ -80,10 +80,7 @@ def choose_tv(
     def trial(initial=None, priors=None, **changes):
         own = replace(schedule, patience=0, **changes)  # nothing held out: its last field is what it returns
         how = {"schedule": own, "holdout": 0, "callback": callback, **options}
-        field = Fit(part, depth, model, priors=priors, **how).run(initial=initial)
-        if field.provenance["interrupted"]:
-            raise KeyboardInterrupt
-        return field
+        return Fit(part, depth, model, priors=priors, **how).finish(initial)
 
     start, steps = _start(trial, schedule)
     if start is None:

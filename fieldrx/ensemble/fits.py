@@ -43,20 +43,6 @@ def refit(parent: NeuralField, part: Acquisition, train: np.ndarray, schedule: S
     )
 
 
-def finished(fit: Fit, initial: NeuralField | None = None) -> NeuralField:
-    """The field of a fit.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If it was interrupted.
-    """
-    found = fit.run(initial=initial)
-    if found.provenance["interrupted"]:
-        raise KeyboardInterrupt
-    return found
-
-
 def schedule_anew(parent: NeuralField, rng: np.random.Generator, steps: int | None = None) -> Schedule:
     """The schedule of the field's fit from nothing, in steps whatever its budget was, with another seed."""
     own = Schedule(**parent.provenance["schedule"])

@@ -10,7 +10,7 @@ from fieldrx._version import __version__
 from fieldrx.acquisition import Acquisition
 from fieldrx.ensemble.calibration import calibrate
 from fieldrx.ensemble.data import Ensemble, identity
-from fieldrx.ensemble.fits import finished, precision_of
+from fieldrx.ensemble.fits import precision_of
 from fieldrx.ensemble.folds import cross_validation, fold_fit
 from fieldrx.ensemble.images import FitImages
 from fieldrx.ensemble.members import member_fit
@@ -76,7 +76,7 @@ def make_ensemble(
         rest = np.setdiff1d(train, parts[k])
         return fold_fit(field, acquisition, rest, held, steps, (seed, k), **how)
 
-    fields = [finished(fit(k), None if folds else field) for k in range(members)]
+    fields = [fit(k).finish(None if folds else field) for k in range(members)]
     other = fit_twin(field, acquisition, train, held, (seed, _TWIN), **how) if twin else None
     images = FitImages(field.provenance, acquisition, device)
     factor, hidden, calibration = _bars(Ensemble(fields), field, other, images, train, held)

@@ -11,7 +11,7 @@ from fieldrx.backends import to_host
 from fieldrx.band import Band
 from fieldrx.ensemble.calibration import smallest_factor
 from fieldrx.ensemble.data import Ensemble
-from fieldrx.ensemble.fits import finished, refit, schedule_anew
+from fieldrx.ensemble.fits import refit, schedule_anew
 from fieldrx.ensemble.images import FitImages
 from fieldrx.field import NeuralField
 from fieldrx.models import Optics
@@ -55,7 +55,7 @@ def fit_twin(
     schedule = schedule_anew(parent, rng)
     other = replace(acquisition, images=noisy, holdout=held, checksum=None)
     known = optics if "optics" in settings else None
-    return finished(refit(parent, other, train, schedule, optics=known, device=device, **how))
+    return refit(parent, other, train, schedule, optics=known, device=device, **how).finish()
 
 
 def misfit(field: NeuralField, acquisition: Acquisition, held: np.ndarray) -> float:

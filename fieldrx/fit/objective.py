@@ -41,9 +41,8 @@ class Objective:
         acq = problem.acquisition
         self.backend, self.model, self.train = backend, model, problem.train
         self.loss, self.background = problem.loss, problem.background
-        self.images = backend.asarray(acq.images)
-        self.mask = None if acq.mask is None else backend.asarray(acq.mask)
-        self.pairs = MeasuredImages(self.images, self.mask, self.background)
+        mask = None if acq.mask is None else backend.asarray(acq.mask)
+        self.pairs = MeasuredImages(backend.asarray(acq.images), mask, self.background)
         self.empty = self._empty_losses(acq.n_images)
         self.norm = float(self.empty[self.train].sum())
 
@@ -60,18 +59,18 @@ class Objective:
     def measured(self, images) -> tuple:
         """What the loss compares with, and the pixels that count."""
         images = self.backend.asarray(images)
-        return self._known(self.loss.measured(self.model, self.images[images]), images, self.loss.empty)
+        return self._known(self.loss.measured(self.model, self.pairs.images[images]), images, self.loss.empty)
 
     def signal(self, images, model):
         """Measured signal of some images as a model sees it, 0 where it is undefined."""
         images = self.backend.asarray(images)
-        return self._known(model.signal(self.images[images]), images, 0.0)[0]
+        return self._known(model.signal(self.pairs.images[images]), images, 0.0)[0]
 
     def _known(self, values, images, empty):
         """Values of some images with `empty` where they are masked or undefined, and where they are not."""
         valid = np.isfinite(values)
-        if self.mask is not None:
-            valid &= self.mask[images]
+        if self.pairs.mask is not None:
+            valid &= self.pairs.mask[images]
         return np.where(valid, values, np.float32(empty)), valid
 
     def _loss_and_gradient(self, predicted, measured, valid, share):

@@ -117,6 +117,24 @@ class Fit:
             self._iterate(checkpoint)
         return self.field(interrupted=stop.asked)
 
+    def finish(self, initial=None) -> NeuralField:
+        """Fit to the end, as a part of other work that stops with it.
+
+        Parameters
+        ----------
+        initial : NeuralField, optional
+            As of :meth:`start`.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the fit was stopped, even after its first step.
+        """
+        field = self.run(initial=initial)
+        if field.provenance["interrupted"]:
+            raise KeyboardInterrupt
+        return field
+
     def start(self, initial=None) -> None:
         """Initial weights: those of a field, or random ones, taught the closed form if the schedule says so.
 

@@ -91,9 +91,7 @@ class Trials:
             case.acquisition, case.depth, case.model, priors=priors_of_sign(self.sign), refine=refine,
             schedule=schedule | {"seed": self.seed}, callback=self._teller(stage), device=self.device,
         )  # fmt: skip
-        field = fit.run()
-        if field.provenance["interrupted"]:
-            raise KeyboardInterrupt
+        field = fit.finish()
         case = case.lit(fit.optics.sources_na) if refine else case
         return replace(case, end=_end(field), field=field)
 
