@@ -1,7 +1,7 @@
 """What `fieldrx run` makes of the zoo, beside the same fits with the best settings known.
 
     python scripts/zoo.py make FOLDER
-    python scripts/zoo_record.py FOLDER [--only NAME ...] [--steps N] [--error-bars] [--seed S] [--record]
+    python scripts/zoo_record.py FOLDER [--only NAME ...] [--steps N] [--error-bars] [--seed S] [--record] [--keep FOLDER]
 
 Every member goes through `fieldrx.workflow.run` with its defaults; where that asks for the sign of the
 contrast, the answer is the member's (and the row says so).  The reference fit is given the true directions,
@@ -10,7 +10,8 @@ depth and sign, and otherwise the same defaults.  Index errors are over the trut
 through the model with the true directions and a smooth factor an image is fitted, beyond the noise, as a
 share of the signal; `mass` is the interval of the dry mass over the true one; `cover` the share of the truth
 inside the supported band, in the sample, within two standard deviations.  With --record, the rows of these
-members replace those of scripts/records/zoo.json, and docs/zoo.rst, the table, is written anew.
+members replace those of scripts/records/zoo.json, and docs/zoo.rst, the table, is written anew; with --keep,
+fields and ensembles are kept in a folder.
 """
 
 import argparse
@@ -111,7 +112,7 @@ def coverage(found, truth):
     return ensemble, float(np.mean(error[sample] <= 2 * std.real[sample]))
 
 
-def row(folder, schedule, seed, error_bars):
+def row(folder, schedule, seed, error_bars, keep=None):
     """One row of the record, by column."""
     truth, told, path = truth_and_optics(folder)
     begun, asked, choices = time.time(), "", []
@@ -139,10 +140,15 @@ def row(folder, schedule, seed, error_bars):
         "verdict": found.verdict.grade,
         "advice": "; ".join(found.verdict.advice),
     }
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
+        found.field.save(keep / f"{folder.name}.field")
     if truth is not None:
         ensemble = None
         if error_bars:
             ensemble, values["cover"] = coverage(found, truth)
+            if keep:
+                ensemble.save(keep / f"{folder.name}.ens")
         values["index"] = evaluate(found.field, found.acquisition, truth)["index_nrmse"]
         values["best"], values["gap"] = known_best(acq, told, truth, schedule | {"seed": seed})
         values["ratio"] = values["index"] / values["best"]
@@ -198,13 +204,14 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--error-bars", action="store_true")
     parser.add_argument("--record", action="store_true", help=f"into {RECORD} and {TABLE}")
+    parser.add_argument("--keep", type=Path, help="fields and ensembles into this folder")
     options = parser.parse_args()
     names = options.only or sorted(p.name for p in options.folder.iterdir() if (p / "optics.json").exists())
     print(head(), flush=True)
     for name in names:
         schedule = {"steps": options.steps} if options.steps else {}
         try:
-            values = row(options.folder / name, schedule, options.seed, options.error_bars)
+            values = row(options.folder / name, schedule, options.seed, options.error_bars, options.keep)
         except InputError as error:
             values = {"member": name, "verdict": "refused", "advice": str(error)}
         print(line(values), flush=True)
