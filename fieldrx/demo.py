@@ -69,7 +69,7 @@ def run_demo(folder, steps=None, callback=None, say=print):
     say("reconstructing (the first start compiles the kernels, which takes about a minute)")
     fit = Fit(acq, _DEPTH, "bpm", schedule={"steps": steps or _STEPS}, callback=callback)
     field = fit.run()
-    if field.provenance["interrupted"]:
+    if field.provenance.interrupted:
         raise KeyboardInterrupt
     field.save(folder / "cell.npz")
     result = evaluate(field, acq, cell)

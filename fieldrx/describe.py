@@ -58,12 +58,12 @@ def describe(path) -> list[tuple[str, str]]:
 def _describe_field(path):
     field = load_field(path)
     done, network = field.provenance, field.network
-    fitted = [f"with {done['model']}"] if "model" in done else []
-    fitted += [f"{done['steps_done']} steps, {done['seconds']:.0f} s"] if "steps_done" in done else []
-    fitted += [f"fieldrx {done['fieldrx']}"] if "fieldrx" in done else []
-    held = len(done.get("holdout", ()))
+    fitted = [f"with {done.model}"] if done.model else []
+    fitted += [f"{done.steps_done} steps, {done.seconds:.0f} s"] if done.fitted else []
+    fitted += [f"fieldrx {done.fieldrx}"] if done.fieldrx else []
+    held = len(done.held)
     ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", field.region_um, strict=True)]
-    error = done.get("nrmse_holdout")
+    error = done.nrmse_holdout
     rows = [
         ("field", f"refractive index n(z, y, x), {field.params.size} parameters, {_size(path)}"),
         ("region", ", ".join(ranges) + " um"),
@@ -74,10 +74,10 @@ def _describe_field(path):
             f"{network.depth} x {network.width}, {network.activation}, skips {list(network.skips)}, "
             + ("index and absorption" if network.n_outputs > 1 else "index only"),
         ),
-        ("fitted", f"to {done.get('name') or 'an acquisition'} {', '.join(fitted)}".rstrip()),
+        ("fitted", f"to {done.name or 'an acquisition'} {', '.join(fitted)}".rstrip()),
         ("held-out error", "unknown" if error is None else f"{error:.4f} over {held} images"),
     ]
-    return rows + ([("interrupted", "yes: the fit had not ended")] if done.get("interrupted") else [])
+    return rows + ([("interrupted", "yes: the fit had not ended")] if done.interrupted else [])
 
 
 def _describe_ensemble(path):

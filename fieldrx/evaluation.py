@@ -74,7 +74,7 @@ def compare(
     usable = np.flatnonzero(acquisition.usable)
     if not len(usable):
         raise InputError("no image can be compared: every one is masked or dark field")
-    measured = MeasuredImages.of(acquisition, field.provenance.get("background"))
+    measured = MeasuredImages.of(acquisition, field.provenance.background)
     pairs = measured.compare(forward, contrast, usable)
     predicted = _placed(pairs.predicted, usable, np.broadcast_to(np.float32(1), acquisition.images.shape))
     held = np.intersect1d(held_out(field, acquisition), usable)
@@ -155,8 +155,8 @@ def _numbers(field, acquisition, compared):
 
     result = {
         "model": compared.model.name,
-        "refined": field.provenance.get("refine", []),
-        "background_refined": bool(field.provenance.get("background")),
+        "refined": field.provenance.refine or [],
+        "background_refined": bool(field.provenance.background),
         "fitted_to_these_images": same_images(field, acquisition),
         "nrmse": overall,
         "nrmse_per_image": per_image(each),
@@ -209,7 +209,7 @@ def model_of(
             f"the field lies in a medium of index {field.medium_index:g}, the acquisition's is "
             f"{microscope.medium_index:g}: this field belongs to another acquisition"
         )
-    name = name or field.provenance.get("model")
+    name = name or field.provenance.model
     if name is None:
         raise InputError("the field does not say with which model it was fitted; give one, --model")
     depth = (*field.region_um[0], field.spacing_um[0])
@@ -255,10 +255,10 @@ def _number(value):
 def held_out(field: NeuralField, acquisition: Acquisition) -> np.ndarray:
     """Images the fit did not see: those it recorded, if these are its images, else the acquisition's."""
     if same_images(field, acquisition):
-        return np.asarray(field.provenance.get("holdout", ()), int)
+        return field.provenance.held
     return np.asarray(acquisition.holdout, int)
 
 
 def same_images(field: NeuralField, acquisition: Acquisition) -> bool:
     """Whether a field was fitted to the images of this acquisition."""
-    return field.provenance.get("acquisition", {}).get("images") == acquisition.fingerprint()["images"]
+    return (field.provenance.acquisition or {}).get("images") == acquisition.fingerprint()["images"]

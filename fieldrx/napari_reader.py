@@ -56,7 +56,7 @@ def field_layers(field):
     """Layers of a field; see :func:`read_fields`."""
     finest = volume_lattice(field, np.array(field.spacing_um) / _FINER)
     lattices = [finest, *pyramid(finest)]
-    name = field.provenance.get("name") or "field"
+    name = field.provenance.name or "field"
     layers = []
     shown = [("n", "refractive index")]
     shown += [("absorption", "absorption index")] if field.network.n_outputs > 1 else []

@@ -27,24 +27,24 @@ def recipe(field, acquisition) -> tuple[str, list[str]]:
         Settings that differ from the defaults and that only Python can give.
     """
     done = field.provenance
-    if "schedule" not in done:
+    if not done.fitted:
         return "", []
-    mine = done["priors"] | done["schedule"]
-    usual = {k: v for part in settings(done["model"]) for k, v in asdict(part).items()}
+    mine = done.priors | done.schedule
+    usual = {k: v for part in settings(done.model) for k, v in asdict(part).items()}
     changed = {name: value for name, value in mine.items() if value != usual[name]}
     tv = {mine["tv"], mine["tv_absorption"]}  # one option for both
-    kind, *numbers = done["loss"].values()
-    share = len(done["holdout"]) / np.count_nonzero(acquisition.usable)
+    kind, *numbers = done.loss.values()
+    share = len(done.holdout) / np.count_nonzero(acquisition.usable)
     options = {
-        "--depth": ":".join(f"{d:g}" for d in done["depth"]),
-        "--model": done["model"],
+        "--depth": ":".join(f"{d:g}" for d in done.depth),
+        "--model": done.model,
         "--steps": None if "budget_s" in changed else changed.get("steps"),
         "--budget": f"{mine['budget_s']:g}s" if "budget_s" in changed else None,
         "--patience": changed.get("patience"),
         "--tv": f"{mine['tv']:g}" if len(tv) == 1 and "tv" in changed else None,
         "--holdout": None if len(acquisition.holdout) else f"{share:.4g}",
         "--loss": ":".join([kind, *map(repr, numbers)]) if kind != "squared" else None,
-        "--refine": ",".join(done["refine"]) or None,
+        "--refine": ",".join(done.refine) or None,
         "--no-absorption": True if field.network.n_outputs == 1 else None,
         "--preset": preset_of(field.encoding, field.network),
         "--seed": mine["seed"],

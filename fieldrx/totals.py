@@ -160,7 +160,7 @@ def notes_on_totals(
     name = getattr(quantity, "name", quantity)
     first = field.members[0] if hasattr(field, "members") else field
     adds_up = name in ("dry-mass", "phase") and plane is None and projection in (None, "path")
-    return [totals(field).sentence] if adds_up and "microscope" in first.provenance else []
+    return [totals(field).sentence] if adds_up and first.provenance.microscope else []
 
 
 def contrast_sign(field) -> int:
@@ -198,7 +198,7 @@ def _contrast(field):
 def _band_of(field, grid: Grid, illumination, images) -> Band:
     """The band of the images, or the widest that the objective could give."""
     first = field.members[0] if hasattr(field, "members") else field
-    scope = Microscope(**first.provenance["microscope"])
+    scope = Microscope(**first.provenance.microscope)
     if illumination is None:
         rings = [Illumination.led_ring(max(int(_DIRECTIONS * r), 1), r * scope.objective_na).sources_na
                  for r in (0.0, 0.25, 0.5, 0.75, 0.99)]  # fmt: skip

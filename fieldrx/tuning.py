@@ -121,7 +121,7 @@ def _error(field, unseen, device):
     """Relative error of images that a field was not fitted to."""
     setup = unseen.microscope, unseen.illumination, unseen.image_shape
     _, forward, contrast = model_of(field, *setup, device=device)
-    measured = MeasuredImages.of(unseen, field.provenance.get("background"))
+    measured = MeasuredImages.of(unseen, field.provenance.background)
     pairs = measured.compare(forward, contrast, np.arange(unseen.n_images))
     return float(np.nan_to_num(pairs.sums.nrmse, nan=np.inf))
 

@@ -75,7 +75,7 @@ def judge(field, acquisition, device="auto", sign=1) -> Verdict:
     if not len(compared.held):
         return Verdict("untested", "no image was held out: nothing tests this field", tuple(advice))
     error, noise = compared.error(compared.held)[0], compared.noise_of(compared.held)
-    closed = done.get("nrmse_closed_form")
+    closed = done.nrmse_closed_form
     grade = _grade(error, noise, closed)
     words = f"{grade}: {sentence_of(error, noise.share, noise.measured)}"
     if grade == "nothing":
@@ -143,8 +143,8 @@ def _remedies(done, acquisition):
     if not calibrated:
         advice.append("directions of the light may be off: fieldrx calibrate")
     advice.append("the sample may lie elsewhere: --depth auto, or a wider range")
-    if done.get("model") in ("born", "rytov"):
-        advice.append(f"light may scatter more often than {done['model']} knows: --model ssnp or bpm")
-    if not done.get("background"):
+    if done.model in ("born", "rytov"):
+        advice.append(f"light may scatter more often than {done.model} knows: --model ssnp or bpm")
+    if not done.background:
         advice.append("the background may be uneven: --refine background")
     return advice

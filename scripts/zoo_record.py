@@ -1,7 +1,8 @@
 """What `fieldrx run` makes of the zoo, beside the same fits with the best settings known.
 
     python scripts/zoo.py make FOLDER
-    python scripts/zoo_record.py FOLDER [--only NAME ...] [--steps N] [--error-bars] [--seed S] [--record] [--keep FOLDER]
+    python scripts/zoo_record.py FOLDER [--only NAME ...] [--steps N] [--seed S] [--error-bars]
+        [--keep FOLDER] [--record]
 
 Every member goes through `fieldrx.workflow.run` with its defaults; where that asks for the sign of the
 contrast, the answer is the member's (and the row says so).  The reference fit is given the true directions,

@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from fieldrx.provenance import Provenance
+
 
 class AnalyticField:
     """Index contrast given by a function of (z, y, x); what rendering asks of a field."""
@@ -16,7 +18,7 @@ class AnalyticField:
         self.function = function
         self.region_um = np.array(region, float)
         self.bounds_um = self.region_um if bounds is None else np.array(bounds, float)
-        self.provenance = {"microscope": {"wavelength_um": 0.5}}
+        self.provenance = Provenance(microscope={"wavelength_um": 0.5})
 
     def contrast(self, points):
         return self.function(*np.moveaxis(np.asarray(points, float), -1, 0)).astype(complex)

@@ -23,10 +23,12 @@ from fieldrx.evaluation import same_images
 from fieldrx.io import load_npz, save_npz
 from fieldrx.models import Born, Optics
 from fieldrx.optics import Grid
+from fieldrx.provenance import Provenance
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 POINTS = np.array([[0.3, 2.7, 2.1], [-0.6, 1.0, 4.4], [40.0, 0.0, 0.0]])
+SETTINGS = Provenance(model="born", depth=list(tiny.DEPTH))
 
 
 def members(count=3):
@@ -119,7 +121,7 @@ def test_calibration_finds_the_factor_of_a_known_spread(seed):
     model = Born(grid, tiny.SCOPE, tiny.LIGHT, tiny.SHAPE)
     acq = Acquisition(model.forward(there.astype(np.complex64)), tiny.LIGHT, tiny.SCOPE)
     held = np.arange(3)
-    factor, hidden, told = calibrate(Ensemble(fields), {"model": "born", "depth": tiny.DEPTH}, acq, held)
+    factor, hidden, told = calibrate(Ensemble(fields), SETTINGS, acq, held)
     predicted = [model.forward(v, held) for v in values]
     spread = np.sqrt(np.mean(np.std(predicted, axis=0, ddof=1) ** 2))
     away = np.sqrt(np.mean((acq.images[held] - np.mean(predicted, axis=0)) ** 2)) / spread
@@ -136,7 +138,7 @@ def test_a_spread_that_explains_nothing_is_told():
     """Members that agree, of images that they do not predict: no bar can be made of them."""
     fields = [tiny.field(output_scale=2e-5 * (1 + 1e-7 * k)) for k in range(2)]
     acq = tiny.acquisition(holdout=())
-    factor, _, told = calibrate(Ensemble(fields), {"model": "born", "depth": tiny.DEPTH}, acq, np.arange(3))
+    factor, _, told = calibrate(Ensemble(fields), SETTINGS, acq, np.arange(3))
     assert factor == 1000
     (note,) = told["notes"]
     assert f"1000 times their spread covers the residual at {told['covered'][3]:.0%} of" in note
@@ -153,7 +155,7 @@ def test_members_predict_with_the_optics_of_their_own():
     parents = Optics(tiny.LIGHT.sources_na, np.full(6, 0.8), -2.0).to_dict()
     known = [{"model": "born", "optics": optics.to_dict()} for optics in own]
     fields = [tiny.field(seed=k, output_scale=2e-4, provenance=p) for k, p in enumerate(known)]
-    settings = {"model": "born", "depth": tiny.DEPTH, "optics": parents}
+    settings = replace(SETTINGS, optics=parents)
     told = calibrate(Ensemble(fields), settings, acq, held)[2]
     images = [
         Born(grid, tiny.SCOPE, Illumination(o.sources_na), tiny.SHAPE, defocus_um=o.defocus_um).forward(
@@ -171,7 +173,7 @@ def test_images_that_fit_never_shrink_the_spread():
     acq = tiny.acquisition(holdout=())
     zero = Volume(np.zeros((3, 3, 3)), 0.3, (0, 0, 0), tiny.SCOPE.medium_index)
     still = simulate(zero, acq, "born", tiny.SHAPE, photons=1e9)
-    assert calibrate(Ensemble(fields), {"model": "born", "depth": tiny.DEPTH}, still, np.arange(3))[0] == 1
+    assert calibrate(Ensemble(fields), SETTINGS, still, np.arange(3))[0] == 1
 
 
 def scattered_blobs():
@@ -197,7 +199,7 @@ def scattered_blobs():
 def test_twin_gives_the_factor_that_its_error_needs():
     """Members of spread 1 and a twin of error 3, white and inside the band: twice 3 covers it."""
     acq = tiny.acquisition()
-    images = FitImages({"model": "born", "depth": tiny.DEPTH}, acq)
+    images = FitImages(SETTINGS, acq)
     grid, band = images.grid, images.band(np.arange(6))
     rng = np.random.default_rng(3)
 

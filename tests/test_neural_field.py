@@ -243,6 +243,8 @@ def test_waves_round_trip(tmp_path):
         {"region_um": np.zeros(2)},
         {"spacing_um": np.zeros(3)},
         {"provenance": "[]"},
+        {"provenance": '{"version": 2}'},
+        {"provenance": '{"holdout": "none"}'},
         {"bias_0": np.full(16, np.nan, np.float32)},
     ],
 )

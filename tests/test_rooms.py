@@ -13,7 +13,7 @@ PACKAGE = ROOT / "fieldrx"
 # it imports.
 ROWS = (
     ("errors", "brief", "progress", "_version"),
-    ("optics", "pupil", "backends", "background", "board", "metrics", "resources"),
+    ("optics", "provenance", "pupil", "backends", "background", "board", "metrics", "resources"),
     ("io", "band", "noise", "priors", "shading", "tikhonov", "interpolation"),
     ("volume",),
     ("acquisition", "export", "field", "losses", "points"),

@@ -110,7 +110,7 @@ def report(field: Path, acquisition: Path, output: Path, ensemble: Path | None, 
     check_ending(output, "a report is", ".html", ".htm")
     loaded, acq = load_field(field).to(device), read_acquisition(acquisition)
     known = None if ensemble is None else load_ensemble(ensemble).to(device)
-    if "model" not in loaded.provenance:
+    if loaded.provenance.model is None:
         raise InputError(f"{field} does not say with which model it was fitted: save it from a fit")
     with in_file(acquisition):
         numbers = write_report(loaded, acq, output, known, device)

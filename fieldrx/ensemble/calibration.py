@@ -12,6 +12,7 @@ from fieldrx.backends.fft import taper
 from fieldrx.ensemble.data import Ensemble
 from fieldrx.ensemble.images import FitImages
 from fieldrx.noise import noise_floor
+from fieldrx.provenance import Provenance
 
 _RINGS = 0.1  # width of the rings over which a residual's spectrum is averaged [cycles/um], at least
 _COVERED = 0.954  # share of a normal distribution within two standard deviations
@@ -21,7 +22,7 @@ _LEVELS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # half widths of bars that are reporte
 
 def calibrate(
     ensemble: Ensemble,
-    settings: dict,
+    settings: Provenance,
     acquisition: Acquisition,
     images: np.ndarray,
     device: str = "auto",
@@ -32,8 +33,8 @@ def calibrate(
     ----------
     ensemble : Ensemble
         Its own factor is not used.
-    settings : dict
-        Provenance of the fit.  Every member predicts with the optics of its own, where it refined them.
+    settings : Provenance
+        Of the fit.  Every member predicts with the optics of its own, where it refined them.
     acquisition : Acquisition
     images : array of int
     device : str

@@ -153,7 +153,7 @@ class Ensemble:
 
 def identity(field: NeuralField) -> dict:
     """What tells a field from others, JSON-ready."""
-    known = {name: field.provenance.get(name) for name in ("name", "acquisition", "model", "depth")}
+    known = {name: getattr(field.provenance, name) for name in ("name", "acquisition", "model", "depth")}
     return known | {"params": zlib.crc32(to_host(field.params).tobytes())}
 
 

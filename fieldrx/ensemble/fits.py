@@ -30,14 +30,14 @@ def refit(parent: NeuralField, part: Acquisition, train: np.ndarray, schedule: S
     settings = parent.provenance
     return Fit(
         part,
-        settings["depth"],
-        settings["model"],
+        settings.depth,
+        settings.model,
         encoding=parent.encoding,
         network=parent.network,
-        priors=Priors(**settings["priors"]),
+        priors=Priors(**settings.priors),
         schedule=schedule,
-        loss=settings["loss"],
-        background=settings.get("background", False),
+        loss=settings.loss,
+        background=settings.background,
         origin={"images": train.tolist()},
         **options,
     )
@@ -45,11 +45,11 @@ def refit(parent: NeuralField, part: Acquisition, train: np.ndarray, schedule: S
 
 def schedule_anew(parent: NeuralField, rng: np.random.Generator, steps: int | None = None) -> Schedule:
     """The schedule of the field's fit from nothing, in steps whatever its budget was, with another seed."""
-    own = Schedule(**parent.provenance["schedule"])
-    steps = steps or (own.steps if own.budget_s is None else parent.provenance["steps_done"])
+    own = Schedule(**parent.provenance.schedule)
+    steps = steps or (own.steps if own.budget_s is None else parent.provenance.steps_done)
     return replace(own, steps=steps, budget_s=None, seed=int(rng.integers(2**31)))
 
 
 def precision_of(field: NeuralField, device: str) -> str | None:
     """That of the field's fit; None, its only one, on a CPU, which cannot follow a GPU's."""
-    return None if get(device) is get("cpu") else field.provenance.get("precision")
+    return None if get(device) is get("cpu") else field.provenance.precision

@@ -42,7 +42,7 @@ def fold_fit(
     """
     images = np.union1d(train, held)
     part = replace(acquisition.select(images), holdout=np.flatnonzero(np.isin(images, held)))
-    refine, start = parent.provenance["refine"] or None, parent.provenance.get("optics_start")
+    refine, start = parent.provenance.refine or None, parent.provenance.optics_start
     optics = None if start is None else Optics.from_dict(start).select(images)
     schedule = schedule_anew(parent, np.random.default_rng(seed), steps)
     return refit(parent, part, train, schedule, refine=refine, optics=optics, **how)

@@ -13,6 +13,7 @@ from fieldrx.comparison import MeasuredImages, predicted_images
 from fieldrx.field import NeuralField
 from fieldrx.models import Optics, grid_for
 from fieldrx.optics import Grid
+from fieldrx.provenance import Provenance
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,14 +22,14 @@ class FitImages:
 
     Parameters
     ----------
-    settings : dict
-        Provenance of the fit.
+    settings : Provenance
+        Of the fit.
     acquisition : Acquisition
     device : str
         "cpu", "cuda" or "auto": where images are predicted; they come to the host.
     """
 
-    settings: dict
+    settings: Provenance
     acquisition: Acquisition
     device: str = "auto"
 
@@ -36,7 +37,7 @@ class FitImages:
     def grid(self) -> Grid:
         """The fit's grid."""
         acq = self.acquisition
-        return grid_for(self.settings["model"], acq.image_shape, acq.microscope, self.settings["depth"])
+        return grid_for(self.settings.model, acq.image_shape, acq.microscope, self.settings.depth)
 
     def band(self, images: np.ndarray) -> Band:
         """The band that some images support on the fit's grid."""
@@ -45,17 +46,18 @@ class FitImages:
     @property
     def measured(self) -> MeasuredImages:
         """The measured images, less what is left of their background where the fit refined that."""
-        return MeasuredImages.of(self.acquisition, self.settings.get("background", False))
+        return MeasuredImages.of(self.acquisition, self.settings.background)
 
     def predicted(self, field: NeuralField, optics: Optics, images: np.ndarray) -> np.ndarray:
         """Images of a field under some optics, on the host, shape (n, y, x)."""
         acq, grid = self.acquisition, self.grid
-        model = optics.model(self.settings["model"], grid, acq.microscope, acq.illumination, acq.image_shape)
+        model = optics.model(self.settings.model, grid, acq.microscope, acq.illumination, acq.image_shape)
         contrast = field.on_axes(*map(get(self.device).asarray, grid.axes))
         return predicted_images(model, contrast, images, acq.images)
 
     def unseen(self, member: NeuralField, images: np.ndarray) -> np.ndarray:
         """Images that a member never saw, predicted with the optics that it found for the others."""
-        optics = Optics.recorded(self.settings | member.provenance, self.acquisition.illumination)
+        own = member.provenance if member.provenance.optics else self.settings
+        optics = Optics.recorded(own, self.acquisition.illumination)
         # nobody has seen the brightness of these images
         return self.predicted(member, replace(optics, gain=np.ones(self.acquisition.n_images)), images)

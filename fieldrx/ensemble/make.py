@@ -89,7 +89,7 @@ def _images(field, acquisition, members, steps, folds, seed):
     """The images that a field learnt from, those held out, and the former in one part for each member."""
     if not same_images(field, acquisition):
         raise InputError("the field was fitted to other images: give the acquisition of its fit")
-    held = np.asarray(field.provenance["holdout"], int)
+    held = field.provenance.held
     if not len(held):
         raise InputError("the fit held out no image, so nothing can calibrate its uncertainty: use --holdout")
     if members < 2 or (steps is not None and steps < 1):
@@ -110,10 +110,10 @@ def _bars(raw, field, twin, images, train, held):
         excess = max(misfit(field, acquisition, held) / misfit(twin, acquisition, held), 1.0)
         factor = max(factor, needed * excess)
         calibration |= findings | {"misfit_over_twin": excess}
-    calibration["share_of_images"] = len(raw.members[0].provenance["images"]) / len(train)
+    calibration["share_of_images"] = len(raw.members[0].provenance.origin["images"]) / len(train)
     return factor, hidden, calibration
 
 
 def _provenance(field, fields, seed):
-    steps = [member.provenance["steps_done"] for member in fields]
+    steps = [member.provenance.steps_done for member in fields]
     return {"fieldrx": __version__, "field": identity(field), "steps": steps, "seed": seed}

@@ -54,7 +54,7 @@ def fit_twin(
     noisy[images] = clean + sigma * rng.standard_normal(clean.shape, np.float32)
     schedule = schedule_anew(parent, rng)
     other = replace(acquisition, images=noisy, holdout=held, checksum=None)
-    known = optics if "optics" in settings else None
+    known = optics if settings.optics is not None else None
     return refit(parent, other, train, schedule, optics=known, device=device, **how).finish()
 
 
@@ -65,7 +65,7 @@ def misfit(field: NeuralField, acquisition: Acquisition, held: np.ndarray) -> fl
     """
     noise = noise_floor(acquisition, held)
     floor = noise.share if noise.measured and np.isfinite(noise.share) else 0.0
-    beyond = field.provenance["nrmse_holdout"] ** 2 - floor**2
+    beyond = field.provenance.nrmse_holdout**2 - floor**2
     return float(np.sqrt(max(beyond, (0.1 * floor) ** 2, 1e-12)))
 
 

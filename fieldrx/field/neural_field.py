@@ -32,6 +32,7 @@ from fieldrx.field.encodings import encoding_from_dict
 from fieldrx.field.network import Network
 from fieldrx.io import check_keys, load_npz, save_npz
 from fieldrx.optics import Grid
+from fieldrx.provenance import Provenance
 from fieldrx.resources import physical_memory
 from fieldrx.volume import Volume
 
@@ -74,8 +75,8 @@ class NeuralField:
         Index contrast per unit of the network's output.
     medium_index : float
         n0.
-    provenance : dict
-        JSON values: how the field came to be.
+    provenance : Provenance or dict
+        How the field came to be.
     history : dict of arrays
         The course of the fit.
 
@@ -93,7 +94,7 @@ class NeuralField:
     spacing_um: tuple[float, float, float]
     output_scale: float
     medium_index: float
-    provenance: dict = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
     history: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -116,8 +117,7 @@ class NeuralField:
             raise InputError(
                 f"spacing_um {self.spacing_um} and medium_index {self.medium_index} must be positive"
             )
-        if not isinstance(self.provenance, dict):
-            raise InputError(f"provenance is a {type(self.provenance).__name__}; expected a dict")
+        object.__setattr__(self, "provenance", Provenance.from_dict(self.provenance))
 
     def __call__(self, points) -> np.ndarray:
         """Complex refractive index at any points.
@@ -284,7 +284,7 @@ class NeuralField:
             "bounds_um": np.asarray(self.bounds_um),
             "region_um": np.asarray(self.region_um),
             "spacing_um": np.asarray(self.spacing_um),
-            "provenance": np.array(json.dumps(self.provenance)),
+            "provenance": np.array(self.provenance.to_json()),
             **{f"history_{name}": np.asarray(values) for name, values in self.history.items()},
         }
 
@@ -327,7 +327,7 @@ def field_from_arrays(arrays, path) -> NeuralField:
             tuple(np.asarray(arrays["spacing_um"], np.float64).tolist()),
             float(arrays["output_scale"]),
             float(arrays["medium_index"]),
-            json.loads(str(arrays["provenance"])),
+            Provenance.from_json(str(arrays["provenance"])),
             {k.removeprefix("history_"): v for k, v in arrays.items() if k.startswith("history_")},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # InputError is a ValueError

@@ -22,6 +22,7 @@ from fieldrx.fit.watch import Watch
 from fieldrx.interpolation import upsample_adjoint
 from fieldrx.models import Rytov
 from fieldrx.progress import Progress, StopOnSignal
+from fieldrx.provenance import Provenance
 
 _SAVE_EVERY_S = 60.0
 _BEFORE = 3  # corrections of the optics before the first step, at the closed form
@@ -100,8 +101,8 @@ class Fit:
         -------
         NeuralField
             The one with the lowest held-out error, or the last one when nothing is held out.  After
-            Ctrl-C (or SIGTERM) the best so far, with ``provenance["interrupted"]`` true.  After a
-            divergence the best so far, with ``provenance["diverged"]`` saying where.
+            Ctrl-C (or SIGTERM) the best so far, with ``provenance.interrupted`` true.  After a
+            divergence the best so far, with ``provenance.diverged`` saying where.
 
         Raises
         ------
@@ -131,7 +132,7 @@ class Fit:
             If the fit was stopped, even after its first step.
         """
         field = self.run(initial=initial)
-        if field.provenance["interrupted"]:
+        if field.provenance.interrupted:
             raise KeyboardInterrupt
         return field
 
@@ -231,27 +232,26 @@ class Fit:
 
     def _provenance(self, interrupted):
         state, acq = self.state, self.acquisition
-        provenance = {
-            "fieldrx": __version__,
-            "numpy": np.__version__,
-            "device": describe_device(self.backend),
-            "name": acq.name,
-            "microscope": acq.microscope.to_dict(),
-            "grid": self.grid.to_dict(),
+        refined = self.correction.refinement is not None
+        return Provenance(
+            fieldrx=__version__,
+            numpy=np.__version__,
+            device=describe_device(self.backend),
+            name=acq.name,
+            microscope=acq.microscope.to_dict(),
+            grid=self.grid.to_dict(),
             **self.arguments,
-            **self.origin,
-            "steps_done": state.step,
-            "best_step": state.best_step,
-            "seconds": round(state.seconds, 1),
-            "nrmse_holdout": None if not np.isfinite(state.best_error) else state.best_error,
-            "nrmse_closed_form": self.closed_form_error,
-            "interrupted": interrupted,
-            "diverged": self.diverged,
-            "notes": self.notes,
-        }
-        if self.correction.refinement:
-            provenance["optics"] = self.correction.optics(state.best_optics).to_dict()
-        return provenance
+            steps_done=state.step,
+            best_step=state.best_step,
+            seconds=round(state.seconds, 1),
+            nrmse_holdout=None if not np.isfinite(state.best_error) else state.best_error,
+            nrmse_closed_form=self.closed_form_error,
+            interrupted=interrupted,
+            diverged=self.diverged,
+            notes=self.notes,
+            optics=self.correction.optics(state.best_optics).to_dict() if refined else None,
+            origin=self.origin,
+        )
 
     def _iterate(self, checkpoint):
         state = self.state

@@ -10,6 +10,7 @@ from fieldrx.brief import brief
 from fieldrx.models.base import ForwardModel
 from fieldrx.models.registry import make_model
 from fieldrx.optics import Grid, Illumination, Microscope
+from fieldrx.provenance import Provenance
 from fieldrx.pupil import Pupil
 
 
@@ -57,9 +58,9 @@ class Optics:
         return make_model(name, grid, microscope, light, image_shape, **options)
 
     @classmethod
-    def recorded(cls, provenance: dict, illumination: Illumination) -> Optics:
+    def recorded(cls, provenance: Provenance, illumination: Illumination) -> Optics:
         """Those that a fit found, from its provenance; the illumination's where it refined nothing."""
-        found = provenance.get("optics")
+        found = provenance.optics
         return cls.of(illumination) if found is None else cls.from_dict(found)
 
     def select(self, images: np.ndarray) -> Optics:

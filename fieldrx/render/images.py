@@ -57,9 +57,9 @@ def new_images(
     if not isinstance(light, Illumination):
         light = Illumination(light)
     if microscope is None:
-        if "microscope" not in field.provenance:
+        if field.provenance.microscope is None:
             raise InputError("the field does not say with which microscope it was measured; give one")
-        microscope = Microscope(**field.provenance["microscope"])
+        microscope = Microscope(**field.provenance.microscope)
     optics = _optics_under(light, microscope, field.provenance)
     light.weights(microscope)  # refuses dark field, which has no background
     if image_shape is None:
@@ -73,13 +73,13 @@ def new_images(
         images[batch] = to_host(part)
         if callback:
             callback(int(batch[-1]) + 1, light.n_images)
-    return Acquisition(images, light, microscope, name=field.provenance.get("name") or "")
+    return Acquisition(images, light, microscope, name=field.provenance.name or "")
 
 
 def _optics_under(light, microscope, provenance) -> Optics:
     """The optics of the fit, if its microscope is this one, with other directions and brightness."""
     nominal = Optics.of(light)
-    if provenance.get("microscope") != microscope.to_dict():
+    if provenance.microscope != microscope.to_dict():
         return nominal
     found = Optics.recorded(provenance, light)
     return replace(nominal, defocus_um=found.defocus_um, zernike=found.zernike)

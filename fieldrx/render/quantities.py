@@ -128,7 +128,7 @@ def make_quantity(name, field, wavelength_um=None, increment=REFRACTIVE_INCREMEN
 
 
 def _wavelength(field, wavelength_um):
-    known = field.provenance.get("microscope", {}).get("wavelength_um")
+    known = (field.provenance.microscope or {}).get("wavelength_um")
     wavelength = known if wavelength_um is None else wavelength_um
     if wavelength is None:
         raise InputError("the field does not say at which wavelength it was measured; give one in um")

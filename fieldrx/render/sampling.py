@@ -121,7 +121,7 @@ def sample(field, lattice: Lattice, quantity: Quantity | str = "n") -> Samples:
         channels,
         quantity.dtype,
         lambda block: quantity.of(contrast_on(field, lattice, block)),
-        f"{quantity.label} of {field.provenance.get('name') or 'a field'}, computed from a neural field "
+        f"{quantity.label} of {field.provenance.name or 'a field'}, computed from a neural field "
         f"by fieldrx; medium index {field.medium_index:g}",
     )
 

@@ -19,7 +19,7 @@ def course(facts: Facts) -> str:
     loss = np.asarray(history.get("loss", ()), float)
     if not len(loss):
         return ""
-    notes, best = [escape(str(note)) for note in done.get("notes", ())], done.get("best_step")
+    notes, best = [escape(str(note)) for note in done.notes or ()], done.best_step
     chosen = best is not None and len(facts.held)
     return fill(
         "course.course",
@@ -44,7 +44,7 @@ def _errors(loss, held):
 def optics(facts: Facts) -> str:
     """What the fit corrected, against what it was given; nothing where it corrected nothing."""
     done = facts.field.provenance
-    kinds, found = done.get("refine", ()), done.get("optics")
+    kinds, found = done.refine or (), done.optics
     if not kinds or found is None:
         return ""
     given, light = facts.acquisition.illumination.sources_na, facts.light.sources_na

@@ -17,7 +17,7 @@ from fieldrx.totals import HOLE
 
 def head(facts: Facts) -> str:
     """The summary."""
-    made = f"fieldrx {facts.field.provenance.get('fieldrx', __version__)}"
+    made = f"fieldrx {facts.field.provenance.fieldrx or __version__}"
     name = facts.acquisition.name or "reconstruction"
     return fill("trust.head", name=escape(name), made=escape(made), points=items(_points(facts)))
 

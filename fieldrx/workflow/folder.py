@@ -51,11 +51,11 @@ def run_in(
     found.field.save(folder / FIELD)
     found.acquisition.save(folder / ACQUISITION)
     written = [(folder / FIELD, "the field"), (folder / ACQUISITION, "its images, with the optics used")]
-    if found.field.provenance["interrupted"]:
+    if found.field.provenance.interrupted:
         return found, written
     (folder / CHECKPOINT).unlink(missing_ok=True)
     ensemble = None
-    if error_bars and len(found.field.provenance["holdout"]):
+    if error_bars and len(found.field.provenance.held):
         say("error bars: an ensemble and a twin")
         ensemble = make_ensemble(found.field, found.acquisition, callback=callback, device=device)
         ensemble.save(folder / ENSEMBLE)

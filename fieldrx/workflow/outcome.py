@@ -43,10 +43,10 @@ class Outcome:
         return {
             "choices": [asdict(choice) for choice in self.choices],
             "verdict": asdict(self.verdict),
-            "nrmse_holdout": done["nrmse_holdout"],
-            "nrmse_closed_form": done["nrmse_closed_form"],
-            "seconds": done["seconds"],
-            "notes": list(done["notes"]),
+            "nrmse_holdout": done.nrmse_holdout,
+            "nrmse_closed_form": done.nrmse_closed_form,
+            "seconds": done.seconds,
+            "notes": list(done.notes),
         }
 
 

@@ -104,6 +104,6 @@ class Trials:
 
 def _end(field):
     """Errors of images and priors at the end of a fit; infinite where it diverged."""
-    if field.provenance["diverged"]:
+    if field.provenance.diverged:
         return np.inf
     return float(np.mean((field.history["loss"] + field.history["prior"])[-_LAST:]))
