@@ -87,11 +87,12 @@ def _describe_ensemble(path):
     ensemble = load_ensemble(path)
     told, first = ensemble.calibration, ensemble.members[0]
     ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", first.region_um, strict=True)]
+    added = f"{ensemble.hidden:.2g} and {ensemble.relative:.1%} of the contrast"
     rows = [
         ("ensemble", f"{len(ensemble.members)} fields: mean and standard deviation of n, {_size(path)}"),
         ("region", ", ".join(ranges) + " um"),
         ("medium", f"index {ensemble.medium_index:g}"),
-        ("calibration", f"spread times {ensemble.factor:.3g} and, added in squares, {ensemble.hidden:.2g}, "
+        ("calibration", f"spread times {ensemble.factor:.3g} and, added in squares, {added}, "
                         f"from {len(told.get('images', ()))} unseen images"),
     ]  # fmt: skip
     if "folds" in told:
