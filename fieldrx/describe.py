@@ -17,9 +17,10 @@ from fieldrx.backends import cuda_unavailable, describe_device, get, n_threads, 
 from fieldrx.errors import InputError
 from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
+from fieldrx.fit import fit_needs
 from fieldrx.io import check_file, load_npz
 from fieldrx.optics import sampling_notes
-from fieldrx.resources import memory_limit, memory_need
+from fieldrx.resources import memory_limit, total
 from fieldrx.volume import read_volume
 
 _ENSEMBLE = "fieldrx-ensemble"  # fieldrx.ensemble.FORMAT, which would bring the whole fit with it
@@ -168,7 +169,7 @@ def examine(n_images, shape) -> Iterator[tuple[str, str, bool]]:
     yield "kept kernels", _kept(), True
     if not why:
         yield _kernels(get("cuda"), "gpu kernels")
-    need, (have, limit) = memory_need(shape, n_images), memory_limit()
+    need, (have, limit) = total(fit_needs(shape, n_images)), memory_limit()
     job = f"{n_images} images, {' x '.join(map(str, shape))} voxels: about {need / 2**30:.1f} GiB"
     if have is None:
         yield "memory", job, True
