@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
@@ -16,7 +18,11 @@ _CODE = Need("compiled code and the rest", held=3e8)
 
 
 def fit_needs(
-    shape: tuple[int, int, int], n_images: int, n_params: int = 4_000_000, model: str = "ssnp"
+    shape: tuple[int, int, int],
+    n_images: int,
+    n_params: int = 4_000_000,
+    model: str = "ssnp",
+    step: tuple[int, int] = (8, 8),
 ) -> list[Need]:
     """The parts of the memory that a fit takes, on the device that computes it.
 
@@ -29,17 +35,17 @@ def fit_needs(
     n_params : int
         Parameters of the field.
     model : str
+    step : (int, int)
+        Images of a step, and sources that light them.
     """
     # contrast, its spectra and gradient, the network's outputs and theirs
     volumes = Need("volumes", peak=40 * float(np.prod(shape)))
-    step = model_need(model, shape, n_images) + volumes
+    step = model_need(model, shape, *step) + volumes
     weights = weights_need(n_params)
     return [images_need(n_images, shape[1:]), weights, tikhonov_need(n_images, shape), step, _CODE]
 
 
-def check_fit(
-    backend: Operators, shape: tuple[int, int, int], n_images: int, n_params: int, model: str
-) -> None:
+def check_fit(backend: Operators, shape: tuple[int, int, int], n_images: int, *others: Any) -> None:
     """Refuse a fit that does not fit; parameters as of `fit_needs`, and the backend that would compute.
 
     Raises
@@ -48,7 +54,7 @@ def check_fit(
         If it needs more than the device has.
     """
     job = f"a grid of {' x '.join(map(str, shape))} voxels and {n_images} images"
-    check_needs(job, fit_needs(shape, n_images, n_params, model), *backend.memory_limit())
+    check_needs(job, fit_needs(shape, n_images, *others), *backend.memory_limit())
 
 
 def check_room(acquisition: Acquisition, depth: tuple[float, float, float], backend: Operators) -> None:

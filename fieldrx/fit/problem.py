@@ -131,7 +131,9 @@ def pose(acquisition, depth, model, options: Options, backend) -> Problem:
     background = acquisition.levelled if options.background is None else options.background
     encoding, network, drawn = _architecture(options, grid, acquisition)
     n_params = encoding.n_params + network.n_params
-    check_fit(backend, grid.shape, acquisition.n_images, n_params, model)
+    size = min(schedule.batch or len(train), len(train))
+    waves = size * int((acquisition.illumination.pattern[train] != 0).sum(axis=1).max())
+    check_fit(backend, grid.shape, acquisition.n_images, n_params, model, (size, waves))
     return Problem(
         acquisition=acquisition,
         depth=depth,

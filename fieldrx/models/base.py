@@ -14,7 +14,7 @@ from fieldrx.errors import InputError
 from fieldrx.optics import Grid, Illumination, Microscope, check_contrast
 from fieldrx.resources import Need
 
-BATCH = 16  # images predicted at once
+_BATCH = 16  # images predicted at once
 
 
 @brief
@@ -60,8 +60,8 @@ class ForwardModel(Protocol):
     window: tuple[slice, slice]  # of the grid's pixels, that the images show
 
     @staticmethod
-    def step_need(shape: tuple[int, int, int], n_images: int) -> Need:
-        """Memory of predicting some images and of the way back; `shape` is the grid's."""
+    def step_need(shape: tuple[int, int, int], n_images: int, n_waves: int) -> Need:
+        """Memory of predicting some images, of so many sources, and of the way back, on a grid."""
 
     def forward(self, contrast, images=None) -> np.ndarray:
         """Predicted intensities."""
@@ -88,8 +88,8 @@ class ForwardModel(Protocol):
 def predict(model: ForwardModel, contrast, images):
     """Predicted intensities of many images, a few at a time: yields (numbers, array)."""
     images = np.asarray(images)
-    for first in range(0, len(images), BATCH):
-        batch = images[first : first + BATCH]
+    for first in range(0, len(images), _BATCH):
+        batch = images[first : first + _BATCH]
         yield batch, model.forward(contrast, batch)
 
 

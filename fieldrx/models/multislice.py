@@ -19,7 +19,7 @@ import numpy as np
 from fieldrx.backends import module_of, of, plain, to_host
 from fieldrx.backends.propagation import MOST_STORED
 from fieldrx.errors import InputError
-from fieldrx.models.base import BATCH, Gradients, as_complex, check_images, gain_of_images, image_window
+from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images, image_window
 from fieldrx.models.camera import Camera
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import Pupil
@@ -73,12 +73,13 @@ class MultiSlice(ABC):
     march = ""  # the name of its march in the backends
 
     @staticmethod
-    def step_need(shape: tuple[int, int, int], n_images: int) -> Need:
+    def step_need(shape: tuple[int, int, int], n_images: int, n_waves: int) -> Need:
         """Memory of a step: waves of all lanes, kept at every slice or at some, and a batch of images."""
         pixels = float(shape[1] * shape[2])
-        lanes = 8 * _LANES * pixels  # one wave of every source
-        stored = min(lanes * shape[0], MOST_STORED) + lanes * (np.sqrt(shape[0]) + _WAVES)
-        return Need("waves and a batch of images", peak=stored + 24 * pixels * min(n_images, BATCH))
+        lanes = 8 * (_LANES // 2 if n_waves <= _LANES // 2 else _LANES) * pixels  # bytes of their waves
+        stored = lanes * shape[0]
+        kept = stored if stored <= MOST_STORED else 2 * lanes * np.sqrt(shape[0])
+        return Need("waves and a batch of images", peak=kept + lanes * _WAVES + 24 * pixels * n_images)
 
     def __init__(
         self,

@@ -58,9 +58,9 @@ def grid_for(
     return Grid.for_images(image_shape, microscope, depth, margin)
 
 
-def model_need(name: str, shape: tuple[int, int, int], n_images: int) -> Need:
+def model_need(name: str, shape: tuple[int, int, int], n_images: int, n_waves: int) -> Need:
     """Memory of a step of the model called `name`, see :meth:`ForwardModel.step_need`."""
-    return model_class(name).step_need(shape, n_images)
+    return model_class(name).step_need(shape, n_images, n_waves)
 
 
 def is_multislice(name: str) -> bool:
