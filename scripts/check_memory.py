@@ -3,7 +3,7 @@
     python scripts/check_memory.py
 
 Every fit runs a few steps in a process of its own, whose largest resident memory is read; what Python and
-compiled code take before it is left out on both sides.
+compiled code take before it is left out on both sides.  A record: scripts/records/check_memory.txt.
 """
 
 import json
