@@ -17,6 +17,8 @@ import fieldrx
 import fieldrx.render
 from fieldrx import load_field, read_acquisition, read_volume, write_volume
 from fieldrx.cli import main
+from fieldrx.cli.progress import Reporter
+from fieldrx.progress import Progress
 
 DEPTH = "-1:1:0.5"
 TOML = """
@@ -330,7 +332,7 @@ def test_render_replaces_an_ome_zarr_and_tells_progress(folder, tmp_path):
     for _ in range(2):
         result = good("render", folder / "field.npz", out, "--spacing", 0.5)
         assert result.stdout == f"{out}\n"
-        assert "rendering: 100/100" in result.stderr
+        assert "rendering: 600/600" in result.stderr
     assert not good("render", folder / "field.npz", out, "-q").stderr
     assert [p.name for p in tmp_path.iterdir()] == ["a.ome.zarr"]
 
@@ -780,3 +782,10 @@ def test_ctrl_c_before_the_first_step(folder, tmp_path):
     assert "Traceback" not in err
     assert "interrupted, no field saved" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_too_large_to_read_are_told_as_per_cent(capsys):
+    reporter = Reporter(quiet=False)
+    reporter(Progress("rendering", 1_500_000, 3_000_000))
+    reporter(Progress("rendering", 3_000_000, 3_000_000))
+    assert capsys.readouterr().err == "rendering: 50/100\nrendering: 100/100\n"

@@ -17,6 +17,7 @@ from fieldrx.ensemble import Ensemble
 from fieldrx.evaluation import compare
 from fieldrx.models import Born, Optics
 from fieldrx.optics import Grid
+from fieldrx.progress import Progress
 from fieldrx.render import (
     colour,
     new_images,
@@ -106,9 +107,9 @@ def test_progress_counts_every_point(tmp_path, monkeypatch):
     ):
         told = []
         spacing = (0.5, 0.25, 0.25) if name[0] == "b" else 0.5
-        render(field, tmp_path / name, spacing, region=BOX, callback=lambda *a, told=told: told.append(a))
-        assert told[-1] == (total, total)
-        assert [done for done, _ in told] == sorted({done for done, _ in told})
+        render(field, tmp_path / name, spacing, region=BOX, callback=told.append)
+        assert told[-1] == Progress("rendering", total, total)
+        assert [one.done for one in told] == sorted({one.done for one in told})
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -259,10 +260,10 @@ def test_spin_turns_the_sample_once_round(tmp_path, projection):
     path = tmp_path / "a.gif"
     render_movie(
         gaussian(), path, "spin", frames=8, spacing=0.15, projection=projection,
-        callback=lambda *a: told.append(a),
+        callback=told.append,
     )  # fmt: skip
     frames = frames_of(path)
-    assert told == [(k, 8) for k in range(1, 9)]
+    assert told == [Progress("frames", k, 8) for k in range(1, 9)]
     assert len(frames) == 8
     middle = np.mean(REGION, axis=1)
     size = np.hypot(np.ptp(REGION[0]), np.ptp(REGION[2]))
@@ -404,9 +405,9 @@ def test_new_images_are_those_that_evaluate_compares(tmp_path):
     # the microscope, the model and the size are known from the fit
     assert again.microscope == acq.microscope
     told = []
-    seen = new_images(field, [(0.31, -0.22)], callback=lambda *a: told.append(a))
+    seen = new_images(field, [(0.31, -0.22)], callback=told.append)
     assert seen.image_shape == acq.image_shape
-    assert told == [(1, 1)]
+    assert told == [Progress("images", 1, 1)]
     grid = Grid.for_images(seen.image_shape, acq.microscope, tiny.DEPTH)
     model = Born(grid, acq.microscope, Illumination([(0.31, -0.22)]), seen.image_shape)
     assert np.abs(seen.images - model.forward(field.on_axes(*grid.axes))).max() < 1e-6

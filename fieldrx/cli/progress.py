@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from fieldrx.progress import Progress
 
 _EVERY_S = 5.0  # between plain lines
+_READABLE = 1e5  # pieces of work; more are shown as per cent
 
 
 class Reporter:
@@ -35,6 +37,8 @@ class Reporter:
         """Show one piece of news."""
         if self.quiet:
             return
+        if progress.total > _READABLE:
+            progress = replace(progress, done=round(100 * progress.done / progress.total), total=100)
         if progress.stage != self._stage:
             self._begin(progress)
         text = _errors(progress)
@@ -78,19 +82,6 @@ def reporting(quiet: bool) -> Iterator[Reporter]:
 def speaker(quiet: bool) -> Callable[[str], None]:
     """What prints a line beside the results, or does not when quiet."""
     return (lambda text: None) if quiet else (lambda text: click.echo(text, err=True))
-
-
-def counted(reporter: Reporter, what: str) -> Callable[[float, float], None]:
-    """A callback (done, of how many) that tells a reporter."""
-    from fieldrx.progress import Progress
-
-    return lambda done, total: reporter(Progress(what, done, total))
-
-
-def percent(reporter: Reporter, what: str) -> Callable[[float, float], None]:
-    """The same for numbers too large to read."""
-    told = counted(reporter, what)
-    return lambda done, total: told(round(100 * done / total), 100)
 
 
 def _errors(progress):

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from fieldrx.cli.options import FILE, Axis, Numbers, Turn, check_output, device_option, quiet_option
-from fieldrx.cli.progress import counted, percent, reporting, speaker
+from fieldrx.cli.progress import reporting, speaker
 from fieldrx.errors import InputError
 
 
@@ -141,12 +141,9 @@ def render(
             if options:
                 first = next(iter(options))
                 raise InputError(f"--light predicts images as the microscope takes them, without {first}")
-            told = counted(reporter, "images")
-            render_images(loaded, output, np.array(light), callback=told, device=device)
+            render_images(loaded, output, np.array(light), callback=reporter, device=device)
         else:
-            film = output.suffix.lower() in (".gif", ".mp4")
-            told = counted(reporter, "frames") if film else percent(reporter, "rendering")
-            render_field(loaded, output, **options, callback=told)
+            render_field(loaded, output, **options, callback=reporter)
     say = speaker(quiet)
     for note in [] if quiet else notes_on_totals(loaded, quantity, plane, projection):
         say(f"note: {note}")

@@ -64,7 +64,7 @@ def render(
     limits : (float, float), optional
         Ends of the colour scale.
     callback : callable, optional
-        Told (points done, of how many).
+        Called with a `fieldrx.progress.Progress` after every piece of work.
     **movie
         Keywords of ``render_movie``: ``kind``, ``frames``, ``fps``, ``rotation_axis``, ``through``.
 
@@ -158,7 +158,7 @@ def write(path, samples: Samples, coarser=(), medium_index=1.0, callback=None) -
     medium_index : float
         For a volume .npz.
     callback : callable, optional
-        Told (points done, of how many).
+        Called with a `fieldrx.progress.Progress` after every piece of work.
     """
     path = Path(path)
     ending = ending_of(path)

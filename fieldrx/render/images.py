@@ -15,6 +15,7 @@ from fieldrx.export import write_npy, write_tiff
 from fieldrx.io import write_png
 from fieldrx.models import Optics, predict
 from fieldrx.optics import Illumination, Microscope
+from fieldrx.progress import Progress
 from fieldrx.render.sampling import Samples
 
 ENDINGS = (".npz", ".npy", ".tif", ".tiff", ".png")
@@ -40,7 +41,7 @@ def new_images(
     model : str, optional
         Image formation, a name in ``fieldrx.models.MODELS``; that of the fit when not given.
     callback : callable, optional
-        Told (images done, of how many).
+        Called with a `fieldrx.progress.Progress` after every piece of work.
     device : str
         "cpu", "cuda" or "auto".
 
@@ -72,7 +73,7 @@ def new_images(
     for batch, part in predict(forward, contrast, np.arange(light.n_images)):
         images[batch] = to_host(part)
         if callback:
-            callback(int(batch[-1]) + 1, light.n_images)
+            callback(Progress("images", int(batch[-1]) + 1, light.n_images))
     return Acquisition(images, light, microscope, name=field.provenance.name or "")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from fieldrx.errors import InputError, nearest
 from fieldrx.export import write_gif, write_mp4
+from fieldrx.progress import Progress
 from fieldrx.render.brick import brick_of
 from fieldrx.render.ensembles import as_field
 from fieldrx.render.lattice import Lattice, region_of, rotation
@@ -60,7 +61,7 @@ def render_movie(
     limits : (float, float), optional
         Ends of the scale.
     callback : callable, optional
-        Told (frames done, of how many).
+        Called with a `fieldrx.progress.Progress` after every piece of work.
 
     Returns
     -------
@@ -121,7 +122,7 @@ def _told(pictures, frames, callback):
     for number, picture in enumerate(pictures, 1):
         yield picture
         if callback:
-            callback(number, frames)
+            callback(Progress("frames", number, frames))
 
 
 def _spin(field, turns, spacing, region, quantity, projection, level, limits):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fieldrx.brief import brief
+from fieldrx.progress import Progress
 from fieldrx.render.lattice import Lattice
 from fieldrx.render.quantities import Quantity, make_quantity
 
@@ -82,7 +83,7 @@ class Samples:
             yield block, self.read(block)
 
     def watched(self, callback, done=0, total=None) -> Samples:
-        """The same samples, which tell ``callback(points done, of how many)`` at every read."""
+        """The same samples, which tell a callback at every read how many points are done."""
         if callback is None:
             return self
         count, total = [done], self.lattice.size if total is None else total
@@ -90,7 +91,7 @@ class Samples:
         def read(block):
             values = self.read(block)
             count[0] += values.size
-            callback(count[0], total)
+            callback(Progress("rendering", count[0], total))
             return values
 
         return replace(self, read=read)

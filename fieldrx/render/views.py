@@ -12,6 +12,7 @@ import numpy as np
 
 from fieldrx.brief import brief
 from fieldrx.errors import InputError, nearest
+from fieldrx.progress import Progress
 from fieldrx.render.brick import brick_of
 from fieldrx.render.lattice import region_of, view_lattice
 from fieldrx.render.quantities import Quantity, make_quantity
@@ -87,7 +88,7 @@ def view(
     level : float, optional
         Of the surface; between sample and medium (`surface_level`) when not given.
     callback : callable, optional
-        Told (points done, of how many).
+        Called with a `fieldrx.progress.Progress` after every piece of work.
     brick : Brick, optional
         The quantity in the region, as of ``fieldrx.render.brick.brick_of``: lines of sight are
         interpolated in it.  Otherwise the network is asked at every point.
@@ -125,7 +126,7 @@ def view(
     for rows in _rows(lattice):
         values[rows] = _project(scene, rows, projection)
         if callback:
-            callback(rows.stop * lattice.shape[0] * lattice.shape[2], lattice.size)
+            callback(_progress(rows, lattice))
     if projection == "path":
         label, unit = quantity.integral_label, quantity.integral_unit
     else:
@@ -243,6 +244,11 @@ def _project(scene, rows, projection):
     return np.where(count > 0, total / np.maximum(count, 1), scene.medium)
 
 
+def _progress(rows, lattice):
+    """News when a picture is done to the last of some rows."""
+    return Progress("rendering", rows.stop * lattice.shape[0] * lattice.shape[2], lattice.size)
+
+
 def _surface(scene, matrix, level, callback):
     """Depth where every line of sight first exceeds the level, and how bright it is there."""
     lattice = scene.lattice
@@ -260,7 +266,7 @@ def _surface(scene, matrix, level, callback):
         brightness[found] = _brightness(scene, places, matrix)
         depth[rows], shade[rows] = (v.reshape(-1, lattice.shape[2]) for v in (hit, brightness))
         if callback:
-            callback(rows.stop * lattice.shape[0] * lattice.shape[2], lattice.size)
+            callback(_progress(rows, lattice))
     if np.isnan(depth).all():
         raise InputError(f"nothing in the region exceeds the surface's level {level:g}; choose a lower one")
     return View(depth, lattice.spacing_um[1:], "depth from the viewer", "um", np.nan, shade)
