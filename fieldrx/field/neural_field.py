@@ -28,7 +28,7 @@ import numpy as np
 
 from fieldrx.backends import get, is_on_device, module_of, of, to_host
 from fieldrx.errors import InputError, one_line
-from fieldrx.field.encodings import encoding_from_dict
+from fieldrx.field.encodings import Encoding, encoding_from_dict
 from fieldrx.field.network import Network
 from fieldrx.io import check_keys, load_npz, save_npz
 from fieldrx.optics import Grid
@@ -86,7 +86,7 @@ class NeuralField:
         If shapes disagree or a number is not finite.
     """
 
-    encoding: object
+    encoding: Encoding
     network: Network
     params: np.ndarray
     bounds_um: np.ndarray

@@ -11,8 +11,9 @@ from fieldrx.automatic import choose_model
 from fieldrx.errors import InputError
 from fieldrx.field import Network
 from fieldrx.field.choices import default_encoding, encoding_note, make_preset
+from fieldrx.field.encodings import Encoding
 from fieldrx.fit.options import Options, Schedule, settings
-from fieldrx.losses import make_loss
+from fieldrx.losses import Loss, make_loss
 from fieldrx.models import Optics, grid_for, is_multislice
 from fieldrx.optics import Grid
 from fieldrx.priors import Priors
@@ -37,10 +38,9 @@ class Problem:
         Images that are fitted, and those held out.
     priors : Priors
     schedule : Schedule
-    loss : object
-        Of `fieldrx.losses`.
-    encoding, network : object
-        Of `fieldrx.field`.
+    loss : Loss
+    encoding : Encoding
+    network : Network
     kinds : tuple of str
         What of the optics is corrected during the fit, without "background".
     background : bool
@@ -61,8 +61,8 @@ class Problem:
     held: np.ndarray
     priors: Priors
     schedule: Schedule
-    loss: object
-    encoding: object
+    loss: Loss
+    encoding: Encoding
     network: Network
     kinds: tuple[str, ...]
     background: bool
