@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import factorial
 
 import numpy as np
@@ -32,7 +32,7 @@ class Pupil:
         If both are given, or a value or a shape does not make sense.
     """
 
-    zernike: np.ndarray = ()
+    zernike: np.ndarray = field(default_factory=lambda: np.zeros(0))
     array: np.ndarray | None = None
 
     def __post_init__(self):
@@ -57,7 +57,7 @@ class Pupil:
         """P at points rho of shape (2, n), as (rho_y, rho_x); complex128, shape (n,)."""
         if self.array is None:
             used = np.flatnonzero(self.zernike)
-            phase = sum((self.zernike[j] * zernike(j, *rho)[0] for j in used), np.zeros(rho.shape[1]))
+            phase = sum((self.zernike[j] * zernike(int(j), *rho)[0] for j in used), np.zeros(rho.shape[1]))
             return np.exp(1j * phase)
         places, weights = self._corners(rho)
         return (self.array.ravel()[places] * weights).sum(axis=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +105,8 @@ def _numbers(value, name, sizes) -> np.ndarray:
 
 def _three_numbers(value, name, alone=True) -> tuple[float, float, float]:
     numbers = _numbers(value, name, (1, 3) if alone else (3,))
-    return tuple(float(v) for v in np.broadcast_to(numbers, 3))
+    z, y, x = (float(v) for v in np.broadcast_to(numbers, 3))
+    return z, y, x
 
 
 def read_volume(path) -> Volume:
@@ -115,7 +117,7 @@ def read_volume(path) -> Volume:
     InputError
         If the file is missing or damaged, lacks a key, or a value is wrong.
     """
-    arrays = load_npz(path, "volume", ("contrast", "spacing_um", "origin_um", "medium_index"))
+    arrays: dict[str, Any] = load_npz(path, "volume", ("contrast", "spacing_um", "origin_um", "medium_index"))
     with in_file(path):
         return Volume(
             arrays["contrast"], arrays["spacing_um"], arrays["origin_um"], arrays["medium_index"]

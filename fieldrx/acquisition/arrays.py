@@ -35,7 +35,7 @@ def from_arrays(arrays, path, optional) -> Acquisition:
     if not optional:
         check_keys(arrays, ("images",), path, "acquisition")
     with in_file(path):
-        microscope = Microscope(**{name: _scalar(arrays, name) for name in SCALARS})
+        microscope = Microscope(**{name: _number(arrays, name) for name in SCALARS})
         images = arrays.get("images")
         n = len(images) if images is not None and images.ndim == 3 else None
         illumination = _illumination_of(arrays, n)
@@ -63,8 +63,10 @@ def from_arrays(arrays, path, optional) -> Acquisition:
 
 
 def _scalar(arrays, name) -> float | None:
-    if name not in arrays:
-        return None
+    return _number(arrays, name) if name in arrays else None
+
+
+def _number(arrays, name) -> float:
     value = arrays[name]
     if value.size != 1 or value.dtype.kind not in "biuf":
         raise InputError(f"{name} has shape {value.shape} and type {value.dtype}; expected one number")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import InitVar, dataclass, replace
+from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,7 @@ class Acquisition:
     illumination: Illumination
     microscope: Microscope
     mask: np.ndarray | None = None
-    holdout: np.ndarray = ()
+    holdout: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     name: str = ""
     notes: tuple[str, ...] = ()
     checksum: int | None = None
@@ -152,6 +152,19 @@ class Acquisition:
         return self.illumination.n_images
 
     @property
+    def stack(self) -> np.ndarray:
+        """The images, for what cannot do without them.
+
+        Raises
+        ------
+        InputError
+            If the acquisition is optics alone.
+        """
+        if self.images is None:
+            raise InputError("the acquisition has no images: give it images, not optics alone")
+        return self.images
+
+    @property
     def image_shape(self) -> tuple[int, int] | None:
         """(y, x) in pixels; None without images."""
         return None if self.images is None else self.images.shape[1:]
@@ -164,7 +177,7 @@ class Acquisition:
     @property
     def lit(self) -> np.ndarray:
         """Which images have a source inside the pupil, bool of shape (n,)."""
-        return self.illumination.pattern[:, self.illumination.bright(self.microscope)].any(axis=1)
+        return np.any(self.illumination.pattern[:, self.illumination.bright(self.microscope)], axis=1)
 
     def select(self, images) -> Acquisition:
         """Some of the images, in the order given, with their light; those held out keep their part."""
@@ -232,5 +245,5 @@ class Acquisition:
 def _checksum(*arrays) -> int:
     crc = 0
     for array in arrays:
-        crc = zlib.crc32(b"" if array is None else np.ascontiguousarray(array), crc)
+        crc = zlib.crc32(b"" if array is None else np.ascontiguousarray(array).data, crc)
     return crc

@@ -9,7 +9,7 @@ import numpy as np
 from fieldrx.acquisition.schema import ILLUMINATION, POSITION, TEXT, TRAVEL, check_table, need, whole_numbers
 from fieldrx.acquisition.table import read_table
 from fieldrx.errors import InputError, NoSuchFile, in_file, nearest
-from fieldrx.io import list_images
+from fieldrx.io import list_images, list_pattern
 from fieldrx.optics import Illumination
 
 
@@ -104,7 +104,7 @@ def _leds_of(table, files, folder) -> np.ndarray:
         if min(rows, cols) < 1:
             raise InputError(f"[illumination] shape is {[rows, cols]}; expected two positive whole numbers")
         return np.argwhere(np.ones((rows, cols), bool))
-    return list_images(files, folder)[1]
+    return list_pattern(files, folder)[1]
 
 
 def _numbers_in(value, name, shape) -> np.ndarray:

@@ -50,7 +50,8 @@ def read_table(path, n_images=None, files=None) -> Illumination:
                 f"{path}: column file needs [images] files as a pattern or list; use column image"
             )
         files = list(dict.fromkeys(row["file"] for _, row in rows))
-    sources, entries = {}, []
+    sources: dict[tuple[float, float], int] = {}
+    entries = []
     for where, row in rows:
         if which == "file":
             image = _file_number(row["file"], files, path, where)

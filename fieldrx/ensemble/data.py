@@ -106,7 +106,7 @@ class Ensemble:
 
     def to(self, device: str) -> Ensemble:
         """The same ensemble on another device: "cpu", "cuda" or "auto"."""
-        return replace(self, members=[member.to(device) for member in self.members])
+        return replace(self, members=tuple(member.to(device) for member in self.members))
 
     def belongs_to(self, field: NeuralField) -> bool:
         """Whether the ensemble was made from this very field, as its provenance and domain tell."""
@@ -179,13 +179,13 @@ def load_ensemble(path: str | os.PathLike) -> Ensemble:
             f"{path} is an ensemble file of version {arrays['version']}; this fieldrx reads version {VERSION}"
         )
     check_keys(arrays, ("factor", "hidden", "provenance", "calibration", "member_0_format"), path, "ensemble")
-    members = []
+    members: list[NeuralField] = []
     while f"member_{len(members)}_format" in arrays:
         prefix = f"member_{len(members)}_"
         own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
         members.append(field_from_arrays(own, path))
     try:
         texts = (json.loads(str(arrays[name])) for name in ("provenance", "calibration"))
-        return Ensemble(members, float(arrays["factor"]), float(arrays["hidden"]), *texts)
+        return Ensemble(tuple(members), float(arrays["factor"]), float(arrays["hidden"]), *texts)
     except (ValueError, TypeError) as error:  # InputError is a ValueError
         raise InputError(f"{path} is damaged: {one_line(error)}; make it again") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from fieldrx.fit import Fit, Schedule
 from fieldrx.models import Optics
 
 _OMITTED = 0.25  # share of the training images that a member does not see
-_RESTART = {"coarse": 0.7, "warm_steps": 1, "tilted_from": 0.0, "patience": 0}
+_RESTART: dict[str, Any] = {"coarse": 0.7, "warm_steps": 1, "tilted_from": 0.0, "patience": 0}
 _RATE = 0.5  # of the field's own first step size
 
 

@@ -93,11 +93,16 @@ def list_images(source, folder=".") -> tuple[list[Path], np.ndarray | None]:
         if len(source) == 0 or not all(isinstance(s, (str, os.PathLike)) for s in source):
             raise InputError(f"files is {list(source)!r}; expected at least one file name, all of them text")
         return [Path(folder, s) for s in source], None
+    return list_pattern(source, folder)
+
+
+def list_pattern(source: str | os.PathLike, folder: str | os.PathLike) -> tuple[list[Path], np.ndarray]:
+    """The files of a pattern alone, as of :func:`list_images`."""
     pattern = Path(folder, source)
     regex = _pattern_regex(pattern)
     if not pattern.parent.is_dir():
         raise NoSuchFile(f"{pattern}: the folder {pattern.parent} does not exist; check the pattern")
-    found = {}
+    found: dict[tuple[int, int], Path] = {}
     for path in sorted(pattern.parent.iterdir()):
         match = regex.fullmatch(path.name)
         if match:
@@ -135,14 +140,14 @@ def _split_source(source, folder) -> tuple[Path, str | None]:
 
 def _read_singles(paths, region) -> np.ndarray:
     """One image per file, all of one shape and type."""
-    stack = None
+    stack: np.ndarray = np.empty(0)
     for k, path in enumerate(paths):
         image = read_npy(path, region) if path.suffix.lower() == ".npy" else read_tiff(path, region)
         if len(image) != 1:
             raise InputError(
                 f"{path}: holds {len(image)} images; expected one image in each of several files"
             )
-        if stack is None:
+        if k == 0:
             stack = np.empty((len(paths), *image.shape[1:]), image.dtype)
         if image.shape[1:] != stack.shape[1:] or image.dtype != stack.dtype:
             raise InputError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -57,6 +57,15 @@ class ForwardModel(Protocol):
     illumination: Illumination
     image_shape: tuple[int, int]
     window: tuple[slice, slice]  # of the grid's pixels, that the images show
+
+    def __init__(
+        self,
+        grid: Grid,
+        microscope: Microscope,
+        illumination: Illumination,
+        image_shape: tuple[int, int] | None = None,
+        **optics: Any,
+    ): ...
 
     def forward(self, contrast, images=None) -> np.ndarray:
         """Predicted intensities."""

@@ -163,7 +163,7 @@ class Born:
             image = np.repeat(np.arange(len(padded)), np.diff(rows[0]))
             conjugate = (xp.asarray(self._aberration(s).conj().astype(dtype)) for s in rows[1])
             padded = xp.stack([padded[m] * c for m, c in zip(image, conjugate, strict=True)])
-            rows = np.arange(len(image) + 1), *rows[1:]
+            rows = np.arange(len(image) + 1), rows[1], rows[2]
         out = xp.empty(self.grid.shape, dtype)
         of(padded).born_adjoint(padded, *self._geometry(), *rows, *self._constants(), out)
         del padded
@@ -343,17 +343,17 @@ class Born:
     def _weights(self, images):
         return self.illumination.weights(self.microscope, images) * self._bright
 
-    def _rows(self, images):
+    def _rows(self, images) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         weights = self._weights(images)
         m, s = np.nonzero(weights)
         starts = np.zeros(len(weights) + 1, np.int64)
         np.cumsum(np.bincount(m, minlength=len(weights)), out=starts[1:])
         return starts, s.astype(np.int64), weights[m, s]
 
-    def _geometry(self):
+    def _geometry(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return *self.grid.frequencies(), self._sources
 
-    def _constants(self):
+    def _constants(self) -> tuple[float, float, float, float]:
         scope = self.microscope
         return (
             scope.medium_index / scope.wavelength_um,

@@ -60,11 +60,12 @@ class Camera:
     ):
         self.grid, self.window, self.microscope, self.pupil = grid, window, microscope, pupil
         self.distance_um = distance_um
-        self.shape = tuple(_padded(w.stop - w.start, n) for w, n in zip(window, grid.shape[1:], strict=True))
+        height, width = (_padded(w.stop - w.start, n) for w, n in zip(window, grid.shape[1:], strict=True))
+        self.shape = height, width
         self.edge, self.fade = edge, _fade(grid, window, border_um)
         self.cell = np.prod([n * d for n, d in zip(self.shape, grid.spacing_um[1:], strict=True)]) ** -0.5
         self.padded = PaddedFourier(self.shape, grid.shape[1:], window)
-        self._kept = {}  # transfer functions, by source
+        self._kept: dict[bytes, tuple] = {}  # transfer functions, by source
         self.nu = [np.fft.fftfreq(n, d) for n, d in zip(self.shape, grid.spacing_um[1:], strict=True)]
 
     def incident(self, nu_s) -> complex:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Optics:
     sources_na: np.ndarray
     gain: np.ndarray
     defocus_um: float = 0.0
-    zernike: np.ndarray = ()
+    zernike: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def of(cls, illumination: Illumination) -> Optics:

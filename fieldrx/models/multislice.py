@@ -13,10 +13,12 @@ then `camera`'s adjoint, then the model's own march in reverse.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 
 from fieldrx.backends import module_of, of, plain, to_host
+from fieldrx.backends.propagation import Refocusing
 from fieldrx.errors import InputError
 from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images, image_window
 from fieldrx.models.camera import Camera
@@ -102,7 +104,7 @@ class MultiSlice(ABC):
         distance = self.heights[-1] - self.defocus_um
         self.camera = Camera(grid, self.window, microscope, self.pupil, distance, edge, border_um)
         self._power = np.array([abs(self.camera.incident(nu)) ** 2 for nu in self._sources])
-        self._refocus = {}  # by backend
+        self._refocus: dict[Any, Refocusing] = {}  # by backend
 
     # ---- what a subclass says --------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,7 +34,7 @@ class Illumination:
     """
 
     sources_na: np.ndarray
-    pattern: np.ndarray | None = field(default=None)
+    pattern: np.ndarray = None  # type: ignore[assignment]  # an array once it is made
 
     def __post_init__(self):
         sources = np.array(self.sources_na, dtype=np.float64)
@@ -74,8 +74,8 @@ class Illumination:
         leds: ArrayLike,
         pitch_um: float,
         distance_um: float,
-        centre: tuple[float, float],
-        axes: tuple[str, str] = ("row", "col"),
+        centre: Sequence[float] | np.ndarray,
+        axes: Sequence[str] = ("row", "col"),
     ) -> Illumination:
         """Directions of LEDs on a flat board, ``na = offset / sqrt(|offset|^2 + distance^2)``.
 

@@ -35,7 +35,7 @@ class NormalEquations:
         self.jacobian, self.measured = jacobian, measured
         self.layout, self.acquisition, self.grid = jacobian.layout, jacobian.acquisition, jacobian.grid
         self.train = jacobian.layout.train
-        self._taper = taper(self.acquisition.image_shape)
+        self._taper = taper(self.acquisition.stack.shape[1:])
         self._chosen = None
 
     def at(self, optics: Optics, contrast: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -80,7 +80,7 @@ class NormalEquations:
                 np.add.at(normal, (places[:, :, None], places[None, None, :, b]), product)
             parts.append((normal[:n, :n], right[:n]))
         v = max(spread * squares / max(free, 1e-30), 1e-30)
-        normal, right = map(sum, zip(*parts, strict=True))
+        normal, right = (np.asarray(sum(part)) for part in zip(*parts, strict=True))
         return normal, right, v * self._structure(parts, normal, right, v) ** 2
 
     def _structure(self, parts, normal, right, v):

@@ -36,7 +36,7 @@ class Jacobian:
         """The fit's model with these optics."""
         acq = self.acquisition
         return optics.model(
-            self.name, self.grid, acq.microscope, acq.illumination, acq.image_shape, **options
+            self.name, self.grid, acq.microscope, acq.illumination, acq.stack.shape[1:], **options
         )
 
     def images(

@@ -104,7 +104,7 @@ def render_images(field, path, light, **options) -> Path:
     if ending not in ENDINGS:
         raise InputError(f'{path}: cannot write images as "{ending}"; expected one of {", ".join(ENDINGS)}')
     acquisition = new_images(field, light, **options)
-    images = acquisition.images
+    images = acquisition.stack
     pixel = acquisition.microscope.pixel_size_um
     if ending == ".npz":
         acquisition.save(path)
