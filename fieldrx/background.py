@@ -174,7 +174,7 @@ def _given(background):
     return background
 
 
-def _sample(image) -> tuple[slice, slice]:
+def _sample(image) -> tuple[slice, ...]:
     """Every so many pixels, at most `_SAMPLES` or so along each axis."""
     return tuple(slice(None, None, -(-n // _SAMPLES)) for n in image.shape[-2:])
 

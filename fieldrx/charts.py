@@ -108,7 +108,7 @@ def pupil_map(points: Sequence[tuple[np.ndarray, str, str]], microscope_na: floa
 def picture(
     values: np.ndarray,
     limits: tuple[float, float],
-    extent_um: Sequence[float],
+    extent_um: Sequence[float] | np.ndarray,
     title: str = "",
     *,
     grey: bool = False,

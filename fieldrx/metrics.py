@@ -73,7 +73,7 @@ def error_sums(predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | N
         valid = 1.0 if mask is None else mask[k]
         residual[k] = float((valid * (predicted[k] - measured[k]).astype(np.float64) ** 2).sum())
         signal[k] = float((valid * (measured[k] - 1).astype(np.float64) ** 2).sum())
-        pixels[k] = measured[k].size if mask is None else int(valid.sum())
+        pixels[k] = measured[k].size if mask is None else int(mask[k].sum())
     return ErrorSums(residual, signal, pixels)
 
 

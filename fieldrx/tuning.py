@@ -11,7 +11,7 @@ from another.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,7 +33,7 @@ _LEAST_DIFFERENCE = 1e-3  # of two errors, relative, below which they tell nothi
 
 def choose_tv(
     acquisition: Acquisition,
-    depth: tuple[float, float, float],
+    depth: Sequence[float],
     model: str,
     *,
     holdout: float | None = None,

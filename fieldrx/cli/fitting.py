@@ -176,7 +176,7 @@ def reconstruct(
 
     if model not in (*MODELS, "auto"):
         raise InputError(f'there is no model "{model}"; expected auto or one of {", ".join(MODELS)}')
-    refine = None if refine is None else parse_refine(refine)
+    kinds = None if refine is None else parse_refine(refine)
     check_length(steps, budget)
     check_output(output, acquisition)
     check_ending(output, "a field is", ".npz")
@@ -190,7 +190,7 @@ def reconstruct(
     with in_file(acquisition), reporting(quiet) as reporter:
         fit = prepare(
             acq, depth, model, tv=tv, origin={"automatic": []}, earlier=earlier, remarks=remarks,
-            preset=preset, schedule=schedule, holdout=holdout, absorption=not no_absorption, refine=refine,
+            preset=preset, schedule=schedule, holdout=holdout, absorption=not no_absorption, refine=kinds,
             loss=loss, callback=reporter, device=device, precision=precision,
         )  # fmt: skip
         if len(acq.holdout) and holdout is not None:
@@ -276,10 +276,15 @@ def run(
     for note in acq.notes:
         say(f"note: {note}")
     with in_file(acquisition), reporting(quiet) as reporter:
+
+        def told(text: str) -> None:
+            reporter.close()
+            say(text)
+
         found, written = folder.run_in(
             acq, output, error_bars=error_bars, contrast=contrast, schedule=schedule, holdout=holdout,
             seed=seed, resume=resume and (output / folder.CHECKPOINT).exists(), device=device,
-            callback=reporter, say=lambda text: (reporter.close(), say(text)),
+            callback=reporter, say=told,
         )  # fmt: skip
     for path, what in [] if quiet else written:
         click.echo(f"{path}  {what}")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fieldrx.cli.options import FILE, Axis, Numbers, Turn, check_output, device_option, quiet_option
 from fieldrx.cli.progress import counted, percent, reporting, speaker
 from fieldrx.errors import InputError
+
+if TYPE_CHECKING:
+    from fieldrx.render.quantities import Quantity
 
 
 @click.command()
@@ -113,12 +117,13 @@ def render(
     check_output(output, field)
     if (down or right) and plane is None:
         raise InputError("--down and --right belong to --plane Z,Y,X")
+    wanted: str | Quantity | None = quantity
     if increment is not None:
         if quantity != "dry-mass":
             raise InputError("--increment belongs to --quantity dry-mass")
-        quantity = make_quantity(quantity, loaded, increment=increment)
+        wanted = make_quantity(quantity, loaded, increment=increment)
     options = {
-        "quantity": quantity,
+        "quantity": wanted,
         "spacing": spacing[0] if spacing and len(spacing) == 1 else spacing,
         "region": None if region is None else np.reshape(region, (3, 2)),
         "plane": None if plane is None else (plane, down, right),
@@ -184,11 +189,11 @@ def query(field: Path, points: Path) -> None:
     FIELD may be an ensemble: two columns more, std_real,std_imag, give the standard deviation. Outside the
     field's domain the index is that of the medium.
     """
-    from fieldrx.ensemble import Ensemble, load_field_or_ensemble
+    from fieldrx.ensemble import load_field_or_ensemble
     from fieldrx.points import read_points, write_points
 
     loaded = load_field_or_ensemble(field)
     zyx = read_points(points)
     found = loaded(zyx)
-    names, columns = (("n", "std"), found) if isinstance(loaded, Ensemble) else (("n",), (found,))
-    write_points(sys.stdout, zyx, dict(zip(names, columns, strict=True)))
+    columns = dict(zip(("n", "std"), found, strict=True)) if isinstance(found, tuple) else {"n": found}
+    write_points(sys.stdout, zyx, columns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tifffile
 
@@ -28,12 +30,12 @@ def write_tiff(path, samples) -> None:
     shape = nz, len(samples.channels), ny, nx
     spacing = samples.lattice.spacing_um
     if str(path).lower().endswith((".ome.tif", ".ome.tiff")) or samples.nbytes > IMAGEJ_LIMIT:
-        layout = {"ome": True, "metadata": _ome(samples)}
+        layout: dict[str, Any] = {"ome": True, "metadata": _ome(samples)}
     else:
         metadata = {"axes": "ZCYX", "spacing": spacing[0], "unit": "um", "Labels": _labels(samples)}
         layout = {"imagej": True, "metadata": metadata}
     with atomic_path(path) as temporary:
-        offset, _ = tifffile.imwrite(
+        offset, _ = tifffile.imwrite(  # type: ignore[misc]  # a pair, as `returnoffset` asks for it
             temporary, shape=shape, dtype=np.float32, byteorder="<", photometric="minisblack",
             resolution=(1 / spacing[2], 1 / spacing[1]), resolutionunit="NONE", returnoffset=True, **layout,
         )  # fmt: skip

@@ -116,7 +116,8 @@ def render(
     if plane is not None:
         if shape is not None:
             raise InputError("a plane has a spacing, no shape")
-        lattice = plane_lattice(field, *_plane(plane), _two(spacing), region)
+        through, down, right = _plane(plane)
+        lattice = plane_lattice(field, through, down, right, _two(spacing), region)
     else:
         lattice = volume_lattice(field, spacing, shape, region)
     samples = sample(field, lattice, quantity)

@@ -210,12 +210,12 @@ def plane_lattice(field, through=None, down="y", right="x", spacing=None, region
     corners = _cut(region, through, into)
     if not len(corners):
         raise InputError(f"the plane through {through.tolist()} um misses the region {region.tolist()} um")
-    first, last = [], []
+    firsts, lasts = [], []
     for direction, distance in zip((down, right), step, strict=True):
         places = (corners - through) @ direction / distance
-        first.append(np.ceil(places.min() - 1e-6))
-        last.append(np.floor(places.max() + 1e-6))
-    first, last = np.array(first), np.maximum(last, first)
+        firsts.append(np.ceil(places.min() - 1e-6))
+        lasts.append(np.floor(places.max() + 1e-6))
+    first, last = np.array(firsts), np.maximum(lasts, firsts)
     origin = through + first[0] * step[0] * down + first[1] * step[1] * right
     shape = (1, *(last - first + 1))
     return Lattice(shape, (min(step), *step), tuple(origin), (tuple(into), tuple(down), tuple(right)))

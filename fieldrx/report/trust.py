@@ -48,15 +48,15 @@ def _points(facts) -> Iterator[str]:
     elif numbers["std_in_sample"] is not None:
         yield fill("trust.bars", std=numbers["std_in_sample"], top=facts.top)
     low, high = numbers["volume_interval_um3"]
-    told = {"volume": numbers["volume_um3"], "low": low, "high": high}
-    yield fill("trust.totals", sentence=escape(facts.totals.sentence), **told)
+    volume = {"volume": numbers["volume_um3"], "low": low, "high": high}
+    yield fill("trust.totals", sentence=escape(facts.totals.sentence), **volume)
     if numbers["contrast_sign"] < 0:
         yield fill("trust.beware", hole=escape(HOLE))
 
 
 def uncertainty(facts: Facts) -> str:
     """Section 5: how uncertain the values are."""
-    if facts.ensemble is None:
+    if facts.ensemble is None or facts.std is None:
         return fill("trust.no_ensemble")
     ensemble, told = facts.ensemble, facts.ensemble.calibration
     top = float(np.quantile(facts.std, 0.999)) or 1e-12

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
+from dataclasses import field as attribute
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.errors import InputError
@@ -35,7 +36,7 @@ class Outcome:
     acquisition: Acquisition
     field: NeuralField
     verdict: Verdict
-    choices: list[Choice] = field(default_factory=list)
+    choices: list[Choice] = attribute(default_factory=list)
 
     def to_dict(self) -> dict:
         """JSON values: choices, verdict, errors."""
