@@ -76,7 +76,7 @@ class MeasuredImages:
     background: bool = False
 
     @classmethod
-    def of(cls, acquisition: Acquisition, background: bool = False) -> MeasuredImages:
+    def of(cls, acquisition: Acquisition, background: bool | None = False) -> MeasuredImages:
         """Those of an acquisition, on the host."""
         return cls(acquisition.stack, acquisition.mask, bool(background))
 

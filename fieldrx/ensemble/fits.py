@@ -34,7 +34,7 @@ def refit(parent: NeuralField, part: Acquisition, train: np.ndarray, schedule: S
         settings.model,
         encoding=parent.encoding,
         network=parent.network,
-        priors=Priors(**settings.priors),
+        priors=Priors(**settings.need("priors")),
         schedule=schedule,
         loss=settings.loss,
         background=settings.background,
@@ -45,8 +45,8 @@ def refit(parent: NeuralField, part: Acquisition, train: np.ndarray, schedule: S
 
 def schedule_anew(parent: NeuralField, rng: np.random.Generator, steps: int | None = None) -> Schedule:
     """The schedule of the field's fit from nothing, in steps whatever its budget was, with another seed."""
-    own = Schedule(**parent.provenance.schedule)
-    steps = steps or (own.steps if own.budget_s is None else parent.provenance.steps_done)
+    own = Schedule(**parent.provenance.need("schedule"))
+    steps = steps or (own.steps if own.budget_s is None else parent.provenance.need("steps_done"))
     return replace(own, steps=steps, budget_s=None, seed=int(rng.integers(2**31)))
 
 

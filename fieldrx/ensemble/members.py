@@ -38,7 +38,7 @@ def member_fit(
     """
     rng = np.random.default_rng(seed)
     part = np.sort(rng.permutation(train)[: max(round((1 - _OMITTED) * len(train)), 1)])
-    own = Schedule(**parent.provenance.schedule)
+    own = Schedule(**parent.provenance.need("schedule"))
     schedule = replace(
         own,
         steps=steps,

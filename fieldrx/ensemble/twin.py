@@ -65,7 +65,7 @@ def misfit(field: NeuralField, acquisition: Acquisition, held: np.ndarray) -> fl
     """
     noise = noise_floor(acquisition, held)
     floor = noise.share if noise.measured and np.isfinite(noise.share) else 0.0
-    beyond = field.provenance.nrmse_holdout**2 - floor**2
+    beyond = field.provenance.need("nrmse_holdout") ** 2 - floor**2
     return float(np.sqrt(max(beyond, (0.1 * floor) ** 2, 1e-12)))
 
 

@@ -47,7 +47,7 @@ class Outcome:
             "nrmse_holdout": done.nrmse_holdout,
             "nrmse_closed_form": done.nrmse_closed_form,
             "seconds": done.seconds,
-            "notes": list(done.notes),
+            "notes": list(done.notes or ()),
         }
 
 
