@@ -28,7 +28,10 @@ set to 1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.errors import InputError
 
@@ -43,15 +46,15 @@ _FEWEST = 36  # valid pixels among the samples; masks may fall together with the
 
 
 def normalise(
-    images,
-    background=None,
-    dark=0.0,
-    saturation=None,
-    missing=None,
-    mask=None,
-    fixed_pattern=False,
-    gain=False,
-):
+    images: np.ndarray,
+    background: ArrayLike | str | None = None,
+    dark: ArrayLike = 0.0,
+    saturation: float | None = None,
+    missing: float | None = None,
+    mask: np.ndarray | None = None,
+    fixed_pattern: bool = False,
+    gain: bool = False,
+) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     """Normalise a stack and mask its bad pixels.
 
     Parameters
@@ -127,7 +130,9 @@ def normalise(
     return out, (None if valid.all() else valid), notes
 
 
-def valid_pixels(images, saturation, missing=None, mask=None) -> np.ndarray:
+def valid_pixels(
+    images: np.ndarray, saturation: float, missing: float | None = None, mask: np.ndarray | None = None
+) -> np.ndarray:
     """Where a stack is below saturation, not missing and finite, and `mask` allows it.
 
     Parameters
@@ -150,7 +155,7 @@ def valid_pixels(images, saturation, missing=None, mask=None) -> np.ndarray:
     return valid
 
 
-def estimated(images, background, valid) -> bool:
+def estimated(images: np.ndarray, background: ArrayLike | str | None, valid: np.ndarray) -> bool:
     """Whether `normalise` estimates the background, which takes the level out of every image.
 
     Parameters
@@ -179,7 +184,7 @@ def _sample(image) -> tuple[slice, ...]:
     return tuple(slice(None, None, -(-n // _SAMPLES)) for n in image.shape[-2:])
 
 
-def typical_level(image, valid) -> float:
+def typical_level(image: np.ndarray, valid: np.ndarray) -> float:
     """Median of an image (y, x), from every few of its finite, valid pixels; 0 when there is none."""
     use = np.isfinite(image) & valid
     part = _sample(image)
@@ -243,12 +248,12 @@ def _notes(estimate, bad, share, level) -> list[str]:
     return notes
 
 
-def mean_background(image, valid=None) -> np.float64:
+def mean_background(image: np.ndarray, valid: np.ndarray | None = None) -> np.float64:
     """Mean of the valid pixels of one image (y, x)."""
     return np.mean(image, dtype=np.float64, where=True if valid is None else valid)
 
 
-def smooth_background(image, valid=None) -> np.ndarray:
+def smooth_background(image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
     """Estimate the empty field of one image, ignoring the sample.
 
     A surface ``c0 + c1 y + c2 x + c3 y^2 + c4 x y + c5 x^2`` is fitted by iteratively reweighted
@@ -284,7 +289,9 @@ def smooth_background(image, valid=None) -> np.ndarray:
 _WAYS = {"smooth": smooth_background, "mean": mean_background}
 
 
-def median_background(images, valid):
+def median_background(
+    images: np.ndarray, valid: np.ndarray
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """What all images of a stack share, as a function that scales it to one of them.
 
     Parameters
@@ -323,7 +330,7 @@ def _pattern(stack, valid) -> np.ndarray:
     return out
 
 
-def robust_level(image, valid=None) -> float:
+def robust_level(image: np.ndarray, valid: np.ndarray | None = None) -> float:
     """Robust mean of the valid pixels of one image (y, x), which ignores the sample."""
     values = image[np.isfinite(image) if valid is None else valid & np.isfinite(image)]
     return float(_robust_fit(np.ones((values.size, 1)), values.astype(np.float64))[0])
@@ -350,7 +357,7 @@ def _tukey_weights(t) -> np.ndarray:
     return np.maximum(1 - (t / _TUKEY) ** 2, 0.0) ** 2
 
 
-def saturation_level(images) -> float:
+def saturation_level(images: np.ndarray) -> float:
     """The value from which pixels count as saturated; infinity when none do.
 
     An integer type saturates at its own maximum.  A camera of fewer bits (12 bits stored in 16, or

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +74,7 @@ class Volume:
         """Where the voxels lie."""
         return Grid(self.contrast.shape, self.spacing_um, self.origin_um)
 
-    def on_axes(self, z, y, x) -> np.ndarray:
+    def on_axes(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Linearly interpolated contrast on the grid of three axes [um]; falls to 0 outside the volume.
 
         Returns
@@ -109,7 +110,7 @@ def _three_numbers(value, name, alone=True) -> tuple[float, float, float]:
     return z, y, x
 
 
-def read_volume(path) -> Volume:
+def read_volume(path: str | os.PathLike) -> Volume:
     """Read a volume .npz: contrast, spacing_um, origin_um, medium_index.
 
     Raises
@@ -124,7 +125,7 @@ def read_volume(path) -> Volume:
         )  # fmt: skip
 
 
-def write_volume(path, volume: Volume, *, compressed=False) -> None:
+def write_volume(path: str | os.PathLike, volume: Volume, *, compressed: bool = False) -> None:
     """Write a volume .npz atomically, the contrast in its own precision."""
     save_npz(
         path, compressed=compressed, contrast=volume.contrast, spacing_um=np.array(volume.spacing_um),

@@ -20,6 +20,9 @@ name, notes                     optional: text
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from fieldrx.acquisition.data import Acquisition
@@ -29,7 +32,7 @@ from fieldrx.io import check_keys
 from fieldrx.optics import Illumination, Microscope
 
 
-def from_arrays(arrays, path, optional) -> Acquisition:
+def from_arrays(arrays: dict[str, np.ndarray], path: Path, optional: bool) -> Acquisition:
     """The acquisition that arrays hold; without images, if these are optional, its optics alone."""
     check_keys(arrays, SCALARS, path, "acquisition")
     if not optional:
@@ -40,7 +43,7 @@ def from_arrays(arrays, path, optional) -> Acquisition:
         n = len(images) if images is not None and images.ndim == 3 else None
         illumination = _illumination_of(arrays, n)
         notes = [str(note) for note in np.atleast_1d(arrays.get("notes", []))]
-        common = {
+        common: dict[str, Any] = {
             "holdout": arrays.get("holdout", ()),
             "name": str(arrays.get("name", path.stem)),
             "notes": notes,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import zlib
+from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.acquisition.checks import (
     DIM,
+    array_of,
     as_stack,
     check_holdout,
     check_level,
@@ -22,6 +27,9 @@ from fieldrx.brief import times
 from fieldrx.errors import InputError
 from fieldrx.io import save_npz
 from fieldrx.optics import Illumination, Microscope
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,22 +103,22 @@ class Acquisition:
     @classmethod
     def from_raw(
         cls,
-        images,
+        images: ArrayLike,
         illumination: Illumination,
         microscope: Microscope,
-        background=None,
-        holdout=(),
-        saturation=None,
+        background: ArrayLike | str | None = None,
+        holdout: ArrayLike = (),
+        saturation: float | None = None,
         *,
-        dark=0.0,
-        missing=None,
-        mask=None,
-        fixed_pattern=False,
-        gain=False,
-        name="",
-        notes=(),
-        checksum=None,
-        levelled=False,
+        dark: ArrayLike = 0.0,
+        missing: float | None = None,
+        mask: ArrayLike | None = None,
+        fixed_pattern: bool = False,
+        gain: bool = False,
+        name: str = "",
+        notes: Sequence[str] = (),
+        checksum: int | None = None,
+        levelled: bool = False,
     ) -> Acquisition:
         """Normalise camera images and mask saturated, missing and non-finite pixels.
 
@@ -144,7 +152,7 @@ class Acquisition:
         )
         notes = (*notes, *remarks)
         known = checksum, levelled, True
-        return cls(images, illumination, microscope, mask, holdout, name, notes, *known)
+        return cls(images, illumination, microscope, mask, array_of(holdout, "holdout"), name, notes, *known)
 
     @property
     def n_images(self) -> int:
@@ -179,7 +187,7 @@ class Acquisition:
         """Which images have a source inside the pupil, bool of shape (n,)."""
         return np.any(self.illumination.pattern[:, self.illumination.bright(self.microscope)], axis=1)
 
-    def select(self, images) -> Acquisition:
+    def select(self, images: ArrayLike) -> Acquisition:
         """Some of the images, in the order given, with their light; those held out keep their part."""
         images = np.asarray(images)
         return replace(
@@ -200,7 +208,7 @@ class Acquisition:
             "optics": {**self.microscope.to_dict(), "light": _checksum(light.sources_na, light.pattern)},
         }
 
-    def show(self, images=None):
+    def show(self, images: Sequence[int] | None = None) -> Figure:
         """A matplotlib figure of images and of the directions of light; see ``fieldrx.plot``."""
         from fieldrx.plot import show_acquisition
 
@@ -220,7 +228,7 @@ class Acquisition:
 
         return acquisition_html(self)
 
-    def save(self, path) -> None:
+    def save(self, path: str | os.PathLike) -> None:
         """Write an acquisition .npz that reads back as the same acquisition.
 
         The images are stored normalised with background 1, masked pixels as `mask`.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,9 @@ from fieldrx.io import list_images, list_pattern
 from fieldrx.optics import Illumination
 
 
-def illumination_of(table, images_table, images, path) -> Illumination:
+def illumination_of(
+    table: dict[str, Any], images_table: dict[str, Any], images: np.ndarray | None, path: Path
+) -> Illumination:
     """The illumination of every image; `images` is None for optics alone."""
     light = _light_as_given(table, images_table, images, path)
     if table.get("directions", TRAVEL) == TRAVEL:
@@ -21,7 +25,7 @@ def illumination_of(table, images_table, images, path) -> Illumination:
     return replace(light, sources_na=0.0 - light.sources_na)
 
 
-def assumed_directions(table) -> list[str]:
+def assumed_directions(table: dict[str, Any]) -> list[str]:
     """What to say of an LED board that does not tell which way its light goes: many think of places."""
     if table["kind"] == "table" or "directions" in table:
         return []

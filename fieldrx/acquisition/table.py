@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,9 @@ from fieldrx.io import check_file
 from fieldrx.optics import Illumination
 
 
-def read_table(path, n_images=None, files=None) -> Illumination:
+def read_table(
+    path: str | os.PathLike, n_images: int | None = None, files: Sequence[str] | None = None
+) -> Illumination:
     """Read the directions of all sources from a csv file.
 
     The first line names the columns: ``image`` or ``page`` (numbers from 0) or ``file`` (the name of

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
@@ -10,10 +11,13 @@ import tifffile
 from fieldrx.export.arrays import fill
 from fieldrx.io import atomic_path
 
+if TYPE_CHECKING:
+    from fieldrx.render.sampling import Samples
+
 IMAGEJ_LIMIT = 2**32 - 2**25  # bytes; beyond it ImageJ's own layout has no room for offsets
 
 
-def write_tiff(path, samples) -> None:
+def write_tiff(path: str | os.PathLike, samples: Samples) -> None:
     """Write samples as float32 TIFF that Fiji and napari open with its scale in um.
 
     A name that ends in .ome.tif gives OME-TIFF, as does an array too large for ImageJ's layout (4 GiB), in

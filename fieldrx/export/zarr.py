@@ -6,19 +6,24 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fieldrx.errors import InputError
 from fieldrx.io import named
 
+if TYPE_CHECKING:
+    from fieldrx.render.sampling import Samples
+
 _CHUNK = (32, 256, 256)
 _TRIES, _PAUSE_S = 20, 0.05  # of removing what failed
 
 
-def write_ome_zarr(path, levels) -> None:
+def write_ome_zarr(path: str | os.PathLike, levels: Sequence[Samples]) -> None:
     """Write a multiscale image, its levels as they are given: none is made from another.
 
     Parameters

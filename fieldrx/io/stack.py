@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,11 @@ from fieldrx.io.tiff import read_tiff
 _INSIDE = re.compile(r"(?P<file>.+\.(?:h5|hdf5|mat))(?::(?P<name>.*))?", re.IGNORECASE)
 
 
-def read_images(source, folder=".", region=None) -> np.ndarray:
+def read_images(
+    source: str | os.PathLike | Sequence[str],
+    folder: str | os.PathLike = ".",
+    region: Sequence[int] | None = None,
+) -> np.ndarray:
     """Read a stack of images as it is stored; the table above says what `source` may be.
 
     Parameters
@@ -73,7 +78,9 @@ def read_images(source, folder=".", region=None) -> np.ndarray:
     return read_tiff(path, region)
 
 
-def list_images(source, folder=".") -> tuple[list[Path], np.ndarray | None]:
+def list_images(
+    source: str | os.PathLike | Sequence[str], folder: str | os.PathLike = "."
+) -> tuple[list[Path], np.ndarray | None]:
     """The files of a pattern or list, one per image, and the LED that each name tells.
 
     Parameters
