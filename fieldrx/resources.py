@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy as np
 from fieldrx.errors import InputError
 
 
-def memory_need(shape, n_images, n_params=4_000_000, multislice=False) -> float:
+def memory_need(
+    shape: Sequence[int], n_images: int, n_params: int = 4_000_000, multislice: bool = False
+) -> float:
     """Bytes that a fit needs at its peak, roughly.
 
     The closed form, which holds the spectra of all images, and a step of the fit, which holds volumes,
@@ -41,7 +44,9 @@ def physical_memory() -> int | None:
     return memory_limit()[0]
 
 
-def memory_limit(root="/", environment=None) -> tuple[int | None, str]:
+def memory_limit(
+    root: str | os.PathLike = "/", environment: Mapping[str, str] | None = None
+) -> tuple[int | None, str]:
     """The least of what the machine has, the cgroup allows and the scheduler granted.
 
     Containers and batch systems kill what takes more than its share, however much the machine has.
@@ -115,7 +120,7 @@ def _slurm_limits(environment):
     ]
 
 
-def check_memory(shape, n_images, n_params, multislice=False) -> None:
+def check_memory(shape: Sequence[int], n_images: int, n_params: int, multislice: bool = False) -> None:
     """Refuse a fit that cannot fit; parameters as of :func:`memory_need`.
 
     Raises

@@ -7,6 +7,7 @@ precision.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -240,7 +241,7 @@ class Operators(Protocol):
     def total_variation(
         self,
         u: np.ndarray,
-        weights_zyx: tuple[float, float, float],
+        weights_zyx: Sequence[float] | np.ndarray,
         eps: float,
         scale: float,
         grad: np.ndarray,

@@ -29,10 +29,13 @@ for P = exp(i phi), phi = sum_j c_j Z_j, with the pupil's edge held still.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.backends import module_of, of, to_host
 from fieldrx.backends.fft import fft2, ifft2
@@ -40,7 +43,7 @@ from fieldrx.brief import brief
 from fieldrx.errors import InputError
 from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images, image_window
 from fieldrx.optics import Grid, Illumination, Microscope
-from fieldrx.pupil import zernike
+from fieldrx.pupil import Pupil, zernike
 
 
 @brief
@@ -100,14 +103,15 @@ class Born:
         grid: Grid,
         microscope: Microscope,
         illumination: Illumination,
-        image_shape=None,
+        image_shape: tuple[int, int] | None = None,
         *,
-        pupil=None,
-        defocus_um=0.0,
-        gain=None,
+        pupil: Pupil | None = None,
+        defocus_um: float = 0.0,
+        gain: ArrayLike | None = None,
     ):
         self.grid, self.microscope, self.illumination = grid, microscope, illumination
-        self.image_shape = tuple(image_shape or grid.shape[1:])
+        height, width = image_shape or grid.shape[1:]
+        self.image_shape = height, width
         self.window = image_window(grid, self.image_shape, microscope)
         self.pupil, self.defocus_um = pupil, float(defocus_um)
         if pupil is not None and pupil.array is not None:
@@ -117,7 +121,7 @@ class Born:
         self._sources = illumination.sources_na / microscope.wavelength_um
         self._scale = 2 * microscope.medium_index * microscope.wavenumber**2 * grid.spacing_um[0]
 
-    def linear_signal(self, contrast, images=None) -> np.ndarray:
+    def linear_signal(self, contrast: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """First-order signal ``sum_s w_s 2 Re b_s`` (I - 1 here, log I for Rytov), shape (n, ny, nx)."""
         spectrum = fft2(as_complex(contrast, self.grid, self.microscope.medium_index))
         field = self._scattered(spectrum, self._rows(images))
@@ -150,7 +154,7 @@ class Born:
         radius = self.microscope.objective_na / self.microscope.wavelength_um
         return self.pupil.value(nu / radius) / self.pupil.value(self._sources[s][:, None] / radius)
 
-    def adjoint(self, signal, images=None) -> np.ndarray:
+    def adjoint(self, signal: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """Adjoint of :meth:`linear_signal` for the real inner product, shape ``grid.shape``, complex."""
         self._check_images(signal, images)
         rows = self._rows(images)
@@ -171,39 +175,47 @@ class Born:
         out *= 2 * self._scale
         return out
 
-    def signal(self, intensity) -> np.ndarray:
+    def signal(self, intensity: np.ndarray) -> np.ndarray:
         """I - 1, what the model predicts linearly; a fit compares in these terms."""
         return intensity - 1
 
-    def intensity(self, signal) -> np.ndarray:
+    def intensity(self, signal: np.ndarray) -> np.ndarray:
         """Inverse of :meth:`signal`."""
         return signal + 1
 
-    def signal_and_pullback(self, contrast, images=None):
+    def signal_and_pullback(
+        self, contrast: np.ndarray, images: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Callable]:
         """Predicted signal, and the map from its gradient to that of the contrast."""
         linear = self.linear_signal(contrast, images)
         return self.signal_of_linear(linear, images), lambda d: self.vjp(contrast, d, images)
 
-    def signal_of_linear(self, linear, images=None) -> np.ndarray:
+    def signal_of_linear(self, linear: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """The signal, gains included, of images whose linear signal is given."""
         gain = self._gains(images, linear)
         return gain * linear + (gain - 1)
 
-    def forward(self, contrast, images=None) -> np.ndarray:
+    def forward(self, contrast: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """Predicted intensities, shape (n, ny, nx)."""
         linear = self.linear_signal(contrast, images)
         return self._gains(images, linear) * (1 + linear)
 
-    def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
+    def vjp(
+        self, contrast: np.ndarray, d_intensity: np.ndarray, images: np.ndarray | None = None
+    ) -> np.ndarray:
         """Gradient of ``sum(d_intensity * forward(contrast))``; the same at every contrast."""
         self._check_images(d_intensity, images)
         return self.adjoint(self._gains(images, d_intensity) * d_intensity, images)
 
-    def forward_and_pullback(self, contrast, images=None):
+    def forward_and_pullback(
+        self, contrast: np.ndarray, images: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Callable]:
         """Predicted intensities, and the map from their gradient to that of the contrast."""
         return self.forward(contrast, images), lambda d: self.vjp(contrast, d, images)
 
-    def gradients(self, contrast, d_intensity, images=None) -> Gradients:
+    def gradients(
+        self, contrast: np.ndarray, d_intensity: np.ndarray, images: np.ndarray | None = None
+    ) -> Gradients:
         """Gradient of ``sum(d_intensity * forward(contrast))`` with respect to all parameters."""
         self._check_images(d_intensity, images)
         images = np.arange(self.illumination.n_images) if images is None else np.asarray(images)
@@ -223,7 +235,9 @@ class Born:
             d_pupil += np.tensordot(slopes.pupil, d_linear, 2)
         return Gradients(d_contrast, d_sources, d_pattern, d_gain, d_defocus, d_pupil)
 
-    def sensitivities(self, contrast, images=None):
+    def sensitivities(
+        self, contrast: np.ndarray, images: np.ndarray | None = None
+    ) -> Iterator[Sensitivities]:
         """Derivatives of the linear signal of every image, by the optics; yields a `Sensitivities` each."""
         contrast = as_complex(contrast, self.grid, self.microscope.medium_index)
         z = (self.grid.axis(0) - self.defocus_um).astype(contrast.real.dtype)[:, None, None]
@@ -288,7 +302,7 @@ class Born:
         """Derivative of image m by its linear signal."""
         return self.gain[m]
 
-    def signal_slopes(self, linear, m):
+    def signal_slopes(self, linear: np.ndarray, m: int) -> tuple[Any, np.ndarray]:
         """Derivatives of the signal of image m by its linear signal, and by its gain."""
         return self.gain[m], 1 + linear
 
@@ -297,7 +311,9 @@ class Born:
         gain = self.gain if images is None else self.gain[images]
         return module_of(like).asarray(np.asarray(gain, like.dtype))[..., None, None]
 
-    def transfer(self, nu_y, nu_x, images=None) -> tuple[np.ndarray, np.ndarray]:
+    def transfer(
+        self, nu_y: np.ndarray, nu_x: np.ndarray, images: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Transfer functions of Re and Im contrast at a list of frequencies.
 
         Parameters

@@ -51,12 +51,12 @@ class Camera:
     def __init__(
         self,
         grid: Grid,
-        window,
+        window: tuple[slice, slice],
         microscope: Microscope,
         pupil: Pupil,
         distance_um: float,
-        edge="hard",
-        border_um=None,
+        edge: str = "hard",
+        border_um: float | None = None,
     ):
         self.grid, self.window, self.microscope, self.pupil = grid, window, microscope, pupil
         self.distance_um = distance_um
@@ -68,13 +68,13 @@ class Camera:
         self._kept: dict[bytes, tuple] = {}  # transfer functions, by source
         self.nu = [np.fft.fftfreq(n, d) for n, d in zip(self.shape, grid.spacing_um[1:], strict=True)]
 
-    def incident(self, nu_s) -> complex:
+    def incident(self, nu_s: np.ndarray) -> complex:
         """P(nu_s), 0 for a dark-field source."""
         if nu_s @ nu_s > self.microscope.cutoff**2:
             return 0j
         return complex(self.pupil.value(self.rho(nu_s[:, None]))[0])
 
-    def transfer(self, nu_s):
+    def transfer(self, nu_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, complex, np.ndarray]:
         """What brings a scattered wave to the camera; kept for the next time.
 
         Parameters
@@ -103,7 +103,9 @@ class Camera:
             self._kept[key] = rows, columns, table, self.incident(nu_s), self._cells(nu_s)[1]
         return self._kept[key]
 
-    def details(self, scattered, nu_s, d_field):
+    def details(
+        self, scattered: np.ndarray, nu_s: np.ndarray, d_field: np.ndarray
+    ) -> tuple[np.ndarray, float, np.ndarray]:
         """Gradients by what the way to the camera depends on.
 
         Parameters
@@ -153,11 +155,11 @@ class Camera:
         return d_source, d_distance, d_pupil
 
     @property
-    def radius(self):
+    def radius(self) -> float:
         """Of the pupil, NA / lambda [cycles/um]."""
         return self.microscope.objective_na / self.microscope.wavelength_um
 
-    def rho(self, nu):
+    def rho(self, nu: np.ndarray) -> np.ndarray:
         """Places in the pupil, |rho| <= 1, of frequencies nu."""
         return nu / self.radius
 

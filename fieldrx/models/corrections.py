@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Optics:
         microscope: Microscope,
         illumination: Illumination,
         image_shape: tuple[int, int],
-        **options,
+        **options: Any,
     ) -> ForwardModel:
         """The model called `name` with these optics; `illumination` gives the pattern alone."""
         options |= {"gain": self.gain, "defocus_um": self.defocus_um}
