@@ -18,6 +18,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,6 +26,7 @@ import numpy as np
 
 from fieldrx._version import __version__
 from fieldrx.errors import InputError
+from fieldrx.field import NeuralField
 from fieldrx.io import atomic_path
 from fieldrx.render import colour
 
@@ -40,7 +42,9 @@ _SAMPLES = 1 << 17  # points from which the contrast is chosen
 _BINS = 96  # of the histogram behind the contrast sliders
 
 
-def write_viewer(field, path, title="Refractive index", precision="auto") -> Path:
+def write_viewer(
+    field: NeuralField, path: str | os.PathLike, title: str = "Refractive index", precision: str = "auto"
+) -> Path:
     """Write a field as one HTML file that shows it in any browser, without network access.
 
     Parameters
