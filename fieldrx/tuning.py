@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def choose_tv(
     holdout: float | None = None,
     schedule: Schedule | dict | None = None,
     callback: Callable | None = None,
-    **options,
+    **options: Any,
 ) -> tuple[float, str]:
     """The weight of the total variation that predicts unseen images best.
 

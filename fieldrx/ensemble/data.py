@@ -6,6 +6,7 @@ import json
 import os
 import zlib
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -119,7 +120,7 @@ class Ensemble:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the ensemble file; an interruption leaves the old one."""
-        arrays = {
+        arrays: dict[str, Any] = {
             "format": np.array(FORMAT),
             "version": np.array(VERSION),
             "factor": np.array(self.factor),

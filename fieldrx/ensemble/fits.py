@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from fieldrx.fit import Fit, Schedule
 from fieldrx.priors import Priors
 
 
-def refit(parent: NeuralField, part: Acquisition, train: np.ndarray, schedule: Schedule, **options) -> Fit:
+def refit(
+    parent: NeuralField, part: Acquisition, train: np.ndarray, schedule: Schedule, **options: Any
+) -> Fit:
     """A fit with a field's settings to part of its images.
 
     Parameters
@@ -30,8 +33,8 @@ def refit(parent: NeuralField, part: Acquisition, train: np.ndarray, schedule: S
     settings = parent.provenance
     return Fit(
         part,
-        settings.depth,
-        settings.model,
+        settings.need("depth"),
+        settings.need("model"),
         encoding=parent.encoding,
         network=parent.network,
         priors=Priors(**settings.need("priors")),

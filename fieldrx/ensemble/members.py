@@ -19,7 +19,7 @@ _RATE = 0.5  # of the field's own first step size
 
 
 def member_fit(
-    parent: NeuralField, acquisition: Acquisition, train: np.ndarray, steps: int, seed: tuple, **how
+    parent: NeuralField, acquisition: Acquisition, train: np.ndarray, steps: int, seed: tuple, **how: Any
 ) -> Fit:
     """The fit of one member, which starts from the field.
 

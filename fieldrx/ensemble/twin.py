@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def fit_twin(
     seed: int | tuple,
     *,
     device: str,
-    **how,
+    **how: Any,
 ) -> NeuralField:
     """The field's own fit again, from nothing, to images that the field itself would give.
 

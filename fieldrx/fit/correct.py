@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fieldrx.alignment import Alignment
 from fieldrx.backends import to_host
 from fieldrx.comparison import ImagePairs
@@ -47,7 +49,7 @@ class Correction:
         if self.refinement:
             state.optics = state.best_optics = self.refinement.start.to_vector()
 
-    def optics(self, vector) -> Optics:
+    def optics(self, vector: np.ndarray | None) -> Optics:
         """Optics of a state, refined or as they were."""
         if self.refinement is None or vector is None:
             return Optics.of(self.problem.acquisition.illumination)
@@ -58,7 +60,7 @@ class Correction:
         if self.refinement:
             self.model = self.refinement.model(self.optics(state.optics))
 
-    def refine(self, state: State, contrast, closed_form=False) -> str:
+    def refine(self, state: State, contrast: np.ndarray, closed_form: bool = False) -> str:
         """Correct the optics at the present field (or the closed form), on the host, and say what changed."""
         if self.refinement is None:
             raise ValueError("the optics of this fit stay as they were given")
@@ -68,7 +70,7 @@ class Correction:
         self.use(state)
         return f"step {state.step}: {words}"
 
-    def align(self, state: State, contrast, batch) -> None:
+    def align(self, state: State, contrast: np.ndarray, batch: np.ndarray) -> None:
         """Move the board by the images of a step."""
         if self.alignment is None:
             raise ValueError("the board of this fit stays where it is")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.automatic import choose_model
+from fieldrx.backends.operators import Operators
 from fieldrx.errors import InputError
 from fieldrx.field import Network
 from fieldrx.field.choices import default_encoding, encoding_note, make_preset
@@ -54,7 +56,7 @@ class Problem:
     """
 
     acquisition: Acquisition
-    depth: tuple[float, float, float]
+    depth: Sequence[float]
     model: str
     grid: Grid
     train: np.ndarray
@@ -100,7 +102,9 @@ class Problem:
         }
 
 
-def pose(acquisition, depth, model, options: Options, backend) -> Problem:
+def pose(
+    acquisition: Acquisition, depth: Sequence[float] | str, model: str, options: Options, backend: Operators
+) -> Problem:
     """Choose what was left open, and refuse what makes no sense or does not fit into memory.
 
     Parameters
@@ -120,9 +124,9 @@ def pose(acquisition, depth, model, options: Options, backend) -> Problem:
     if acquisition.images is None:
         raise InputError("the acquisition has no images to fit: give it images, not optics alone")
     train, held = split_images(acquisition, options.holdout, options.seed)
-    depth, placed = _depth(acquisition, depth, train)
-    model, chosen = _model(acquisition, depth, model, train)
-    grid = grid_for(model, acquisition.image_shape, acquisition.microscope, depth)
+    heights, placed = _depth(acquisition, depth, train)
+    model, chosen = _model(acquisition, heights, model, train)
+    grid = grid_for(model, acquisition.stack.shape[1:], acquisition.microscope, heights)
     priors, schedule = settings(model, options.priors, options.schedule)
     loss, estimated = make_loss(options.loss, acquisition, train)
     kinds = parse_refine(options.refine) if options.refine else ()
@@ -132,7 +136,7 @@ def pose(acquisition, depth, model, options: Options, backend) -> Problem:
     check_memory(grid.shape, *need, multislice=is_multislice(model))
     return Problem(
         acquisition=acquisition,
-        depth=depth,
+        depth=heights,
         model=model,
         grid=grid,
         train=train,
@@ -186,7 +190,7 @@ def _architecture(options, grid, acquisition):
     return encoding, network, encoding_note(encoding, network, grid, *optics) if chosen else ""
 
 
-def check_room(acquisition, depth) -> None:
+def check_room(acquisition: Acquisition, depth: Sequence[float]) -> None:
     """Refuse a fit that exceeds the memory with any model, before one is chosen.
 
     Raises
@@ -194,11 +198,13 @@ def check_room(acquisition, depth) -> None:
     InputError
         If the smallest grid and the smallest field need more than there is.
     """
-    least = grid_for("ssnp", acquisition.image_shape, acquisition.microscope, depth)
+    least = grid_for("ssnp", acquisition.stack.shape[1:], acquisition.microscope, depth)
     check_memory(least.shape, acquisition.n_images, 0)
 
 
-def split_images(acquisition, share=None, seed=0):
+def split_images(
+    acquisition: Acquisition, share: float | None = None, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the images to train on and of those to hold out.
 
     The acquisition's own ``holdout`` wins; otherwise a `share` (default 0.1, at least

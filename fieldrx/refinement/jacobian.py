@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class Jacobian:
     def __init__(self, layout: Layout, acquisition: Acquisition, name: str, grid: Grid):
         self.layout, self.acquisition, self.name, self.grid = layout, acquisition, name, grid
 
-    def model(self, optics: Optics, **options) -> ForwardModel:
+    def model(self, optics: Optics, **options: Any) -> ForwardModel:
         """The fit's model with these optics."""
         acq = self.acquisition
         return optics.model(

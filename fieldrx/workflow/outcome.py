@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from dataclasses import field as attribute
+from typing import Any
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.errors import InputError
@@ -52,17 +54,17 @@ class Outcome:
 
 
 def run(
-    acquisition,
+    acquisition: Acquisition,
     *,
-    contrast="auto",
-    holdout=None,
-    schedule=None,
-    seed=0,
-    device="auto",
-    callback=None,
+    contrast: str = "auto",
+    holdout: float | None = None,
+    schedule: dict[str, Any] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    callback: Callable | None = None,
     say: Callable = lambda choice: None,
-    checkpoint=None,
-    resume=False,
+    checkpoint: str | os.PathLike | None = None,
+    resume: bool = False,
 ) -> Outcome:
     """Reconstruct an acquisition with everything chosen by its images.
 
