@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from fieldrx.acquisition import Acquisition
 from fieldrx.errors import InputError
 from fieldrx.optics import slice_positions
 from fieldrx.refocus import explained_share, heights_between
@@ -36,7 +38,7 @@ class Strength:
     height_um: float
 
 
-def choose_model(acquisition, depth, images):
+def choose_model(acquisition: Acquisition, depth: Sequence[float], images: np.ndarray) -> tuple[str, str]:
     """The model for an acquisition, and why.
 
     The sample is taken as one thin slice at the height that explains the images best, and its phase found in
@@ -78,7 +80,7 @@ def choose_model(acquisition, depth, images):
     )
 
 
-def strength(acquisition, depth, images) -> Strength:
+def strength(acquisition: Acquisition, depth: Sequence[float], images: np.ndarray) -> Strength:
     """The phase of the thin slice inside a depth range that explains the images best.
 
     Parameters

@@ -26,7 +26,7 @@ _ENSEMBLE = "fieldrx-ensemble"  # fieldrx.ensemble.FORMAT, which would bring the
 _OTHER_NAMES = {"cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x")}  # of distributions
 
 
-def describe(path) -> list[tuple[str, str]]:
+def describe(path: str | os.PathLike) -> list[tuple[str, str]]:
     """Pairs (name, text) that say what a field, ensemble, volume, acquisition or checkpoint holds.
 
     Raises
@@ -146,7 +146,7 @@ def _describe_acquisition(path):
     return rows + [("note", note) for note in (*acq.notes, *sampling_notes(scope, light))]
 
 
-def examine(n_images, shape) -> Iterator[tuple[str, str, bool]]:
+def examine(n_images: int, shape: tuple[int, int, int]) -> Iterator[tuple[str, str, bool]]:
     """Triples (name, text, healthy) about versions, devices, kernels, and memory, as they are found.
 
     Parameters

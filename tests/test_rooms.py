@@ -45,8 +45,11 @@ LAZY = {
 
 # What a room is given by those above it, and names in hints alone (TYPE_CHECKING): (room, what it names).
 GIVEN = {
+    ("export", "render"),
     ("losses", "acquisition"),
     ("losses", "models"),
+    ("noise", "acquisition"),
+    ("tikhonov", "models"),
 }
 
 

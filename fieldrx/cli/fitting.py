@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -56,12 +56,12 @@ def demo(out: Path, steps: int | None, quiet: bool) -> None:
 class _Fitting(click.Command):
     """The command of a fit: --resume may stand alone, and an interruption has a status of its own."""
 
-    def parse_args(self, ctx, args):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         followed = zip(args, [*args[1:], None], strict=True)  # click would take ACQ for the value of --resume
         args = ["--resume=yes" if a == "--resume" and b != "auto" else a for a, b in followed]
         return super().parse_args(ctx, args)
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -111,6 +111,7 @@ def render(
     from fieldrx.ensemble import Ensemble, load_field_or_ensemble
     from fieldrx.render import make_quantity, render_images, turned
     from fieldrx.render import render as render_field
+    from fieldrx.render.ensembles import as_field
     from fieldrx.totals import notes_on_totals
 
     loaded = load_field_or_ensemble(field).to(device)
@@ -121,8 +122,8 @@ def render(
     if increment is not None:
         if quantity != "dry-mass":
             raise InputError("--increment belongs to --quantity dry-mass")
-        wanted = make_quantity(quantity, loaded, increment=increment)
-    options = {
+        wanted = make_quantity(quantity, as_field(loaded)[0], increment=increment)
+    options: dict[str, Any] = {
         "quantity": wanted,
         "spacing": spacing[0] if spacing and len(spacing) == 1 else spacing,
         "region": None if region is None else np.reshape(region, (3, 2)),
