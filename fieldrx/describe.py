@@ -125,7 +125,7 @@ def _describe_acquisition(path):
     if acq.images is None:
         images = f"none named, optics for {acq.n_images}"
     else:
-        y, x = acq.image_shape
+        y, x = acq.stack.shape[1:]
         pixel = scope.pixel_size_um
         images = f"{acq.n_images} of {y} x {x} pixels, {y * pixel:.4g} x {x * pixel:.4g} um"
     rows = [

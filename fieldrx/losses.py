@@ -239,8 +239,8 @@ def _spread(acquisition, images):
     for k in images:
         amplitude = np.sqrt(acquisition.stack[k].clip(0, None)) - 1
         values.append(amplitude.ravel() if acquisition.mask is None else amplitude[acquisition.mask[k]])
-    values = np.concatenate(values)
-    return float(1.4826 * np.median(np.abs(values))) or float(values.std()) or 1.0
+    together = np.concatenate(values)
+    return float(1.4826 * np.median(np.abs(together))) or float(together.std()) or 1.0
 
 
 def _positive(name, value):

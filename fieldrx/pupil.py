@@ -97,14 +97,14 @@ class Pupil:
         return np.stack([zernike(j, *rho)[0] for j in range(len(self.zernike))])
 
     def _fractions(self, rho):
-        at = (np.clip(rho, -1, 1) + 1) * 0.5 * (len(self.array) - 1)
-        first = np.minimum(at.astype(int), len(self.array) - 2)
+        at = (np.clip(rho, -1, 1) + 1) * 0.5 * (len(self.parameters) - 1)
+        first = np.minimum(at.astype(int), len(self.parameters) - 2)
         return first, at - first
 
     def _corners(self, rho):
         (y, x), (wy, wx) = self._fractions(rho)
-        corner = y * len(self.array) + x
-        places = corner + np.array([0, 1, len(self.array), len(self.array) + 1])[:, None]
+        corner = y * len(self.parameters) + x
+        places = corner + np.array([0, 1, len(self.parameters), len(self.parameters) + 1])[:, None]
         return places, np.stack([(1 - wy) * (1 - wx), (1 - wy) * wx, wy * (1 - wx), wy * wx])
 
 

@@ -92,9 +92,9 @@ def _page(field, title, precision):
             + ("" if half or not table.size else ', or choose precision "half"')
         )
     table, scales = _half_table(field.encoding, table) if half else (table.astype("<f4"), None)
-    table = table.tobytes()
-    table += bytes(-len(table) % 4)  # layers start on whole words
-    weights = base64.b64encode(table + layers.astype("<f4").tobytes()).decode()
+    words = table.tobytes()
+    words += bytes(-len(words) % 4)  # layers start on whole words
+    weights = base64.b64encode(words + layers.astype("<f4").tobytes()).decode()
     header = _header(field, title, half, scales)
     parts = {
         "title": html.escape(title),

@@ -134,7 +134,8 @@ class Ensemble:
 
     def _statistics(self, values_of):
         """Mean and standard deviation of what the members say, one member at a time (Welford, 1962)."""
-        mean, squares = 0.0, 0.0
+        mean: Any = 0.0
+        squares: Any = 0.0  # arrays from the first member on, on its device
         for count, member in enumerate(self.members, 1):
             value = values_of(member)
             value = module_of(value).asarray(value, np.complex128)

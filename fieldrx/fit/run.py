@@ -78,8 +78,7 @@ class Fit:
         self.priors, self.schedule = problem.priors, problem.schedule
         self.arguments, self.notes, self.origin = problem.arguments(), list(problem.notes), origin or {}
         self.correction = Correction(problem)
-        # what does not let light scatter more than once is `Born` or inherits it
-        self.linear: Born = Rytov(*problem.geometry) if problem.multislice else self.model  # type: ignore[assignment]
+        self.linear = Rytov(*problem.geometry) if problem.multislice else self._single_scattering()
         self.objective = Objective(problem, self.backend, self.model)
         self.sampling, self.descent = Sampling(problem, self.backend), Descent(problem, self.backend)
         self.watch = Watch(problem, self.objective, self.correction)
@@ -272,6 +271,10 @@ class Fit:
             origin=self.origin,
         )
 
+    def _single_scattering(self) -> Born:
+        """The model, where it is none of multiple scattering: it is `Born` then, or inherits it."""
+        return self.model  # type: ignore[return-value]
+
     def _iterate(self, checkpoint):
         state = self.state
         if self._stop.asked and state.step == 0:
@@ -354,7 +357,7 @@ class Fit:
         state = self.state
         for _ in range(_BEFORE):
             self.notes.append(self.correction.refine(state, target, closed_form=True))
-            self.linear = self.model
+            self.linear = self._single_scattering()
             target = start.closed_form(self.linear, self.objective, self._tell)
         state.corrections, state.best_optics = 0, state.optics
         return target

@@ -129,13 +129,13 @@ class Born:
         field = ifft2(field, overwrite=True)
         return (2 * self._scale) * field.real[(slice(None), *self.window)]
 
-    def _scattered(self, spectrum, rows):
+    def _scattered(self, spectrum: np.ndarray, rows: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
         """Spectra of the scattered fields: one per image, or, weighted alike, the sum over its sources."""
         starts, index, weight = rows
-        each = rows if self.pupil is None else (np.arange(len(index) + 1), index, weight)
+        each = starts if self.pupil is None else np.arange(len(index) + 1)
         xp = module_of(spectrum)
-        field = xp.empty((len(each[0]) - 1, *self.grid.shape[1:]), spectrum.dtype)
-        of(spectrum).born_forward(spectrum, *self._geometry(), *each, *self._constants(), field)
+        field = xp.empty((len(each) - 1, *self.grid.shape[1:]), spectrum.dtype)
+        of(spectrum).born_forward(spectrum, *self._geometry(), each, index, weight, *self._constants(), field)
         if self.pupil is None:
             return field
         for s, part in zip(index, field, strict=True):
@@ -152,7 +152,8 @@ class Born:
 
     def _relative_pupil(self, nu, s):
         radius = self.microscope.objective_na / self.microscope.wavelength_um
-        return self.pupil.value(nu / radius) / self.pupil.value(self._sources[s][:, None] / radius)
+        pupil = self.pupil or Pupil()
+        return pupil.value(nu / radius) / pupil.value(self._sources[s][:, None] / radius)
 
     def adjoint(self, signal: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """Adjoint of :meth:`linear_signal` for the real inner product, shape ``grid.shape``, complex."""
@@ -270,24 +271,24 @@ class Born:
         def image(spectrum):
             return (2 * self._scale) * ifft2(spectrum).real[self.window]
 
-        phase, modes = np.zeros((2, 1, 1)), []
+        phase, terms = np.zeros((2, 1, 1)), []
         if self.pupil is not None:
             radius = scope.objective_na / scope.wavelength_um
-            inside = np.nonzero((nu**2).sum(axis=0) <= scope.cutoff**2)
-            here, there = nu[:, *inside] / radius, source[:, None] / radius
+            rows, columns = np.nonzero((nu**2).sum(axis=0) <= scope.cutoff**2)
+            here, there = nu[:, rows, columns] / radius, source[:, None] / radius
             phase = np.zeros(nu.shape)
             for j, c in enumerate(self.pupil.zernike):
                 (value, slope), (value_s, slope_s) = zernike(j, *here), zernike(j, *there)
                 mode = np.zeros(f.shape)
-                mode[inside] = value - value_s
-                modes.append(image(1j * mode * field))
-                phase[:, *inside] += c * (slope - slope_s) / radius
+                mode[rows, columns] = value - value_s
+                terms.append(image(1j * mode * field))
+                phase[:, rows, columns] += c * (slope - slope_s) / radius
         along = [
             image((n / f**2 + 1j * p) * field - 2j * np.pi * (c / f_s - n / f) * moment)
             for n, p, c in zip(nu, phase, source, strict=True)
         ]
         defocus = image(2j * np.pi * (f - f_s) * field)
-        modes = np.array(modes).reshape(-1, *self.image_shape)
+        modes = np.array(terms).reshape(-1, *self.image_shape)
         return image(field), np.array(along) / scope.wavelength_um, defocus, modes
 
     @property

@@ -164,7 +164,8 @@ class MultiSlice(ABC):
         """Predicted intensities, and the map from their gradient to that of the contrast."""
         contrast = as_complex(contrast, self.grid, self.microscope.medium_index)
         slices, light = self._slices(contrast), _Light(self, images)
-        out, refocus, kept = light.dark(contrast), self._to_camera(slices), None
+        out, refocus = light.dark(contrast), self._to_camera(slices)
+        kept: tuple = ()
         for group in light.groups:
             kept = self._run(slices, group)  # of several groups only the last stays; the others run again
             refocus.add_intensities(kept[1], light.share[:, group], out)
@@ -240,7 +241,8 @@ class MultiSlice(ABC):
         engine, scope = engine or self._engine(slices), self.microscope
         frequencies = self.grid.frequencies()
         if engine is plain:
-            frequencies = map(of(slices).asarray, frequencies)
+            y, x = frequencies
+            frequencies = of(slices).asarray(y), of(slices).asarray(x)
         return getattr(engine, self.march)(
             *frequencies,
             self._sources[group],

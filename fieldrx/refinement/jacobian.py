@@ -131,7 +131,7 @@ class Jacobian:
         """A model with one image of each of these sources; differences need a pupil with a soft edge."""
         each = Optics(sources_na, np.ones(len(sources_na)), optics.defocus_um, optics.zernike)
         acq, light = self.acquisition, Illumination(sources_na)
-        return each.model(self.name, self.grid, acq.microscope, light, acq.image_shape, edge="soft")
+        return each.model(self.name, self.grid, acq.microscope, light, acq.stack.shape[1:], edge="soft")
 
     def _own(self, m, per_gain, by_source):
         """Columns of image m's gain and of its sources' directions."""

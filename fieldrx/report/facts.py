@@ -110,7 +110,7 @@ class Facts:
             error, noise = self.compared.error(self.held)[0], self.compared.noise_of(self.held)
             numbers |= {"nrmse_holdout": error, "noise_floor_holdout": noise.share}
             numbers["verdict"] = verdict(error, noise.share, noise.measured)
-        if self.ensemble is not None:
+        if self.ensemble is not None and self.std is not None:
             inside = self.std[self.sample]
             numbers["std_in_sample"] = float(np.median(inside)) if inside.size else None
             numbers["factor"] = self.ensemble.factor
