@@ -107,14 +107,14 @@ def normalise(
                 f"image {k} has no valid pixel: all are saturated (at or above {level:g}), missing or not "
                 "finite; leave it out, or set saturation"
             )
-    estimate = None
+    estimate: Callable | None = None
     if estimated(images, background, valid):
         estimate = median_background(out, valid) if given == "median" else _WAYS[given or "smooth"]
     else:
-        given = _frames(1.0 if given is None else given, "background", images.shape)
+        empty = _frames(1.0 if given is None else given, "background", images.shape)
     for k in some:
-        field = given[k] - dark[k].astype(np.float64) if estimate is None else estimate(out[k], valid[k])
-        _check_positive(field, valid[k], k, estimate is not None)
+        field = empty[k] - dark[k].astype(np.float64) if estimate is None else estimate(out[k], valid[k])
+        _check_positive(field, valid[k], int(k), estimate is not None)
         with np.errstate(all="ignore"):
             out[k] /= field
         out[k][~valid[k]] = 1.0
@@ -123,7 +123,7 @@ def normalise(
     if fixed_pattern:
         out /= _pattern(out, valid)
         out[~valid] = 1.0
-    bad = np.count_nonzero(known) - np.count_nonzero(valid)
+    bad = int(np.count_nonzero(known) - np.count_nonzero(valid))
     notes = ["fixed pattern of the stack divided out"] if fixed_pattern else []
     notes += ["gain of every image estimated"] if gain else []
     notes += _notes(estimate, bad, bad / valid.size, level)
@@ -179,7 +179,7 @@ def _given(background):
     return background
 
 
-def _sample(image) -> tuple[slice, ...]:
+def _sample(image: np.ndarray) -> tuple[slice, ...]:
     """Every so many pixels, at most `_SAMPLES` or so along each axis."""
     return tuple(slice(None, None, -(-n // _SAMPLES)) for n in image.shape[-2:])
 
@@ -194,12 +194,12 @@ def typical_level(image: np.ndarray, valid: np.ndarray) -> float:
     return float(np.median(values)) if values.size else 0.0
 
 
-def _normalised_already(images, valid) -> bool:
+def _normalised_already(images: np.ndarray, valid: np.ndarray) -> bool:
     pairs = zip(images, valid, strict=True)
     return all(abs(typical_level(image, ok) - 1) < 0.1 for image, ok in pairs if ok.any())
 
 
-def _frames(value, name, shape) -> np.ndarray:
+def _frames(value: ArrayLike, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Numbers or images as a view of shape (n, y, x)."""
     value = np.asarray(value)
     if value.dtype.kind not in "iuf":
@@ -219,7 +219,7 @@ def _frames(value, name, shape) -> np.ndarray:
     )
 
 
-def _check_positive(field, valid, k, estimated) -> None:
+def _check_positive(field: np.ndarray, valid: np.ndarray, k: int, estimated: bool) -> None:
     bad = np.count_nonzero(valid & ~((field > 0) & np.isfinite(field)))
     if not bad:
         return
@@ -234,7 +234,7 @@ def _check_positive(field, valid, k, estimated) -> None:
     )
 
 
-def _notes(estimate, bad, share, level) -> list[str]:
+def _notes(estimate: Callable | None, bad: int, share: float, level: float) -> list[str]:
     notes = []
     if estimate is smooth_background:
         notes.append("background estimated from the images (robust surface of second order)")
@@ -320,7 +320,7 @@ def median_background(
     return estimate
 
 
-def _pattern(stack, valid) -> np.ndarray:
+def _pattern(stack: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Median over the images at every pixel, of its valid values; 1 where there is none."""
     out = np.ones(stack.shape[1:], np.float32)
     for row in range(stack.shape[1]):
@@ -336,7 +336,7 @@ def robust_level(image: np.ndarray, valid: np.ndarray | None = None) -> float:
     return float(_robust_fit(np.ones((values.size, 1)), values.astype(np.float64))[0])
 
 
-def _robust_fit(basis, values) -> np.ndarray:
+def _robust_fit(basis: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Coefficients of the reweighted least-squares fit."""
     coefficients = np.zeros(basis.shape[1])
     coefficients[0] = np.median(values)
@@ -349,11 +349,11 @@ def _robust_fit(basis, values) -> np.ndarray:
     return coefficients
 
 
-def _huber_weights(t) -> np.ndarray:
+def _huber_weights(t: np.ndarray) -> np.ndarray:
     return 1 / np.maximum(np.abs(t) / _HUBER, 1.0)
 
 
-def _tukey_weights(t) -> np.ndarray:
+def _tukey_weights(t: np.ndarray) -> np.ndarray:
     return np.maximum(1 - (t / _TUKEY) ** 2, 0.0) ** 2
 
 

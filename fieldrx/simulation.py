@@ -170,4 +170,4 @@ def cell_phantom(
     )
     blur = 0.12 / spacing_um
     total = gaussian_filter(contrast, blur) + 1j * gaussian_filter(absorption, blur)
-    return Volume(total.astype(np.complex64), (spacing_um,) * 3, (axis[0],) * 3, medium_index)
+    return Volume(total.astype(np.complex64), spacing_um, (axis[0],) * 3, medium_index)

@@ -208,10 +208,12 @@ def _contrast(field):
     return np.asarray(to_host(volume.contrast)).real.astype(np.float64), volume.grid
 
 
-def _band_of(field, grid: Grid, illumination, images) -> Band:
+def _band_of(
+    field: NeuralField | Ensemble, grid: Grid, illumination: Illumination | None, images: np.ndarray | None
+) -> Band:
     """The band of the images, or the widest that the objective could give."""
-    first = field.members[0] if hasattr(field, "members") else field
-    scope = Microscope(**first.provenance.microscope)
+    first = field.members[0] if isinstance(field, Ensemble) else field
+    scope = Microscope(**first.provenance.need("microscope"))
     if illumination is None:
         rings = [Illumination.led_ring(max(int(_DIRECTIONS * r), 1), r * scope.objective_na).sources_na
                  for r in (0.0, 0.25, 0.5, 0.75, 0.99)]  # fmt: skip

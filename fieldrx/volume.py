@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.brief import times
 from fieldrx.errors import InputError, in_file
@@ -40,6 +41,16 @@ class Volume:
     spacing_um: tuple[float, float, float]
     origin_um: tuple[float, float, float]
     medium_index: float
+
+    if TYPE_CHECKING:  # what is given is made into numbers of these types
+
+        def __init__(
+            self,
+            contrast: ArrayLike,
+            spacing_um: ArrayLike,
+            origin_um: ArrayLike,
+            medium_index: ArrayLike,
+        ): ...
 
     def __post_init__(self):
         contrast = np.asarray(self.contrast)
@@ -95,7 +106,7 @@ class Volume:
         return out
 
 
-def _numbers(value, name, sizes) -> np.ndarray:
+def _numbers(value: Any, name: str, sizes: tuple[int, ...]) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" or array.size not in sizes or not np.isfinite(array).all():
         raise InputError(
@@ -104,7 +115,7 @@ def _numbers(value, name, sizes) -> np.ndarray:
     return array.astype(float).ravel()
 
 
-def _three_numbers(value, name, alone=True) -> tuple[float, float, float]:
+def _three_numbers(value: Any, name: str, alone: bool = True) -> tuple[float, float, float]:
     numbers = _numbers(value, name, (1, 3) if alone else (3,))
     z, y, x = (float(v) for v in np.broadcast_to(numbers, 3))
     return z, y, x
@@ -118,7 +129,7 @@ def read_volume(path: str | os.PathLike) -> Volume:
     InputError
         If the file is missing or damaged, lacks a key, or a value is wrong.
     """
-    arrays: dict[str, Any] = load_npz(path, "volume", ("contrast", "spacing_um", "origin_um", "medium_index"))
+    arrays = load_npz(path, "volume", ("contrast", "spacing_um", "origin_um", "medium_index"))
     with in_file(path):
         return Volume(
             arrays["contrast"], arrays["spacing_um"], arrays["origin_um"], arrays["medium_index"]

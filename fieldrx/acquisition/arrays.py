@@ -65,18 +65,18 @@ def from_arrays(arrays: dict[str, np.ndarray], path: Path, optional: bool) -> Ac
         )
 
 
-def _scalar(arrays, name) -> float | None:
+def _scalar(arrays: dict[str, np.ndarray], name: str) -> float | None:
     return _number(arrays, name) if name in arrays else None
 
 
-def _number(arrays, name) -> float:
+def _number(arrays: dict[str, np.ndarray], name: str) -> float:
     value = arrays[name]
     if value.size != 1 or value.dtype.kind not in "biuf":
         raise InputError(f"{name} has shape {value.shape} and type {value.dtype}; expected one number")
     return float(value.reshape(()))
 
 
-def _illumination_of(arrays, n) -> Illumination:
+def _illumination_of(arrays: dict[str, np.ndarray], n: int | None) -> Illumination:
     """Illumination of a .npz: one direction per image, or sources with a pattern."""
     names = [name for name in ("illumination_na", "sources_na") if name in arrays]
     if len(names) != 1 or ("pattern" in arrays and names != ["sources_na"]):

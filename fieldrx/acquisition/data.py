@@ -250,7 +250,7 @@ class Acquisition:
         save_npz(path, **arrays)
 
 
-def _checksum(*arrays) -> int:
+def _checksum(*arrays: np.ndarray | None) -> int:
     crc = 0
     for array in arrays:
         crc = zlib.crc32(b"" if array is None else np.ascontiguousarray(array).data, crc)

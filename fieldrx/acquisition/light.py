@@ -35,7 +35,9 @@ def assumed_directions(table: dict[str, Any]) -> list[str]:
     ]
 
 
-def _light_as_given(table, images_table, images, path) -> Illumination:
+def _light_as_given(
+    table: dict[str, Any], images_table: dict[str, Any], images: np.ndarray | None, path: Path
+) -> Illumination:
     """The illumination with the signs of the file."""
     n = None if images is None else len(images)
     with in_file(path):
@@ -61,7 +63,7 @@ def _light_as_given(table, images_table, images, path) -> Illumination:
     return read_table(path.parent / source, n, _file_names(files, path.parent))
 
 
-def _file_names(files, folder) -> list[str] | None:
+def _file_names(files: str | list[str] | None, folder: Path) -> list[str] | None:
     """Names of the files of one image each; None for a stack or when they are not there."""
     if files is None or (isinstance(files, str) and "{" not in files):
         return None
@@ -71,7 +73,7 @@ def _file_names(files, folder) -> list[str] | None:
         return None
 
 
-def _ring_of(table, n) -> Illumination:
+def _ring_of(table: dict[str, Any], n: int | None) -> Illumination:
     count, na = need(table, "count", "illumination"), need(table, "na", "illumination")
     if not isinstance(count, int):
         raise InputError(f"[illumination] count is {count!r}; expected a whole number")
@@ -80,7 +82,7 @@ def _ring_of(table, n) -> Illumination:
     return Illumination.led_ring(count, na, table.get("start_deg", 0.0), table.get("clockwise", True))
 
 
-def _grid_of(table, n, files, folder) -> Illumination:
+def _grid_of(table: dict[str, Any], n: int | None, files: Any, folder: Path) -> Illumination:
     pitch, distance = need(table, "pitch_um", "illumination"), need(table, "distance_um", "illumination")
     for name, value in (("pitch_um", pitch), ("distance_um", distance)):
         if not value > 0:
@@ -92,7 +94,7 @@ def _grid_of(table, n, files, folder) -> Illumination:
     return Illumination.led_grid(leds, pitch, distance, centre, table.get("axes", ["row", "col"]))
 
 
-def _leds_of(table, files, folder) -> np.ndarray:
+def _leds_of(table: dict[str, Any], files: Any, folder: Path) -> np.ndarray:
     """Row and column of the LED of each image, shape (n, 2)."""
     pattern = isinstance(files, str) and "{" in files
     ways = [key for key in ("leds", "shape") if key in table] + (["the pattern of files"] if pattern else [])
@@ -111,7 +113,7 @@ def _leds_of(table, files, folder) -> np.ndarray:
     return list_pattern(files, folder)[1]
 
 
-def _numbers_in(value, name, shape) -> np.ndarray:
+def _numbers_in(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """A list of TOML as numbers of one shape."""
     try:
         array = np.array(value)

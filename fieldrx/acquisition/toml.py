@@ -83,7 +83,7 @@ def parse_toml(path: str | os.PathLike) -> dict:
     return content
 
 
-def _microscope_of(table) -> Microscope:
+def _microscope_of(table: dict[str, Any]) -> Microscope:
     values = {k: need(table, k, "microscope") for k in SCALARS[:3]}
     camera = [k for k in ("camera_pixel_um", "magnification") if k in table]
     if "pixel_size_um" in table:
@@ -123,7 +123,7 @@ def _frames(table, key, folder, region, default=None):
     return array_of(value, key) if isinstance(value, list) else value
 
 
-def _name_of(path) -> str:
+def _name_of(path: Path) -> str:
     return path.resolve().parent.name if path.stem == "acquisition" else path.stem
 
 

@@ -57,10 +57,14 @@ def _labels(samples):
     return [f"{name}, z = {place:.6g} um" for place in places for name in names]
 
 
-def _ome(samples) -> dict:
+def _ome(samples: Samples) -> dict:
     """What tifffile turns into OME-XML."""
     lattice, channels = samples.lattice, len(samples.channels)
-    metadata = {"axes": "ZCYX", "Name": samples.label, "Channel": {"Name": list(samples.channels)}}
+    metadata: dict[str, Any] = {
+        "axes": "ZCYX",
+        "Name": samples.label,
+        "Channel": {"Name": list(samples.channels)},
+    }
     if samples.described:
         metadata["Description"] = samples.described
     for name, size in zip("ZYX", lattice.spacing_um, strict=True):
@@ -68,7 +72,7 @@ def _ome(samples) -> dict:
     if lattice.straight:
         count = samples.shape[0] * channels
         z = lattice.origin_um[0] + lattice.spacing_um[0] * np.arange(samples.shape[0])
-        positions = {"Z": np.repeat(z, channels), "Y": lattice.origin_um[1], "X": lattice.origin_um[2]}
+        positions: dict[str, Any] = {"Z": np.repeat(z, channels), "Y": lattice.origin_um[1], "X": lattice.origin_um[2]}
         metadata["Plane"] = {}
         for name, values in positions.items():
             metadata["Plane"][f"Position{name}"] = [float(v) for v in np.broadcast_to(values, count)]

@@ -72,7 +72,7 @@ def _chunks(shape, chunk):
                 yield slice(z, z + chunk[0]), slice(y, y + chunk[1]), slice(x, x + chunk[2])
 
 
-def _attributes(levels, low, high) -> dict:
+def _attributes(levels: Sequence[Samples], low: float, high: float) -> dict:
     """The metadata "multiscales" and "omero" of the group."""
     finest = levels[0]
     lead = [] if len(finest.channels) == 1 else [1.0]

@@ -358,7 +358,7 @@ def field_from_arrays(arrays: dict[str, np.ndarray], path: str | os.PathLike) ->
         raise InputError(f"{path} is damaged: {one_line(error)}; fit again or restore the file") from None
 
 
-def _numbers(value, sizes, expected) -> np.ndarray:
+def _numbers(value: ArrayLike, sizes: tuple[int, ...], expected: str) -> np.ndarray:
     """A flat float array of one of the sizes."""
     try:
         array = np.asarray(value, np.float64).ravel()

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def load_hdf5(path: str | os.PathLike) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _plain(value) -> np.ndarray:
+def _plain(value: Any) -> np.ndarray:
     """HDF5 text comes as bytes or objects; NumPy text is what the rest of fieldrx knows."""
     array = np.asarray(value)
     if array.dtype.kind in "SO":

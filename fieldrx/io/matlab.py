@@ -42,7 +42,7 @@ def read_matlab(path: Path, name: str | None, region: Sequence[int] | None) -> n
     return crop(np.moveaxis(array, -1, 0) if array.ndim == 3 else array, region, path)
 
 
-def _read_v73(path, name, region) -> np.ndarray:
+def _read_v73(path: Path, name: str | None, region: Sequence[int] | None) -> np.ndarray:
     """HDF5 holds MATLAB's axes reversed: (y, x, n) is stored as (n, x, y)."""
     with open_hdf5(path) as file:
         data = dataset(file, name, path)

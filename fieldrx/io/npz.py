@@ -89,7 +89,7 @@ def _broken_archive(path, what):
         ) from None
 
 
-def _load_array(archive, name, path) -> np.ndarray:
+def _load_array(archive: Any, name: str, path: str | os.PathLike) -> np.ndarray:
     try:
         value = archive[name]
     except ValueError as error:

@@ -47,7 +47,7 @@ def png_bytes(image: np.ndarray, limits: Sequence[float] | None = None) -> bytes
     )
 
 
-def _to_uint8(image, limits) -> np.ndarray:
+def _to_uint8(image: np.ndarray, limits: Sequence[float] | None) -> np.ndarray:
     finite = image[np.isfinite(image)]
     if limits is None:
         limits = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)

@@ -138,14 +138,14 @@ def _pattern_regex(pattern: Path) -> re.Pattern:
     return re.compile(escaped)
 
 
-def _split_source(source, folder) -> tuple[Path, str | None]:
+def _split_source(source: str | os.PathLike, folder: str | os.PathLike) -> tuple[Path, str | None]:
     match = _INSIDE.fullmatch(str(source))
     if match is None:
         return Path(folder, source), None
     return Path(folder, match["file"]), match["name"]
 
 
-def _read_singles(paths, region) -> np.ndarray:
+def _read_singles(paths: list[Path], region: Sequence[int] | None) -> np.ndarray:
     """One image per file, all of one shape and type."""
     stack: np.ndarray = np.empty(0)
     for k, path in enumerate(paths):

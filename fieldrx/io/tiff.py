@@ -84,7 +84,7 @@ def _tiff_pages(tif, path):
     return None
 
 
-def _drop_single_axes(array) -> np.ndarray:
+def _drop_single_axes(array: np.ndarray) -> np.ndarray:
     """Take out leading axes of length 1, so that (1, 1, n, y, x) is (n, y, x)."""
     lead = tuple(k for k in range(array.ndim - 2) if array.shape[k] == 1)
     return array.squeeze(lead)

@@ -360,7 +360,7 @@ class Born:
     def _weights(self, images):
         return self.illumination.weights(self.microscope, images) * self._bright
 
-    def _rows(self, images) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _rows(self, images: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         weights = self._weights(images)
         m, s = np.nonzero(weights)
         starts = np.zeros(len(weights) + 1, np.int64)

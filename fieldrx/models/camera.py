@@ -209,7 +209,7 @@ def _padded(n_image: int, n_grid: int) -> int:
     return 1 << (max(2 * n_image, n_grid) - 1).bit_length()
 
 
-def _fade(grid: Grid, window, width_um):
+def _fade(grid: Grid, window: tuple[slice, slice], width_um: float | None) -> np.ndarray:
     """1 inside, a sine's rise from 0 over the frame at the edge."""
     ramps = []
     for w, n, d in zip(window, grid.shape[1:], grid.spacing_um[1:], strict=True):

@@ -112,11 +112,11 @@ class MultiSlice(ABC):
     # ---- what a subclass says --------------------------------------------------------------------
 
     @abstractmethod
-    def _slices(self, contrast) -> np.ndarray:
+    def _slices(self, contrast: np.ndarray) -> np.ndarray:
         """What every slice does to the wave, in radians, from the contrast."""
 
     @abstractmethod
-    def _slices_vjp(self, contrast, d_slices) -> np.ndarray:
+    def _slices_vjp(self, contrast: np.ndarray, d_slices: np.ndarray) -> np.ndarray:
         """Gradient of the contrast from that of the slices."""
 
     def _per_slice(self, factor, contrast):
@@ -265,11 +265,11 @@ class MultiSlice(ABC):
 class PotentialSlices(MultiSlice):
     """Slices are dz V / k = (k0 dz / n0) (2 n0 delta + delta^2), with V = k0^2 [(n0 + delta)^2 - n0^2]."""
 
-    def _slices(self, contrast):
+    def _slices(self, contrast: np.ndarray) -> np.ndarray:
         n0 = contrast.real.dtype.type(self.microscope.medium_index)
         return self._per_slice(self._factor, contrast) * ((2 * n0 + contrast) * contrast)
 
-    def _slices_vjp(self, contrast, d_slices):
+    def _slices_vjp(self, contrast: np.ndarray, d_slices: np.ndarray) -> np.ndarray:
         n0 = contrast.real.dtype.type(self.microscope.medium_index)
         return self._per_slice(self._factor, contrast) * (np.conj(2 * (n0 + contrast)) * d_slices)
 
@@ -318,7 +318,7 @@ def _intensity_products(d_intensity, field):
     return (d_intensity * intensity).sum(axis=(1, 2), dtype=np.float64)
 
 
-def _slices(grid: Grid, slices_um):
+def _slices(grid: Grid, slices_um: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
     """Heights of the slices and the thickness that each stands for [um]."""
     if slices_um is None:
         return grid.axis(0), np.full(grid.shape[0], grid.spacing_um[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,6 +36,10 @@ class Illumination:
 
     sources_na: np.ndarray
     pattern: np.ndarray = None  # type: ignore[assignment]  # an array once it is made
+
+    if TYPE_CHECKING:  # what is given is made into arrays
+
+        def __init__(self, sources_na: ArrayLike, pattern: ArrayLike | None = None): ...
 
     def __post_init__(self):
         sources = np.array(self.sources_na, dtype=np.float64)

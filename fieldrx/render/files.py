@@ -231,7 +231,7 @@ def ending_of(path: str | os.PathLike) -> str:
     )
 
 
-def _plane(plane) -> tuple[Any, Any, Any]:
+def _plane(plane: tuple) -> tuple[Any, Any, Any]:
     through, down, right = plane
     return through, down if down is not None else "y", right if right is not None else "x"
 

@@ -19,6 +19,7 @@ from fieldrx.field import NeuralField
 from fieldrx.io import write_png
 from fieldrx.models import Optics, predict
 from fieldrx.optics import Illumination, Microscope
+from fieldrx.provenance import Provenance
 from fieldrx.render.sampling import Samples
 
 ENDINGS = (".npz", ".npy", ".tif", ".tiff", ".png")
@@ -87,7 +88,7 @@ def new_images(
     return Acquisition(images, light, microscope, name=field.provenance.name or "")
 
 
-def _optics_under(light, microscope, provenance) -> Optics:
+def _optics_under(light: Illumination, microscope: Microscope, provenance: Provenance) -> Optics:
     """The optics of the fit, if its microscope is this one, with other directions and brightness."""
     nominal = Optics.of(light)
     if provenance.microscope != microscope.to_dict():
