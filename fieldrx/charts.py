@@ -79,6 +79,8 @@ def pupil_map(points: Sequence[tuple[np.ndarray, str, str]], microscope_na: floa
     points : list of (na array (n, 2) as (na_y, na_x), name, color)
     microscope_na : float
         Drawn as a circle.
+    size : int
+        Width and height in pixels.
 
     Returns
     -------

@@ -56,7 +56,7 @@ class ErrorSums:
 
 
 def error_sums(predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | None = None) -> ErrorSums:
-    """Sums of squares of predicted and measured intensities.
+    """Sums of squares of predicted and measured intensities, all on one device.
 
     Parameters
     ----------
@@ -64,8 +64,6 @@ def error_sums(predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | N
         Normalised intensities.
     mask : bool array, shape (n, y, x), optional
         Valid pixels.
-
-    All three on one device.
     """
     count = len(measured)
     residual, signal, pixels = np.empty(count), np.empty(count), np.empty(count, np.int64)

@@ -368,8 +368,8 @@ class Operators(Protocol):
         Parameters
         ----------
         residual : complex, shape (n_images, ny, nx)
+        nu_y, nu_x, sources, starts, index, weight, ball, cutoff, z_first, dz
+            As of :meth:`born_forward`.
         out : complex, shape (nz, ny, nx)
             Overwritten; of the precision of `residual`.
-        others
-            As of :meth:`born_forward`.
         """

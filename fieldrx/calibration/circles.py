@@ -169,6 +169,9 @@ def refine_each(
 
     Parameters
     ----------
+    spectra : Spectra
+    evidence : array
+        As of `Spectra.evidence`.
     directions : array, shape (n, 2)
     reach : float
         First step of the search (NA).
@@ -222,6 +225,10 @@ def fit_board(
     evidence : array
         Of a first guess, as of `Spectra.evidence`.
     start : Board
+    rounds : int
+        How often a board is fitted, each time to the evidence at the one before.
+    softness : float
+        Width of the discs' edges in the first round, in pixels; one pixel later.
 
     Returns
     -------

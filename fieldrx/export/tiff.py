@@ -72,7 +72,8 @@ def _ome(samples: Samples) -> dict:
     if lattice.straight:
         count = samples.shape[0] * channels
         z = lattice.origin_um[0] + lattice.spacing_um[0] * np.arange(samples.shape[0])
-        positions: dict[str, Any] = {"Z": np.repeat(z, channels), "Y": lattice.origin_um[1], "X": lattice.origin_um[2]}
+        _, y, x = lattice.origin_um
+        positions: dict[str, Any] = {"Z": np.repeat(z, channels), "Y": y, "X": x}
         metadata["Plane"] = {}
         for name, values in positions.items():
             metadata["Plane"][f"Position{name}"] = [float(v) for v in np.broadcast_to(values, count)]

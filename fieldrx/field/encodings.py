@@ -264,7 +264,16 @@ class Hash(_Description):
     def geometric(
         cls, coarsest_zyx: Sequence[float], finest_zyx: Sequence[float], levels: int, **options: Any
     ) -> Hash:
-        """Levels whose resolution grows by a constant factor per axis, both ends included."""
+        """Levels whose resolution grows by a constant factor per axis.
+
+        Parameters
+        ----------
+        coarsest_zyx, finest_zyx : (float, float, float)
+            Nodes of the first and of the last level.
+        levels : int
+        **options
+            As of the class.
+        """
         _require_int("Hash.geometric", "levels", levels, 1)
         coarsest, finest = np.asarray(coarsest_zyx, float), np.asarray(finest_zyx, float)
         if coarsest.shape != (3,) or finest.shape != (3,) or coarsest.min() < 2 or finest.min() < 2:

@@ -321,6 +321,8 @@ class Born:
         ----------
         nu_y, nu_x : array, shape (n,)
             Lateral frequencies [cycles/um].
+        images : array of int, optional
+            Rows of the illumination's pattern; all when not given.
 
         Returns
         -------

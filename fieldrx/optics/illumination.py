@@ -113,7 +113,16 @@ class Illumination:
     def led_ring(cls, count: int, na: float, start_deg: float = 0.0, clockwise: bool = True) -> Illumination:
         """Directions equally spaced on a ring of numerical aperture `na`.
 
-        The angle runs from +x towards +y, which looks clockwise on a displayed image (row 0 on top).
+        Parameters
+        ----------
+        count : int
+            LEDs, one image each.
+        na : float
+        start_deg : float
+            Angle of the first one, from +x.
+        clockwise : bool
+            Whether the angle runs from +x towards +y, which looks clockwise on a displayed image (row 0 on
+            top).
         """
         count = int(count)
         if count < 1:

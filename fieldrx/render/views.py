@@ -158,13 +158,14 @@ def quick_view(
 ) -> View:
     """A view for a picture: as of :func:`view`, but the network is asked on a grid, once.
 
+    A picture so large that its grid would not fit is asked of the network point by point.
+
     Parameters
     ----------
+    field, rotation, projection, quantity, region, **others
+        As of :func:`view`.
     spacing : float or sequence of float, optional
         Pixel size [um], the smallest of several; the finest of the fit when not given.
-
-    The other parameters are those of `view`.  A picture so large that its grid would not fit is asked of the
-    network point by point.
     """
     quantity = quantity_of(field, quantity, projection)
     pixel = min(field.spacing_um) if spacing is None else float(np.min(spacing))
