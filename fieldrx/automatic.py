@@ -1,4 +1,4 @@
-"""Which model a sample needs: from a first cheap estimate of the phase it adds to the light."""
+"""What "auto" stands for: the depth where refocusing finds the sample, and the model that it needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from fieldrx.acquisition import Acquisition
 from fieldrx.errors import InputError
 from fieldrx.optics import slice_positions
-from fieldrx.refocus import explained_share, heights_between
+from fieldrx.refocus import explained_share, find_depth, heights_between
 from fieldrx.thin_slice import thin_slice
 
 WEAK_RAD = 0.07  # estimated phase up to which single scattering serves
@@ -36,6 +36,31 @@ class Strength:
     phase_rad: float
     error_rad: float
     height_um: float
+
+
+def choose_depth(acquisition: Acquisition, images: np.ndarray) -> tuple[tuple[float, float, float], str]:
+    """The depth range where refocusing finds the sample, and what was found.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    images : array of int
+        Those that may be looked at.
+
+    Returns
+    -------
+    (float, float, float)
+        Slice centres z0, z1 and their distance dz [um].
+    str
+        A sentence.
+
+    Raises
+    ------
+    InputError
+        If the images do not tell depth.
+    """
+    found = find_depth(acquisition, images)
+    return found.depth, found.note
 
 
 def choose_model(acquisition: Acquisition, depth: Sequence[float], images: np.ndarray) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from fieldrx.acquisition import Acquisition
 from fieldrx.backends import is_on_device, module_of, of, to_host
 from fieldrx.metrics import ErrorSums, error_sums
 from fieldrx.models import ForwardModel, predict
+from fieldrx.resources import Need
 from fieldrx.shading import flattened
 
 
@@ -55,6 +56,11 @@ class ImagePairs:
     def of_valid(self, values: np.ndarray) -> np.ndarray:
         """Values (n, y, x) of the pixels that count, in a row."""
         return values.ravel() if self.valid is None else values[self.valid]
+
+
+def images_need(n_images: int, shape: tuple[int, int]) -> Need:
+    """Memory of an acquisition's images, as they came and normalised; `shape` is of the padded plane."""
+    return Need("images", held=8.0 * n_images * shape[0] * shape[1])
 
 
 @dataclass(frozen=True, eq=False)

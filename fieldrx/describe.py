@@ -17,9 +17,10 @@ from fieldrx.backends import cuda_unavailable, describe_device, get, n_threads, 
 from fieldrx.errors import InputError
 from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
+from fieldrx.fit import fit_needs
 from fieldrx.io import check_file, load_npz
 from fieldrx.optics import sampling_notes
-from fieldrx.resources import memory_limit, memory_need
+from fieldrx.resources import memory_limit, total
 from fieldrx.volume import read_volume
 
 _ENSEMBLE = "fieldrx-ensemble"  # fieldrx.ensemble.FORMAT, which would bring the whole fit with it
@@ -87,11 +88,12 @@ def _describe_ensemble(path):
     ensemble = load_ensemble(path)
     told, first = ensemble.calibration, ensemble.members[0]
     ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", first.region_um, strict=True)]
+    added = f"{ensemble.hidden:.2g} and {ensemble.relative:.1%} of the contrast"
     rows = [
         ("ensemble", f"{len(ensemble.members)} fields: mean and standard deviation of n, {_size(path)}"),
         ("region", ", ".join(ranges) + " um"),
         ("medium", f"index {ensemble.medium_index:g}"),
-        ("calibration", f"spread times {ensemble.factor:.3g} and, added in squares, {ensemble.hidden:.2g}, "
+        ("calibration", f"spread times {ensemble.factor:.3g} and, added in squares, {added}, "
                         f"from {len(told.get('images', ()))} unseen images"),
     ]  # fmt: skip
     if "folds" in told:
@@ -167,7 +169,7 @@ def examine(n_images: int, shape: tuple[int, int, int]) -> Iterator[tuple[str, s
     yield "kept kernels", _kept(), True
     if not why:
         yield _kernels(get("cuda"), "gpu kernels")
-    need, (have, limit) = memory_need(shape, n_images), memory_limit()
+    need, (have, limit) = total(fit_needs(shape, n_images)), memory_limit()
     job = f"{n_images} images, {' x '.join(map(str, shape))} voxels: about {need / 2**30:.1f} GiB"
     if have is None:
         yield "memory", job, True

@@ -13,13 +13,13 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
+from fieldrx import automatic
 from fieldrx.acquisition import Acquisition
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
 from fieldrx.fit import Fit, Schedule, checkpoint_arguments
 from fieldrx.optics import parse_depth, sampling_notes, slice_positions
 from fieldrx.priors import Priors
-from fieldrx.refocus import find_depth
 from fieldrx.tuning import choose_tv, training_images
 
 _EVEN = 1e-3  # relative difference up to which slices count as being as far apart as they were asked to be
@@ -154,8 +154,7 @@ def choose_depth(
     """
     if acquisition.images is None:
         raise InputError("the acquisition has no images to refocus")
-    found = find_depth(acquisition, training_images(acquisition, holdout, schedule))
-    return found.depth, found.note
+    return automatic.choose_depth(acquisition, training_images(acquisition, holdout, schedule))
 
 
 def _is_auto(value):

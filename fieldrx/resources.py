@@ -1,42 +1,41 @@
-"""Memory that a fit needs and that the machine has."""
+"""Memory: what parts of a job say that they need, and what the machine has."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-
-import numpy as np
 
 from fieldrx.errors import InputError
 
 
-def memory_need(
-    shape: Sequence[int], n_images: int, n_params: int = 4_000_000, multislice: bool = False
-) -> float:
-    """Bytes that a fit needs at its peak, roughly.
-
-    The closed form, which holds the spectra of all images, and a step of the fit, which holds volumes,
-    take turns; the larger of the two counts.
+@dataclass(frozen=True)
+class Need:
+    """Memory that one part of a job takes, roughly.
 
     Parameters
     ----------
-    shape : (int, int, int)
-        Voxels of the model's grid.
-    n_images : int
-        Images of the acquisition.
-    n_params : int
-        Parameters of the field.
-    multislice : bool
-        Whether 16 waves travel through the grid, and are kept at every slice (up to 2 GiB of them).
+    what : str
+        In words, for messages.
+    held : float
+        Bytes that it takes all the time.
+    peak : float
+        Bytes that it takes besides while it is its turn; of all parts the largest counts.
     """
-    voxels, pixels = float(np.prod(shape)), float(shape[1] * shape[2])
-    images = 8 * pixels * n_images  # as they came, and normalised
-    closed_form = 12 * pixels * n_images + 16 * voxels  # padded, with their spectra; the solution's
-    step = 40 * voxels + 24 * pixels * min(n_images, 16)  # contrast, spectra, gradient, outputs; a batch
-    if multislice:
-        step += min(128 * voxels, 2**31) + 128 * pixels * (np.sqrt(shape[0]) + 24)
-    return images + max(closed_form, step) + 32 * n_params + 3e8
+
+    what: str
+    held: float = 0.0
+    peak: float = 0.0
+
+    def __add__(self, other: Need) -> Need:
+        """Parts that work together."""
+        return Need(f"{self.what}, {other.what}", self.held + other.held, self.peak + other.peak)
+
+
+def total(needs: Sequence[Need]) -> float:
+    """Bytes that parts of a job take together, whose turns come one after another."""
+    return sum(need.held for need in needs) + max((need.peak for need in needs), default=0.0)
 
 
 def physical_memory() -> int | None:
@@ -120,19 +119,30 @@ def _slurm_limits(environment):
     ]
 
 
-def check_memory(shape: Sequence[int], n_images: int, n_params: int, multislice: bool = False) -> None:
-    """Refuse a fit that cannot fit; parameters as of :func:`memory_need`.
+def check_needs(job: str, needs: Sequence[Need], have: float | None, limit: str) -> None:
+    """Refuse a job that cannot fit.
+
+    Parameters
+    ----------
+    job : str
+        In words.
+    needs : sequence of Need
+    have : float, optional
+        Bytes there are; None where nothing tells.
+    limit : str
+        What limits them, as of `memory_limit`.
 
     Raises
     ------
     InputError
-        If it needs more than :func:`memory_limit`.
+        If the parts need more than there is; it says which of them needs the most.
     """
-    need, (have, limit) = memory_need(shape, n_images, n_params, multislice), memory_limit()
-    if have is not None and need > have:
-        raise InputError(
-            f"a grid of {' x '.join(map(str, shape))} voxels and {n_images} images need about "
-            f"{need / 2**30:.1f} GiB, {limit} {have / 2**30:.1f}: use a larger DZ (--depth), a smaller "
-            "region or fewer files ([images] region, files)"
-            + ("" if "machine" in limit else ", or ask for more memory")
-        )
+    need = total(needs)
+    if have is None or need <= have:
+        return
+    most = max(needs, key=lambda part: part.held + part.peak)
+    raise InputError(
+        f"{job} need about {need / 2**30:.1f} GiB ({most.what} {(most.held + most.peak) / 2**30:.1f}), "
+        f"{limit} {have / 2**30:.1f}: use a larger DZ (--depth), a smaller region or fewer files "
+        "([images] region, files)" + ("" if "machine" in limit else ", or ask for more memory")
+    )

@@ -20,6 +20,7 @@ import numpy as np
 from fieldrx.backends import is_on_device, module_of, of, to_host
 from fieldrx.backends.fft import irfft2, rfft2
 from fieldrx.errors import InputError
+from fieldrx.resources import Need
 
 if TYPE_CHECKING:
     from fieldrx.models import Born
@@ -29,6 +30,12 @@ _DEVICE_ORDER = 256  # of the largest matrices that CuPy solves in stacks; large
 _TRIALS = 10.0 ** np.arange(-4.0, 0.6, 0.5)  # regularisations tried, relative to the strongest frequency
 _SAMPLE = 384  # frequencies on which they are tried
 _FOLDS = 4
+
+
+def tikhonov_need(n_images: int, shape: tuple[int, int, int]) -> Need:
+    """Memory of the closed form: padded images, their spectra, and those of a volume of `shape`."""
+    pixels = float(shape[1] * shape[2])
+    return Need("closed form", peak=12 * pixels * n_images + 16 * pixels * shape[0])
 
 
 def tikhonov(

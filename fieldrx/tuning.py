@@ -19,6 +19,7 @@ import numpy as np
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.automatic import choose_model
+from fieldrx.backends import get
 from fieldrx.comparison import MeasuredImages
 from fieldrx.errors import InputError
 from fieldrx.evaluation import model_of
@@ -72,7 +73,7 @@ def choose_tv(
             f"weight, --tv"
         )
     if model == "auto":  # once, not for every trial
-        check_room(acquisition, depth)
+        check_room(acquisition, depth, get(options.get("device", "auto")))
         model, _ = choose_model(acquisition, depth, train)
     priors, schedule = settings(model, None, schedule)
     aside = train[_ASIDE // 2 :: _ASIDE]

@@ -36,12 +36,13 @@ def coverage(ensemble, acquisition, truth):
     )
     known = truth.on_axes(*grid.axes).real
     values = np.stack([member.on_axes(*grid.axes).real for member in ensemble.members])
-    error = values.mean(axis=0) - known
+    mean = values.mean(axis=0)
+    error = mean - known
     inside_error = band.inside(error)
-    inside = ensemble.scaled(np.var([band.inside(v) for v in values], axis=0, ddof=1))
+    inside = ensemble.scaled(np.var([band.inside(v) for v in values], axis=0, ddof=1), mean)
     raw = np.std([band.inside(v) for v in values], axis=0, ddof=1)
-    outside = ensemble.scaled(np.var([v - band.inside(v) for v in values], axis=0, ddof=1))
-    whole = ensemble.scaled(np.var(values, axis=0, ddof=1))
+    outside = ensemble.scaled(np.var([v - band.inside(v) for v in values], axis=0, ddof=1), mean)
+    whole = ensemble.scaled(np.var(values, axis=0, ddof=1), mean)
     sample = known > 0.1 * known.max()
     cases = [
         ("inside the band", inside_error, inside),
@@ -100,8 +101,8 @@ def main():
     rows, size = coverage(ensemble, acq, truth)
     mean, _ = ensemble.on_axes(*truth.grid.axes)
     lines.append(
-        f"{options.data.name}: factor {ensemble.factor:.2f}, hidden {ensemble.hidden:.2g}, from images "
-        f"{ensemble.calibration['images']}, "
+        f"{options.data.name}: factor {ensemble.factor:.2f}, hidden {ensemble.hidden:.2g}, "
+        f"relative {ensemble.relative:.2g}, from images {ensemble.calibration['images']}, "
         f"held-out error of the mean {ensemble.calibration['nrmse_holdout']:.4f}"
     )
     lines.append(

@@ -18,7 +18,7 @@ from fieldrx.ensemble import (
     make_ensemble,
 )
 from fieldrx.ensemble.images import FitImages
-from fieldrx.ensemble.twin import against_twin, fit_twin
+from fieldrx.ensemble.twin import against_twin, fit_twin, systematic
 from fieldrx.evaluation import same_images
 from fieldrx.io import load_npz, save_npz
 from fieldrx.models import Born, Optics
@@ -37,12 +37,14 @@ def members(count=3):
 
 def test_mean_and_standard_deviation_by_hand():
     fields = members(4)
-    ensemble = Ensemble(fields, 1.7, 1e-3)
+    ensemble = Ensemble(fields, 1.7, 1e-3, relative=0.2)
     values = np.stack([f(POINTS) for f in fields])
     mean, std = ensemble(POINTS)
     assert mean == pytest.approx(values.mean(axis=0), abs=1e-12)
-    assert std.real == pytest.approx(np.hypot(1.7 * values.real.std(axis=0, ddof=1), 1e-3))
-    assert std.imag == pytest.approx(np.hypot(1.7 * values.imag.std(axis=0, ddof=1), 1e-3))
+    contrast = values.mean(axis=0) - tiny.SCOPE.medium_index
+    for got, part, share in ((std.real, values.real, contrast.real), (std.imag, values.imag, contrast.imag)):
+        bars = 1.7**2 * part.var(axis=0, ddof=1) + 1e-3**2 + (0.2 * share) ** 2
+        assert got == pytest.approx(np.sqrt(bars))
     assert (mean[2], std[2]) == (tiny.SCOPE.medium_index, 1e-3 + 1e-3j)  # outside the domain all agree
 
 
@@ -58,12 +60,12 @@ def test_points_axes_and_volume_agree():
 
 
 def test_file(tmp_path):
-    ensemble = Ensemble(members(), 1.3, 2e-4, {"seed": 4}, {"images": [2]})
+    ensemble = Ensemble(members(), 1.3, 2e-4, {"seed": 4}, {"images": [2]}, 0.1)
     ensemble.save(tmp_path / "e.npz")
     loaded = load_ensemble(tmp_path / "e.npz")
     for one, other in zip(ensemble(POINTS), loaded(POINTS), strict=True):
         assert np.array_equal(one, other)
-    assert (loaded.factor, loaded.hidden) == (1.3, 2e-4)
+    assert (loaded.factor, loaded.hidden, loaded.relative) == (1.3, 2e-4, 0.1)
     assert (loaded.provenance, loaded.calibration) == ({"seed": 4}, {"images": [2]})
     assert isinstance(load_field_or_ensemble(tmp_path / "e.npz"), Ensemble)
     tiny.field().save(tmp_path / "f.npz")
@@ -224,6 +226,21 @@ def test_twin_gives_the_factor_that_its_error_needs():
     assert told["twin_error"] == pytest.approx(3.0, rel=0.2)
     assert against_twin(ensemble, field, twin, grid, band, 50.0)[0] == 1.0
     assert against_twin(ensemble, field, field, grid, band, 0.0)[0] == 1.0
+
+
+def test_errors_that_members_share_are_a_share_of_the_contrast():
+    """Half the signal is missed: of a sample of which the band holds nothing, nothing; of a wave, a half."""
+    images = FitImages(SETTINGS, tiny.acquisition())
+    grid, band = images.grid, images.band(np.arange(6))
+
+    def known(values):
+        return SimpleNamespace(on_axes=lambda *axes: values + 0j)
+
+    assert systematic(known(np.ones(grid.shape)), grid, band, 0.5) == pytest.approx(0, abs=1e-6)
+    seen = band.inside(np.random.default_rng(0).standard_normal(grid.shape))
+    assert systematic(known(seen), grid, band, 0.5) == pytest.approx(0.5, rel=1e-6)
+    assert systematic(known(seen + 10), grid, band, 0.5) < 0.1
+    assert systematic(known(0 * seen), grid, band, 0.5) == 0
 
 
 @pytest.mark.slow

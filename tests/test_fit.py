@@ -28,11 +28,11 @@ from fieldrx.backends import cpu
 from fieldrx.field import Hash, Network, NeuralField, Radial
 from fieldrx.field.choices import make_preset
 from fieldrx.field.neural_field import normalised, to_contrast
-from fieldrx.fit import course, descent, split_images
+from fieldrx.fit import course, descent, fit_needs, split_images
 from fieldrx.interpolation import upsample, upsample_adjoint
 from fieldrx.io import load_npz
 from fieldrx.metrics import image_errors
-from fieldrx.resources import memory_need
+from fieldrx.resources import total
 from fieldrx.tikhonov import tikhonov
 
 SINE = Network(tiny.ENCODING.n_features, width=8, depth=1, activation="sine", omega=2.0)
@@ -666,10 +666,22 @@ def test_wrong_arguments():
         Fit(empty, tiny.DEPTH)
 
 
-def test_memory_need_grows_with_the_job():
-    small = memory_need((10, 64, 64), 10)
-    assert memory_need((20, 64, 64), 10) - small == pytest.approx(40 * 10 * 64 * 64)
-    assert memory_need((10, 64, 64), 20) > small
+def test_memory_grows_with_the_job():
+    def need(*job, model="born"):
+        return total(fit_needs(*job, model=model))
+
+    small = need((10, 64, 64), 10)
+    assert need((20, 64, 64), 10) - small == pytest.approx(40 * 10 * 64 * 64)
+    assert need((10, 64, 64), 20) > small
+    assert need((10, 64, 64), 10, model="ssnp") > small + 128 * 10 * 64 * 64
+    assert need((10, 64, 64), 10, 5_000_000) - small == pytest.approx(32 * 1_000_000)
+
+
+def test_a_fit_beyond_the_device_is_refused_with_its_largest_part(monkeypatch):
+    monkeypatch.setattr(cpu, "memory_limit", lambda: (2**30, "this card has free"))
+    words = r"GiB \(waves and a batch of images, volumes .*this card has free 1\.0"
+    with pytest.raises(InputError, match=words):
+        Fit(tiny.acquisition(), (-5000.0, 5000.0, 0.5), "ssnp")
 
 
 def test_output_scale_and_bounds_are_those_of_the_field():

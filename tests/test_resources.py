@@ -3,7 +3,7 @@
 import pytest
 
 from fieldrx.errors import InputError
-from fieldrx.resources import check_memory, memory_limit
+from fieldrx.resources import Need, check_needs, memory_limit, total
 
 MIB = 1 << 20
 HAS = "this machine has"
@@ -57,4 +57,16 @@ def test_slurm(tmp_path):
 def test_a_fit_is_refused_by_what_the_job_may_use(monkeypatch):
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "200")
     with pytest.raises(InputError, match=r"SLURM_MEM_PER_NODE allows 0\.2: use .*, or ask for more memory"):
-        check_memory((10, 64, 64), 10, 1000)
+        check_needs("this", [Need("a"), Need("b", held=2.5 * 2**27)], *memory_limit())
+
+
+def test_parts_take_turns_and_the_largest_is_named():
+    parts = [Need("images", held=2 * 2**30), Need("waves", peak=5 * 2**30), Need("spectra", 2**29, 2 * 2**30)]
+    assert total(parts) == 7.5 * 2**30
+    assert total([parts[1] + parts[2]]) == 7.5 * 2**30
+    check_needs("this", parts, 7.5 * 2**30, HAS)
+    check_needs("this", parts, None, "")
+    with pytest.raises(
+        InputError, match=r"ten fits need about 7\.5 GiB \(waves 5\.0\), this machine has 7\.0: use"
+    ):
+        check_needs("ten fits", parts, 7 * 2**30, HAS)

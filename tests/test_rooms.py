@@ -13,17 +13,18 @@ PACKAGE = ROOT / "fieldrx"
 # it imports.
 ROWS = (
     ("errors", "brief", "progress", "_version"),
-    ("optics", "provenance", "pupil", "backends", "background", "board", "metrics", "resources"),
+    ("resources",),
+    ("optics", "provenance", "pupil", "backends", "background", "board", "metrics"),
     ("io", "band", "noise", "priors", "shading", "tikhonov", "interpolation"),
     ("volume",),
     ("acquisition", "export", "field", "losses", "points"),
     ("models",),
     ("comparison", "refocus", "thin_slice"),
     ("automatic",),
-    ("describe", "refinement", "simulation"),
+    ("refinement", "simulation"),
     ("alignment",),
     ("evaluation", "fit"),
-    ("ensemble", "recipe", "tuning"),
+    ("describe", "ensemble", "recipe", "tuning"),
     ("reconstruction", "render"),
     ("calibration", "charts", "demo", "napari_reader", "plot", "totals", "viewer"),
     ("report", "verdict"),
@@ -37,7 +38,6 @@ LAZY = {
     ("acquisition", "plot"),
     ("field", "plot"),
     ("describe", "ensemble"),
-    ("describe", "evaluation"),
     ("io", "volume"),  # names that were there in version 0.1
     ("fit", "reconstruction"),
 }

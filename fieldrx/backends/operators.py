@@ -36,6 +36,9 @@ class Operators(Protocol):
     def device_name(self) -> str:
         """The device in words: "2 threads" or "NVIDIA H100 80GB HBM3, 79 GiB"."""
 
+    def memory_limit(self) -> tuple[float | None, str]:
+        """Bytes that a job may take there, None where nothing tells, and what limits them in words."""
+
     # ---- a field -----------------------------------------------------------------------------------
 
     def choose_precision(self, network: Any, precision: str | None = None) -> str:

@@ -8,6 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+MOST_STORED = 2 << 30  # bytes of waves that a march keeps by itself for the way back, memory "auto"
+
 
 class March(Protocol):
     """Waves from some sources through slices, and the gradient back.

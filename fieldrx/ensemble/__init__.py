@@ -7,7 +7,7 @@ make an ensemble cheap: Huang et al., ICLR 2017).  Where members differ, the ima
 Their spread s has the right shape more than the right size, since all members share the field's past, its
 priors and its model of light.  The size comes from what can be tested without the sample's truth:
 
-    std^2 = (factor s)^2 + hidden^2 .
+    std^2 = (factor s)^2 + hidden^2 + (relative |n - n0|)^2 .
 
 `factor` is the larger of two. One makes pixels of images that neither the field nor a member has seen lie
 within 2 sqrt(sigma^2 + factor^2 s_I^2) of the mean of the members' predictions as often as a normal
@@ -19,13 +19,15 @@ image, must lie within the bars. A wrong model of light, wrong directions or a w
 not have; they show in unseen images, which the field then misses by more than the twin misses its own, and
 by as much more the field is taken to be wrong (`fieldrx.ensemble.twin.misfit`): the twin's factor is
 multiplied by that. `hidden` is what the images could not have shown even so: a wave inside the band whose
-trace is no stronger than the residual's spectrum stays unseen (`fieldrx.band.Band.hidden`). What no image
-shows, frequencies outside the supported band, no residual can test: there the spread shows what is left open
-and is no error bar.
+trace is no stronger than the residual's spectrum stays unseen (`fieldrx.band.Band.hidden`). `relative` is
+for what all members share, errors of the model and of the optics: where unseen images are missed by a share
+of their signal beyond their noise, the same share of what the sample has inside the band is doubted
+(`fieldrx.ensemble.twin.systematic`). What no image shows, frequencies outside the supported band, no residual
+can test: there the spread shows what is left open and is no error bar.
 
 An ensemble file is one .npz without pickles: ``format`` ("fieldrx-ensemble"), ``version``, ``factor``,
-``hidden``, ``calibration`` and ``provenance`` (JSON text), and every member's arrays
-(`fieldrx.field.neural_field`) behind a prefix ``member_K_``.
+``hidden``, ``relative`` (0 where missing), ``calibration`` and ``provenance`` (JSON text), and every member's
+arrays (`fieldrx.field.neural_field`) behind a prefix ``member_K_``.
 """
 
 from fieldrx.ensemble.calibration import calibrate

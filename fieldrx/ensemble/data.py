@@ -36,6 +36,8 @@ class Ensemble:
         JSON values: how the ensemble came to be.
     calibration : dict
         JSON values: what the factor was estimated from.
+    relative : float
+        Standard deviation that is added in squares, as a share of the mean contrast.
 
     Raises
     ------
@@ -48,6 +50,7 @@ class Ensemble:
     hidden: float = 0.0
     provenance: dict = field(default_factory=dict)
     calibration: dict = field(default_factory=dict)
+    relative: float = 0.0
 
     def __post_init__(self):
         object.__setattr__(self, "members", tuple(self.members))
@@ -57,8 +60,9 @@ class Ensemble:
         for other in self.members[1:]:
             if other.medium_index != first.medium_index or not np.allclose(other.bounds_um, first.bounds_um):
                 raise InputError("the members of an ensemble must share their domain and medium")
-        if not (np.isfinite(self.factor) and self.factor > 0 and 0 <= self.hidden < np.inf):
-            raise InputError(f"factor {self.factor} and hidden {self.hidden} must be finite, not negative")
+        known = np.array([self.factor, self.hidden, self.relative])
+        if not (np.isfinite(known).all() and self.factor > 0 and known.min() >= 0):
+            raise InputError(f"factor, hidden and relative {known.tolist()} must be finite, not negative")
 
     def __repr__(self):
         return f"Ensemble({len(self.members)} times {self.members[0]!r}, spread times {self.factor:.3g})"
@@ -125,6 +129,7 @@ class Ensemble:
             "version": np.array(VERSION),
             "factor": np.array(self.factor),
             "hidden": np.array(self.hidden),
+            "relative": np.array(self.relative),
             "provenance": np.array(json.dumps(self.provenance)),
             "calibration": np.array(json.dumps(self.calibration)),
         }
@@ -143,14 +148,19 @@ class Ensemble:
             mean = mean + change / count
             rest = value - mean
             squares = squares + (change.real * rest.real + 1j * change.imag * rest.imag)
-        return mean, self.scaled(squares / (len(self.members) - 1))
+        return mean, self.scaled(squares / (len(self.members) - 1), mean)
 
-    def scaled(self, variance: np.ndarray) -> np.ndarray:
-        """Standard deviation from the variance of the members, of index (and, imaginary, absorption)."""
-        real = np.sqrt(self.factor**2 * variance.real + self.hidden**2)
-        if not np.iscomplexobj(variance):
-            return real
-        return real + 1j * np.sqrt(self.factor**2 * variance.imag + self.hidden**2)
+    def scaled(self, variance: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Standard deviation from the variance and the mean of the members' contrast.
+
+        Both are of the index, their imaginary parts, where they are complex, of the absorption.
+        """
+
+        def total(variance, mean):
+            return np.sqrt(self.factor**2 * variance + self.hidden**2 + (self.relative * mean) ** 2)
+
+        real = total(variance.real, mean.real)
+        return real + 1j * total(variance.imag, mean.imag) if np.iscomplexobj(variance) else real
 
 
 def identity(field: NeuralField) -> dict:
@@ -187,7 +197,9 @@ def load_ensemble(path: str | os.PathLike) -> Ensemble:
         own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
         members.append(field_from_arrays(own, path))
     try:
-        texts = (json.loads(str(arrays[name])) for name in ("provenance", "calibration"))
-        return Ensemble(tuple(members), float(arrays["factor"]), float(arrays["hidden"]), *texts)
+        provenance, calibration = (json.loads(str(arrays[name])) for name in ("provenance", "calibration"))
+        factor, hidden = (float(arrays[name]) for name in ("factor", "hidden"))
+        relative = float(arrays.get("relative", 0.0))  # not in version 0.1
+        return Ensemble(tuple(members), factor, hidden, provenance, calibration, relative)
     except (ValueError, TypeError) as error:  # InputError is a ValueError
         raise InputError(f"{path} is damaged: {one_line(error)}; make it again") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from fieldrx.ensemble.fits import precision_of
 from fieldrx.ensemble.folds import cross_validation, fold_fit
 from fieldrx.ensemble.images import FitImages
 from fieldrx.ensemble.members import member_fit
-from fieldrx.ensemble.twin import against_twin, fit_twin, misfit
+from fieldrx.ensemble.twin import against_twin, fit_twin, misfit, systematic
 from fieldrx.errors import InputError
 from fieldrx.evaluation import same_images
 from fieldrx.field import NeuralField
@@ -80,10 +81,11 @@ def make_ensemble(
     fields = tuple(fit(k).finish(None if folds else field) for k in range(members))
     other = fit_twin(field, acquisition, train, held, (seed, _TWIN), **how) if twin else None
     images = FitImages(field.provenance, acquisition, device)
-    factor, hidden, calibration = _bars(Ensemble(fields), field, other, images, train, held)
+    raw = Ensemble(fields, provenance=_provenance(field, fields, seed))
+    made = _calibrated(raw, field, other, images, train, held)
     if folds:
-        calibration["folds"] = cross_validation(fields, parts, images)
-    return Ensemble(fields, factor, hidden, _provenance(field, fields, seed), calibration)
+        made.calibration["folds"] = cross_validation(fields, parts, images)
+    return made
 
 
 def _images(field, acquisition, members, steps, folds, seed):
@@ -101,18 +103,21 @@ def _images(field, acquisition, members, steps, folds, seed):
     return train, held, np.array_split(np.random.default_rng(seed).permutation(train), members)
 
 
-def _bars(raw, field, twin, images, train, held):
-    """Factor, hidden part and calibration that unseen images, and the twin where there is one, ask for."""
-    settings, acquisition = images.settings, images.acquisition
+def _calibrated(raw, field, twin, images, train, held):
+    """The ensemble with bars that unseen images, and the twin where there is one, ask for."""
+    settings, acquisition, band = images.settings, images.acquisition, images.band(train)
+    missed = misfit(field, acquisition, held)
     factor, hidden, calibration = calibrate(raw, settings, acquisition, held, images.device)
     calibration["factor_images"] = factor
     if twin is not None:
-        needed, findings = against_twin(raw, field, twin, images.grid, images.band(train), hidden)
-        excess = max(misfit(field, acquisition, held) / misfit(twin, acquisition, held), 1.0)
+        needed, findings = against_twin(raw, field, twin, images.grid, band, hidden)
+        excess = max(missed / misfit(twin, acquisition, held), 1.0)
         factor = max(factor, needed * excess)
         calibration |= findings | {"misfit_over_twin": excess}
     calibration["share_of_images"] = len(raw.members[0].provenance.origin["images"]) / len(train)
-    return factor, hidden, calibration
+    calibration["misfit"] = missed
+    relative = systematic(field, images.grid, band, missed)
+    return replace(raw, factor=factor, hidden=hidden, relative=relative, calibration=calibration)
 
 
 def _provenance(field, fields, seed):

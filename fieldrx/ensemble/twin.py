@@ -19,6 +19,8 @@ from fieldrx.models import Optics
 from fieldrx.noise import noise_floor
 from fieldrx.optics import Grid
 
+_SAMPLE = 0.15  # of the largest contrast, above which a voxel counts as the sample's
+
 
 def fit_twin(
     parent: NeuralField,
@@ -68,6 +70,27 @@ def misfit(field: NeuralField, acquisition: Acquisition, held: np.ndarray) -> fl
     floor = noise.share if noise.measured and np.isfinite(noise.share) else 0.0
     beyond = field.provenance.need("nrmse_holdout") ** 2 - floor**2
     return float(np.sqrt(max(beyond, (0.1 * floor) ** 2, 1e-12)))
+
+
+def systematic(field: NeuralField, grid: Grid, band: Band, missed: float) -> float:
+    """Standard deviation that errors of the model leave, as a share of the contrast.
+
+    To first order a share of an image is the same share of what the sample has inside the band; it is laid
+    where the sample is.
+
+    Parameters
+    ----------
+    field : NeuralField
+    grid : Grid
+    band : Band
+        Of the images.
+    missed : float
+        Share of the signal of unseen images that the field misses beyond their noise, `misfit`.
+    """
+    contrast = to_host(field.on_axes(*grid.axes)).real
+    sample = np.abs(contrast) > _SAMPLE * np.abs(contrast).max()
+    whole = float(np.linalg.norm(contrast[sample]))
+    return missed * float(np.linalg.norm(band.inside(contrast)[sample])) / whole if whole > 0 else 0.0
 
 
 def against_twin(

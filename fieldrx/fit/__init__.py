@@ -6,8 +6,9 @@ that lead astray, `correct` changes the optics, `watch` looks at held-out images
 `state`, which a checkpoint holds; `start` makes the first, and `run` goes from there to the field.
 """
 
+from fieldrx.fit.memory import check_room, fit_needs
 from fieldrx.fit.options import Options, Schedule, settings
-from fieldrx.fit.problem import check_room, split_images
+from fieldrx.fit.problem import split_images
 from fieldrx.fit.run import Fit
 from fieldrx.fit.state import checkpoint_arguments
 from fieldrx.progress import Progress
@@ -19,6 +20,7 @@ __all__ = [
     "Schedule",
     "check_room",
     "checkpoint_arguments",
+    "fit_needs",
     "settings",
     "split_images",
 ]

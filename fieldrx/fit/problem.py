@@ -8,20 +8,19 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
-from fieldrx.automatic import choose_model
+from fieldrx.automatic import choose_depth, choose_model
 from fieldrx.backends.operators import Operators
 from fieldrx.errors import InputError
 from fieldrx.field import Network
 from fieldrx.field.choices import default_encoding, encoding_note, make_preset
 from fieldrx.field.encodings import Encoding
+from fieldrx.fit.memory import check_fit, check_room
 from fieldrx.fit.options import Options, Schedule, settings
 from fieldrx.losses import Loss, make_loss
 from fieldrx.models import Optics, grid_for, is_multislice
 from fieldrx.optics import Grid
 from fieldrx.priors import Priors
 from fieldrx.refinement import parse_refine
-from fieldrx.refocus import find_depth
-from fieldrx.resources import check_memory
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,10 @@ class Problem:
         To start from, where not the acquisition's.
     precision : str
         Of the network's matrix products.
+    choices : tuple of str
+        What of the arguments was "auto", and why it is what it is now: the depth.
     notes : tuple of str
-        What was chosen, and why.
+        What else was chosen, and why.
     """
 
     acquisition: Acquisition
@@ -70,6 +71,7 @@ class Problem:
     background: bool
     optics: Optics | None
     precision: str
+    choices: tuple[str, ...]
     notes: tuple[str, ...]
 
     @property
@@ -124,16 +126,16 @@ def pose(
     if acquisition.images is None:
         raise InputError("the acquisition has no images to fit: give it images, not optics alone")
     train, held = split_images(acquisition, options.holdout, options.seed)
-    heights, placed = _depth(acquisition, depth, train)
-    model, chosen = _model(acquisition, heights, model, train)
+    heights, choices = _depth(acquisition, depth, train)
+    model, chosen = _model(acquisition, heights, model, train, backend)
     grid = grid_for(model, acquisition.stack.shape[1:], acquisition.microscope, heights)
     priors, schedule = settings(model, options.priors, options.schedule)
     loss, estimated = make_loss(options.loss, acquisition, train)
     kinds = parse_refine(options.refine) if options.refine else ()
     background = acquisition.levelled if options.background is None else options.background
     encoding, network, drawn = _architecture(options, grid, acquisition)
-    need = len(acquisition.images), encoding.n_params + network.n_params
-    check_memory(grid.shape, *need, multislice=is_multislice(model))
+    n_params = encoding.n_params + network.n_params
+    check_fit(backend, grid.shape, acquisition.n_images, n_params, model)
     return Problem(
         acquisition=acquisition,
         depth=heights,
@@ -150,25 +152,26 @@ def pose(
         background=bool(background) or "background" in kinds,
         optics=options.optics,
         precision=backend.choose_precision(network, options.precision),
-        notes=tuple(note for note in (placed, chosen, estimated, drawn) if note),
+        choices=choices,
+        notes=tuple(note for note in (chosen, estimated, drawn) if note),
     )
 
 
 def _depth(acquisition, depth, images):
-    """The depth range, and why where it was chosen."""
+    """The depth range, and why where it was chosen, in a tuple."""
     if not isinstance(depth, str):
-        return depth, ""
+        return depth, ()
     if depth != "auto":
         raise InputError(f'depth is "{depth}"; expected (z0, z1, dz) in um, or "auto"')
-    found = find_depth(acquisition, images)
-    return found.depth, found.note
+    depth, why = choose_depth(acquisition, images)
+    return depth, (why,)
 
 
-def _model(acquisition, depth, model, images):
+def _model(acquisition, depth, model, images, backend):
     """The model's name, and why where it was chosen."""
     if model != "auto":
         return model, ""
-    check_room(acquisition, depth)
+    check_room(acquisition, depth, backend)
     model, why = choose_model(acquisition, depth, images)
     return model, f"model {model}: {why}"
 
@@ -188,18 +191,6 @@ def _architecture(options, grid, acquisition):
     if network.n_outputs > 2:
         raise InputError(f"the network has {network.n_outputs} outputs; expected 1 or 2 (Re, Im)")
     return encoding, network, encoding_note(encoding, network, grid, *optics) if chosen else ""
-
-
-def check_room(acquisition: Acquisition, depth: Sequence[float]) -> None:
-    """Refuse a fit that exceeds the memory with any model, before one is chosen.
-
-    Raises
-    ------
-    InputError
-        If the smallest grid and the smallest field need more than there is.
-    """
-    least = grid_for("ssnp", acquisition.stack.shape[1:], acquisition.microscope, depth)
-    check_memory(least.shape, acquisition.n_images, 0)
 
 
 def split_images(

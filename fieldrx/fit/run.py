@@ -76,7 +76,9 @@ class Fit:
         self.train, self.held, self.loss = problem.train, problem.held, problem.loss
         self.encoding, self.network = problem.encoding, problem.network
         self.priors, self.schedule = problem.priors, problem.schedule
-        self.arguments, self.notes, self.origin = problem.arguments(), list(problem.notes), origin or {}
+        self.arguments, self.notes, self.origin = problem.arguments(), list(problem.notes), dict(origin or {})
+        if problem.choices:
+            self.origin["automatic"] = [*problem.choices, *self.origin.get("automatic", ())]
         self.correction = Correction(problem)
         self.linear = Rytov(*problem.geometry) if problem.multislice else self._single_scattering()
         self.objective = Objective(problem, self.backend, self.model)

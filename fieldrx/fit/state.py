@@ -13,11 +13,17 @@ from fieldrx.backends import to_host
 from fieldrx.backends.operators import Operators
 from fieldrx.errors import InputError
 from fieldrx.io import load_npz, save_npz
+from fieldrx.resources import Need
 
 FORMAT, VERSION = "fieldrx-checkpoint", 1
 HISTORY = ("loss", "prior", "error", "holdout", "seconds")
 # Entries that older checkpoints, which name no format, may lack.
 _SINCE_0_1 = ("setbacks", "judged_from", "pool_size", "aligned")
+
+
+def weights_need(n_params: int) -> Need:
+    """Memory of weights, of their averages and gradient, of the best and of those to go back to."""
+    return Need("the field's weights", held=32.0 * n_params)
 
 
 @dataclass

@@ -13,8 +13,9 @@ from fieldrx.backends import is_on_device, of
 from fieldrx.brief import brief
 from fieldrx.errors import InputError
 from fieldrx.optics import Grid, Illumination, Microscope, check_contrast
+from fieldrx.resources import Need
 
-_BATCH = 16  # images predicted at once
+BATCH = 16  # images predicted at once
 
 
 @brief
@@ -68,6 +69,10 @@ class ForwardModel(Protocol):
         **optics: Any,
     ): ...
 
+    @staticmethod
+    def step_need(shape: tuple[int, int, int], n_images: int) -> Need:
+        """Memory of predicting some images and of the way back; `shape` is the grid's."""
+
     def forward(self, contrast: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """Predicted intensities."""
 
@@ -103,8 +108,8 @@ def predict(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Predicted intensities of many images, a few at a time: yields (numbers, array)."""
     images = np.asarray(images)
-    for first in range(0, len(images), _BATCH):
-        batch = images[first : first + _BATCH]
+    for first in range(0, len(images), BATCH):
+        batch = images[first : first + BATCH]
         yield batch, model.forward(contrast, batch)
 
 

@@ -41,9 +41,10 @@ from fieldrx.backends import module_of, of, to_host
 from fieldrx.backends.fft import fft2, ifft2
 from fieldrx.brief import brief
 from fieldrx.errors import InputError
-from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images, image_window
+from fieldrx.models.base import BATCH, Gradients, as_complex, check_images, gain_of_images, image_window
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import Pupil, zernike
+from fieldrx.resources import Need
 
 
 @brief
@@ -97,6 +98,11 @@ class Born:
     """
 
     name, linear = "born", True
+
+    @staticmethod
+    def step_need(shape: tuple[int, int, int], n_images: int) -> Need:
+        """Memory of a step: spectra and images of a batch."""
+        return Need("a batch of images", peak=24 * shape[1] * shape[2] * min(n_images, BATCH))
 
     def __init__(
         self,

@@ -20,16 +20,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldrx.backends import module_of, of, plain, to_host
-from fieldrx.backends.propagation import Refocusing
+from fieldrx.backends.propagation import MOST_STORED, Refocusing
 from fieldrx.errors import InputError
-from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images, image_window
+from fieldrx.models.base import BATCH, Gradients, as_complex, check_images, gain_of_images, image_window
 from fieldrx.models.camera import Camera
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import Pupil
+from fieldrx.resources import Need
 
 ENGINES = ("compiled", "plain")
 MEMORY = ("auto", "store", "recompute")
 _LANES = 16  # sources that march together
+_WAVES = 24  # that a march and the way to the camera hold beside those that it keeps
 
 
 class MultiSlice(ABC):
@@ -72,6 +74,14 @@ class MultiSlice(ABC):
 
     name, linear = "", False
     march = ""  # the name of its march in the backends
+
+    @staticmethod
+    def step_need(shape: tuple[int, int, int], n_images: int) -> Need:
+        """Memory of a step: waves of all lanes, kept at every slice or at some, and a batch of images."""
+        pixels = float(shape[1] * shape[2])
+        lanes = 8 * _LANES * pixels  # one wave of every source
+        stored = min(lanes * shape[0], MOST_STORED) + lanes * (np.sqrt(shape[0]) + _WAVES)
+        return Need("waves and a batch of images", peak=stored + 24 * pixels * min(n_images, BATCH))
 
     def __init__(
         self,

@@ -98,6 +98,10 @@ def _calibration_rows(facts: Facts, ensemble: Ensemble) -> Iterator[tuple[str, s
         yield "needed by the unseen images, by a twin of known truth", factors
         yield "what the twin misses inside the band", percent(told["twin_error"])
     yield "added for detail that the noise hides", f"{ensemble.hidden:.2g} of the index, in squares"
+    yield (
+        "added for errors of the model and the optics",
+        f"{percent(ensemble.relative)} of the contrast, in squares",
+    )
     yield "noise of these images", f"{told['sigma']:.3g}"
     yield "error of the ensemble's mean on them", percent(told["nrmse_holdout"])
     std = facts.numbers["std_in_sample"] or float("nan")

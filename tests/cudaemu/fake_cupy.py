@@ -544,6 +544,9 @@ class _Pool:
     def total_bytes(self):
         return 0
 
+    def free_bytes(self):
+        return 0
+
     def free_all_blocks(self):
         return None
 

@@ -7,7 +7,7 @@ import pytest
 import tiny
 from click.testing import CliRunner
 
-from fieldrx import Priors, load_field
+from fieldrx import InputError, Priors, load_field
 from fieldrx.backends import to_host
 from fieldrx.cli import main
 from fieldrx.field import Network, Positional
@@ -195,3 +195,10 @@ def test_doctor_reports_the_gpu(gpu):
     assert result.exit_code == 0, result.output
     assert "gpu             cuda, Emulated GPU, 80 GiB" in result.output
     assert "gpu kernels     agree" in result.output
+
+
+def test_a_fit_beyond_the_cards_free_memory_is_refused(gpu, monkeypatch):
+    monkeypatch.setattr("cupy.cuda.runtime.memGetInfo", lambda: (2**28, 80 * 2**30))
+    with pytest.raises(InputError, match=r"need about 0\.\d GiB .*this GPU has free 0\.2"):
+        tiny.fit(device="cuda")
+    assert tiny.fit(device="cpu")

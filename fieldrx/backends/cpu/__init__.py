@@ -2,7 +2,7 @@
 
 from fieldrx.backends.cpu.adam import adam_step
 from fieldrx.backends.cpu.born import born_adjoint, born_forward
-from fieldrx.backends.cpu.device import asarray, device_name
+from fieldrx.backends.cpu.device import asarray, device_name, memory_limit
 from fieldrx.backends.cpu.field import (
     choose_precision,
     encode,
@@ -33,6 +33,7 @@ __all__ = [
     "field_forward",
     "grid_backward",
     "grid_forward",
+    "memory_limit",
     "negativity",
     "resample",
     "squared_error",

@@ -19,10 +19,9 @@ from fieldrx.backends.cpu.march import SPACE, SPECTRUM
 from fieldrx.backends.cpu.memory import aligned_zeros
 from fieldrx.backends.cpu.simd import LANES
 from fieldrx.backends.plain import BAND
-from fieldrx.backends.propagation import March
+from fieldrx.backends.propagation import MOST_STORED, March
 
 _PARTS = 4  # pieces of work for every thread, so that a slow core does not hold up the others
-_MOST_STORED = 2 << 30  # bytes that "auto" stores
 
 
 class _March(March):
@@ -131,7 +130,7 @@ class _March(March):
     def _every(self, memory):
         """Slices between two kept states: 1 stores all."""
         stored = len(self.slabs) * self.points * self.element * 4
-        if memory == "store" or (memory == "auto" and stored <= _MOST_STORED):
+        if memory == "store" or (memory == "auto" and stored <= MOST_STORED):
             return 1
         return int(np.ceil(np.sqrt(len(self.slabs))))
 

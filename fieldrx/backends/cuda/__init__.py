@@ -24,6 +24,7 @@ _MODULE_OF = {
     "field_forward": "field",
     "grid_backward": "field",
     "grid_forward": "field",
+    "memory_limit": "device",
     "negativity": "priors",
     "resample": "interpolation",
     "squared_error": "loss",

@@ -18,9 +18,7 @@ import numpy as np
 from fieldrx.backends.cuda import fft
 from fieldrx.backends.cuda.pointwise import pointwise
 from fieldrx.backends.plain import BAND
-from fieldrx.backends.propagation import March
-
-_MOST_STORED = 2 << 30  # bytes that "auto" stores
+from fieldrx.backends.propagation import MOST_STORED, March
 
 
 class _March(March):
@@ -58,7 +56,7 @@ class _March(March):
         if not memory:
             return 0
         stored = 8 * self.n * self.points * self.count
-        if memory == "store" or (memory == "auto" and stored <= _MOST_STORED):
+        if memory == "store" or (memory == "auto" and stored <= MOST_STORED):
             return 1
         return math.ceil(math.sqrt(self.n))
 
