@@ -11,7 +11,7 @@ from fieldrx._version import __version__
 
 if TYPE_CHECKING:  # for editors, which do not run `__getattr__`
     from fieldrx.acquisition import Acquisition, read_acquisition
-    from fieldrx.calibration import calibrate
+    from fieldrx.calibration.calibrate import calibrate
     from fieldrx.ensemble import Ensemble, load_ensemble, make_ensemble
     from fieldrx.errors import InputError
     from fieldrx.evaluation import evaluate

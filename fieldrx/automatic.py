@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +63,7 @@ def choose_depth(acquisition: Acquisition, images: np.ndarray) -> tuple[tuple[fl
     return found.depth, found.note
 
 
-def choose_model(acquisition, depth, images):
+def choose_model(acquisition: Acquisition, depth: Sequence[float], images: np.ndarray) -> tuple[str, str]:
     """The model for an acquisition, and why.
 
     The sample is taken as one thin slice at the height that explains the images best, and its phase found in
@@ -104,7 +105,7 @@ def choose_model(acquisition, depth, images):
     )
 
 
-def strength(acquisition, depth, images) -> Strength:
+def strength(acquisition: Acquisition, depth: Sequence[float], images: np.ndarray) -> Strength:
     """The phase of the thin slice inside a depth range that explains the images best.
 
     Parameters

@@ -28,7 +28,10 @@ set to 1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.errors import InputError
 
@@ -43,15 +46,15 @@ _FEWEST = 36  # valid pixels among the samples; masks may fall together with the
 
 
 def normalise(
-    images,
-    background=None,
-    dark=0.0,
-    saturation=None,
-    missing=None,
-    mask=None,
-    fixed_pattern=False,
-    gain=False,
-):
+    images: np.ndarray,
+    background: ArrayLike | str | None = None,
+    dark: ArrayLike = 0.0,
+    saturation: float | None = None,
+    missing: float | None = None,
+    mask: np.ndarray | None = None,
+    fixed_pattern: bool = False,
+    gain: bool = False,
+) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     """Normalise a stack and mask its bad pixels.
 
     Parameters
@@ -104,14 +107,14 @@ def normalise(
                 f"image {k} has no valid pixel: all are saturated (at or above {level:g}), missing or not "
                 "finite; leave it out, or set saturation"
             )
-    estimate = None
+    estimate: Callable | None = None
     if estimated(images, background, valid):
         estimate = median_background(out, valid) if given == "median" else _WAYS[given or "smooth"]
     else:
-        given = _frames(1.0 if given is None else given, "background", images.shape)
+        empty = _frames(1.0 if given is None else given, "background", images.shape)
     for k in some:
-        field = given[k] - dark[k].astype(np.float64) if estimate is None else estimate(out[k], valid[k])
-        _check_positive(field, valid[k], k, estimate is not None)
+        field = empty[k] - dark[k].astype(np.float64) if estimate is None else estimate(out[k], valid[k])
+        _check_positive(field, valid[k], int(k), estimate is not None)
         with np.errstate(all="ignore"):
             out[k] /= field
         out[k][~valid[k]] = 1.0
@@ -120,14 +123,16 @@ def normalise(
     if fixed_pattern:
         out /= _pattern(out, valid)
         out[~valid] = 1.0
-    bad = np.count_nonzero(known) - np.count_nonzero(valid)
+    bad = int(np.count_nonzero(known) - np.count_nonzero(valid))
     notes = ["fixed pattern of the stack divided out"] if fixed_pattern else []
     notes += ["gain of every image estimated"] if gain else []
     notes += _notes(estimate, bad, bad / valid.size, level)
     return out, (None if valid.all() else valid), notes
 
 
-def valid_pixels(images, saturation, missing=None, mask=None) -> np.ndarray:
+def valid_pixels(
+    images: np.ndarray, saturation: float, missing: float | None = None, mask: np.ndarray | None = None
+) -> np.ndarray:
     """Where a stack is below saturation, not missing and finite, and `mask` allows it.
 
     Parameters
@@ -150,7 +155,7 @@ def valid_pixels(images, saturation, missing=None, mask=None) -> np.ndarray:
     return valid
 
 
-def estimated(images, background, valid) -> bool:
+def estimated(images: np.ndarray, background: ArrayLike | str | None, valid: np.ndarray) -> bool:
     """Whether `normalise` estimates the background, which takes the level out of every image.
 
     Parameters
@@ -174,12 +179,12 @@ def _given(background):
     return background
 
 
-def _sample(image) -> tuple[slice, slice]:
+def _sample(image: np.ndarray) -> tuple[slice, ...]:
     """Every so many pixels, at most `_SAMPLES` or so along each axis."""
     return tuple(slice(None, None, -(-n // _SAMPLES)) for n in image.shape[-2:])
 
 
-def typical_level(image, valid) -> float:
+def typical_level(image: np.ndarray, valid: np.ndarray) -> float:
     """Median of an image (y, x), from every few of its finite, valid pixels; 0 when there is none."""
     use = np.isfinite(image) & valid
     part = _sample(image)
@@ -189,12 +194,12 @@ def typical_level(image, valid) -> float:
     return float(np.median(values)) if values.size else 0.0
 
 
-def _normalised_already(images, valid) -> bool:
+def _normalised_already(images: np.ndarray, valid: np.ndarray) -> bool:
     pairs = zip(images, valid, strict=True)
     return all(abs(typical_level(image, ok) - 1) < 0.1 for image, ok in pairs if ok.any())
 
 
-def _frames(value, name, shape) -> np.ndarray:
+def _frames(value: ArrayLike, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Numbers or images as a view of shape (n, y, x)."""
     value = np.asarray(value)
     if value.dtype.kind not in "iuf":
@@ -214,7 +219,7 @@ def _frames(value, name, shape) -> np.ndarray:
     )
 
 
-def _check_positive(field, valid, k, estimated) -> None:
+def _check_positive(field: np.ndarray, valid: np.ndarray, k: int, estimated: bool) -> None:
     bad = np.count_nonzero(valid & ~((field > 0) & np.isfinite(field)))
     if not bad:
         return
@@ -229,7 +234,7 @@ def _check_positive(field, valid, k, estimated) -> None:
     )
 
 
-def _notes(estimate, bad, share, level) -> list[str]:
+def _notes(estimate: Callable | None, bad: int, share: float, level: float) -> list[str]:
     notes = []
     if estimate is smooth_background:
         notes.append("background estimated from the images (robust surface of second order)")
@@ -243,12 +248,12 @@ def _notes(estimate, bad, share, level) -> list[str]:
     return notes
 
 
-def mean_background(image, valid=None) -> np.float64:
+def mean_background(image: np.ndarray, valid: np.ndarray | None = None) -> np.float64:
     """Mean of the valid pixels of one image (y, x)."""
     return np.mean(image, dtype=np.float64, where=True if valid is None else valid)
 
 
-def smooth_background(image, valid=None) -> np.ndarray:
+def smooth_background(image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
     """Estimate the empty field of one image, ignoring the sample.
 
     A surface ``c0 + c1 y + c2 x + c3 y^2 + c4 x y + c5 x^2`` is fitted by iteratively reweighted
@@ -284,7 +289,9 @@ def smooth_background(image, valid=None) -> np.ndarray:
 _WAYS = {"smooth": smooth_background, "mean": mean_background}
 
 
-def median_background(images, valid):
+def median_background(
+    images: np.ndarray, valid: np.ndarray
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """What all images of a stack share, as a function that scales it to one of them.
 
     Parameters
@@ -313,7 +320,7 @@ def median_background(images, valid):
     return estimate
 
 
-def _pattern(stack, valid) -> np.ndarray:
+def _pattern(stack: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Median over the images at every pixel, of its valid values; 1 where there is none."""
     out = np.ones(stack.shape[1:], np.float32)
     for row in range(stack.shape[1]):
@@ -323,13 +330,13 @@ def _pattern(stack, valid) -> np.ndarray:
     return out
 
 
-def robust_level(image, valid=None) -> float:
+def robust_level(image: np.ndarray, valid: np.ndarray | None = None) -> float:
     """Robust mean of the valid pixels of one image (y, x), which ignores the sample."""
     values = image[np.isfinite(image) if valid is None else valid & np.isfinite(image)]
     return float(_robust_fit(np.ones((values.size, 1)), values.astype(np.float64))[0])
 
 
-def _robust_fit(basis, values) -> np.ndarray:
+def _robust_fit(basis: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Coefficients of the reweighted least-squares fit."""
     coefficients = np.zeros(basis.shape[1])
     coefficients[0] = np.median(values)
@@ -342,15 +349,15 @@ def _robust_fit(basis, values) -> np.ndarray:
     return coefficients
 
 
-def _huber_weights(t) -> np.ndarray:
+def _huber_weights(t: np.ndarray) -> np.ndarray:
     return 1 / np.maximum(np.abs(t) / _HUBER, 1.0)
 
 
-def _tukey_weights(t) -> np.ndarray:
+def _tukey_weights(t: np.ndarray) -> np.ndarray:
     return np.maximum(1 - (t / _TUKEY) ** 2, 0.0) ** 2
 
 
-def saturation_level(images) -> float:
+def saturation_level(images: np.ndarray) -> float:
     """The value from which pixels count as saturated; infinity when none do.
 
     An integer type saturates at its own maximum.  A camera of fewer bits (12 bits stored in 16, or

@@ -16,6 +16,7 @@ frequencies and blurs this border; it does not fill the cone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ import scipy.fft
 
 from fieldrx.backends import n_threads
 from fieldrx.brief import brief
-from fieldrx.optics import Grid
+from fieldrx.optics import Grid, Illumination, Microscope
 
 SHARE = 0.05  # of the strongest power
 
@@ -56,14 +57,14 @@ class Band:
         """Whether a frequency is supported, bool of shape ``grid.shape``."""
         return self.power >= self.share
 
-    def inside(self, contrast) -> np.ndarray:
+    def inside(self, contrast: np.ndarray) -> np.ndarray:
         """The part of a volume (..., nz, ny, nx) whose frequencies are supported."""
         spectrum = scipy.fft.fftn(contrast, axes=(-3, -2, -1), workers=n_threads())
         spectrum *= self.supported
         out = scipy.fft.ifftn(spectrum, axes=(-3, -2, -1), workers=n_threads(), overwrite_x=True)
         return out if np.iscomplexobj(contrast) else out.real
 
-    def hidden(self, spectral_density) -> float:
+    def hidden(self, spectral_density: Callable[[np.ndarray], np.ndarray]) -> float:
         """Standard deviation of a volume that noise could hide inside the band.
 
         A frequency of the volume is known to the noise of the images there over the transfer's power, as of a
@@ -82,7 +83,13 @@ class Band:
         return float(np.sqrt((noise * inverse).sum() / self.strongest / (ny * nx)) / nz)
 
 
-def supported_band(grid: Grid, microscope, illumination, images=None, share=SHARE) -> Band:
+def supported_band(
+    grid: Grid,
+    microscope: Microscope,
+    illumination: Illumination,
+    images: np.ndarray | None = None,
+    share: float = SHARE,
+) -> Band:
     """The band that the images of an illumination support.
 
     Parameters

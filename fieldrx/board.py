@@ -44,13 +44,15 @@ class Board:
     reach: float = 1.0
 
     @classmethod
-    def turned(cls, degrees=0.0, scale=1.0, mirrored=False, reach=1.0):
+    def turned(
+        cls, degrees: float = 0.0, scale: float = 1.0, mirrored: bool = False, reach: float = 1.0
+    ) -> Board:
         """A board that is only rotated (from +x towards +y), scaled, and mirrored in y."""
         c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
         matrix = scale * np.array([[c, s], [-s, c]]) @ np.diag([-1.0 if mirrored else 1.0, 1.0])
         return cls(matrix, np.zeros(2), np.zeros(2), reach)
 
-    def directions(self, table_na):
+    def directions(self, table_na: np.ndarray) -> np.ndarray:
         """Directions (n, 2) of sources whose table says `table_na`."""
         q = _plane(table_na, self.reach)
         v = q @ self.matrix.T + self.shift
@@ -58,23 +60,23 @@ class Board:
         return self.reach * v / np.sqrt((v**2).sum(axis=1) + w**2)[:, None]
 
     @property
-    def rotation_deg(self):
+    def rotation_deg(self) -> float:
         """Rotation of the board, from +x towards +y."""
         u, _, v = np.linalg.svd(self.matrix)
         turn = u @ np.diag([1.0, np.sign(np.linalg.det(u @ v))]) @ v
         return float(np.rad2deg(np.arctan2(turn[0, 1], turn[1, 1])))
 
     @property
-    def scale(self):
+    def scale(self) -> float:
         """Of directions: the nominal distance of the board over the true one."""
         return float(np.sqrt(abs(np.linalg.det(self.matrix))))
 
-    def reversed(self):
+    def reversed(self) -> Board:
         """The board of the reversed directions."""
         return replace(self, matrix=-self.matrix, shift=-self.shift)
 
 
-def lattice_of(table_na):
+def lattice_of(table_na: np.ndarray) -> np.ndarray | None:
     """The regular lattice that a table nearly is, as directions (n, 2), or None.
 
     A lattice that is square to within 3 % and 2 degrees becomes exactly square.
@@ -89,7 +91,7 @@ def lattice_of(table_na):
         return None
     pitch = np.median(np.sort(length.reshape(len(q), -1), axis=1)[:, 0])
     near = difference[(length < 1.25 * pitch) & ((difference[:, 1] > 0) | (difference[:, 0] > 0))]
-    basis = []
+    basis: list[np.ndarray] = []
     while len(near) and len(basis) < 2:
         crowd = [(np.minimum(_apart(near, v), _apart(near, -v)) < 0.2 * pitch).sum() for v in near]
         v = near[int(np.argmax(crowd))]
@@ -130,7 +132,7 @@ def _apart(vectors, v):
     return np.linalg.norm(vectors - v, axis=1)
 
 
-def reach_of(table_na) -> float:
+def reach_of(table_na: np.ndarray) -> float:
     """The sine that the directions of a whole table are counted in: 1, more for steep immersed light.
 
     There only the board's scale depends on it.
@@ -144,7 +146,7 @@ def _plane(na, reach):
     return na / np.sqrt(reach**2 - (na**2).sum(axis=1))[:, None]
 
 
-def moved(board, step):
+def moved(board: Board, step: np.ndarray) -> Board:
     """The board after small changes.
 
     Parameters

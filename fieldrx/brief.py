@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from numbers import Real
+from typing import TypeVar
 
+T = TypeVar("T")
 _LONGEST = 40  # characters of a text
 
 
-def brief(cls):
+def brief(cls: type[T]) -> type[T]:
     """Give a dataclass a `repr` of one line; its names carry the units."""
 
     def words(self):
         parts = [f"{f.name}={_short(getattr(self, f.name))}" for f in fields(self)]
         return f"{type(self).__name__}({', '.join(parts)})"
 
-    cls.__repr__ = words
+    cls.__repr__ = words  # type: ignore[method-assign]  # the class is made for it
     return cls
 
 
-def times(shape) -> str:
+def times(shape: Sequence[int]) -> str:
     """A shape in words: 3 x 4 x 5."""
     return " x ".join(map(str, shape))
 

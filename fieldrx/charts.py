@@ -79,6 +79,8 @@ def pupil_map(points: Sequence[tuple[np.ndarray, str, str]], microscope_na: floa
     points : list of (na array (n, 2) as (na_y, na_x), name, color)
     microscope_na : float
         Drawn as a circle.
+    size : int
+        Width and height in pixels.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def pupil_map(points: Sequence[tuple[np.ndarray, str, str]], microscope_na: floa
 def picture(
     values: np.ndarray,
     limits: tuple[float, float],
-    extent_um: Sequence[float],
+    extent_um: Sequence[float] | np.ndarray,
     title: str = "",
     *,
     grey: bool = False,
@@ -171,7 +173,9 @@ def picture(
 class _Axis:
     """Values to pixels, with round ticks."""
 
-    def __init__(self, values, first_px, last_px, log=False, pad=False):
+    def __init__(
+        self, values: np.ndarray, first_px: float, last_px: float, log: bool = False, pad: bool = False
+    ):
         low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
         if log:
             low, high = 10 ** np.floor(np.log10(low) + 1e-9), 10 ** np.ceil(np.log10(high) - 1e-9)
@@ -183,7 +187,7 @@ class _Axis:
             low = max(low, 0.0) if nothing_below else low
         self.low, self.high, self.log, self.ends = low, high, log, (first_px, last_px)
 
-    def __call__(self, value):
+    def __call__(self, value: Any) -> Any:
         low, high = self.low, self.high
         if self.log:
             low, high, value = np.log10(low), np.log10(high), np.log10(np.maximum(value, 1e-300))
@@ -191,7 +195,7 @@ class _Axis:
         return first + (value - low) / (high - low) * (last - first)
 
     @property
-    def ticks(self):
+    def ticks(self) -> np.ndarray:
         if self.log:
             return 10.0 ** np.arange(round(np.log10(self.low)), round(np.log10(self.high)) + 1)
         step = _step(self.high - self.low)

@@ -82,9 +82,9 @@ class MeasuredImages:
     background: bool = False
 
     @classmethod
-    def of(cls, acquisition: Acquisition, background: bool = False) -> MeasuredImages:
+    def of(cls, acquisition: Acquisition, background: bool | None = False) -> MeasuredImages:
         """Those of an acquisition, on the host."""
-        return cls(acquisition.images, acquisition.mask, bool(background))
+        return cls(acquisition.stack, acquisition.mask, bool(background))
 
     def compare(self, model: ForwardModel, contrast: np.ndarray, images: np.ndarray) -> ImagePairs:
         """Some images beside those that a model predicts, where these images are.

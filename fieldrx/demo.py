@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
@@ -23,7 +26,7 @@ _STEPS = 160
 _PEAK = 0.03  # of the index contrast: about 2 rad, far beyond single scattering
 
 
-def demo_acquisition():
+def demo_acquisition() -> tuple[Acquisition, Volume]:
     """An invented cell and its images: one LED on the axis, 8 at NA 0.4, 24 at NA 0.79.
 
     The cell scatters light more than once.  Its images come from voxels a fifth of the reconstruction's
@@ -44,7 +47,12 @@ def demo_acquisition():
     return simulate(cell, optics, "ssnp", (_PIXELS, _PIXELS), photons=_PHOTONS), cell
 
 
-def run_demo(folder, steps=None, callback=None, say=print):
+def run_demo(
+    folder: str | os.PathLike,
+    steps: int | None = None,
+    callback: Callable | None = None,
+    say: Callable[[str], object] = print,
+) -> tuple[list[tuple], list[tuple]]:
     """Simulate, reconstruct, render and compare.
 
     Parameters

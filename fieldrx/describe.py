@@ -27,7 +27,7 @@ _ENSEMBLE = "fieldrx-ensemble"  # fieldrx.ensemble.FORMAT, which would bring the
 _OTHER_NAMES = {"cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x")}  # of distributions
 
 
-def describe(path) -> list[tuple[str, str]]:
+def describe(path: str | os.PathLike) -> list[tuple[str, str]]:
     """Pairs (name, text) that say what a field, ensemble, volume, acquisition or checkpoint holds.
 
     Raises
@@ -127,7 +127,7 @@ def _describe_acquisition(path):
     if acq.images is None:
         images = f"none named, optics for {acq.n_images}"
     else:
-        y, x = acq.image_shape
+        y, x = acq.stack.shape[1:]
         pixel = scope.pixel_size_um
         images = f"{acq.n_images} of {y} x {x} pixels, {y * pixel:.4g} x {x * pixel:.4g} um"
     rows = [
@@ -148,7 +148,7 @@ def _describe_acquisition(path):
     return rows + [("note", note) for note in (*acq.notes, *sampling_notes(scope, light))]
 
 
-def examine(n_images, shape) -> Iterator[tuple[str, str, bool]]:
+def examine(n_images: int, shape: tuple[int, int, int]) -> Iterator[tuple[str, str, bool]]:
     """Triples (name, text, healthy) about versions, devices, kernels, and memory, as they are found.
 
     Parameters

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -17,19 +19,19 @@ class NoSuchFile(InputError):
     """A file that was named is not there."""
 
 
-def one_line(error) -> str:
+def one_line(error: BaseException) -> str:
     """The text of an exception without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def nearest(name, known) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """'; did you mean "x"?' when a known name is close, else nothing."""
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
     return f'; did you mean "{close[0]}"?' if close else ""
 
 
 @contextmanager
-def in_file(path):
+def in_file(path: str | os.PathLike) -> Iterator[None]:
     """Put the file's name in front of an `InputError` raised inside."""
     try:
         yield

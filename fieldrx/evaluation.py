@@ -48,7 +48,7 @@ class Comparison:
         """``nrmse`` over some images, and of each: see `image_errors`."""
         acq = self.acquisition
         mask = None if acq.mask is None else acq.mask[images]
-        return image_errors(self.predicted[images], acq.images[images], mask)
+        return image_errors(self.predicted[images], acq.stack[images], mask)
 
     def noise_of(self, images: np.ndarray) -> NoiseFloor:
         """The noise of some of the images."""
@@ -57,7 +57,7 @@ class Comparison:
     def signal(self, images: int | np.ndarray) -> float:
         """Root mean square of I - 1 over the valid pixels of an image, or of several."""
         valid = True if self.acquisition.mask is None else self.acquisition.mask[images]
-        return float(np.sqrt(np.mean((self.acquisition.images[images] - 1.0) ** 2, where=valid)))
+        return float(np.sqrt(np.mean((self.acquisition.stack[images] - 1.0) ** 2, where=valid)))
 
 
 def compare(
@@ -69,7 +69,7 @@ def compare(
     optics = None  # what was refined on other images says nothing of these
     if same_images(field, acquisition):
         optics = Optics.recorded(field.provenance, acquisition.illumination)
-    setup = acquisition.microscope, acquisition.illumination, acquisition.image_shape
+    setup = acquisition.microscope, acquisition.illumination, acquisition.stack.shape[1:]
     _, forward, contrast = model_of(field, *setup, model, device, optics)
     usable = np.flatnonzero(acquisition.usable)
     if not len(usable):

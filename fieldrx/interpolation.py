@@ -6,13 +6,15 @@ periodic function without frequencies beyond the samples' Nyquist; ``upsample`` 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fieldrx.backends import of
 from fieldrx.backends.fft import fft2, ifft2
 
 
-def upsample(contrast: np.ndarray, stride: int, shift: tuple[float, float]) -> np.ndarray:
+def upsample(contrast: np.ndarray, stride: int, shift: Sequence[float] | np.ndarray) -> np.ndarray:
     """Fourier interpolation from every `stride`-th pixel, shifted, to all pixels of a grid.
 
     Parameters
@@ -37,7 +39,7 @@ def upsample(contrast: np.ndarray, stride: int, shift: tuple[float, float]) -> n
     return ifft2(spectrum, norm="forward", overwrite=True)
 
 
-def upsample_adjoint(gradient: np.ndarray, stride: int, shift: tuple[float, float]) -> np.ndarray:
+def upsample_adjoint(gradient: np.ndarray, stride: int, shift: Sequence[float] | np.ndarray) -> np.ndarray:
     """Adjoint of :func:`upsample`, from (nz, stride * ny, stride * nx) to (nz, ny, nx)."""
     if stride == 1 and not np.any(shift):
         return gradient

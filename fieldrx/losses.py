@@ -23,55 +23,90 @@ Only the arrays' own functions and ufuncs are used: CuPy arrays work like NumPy'
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from fieldrx.errors import InputError
 from fieldrx.noise import noise_floor
 
+if TYPE_CHECKING:
+    from fieldrx.acquisition import Acquisition
+    from fieldrx.models import ForwardModel
+
 _DARK = 1e-3  # intensity below which a logarithm is continued by its tangent parabola
 _DIM = 0.05  # and a square root by its tangent
+
+
+class Loss(Protocol):
+    """What every loss has."""
+
+    empty: float  # prediction of an empty sample
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for files."""
+
+    def measured(self, model: ForwardModel, intensity: np.ndarray) -> np.ndarray:
+        """What the prediction is compared with."""
+
+    def predict(
+        self, model: ForwardModel, contrast: np.ndarray, images: np.ndarray
+    ) -> tuple[np.ndarray, Callable]:
+        """Prediction, and the map from its gradient to that of the contrast."""
+
+    def value_and_gradient(
+        self, predicted: np.ndarray, measured: np.ndarray, valid: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Sum over the valid pixels, and its gradient with respect to `predicted`; all of one shape."""
 
 
 @dataclass(frozen=True)
 class SquaredError:
     """Squared error of the signal, which is what the model predicts linearly."""
 
-    empty = 0.0  # prediction of an empty sample
+    empty = 0.0
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain values, for files."""
         return {"kind": "squared"}
 
-    def measured(self, model, intensity):
-        """What the prediction is compared with."""
+    def measured(self, model: ForwardModel, intensity: np.ndarray) -> np.ndarray:
+        """The signal."""
         return model.signal(intensity)
 
-    def predict(self, model, contrast, images):
-        """Prediction, and the map from its gradient to that of the contrast."""
+    def predict(
+        self, model: ForwardModel, contrast: np.ndarray, images: np.ndarray
+    ) -> tuple[np.ndarray, Callable]:
+        """Predicted signal, and the map from its gradient to that of the contrast."""
         return model.signal_and_pullback(contrast, images)
 
-    def value_and_gradient(self, predicted, measured, valid):
-        """Sum over the valid pixels, and its gradient with respect to `predicted`; all of one shape."""
+    def value_and_gradient(
+        self, predicted: np.ndarray, measured: np.ndarray, valid: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As of `Loss`."""
         residual = (predicted - measured) * valid
         return (residual * residual).sum(dtype=np.float64), 2 * residual
 
 
+@dataclass(frozen=True)
 class _OfIntensities:
     """Losses that compare intensities, whatever the model predicts linearly."""
 
     empty = 1.0
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain values, for files."""
         return {"kind": type(self).__name__.lower(), **asdict(self)}
 
-    def measured(self, model, intensity):
+    def measured(self, model: ForwardModel, intensity: np.ndarray) -> np.ndarray:
         """The intensities themselves."""
         return intensity
 
-    def predict(self, model, contrast, images):
+    def predict(
+        self, model: ForwardModel, contrast: np.ndarray, images: np.ndarray
+    ) -> tuple[np.ndarray, Callable]:
         """Predicted intensities, and the map from their gradient to that of the contrast."""
         return model.forward_and_pullback(contrast, images)
 
@@ -91,8 +126,10 @@ class Huber(_OfIntensities):
     def __post_init__(self):
         _positive("Huber's threshold", self.threshold)
 
-    def value_and_gradient(self, predicted, measured, valid):
-        """As of `SquaredError`."""
+    def value_and_gradient(
+        self, predicted: np.ndarray, measured: np.ndarray, valid: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As of `Loss`."""
         at_prediction, slope = _amplitude(predicted)
         error = (at_prediction - _amplitude(measured)[0]) * valid
         inner = error.clip(-self.threshold, self.threshold)
@@ -120,8 +157,10 @@ class Poisson(_OfIntensities):
         if not (np.isfinite(self.read_noise) and self.read_noise >= 0):
             raise InputError(f"read noise is {self.read_noise:g} photons; expected a number >= 0")
 
-    def value_and_gradient(self, predicted, measured, valid):
-        """As of `SquaredError`."""
+    def value_and_gradient(
+        self, predicted: np.ndarray, measured: np.ndarray, valid: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As of `Loss`."""
         offset = self.read_noise**2 / self.photons
         # below a thousandth, or a photon, the logarithm goes on as its tangent parabola
         floor = max(_DARK, 1 / self.photons)
@@ -143,7 +182,7 @@ def _amplitude(intensity):
     return root + slope * (intensity - _DIM).clip(None, 0), slope
 
 
-def make_loss(text, acquisition, images):
+def make_loss(text: str | dict[str, Any], acquisition: Acquisition, images: np.ndarray) -> tuple[Loss, str]:
     """A loss by its name, with numbers estimated from the images where it gives none.
 
     Parameters
@@ -157,7 +196,7 @@ def make_loss(text, acquisition, images):
 
     Returns
     -------
-    SquaredError, Huber or Poisson
+    Loss
     note : str
         What was estimated; "" if nothing was.
 
@@ -198,10 +237,10 @@ def _spread(acquisition, images):
     """Robust standard deviation of the amplitude signal sqrt(I) - 1; its plain one where that is 0."""
     values = []
     for k in images:
-        amplitude = np.sqrt(acquisition.images[k].clip(0, None)) - 1
+        amplitude = np.sqrt(acquisition.stack[k].clip(0, None)) - 1
         values.append(amplitude.ravel() if acquisition.mask is None else amplitude[acquisition.mask[k]])
-    values = np.concatenate(values)
-    return float(1.4826 * np.median(np.abs(values))) or float(values.std()) or 1.0
+    together = np.concatenate(values)
+    return float(1.4826 * np.median(np.abs(together))) or float(together.std()) or 1.0
 
 
 def _positive(name, value):

@@ -56,7 +56,7 @@ class ErrorSums:
 
 
 def error_sums(predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | None = None) -> ErrorSums:
-    """Sums of squares of predicted and measured intensities.
+    """Sums of squares of predicted and measured intensities, all on one device.
 
     Parameters
     ----------
@@ -64,8 +64,6 @@ def error_sums(predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | N
         Normalised intensities.
     mask : bool array, shape (n, y, x), optional
         Valid pixels.
-
-    All three on one device.
     """
     count = len(measured)
     residual, signal, pixels = np.empty(count), np.empty(count), np.empty(count, np.int64)
@@ -73,7 +71,7 @@ def error_sums(predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | N
         valid = 1.0 if mask is None else mask[k]
         residual[k] = float((valid * (predicted[k] - measured[k]).astype(np.float64) ** 2).sum())
         signal[k] = float((valid * (measured[k] - 1).astype(np.float64) ** 2).sum())
-        pixels[k] = measured[k].size if mask is None else int(valid.sum())
+        pixels[k] = measured[k].size if mask is None else int(mask[k].sum())
     return ErrorSums(residual, signal, pixels)
 
 

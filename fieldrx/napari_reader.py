@@ -5,7 +5,9 @@ napari finds this reader through the manifest ``napari.yaml``; nothing here impo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,10 +19,13 @@ from fieldrx.render.files import pyramid
 from fieldrx.render.lattice import volume_lattice
 from fieldrx.render.sampling import Samples, sample
 
+if TYPE_CHECKING:
+    from fieldrx.field import NeuralField
+
 _FINER = 4  # how much finer than the fit the finest level is
 
 
-def get_reader(path):
+def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[tuple]] | None:
     """A function that reads fields, or None where `path` is none.
 
     Parameters
@@ -35,7 +40,7 @@ def get_reader(path):
     return read_fields if all(name == FORMAT for name in formats) else None
 
 
-def read_fields(path):
+def read_fields(path: str | list[str]) -> list[tuple]:
     """Layers of one or several field files.
 
     Parameters
@@ -52,7 +57,7 @@ def read_fields(path):
     return [layer for p in paths for layer in field_layers(load_field(p))]
 
 
-def field_layers(field):
+def field_layers(field: NeuralField) -> list[tuple]:
     """Layers of a field; see :func:`read_fields`."""
     finest = volume_lattice(field, np.array(field.spacing_um) / _FINER)
     lattices = [finest, *pyramid(finest)]
@@ -86,22 +91,22 @@ class Level:
     samples: Samples
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int]:
         """Points (z, y, x)."""
         return self.samples.shape
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         """Number of axes."""
         return 3
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of points."""
         return self.samples.lattice.size
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         """Of what indexing gives."""
         return np.dtype(np.float32)
 

@@ -10,6 +10,7 @@ keeps the image's own border out of them.  Noise that repeats from image to imag
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.fft
@@ -17,6 +18,9 @@ from scipy.ndimage import gaussian_filter
 
 from fieldrx.backends.fft import taper
 from fieldrx.brief import brief
+
+if TYPE_CHECKING:
+    from fieldrx.acquisition import Acquisition
 
 _MEASURED, _BOUND = "beyond the band", "differences of pixels"  # methods
 _ROOM = 1.05  # of the band's edge, for what a window smears over it
@@ -54,7 +58,7 @@ class NoiseFloor:
         return self.method == _MEASURED
 
 
-def noise_floor(acquisition, images=None) -> NoiseFloor:
+def noise_floor(acquisition: Acquisition, images: np.ndarray | None = None) -> NoiseFloor:
     """Noise of some images of an acquisition.
 
     Parameters
@@ -72,7 +76,7 @@ def noise_floor(acquisition, images=None) -> NoiseFloor:
     beyond = _beyond(acquisition.image_shape, acquisition.microscope)
     variance, signal, weight = np.full(len(images), np.nan), np.zeros(len(images)), np.zeros(len(images))
     for k, number in enumerate(images):
-        image = acquisition.images[number].astype(np.float64) - 1
+        image = acquisition.stack[number].astype(np.float64) - 1
         valid = None if acquisition.mask is None else acquisition.mask[number]
         share = 1.0 if valid is None else float(valid.mean())
         if share < _ENOUGH:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.errors import InputError
 from fieldrx.render.pictures import scale_of, three_planes
 from fieldrx.render.quantities import Quantity, make_quantity
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fieldrx.acquisition import Acquisition
+    from fieldrx.field import NeuralField
 
 
 def _pyplot():
@@ -19,7 +28,13 @@ def _pyplot():
     return plt
 
 
-def show_field(field, quantity="n", region=None, spacing=None, limits=None):
+def show_field(
+    field: NeuralField,
+    quantity: str | Quantity = "n",
+    region: ArrayLike | None = None,
+    spacing: ArrayLike | None = None,
+    limits: Sequence[float] | None = None,
+) -> Figure:
     """The three central planes of a field, with axes in um.
 
     Parameters
@@ -38,11 +53,10 @@ def show_field(field, quantity="n", region=None, spacing=None, limits=None):
         If matplotlib is missing or an argument does not make sense.
     """
     plt = _pyplot()
-    if not isinstance(quantity, Quantity):
-        quantity = make_quantity(quantity, field)
+    shown = quantity if isinstance(quantity, Quantity) else make_quantity(quantity, field)
     region = np.asarray(field.region_um if region is None else region, float)
-    planes, _ = three_planes(field, region, spacing, quantity)
-    medium = float(quantity.of(np.zeros((), np.complex64)).real)
+    planes, _ = three_planes(field, region, spacing, shown)
+    medium = float(shown.of(np.zeros((), np.complex64)).real)
     scale = scale_of(np.concatenate([p.ravel() for p in planes]), medium, limits=limits)
     (z, y, x), size = region, np.maximum(np.ptp(region, axis=1), 1e-9)
     figure, axes = plt.subplots(
@@ -59,12 +73,12 @@ def show_field(field, quantity="n", region=None, spacing=None, limits=None):
         )
         axis.set(xlabel=f"{names[0]} (µm)", ylabel=f"{names[1]} (µm)")
     axes[1, 1].axis("off")
-    label = quantity.label + (f" ({quantity.unit})" if quantity.unit else "")
+    label = shown.label + (f" ({shown.unit})" if shown.unit else "")
     figure.colorbar(image, ax=axes[1, 1], label=label, location="left", fraction=0.3)
     return figure
 
 
-def show_acquisition(acquisition, images=None):
+def show_acquisition(acquisition: Acquisition, images: Sequence[int] | None = None) -> Figure:
     """Some images, and where their light comes from in the pupil plane.
 
     Parameters
@@ -86,13 +100,14 @@ def show_acquisition(acquisition, images=None):
     light, scope = acquisition.illumination, acquisition.microscope
     if images is None:
         count = 0 if acquisition.images is None else min(6, acquisition.n_images)
-        images = np.unique(np.linspace(0, acquisition.n_images - 1, count).round().astype(int))
-    images = np.asarray(images, int)
-    if len(images) and (acquisition.images is None or not np.isin(images, range(acquisition.n_images)).all()):
-        raise InputError(f"images {images.tolist()} are not all there: there are {acquisition.n_images}")
-    rows = max(1, -(-len(images) // 3))
-    figure = plt.figure(figsize=(11 if len(images) else 4.5, max(3.6, 2.6 * rows)), layout="constrained")
-    parts = figure.subfigures(1, 2, width_ratios=[1, 1.8]) if len(images) else [figure]
+        some = np.unique(np.linspace(0, acquisition.n_images - 1, count).round().astype(int))
+    else:
+        some = np.asarray(images, int)
+    if len(some) and (acquisition.images is None or not np.isin(some, range(acquisition.n_images)).all()):
+        raise InputError(f"images {some.tolist()} are not all there: there are {acquisition.n_images}")
+    rows = max(1, -(-len(some) // 3))
+    figure = plt.figure(figsize=(11 if len(some) else 4.5, max(3.6, 2.6 * rows)), layout="constrained")
+    parts = figure.subfigures(1, 2, width_ratios=[1, 1.8]) if len(some) else [figure]
     pupil = parts[0].subplots()
     edge = np.linspace(0, 2 * np.pi, 200)
     pupil.plot(*(scope.objective_na * np.array([np.cos(edge), np.sin(edge)])), color="0.6")
@@ -106,24 +121,24 @@ def show_acquisition(acquisition, images=None):
     pupil.set(xlabel="NA along x", ylabel="NA along y", aspect="equal", title="directions of the light")
     pupil.invert_yaxis()
     parts[0].legend(loc="outside lower center", ncols=2, fontsize="small")
-    if len(images):
+    if len(some):
         axes = parts[1].subplots(rows, 3, squeeze=False).ravel()
-        spread = max(float(np.quantile(np.abs(acquisition.images[images] - 1), 0.995)), 1e-6)
+        spread = max(float(np.quantile(np.abs(acquisition.stack[some] - 1), 0.995)), 1e-6)
         size = np.array(acquisition.image_shape) * scope.pixel_size_um
-        for axis, number in zip(axes, images.tolist(), strict=False):
+        for axis, number in zip(axes, some.tolist(), strict=False):
             shown = axis.imshow(
-                acquisition.images[number], cmap="gray", vmin=1 - spread, vmax=1 + spread,
+                acquisition.stack[number], cmap="gray", vmin=1 - spread, vmax=1 + spread,
                 extent=(0, size[1], size[0], 0),
             )  # fmt: skip
             axis.set_title(f"image {number}", fontsize="small")
-        for axis in axes[len(images) :]:
+        for axis in axes[len(some) :]:
             axis.axis("off")
         parts[1].colorbar(shown, ax=axes.tolist(), label="intensity over background", shrink=0.8)
         parts[1].supxlabel("µm", fontsize="small")
     return figure
 
 
-def show_history(field):
+def show_history(field: NeuralField) -> Figure:
     """How the fit went: errors of the images it learnt from and of those held out, step by step.
 
     Returns
@@ -151,7 +166,7 @@ def show_history(field):
     return figure
 
 
-def field_html(field) -> str:
+def field_html(field: NeuralField) -> str:
     """A field in a notebook: the three central planes and a table, without matplotlib."""
     import base64
 
@@ -174,7 +189,7 @@ def field_html(field) -> str:
     return f'{_table("NeuralField", rows)}<img alt="central planes" src="data:image/png;base64,{image}">'
 
 
-def acquisition_html(acquisition) -> str:
+def acquisition_html(acquisition: Acquisition) -> str:
     """An acquisition in a notebook: a table."""
     scope, light = acquisition.microscope, acquisition.illumination
     na = np.linalg.norm(light.sources_na, axis=1)

@@ -7,6 +7,7 @@ means much the same for any sample and grid.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ _EDGE = 0.02  # differences below this share of the output scale are smoothed, a
 _SIGN = 30.0  # weight of a sign that is known; 1 left a third of a bead's contrast below zero
 
 
-def priors_of_sign(sign) -> dict:
+def priors_of_sign(sign: int) -> dict:
     """Arguments of `Priors` for a sample denser than its medium (+1) or less dense (-1)."""
     return (
         {"nonnegative": _SIGN, "nonpositive": 0.0} if sign > 0 else {"nonnegative": 0.0, "nonpositive": _SIGN}
@@ -53,7 +54,9 @@ class Priors:
             if not (np.isfinite(value) and value >= 0):
                 raise InputError(f"prior weight {name} is {value}; expected a number >= 0")
 
-    def value_and_gradient(self, outputs, spacing_um, unit_um):
+    def value_and_gradient(
+        self, outputs: np.ndarray, spacing_um: tuple[float, float, float], unit_um: float
+    ) -> tuple[Any, np.ndarray]:
         """Value of all regularisers and gradient with respect to the field's outputs.
 
         Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from dataclasses import dataclass
+from types import FrameType
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class StopOnSignal:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def ask(self, number=None, frame=None) -> None:
+    def ask(self, number: int | None = None, frame: FrameType | None = None) -> None:
         """Ask for a stop, as a signal does.
 
         Raises

@@ -147,6 +147,19 @@ class Provenance(Mapping):
         """Numbers of the images that the fit did not see, int array."""
         return np.asarray(self.holdout or (), int)
 
+    def need(self, name: str) -> Any:
+        """The value of a name that cannot be done without.
+
+        Raises
+        ------
+        InputError
+            If it is unknown.
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise InputError(f"the provenance does not say {name}: this takes a field that comes from a fit")
+        return value
+
     def __getitem__(self, name: str) -> Any:
         return self.to_dict()[name]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import factorial
 
 import numpy as np
@@ -32,7 +32,7 @@ class Pupil:
         If both are given, or a value or a shape does not make sense.
     """
 
-    zernike: np.ndarray = ()
+    zernike: np.ndarray = field(default_factory=lambda: np.zeros(0))
     array: np.ndarray | None = None
 
     def __post_init__(self):
@@ -53,16 +53,16 @@ class Pupil:
             raise InputError("the pupil's array has values that are not finite")
         object.__setattr__(self, "array", array)
 
-    def value(self, rho) -> np.ndarray:
+    def value(self, rho: np.ndarray) -> np.ndarray:
         """P at points rho of shape (2, n), as (rho_y, rho_x); complex128, shape (n,)."""
         if self.array is None:
             used = np.flatnonzero(self.zernike)
-            phase = sum((self.zernike[j] * zernike(j, *rho)[0] for j in used), np.zeros(rho.shape[1]))
+            phase = sum((self.zernike[j] * zernike(int(j), *rho)[0] for j in used), np.zeros(rho.shape[1]))
             return np.exp(1j * phase)
         places, weights = self._corners(rho)
         return (self.array.ravel()[places] * weights).sum(axis=0)
 
-    def slope(self, rho) -> np.ndarray:
+    def slope(self, rho: np.ndarray) -> np.ndarray:
         """dP/drho_y and dP/drho_x, shape (2, n)."""
         if self.array is None:
             phase = np.zeros((2, rho.shape[1]))
@@ -77,7 +77,7 @@ class Pupil:
         along_x = (1 - wy) * (corner[1] - corner[0]) + wy * (corner[3] - corner[2])
         return step * np.stack([along_y, along_x])
 
-    def vjp(self, rho, d_value) -> np.ndarray:
+    def vjp(self, rho: np.ndarray, d_value: np.ndarray) -> np.ndarray:
         """Gradient of the coefficients, or d/dRe + i d/dIm of the array, from that of the values."""
         if self.array is None:
             return self._modes(rho) @ (np.conj(d_value) * 1j * self.value(rho)).real
@@ -97,18 +97,18 @@ class Pupil:
         return np.stack([zernike(j, *rho)[0] for j in range(len(self.zernike))])
 
     def _fractions(self, rho):
-        at = (np.clip(rho, -1, 1) + 1) * 0.5 * (len(self.array) - 1)
-        first = np.minimum(at.astype(int), len(self.array) - 2)
+        at = (np.clip(rho, -1, 1) + 1) * 0.5 * (len(self.parameters) - 1)
+        first = np.minimum(at.astype(int), len(self.parameters) - 2)
         return first, at - first
 
     def _corners(self, rho):
         (y, x), (wy, wx) = self._fractions(rho)
-        corner = y * len(self.array) + x
-        places = corner + np.array([0, 1, len(self.array), len(self.array) + 1])[:, None]
+        corner = y * len(self.parameters) + x
+        places = corner + np.array([0, 1, len(self.parameters), len(self.parameters) + 1])[:, None]
         return places, np.stack([(1 - wy) * (1 - wx), (1 - wy) * wx, wy * (1 - wx), wy * wx])
 
 
-def zernike(j: int, y, x) -> tuple[np.ndarray, np.ndarray]:
+def zernike(j: int, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Zernike polynomial of ANSI / OSA index `j` and its gradient along y and x.
 
     With j = (n (n + 2) + m) / 2 and unit root mean square over the disc (Thibos et al., J. Refract.

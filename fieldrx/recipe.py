@@ -6,11 +6,13 @@ from dataclasses import asdict
 
 import numpy as np
 
+from fieldrx.acquisition import Acquisition
+from fieldrx.field import NeuralField
 from fieldrx.field.choices import preset_of
 from fieldrx.fit import settings
 
 
-def recipe(field, acquisition) -> tuple[str, list[str]]:
+def recipe(field: NeuralField, acquisition: Acquisition) -> tuple[str, list[str]]:
     """Command lines that repeat a fit and evaluate it.
 
     Parameters
@@ -29,14 +31,14 @@ def recipe(field, acquisition) -> tuple[str, list[str]]:
     done = field.provenance
     if not done.fitted:
         return "", []
-    mine = done.priors | done.schedule
-    usual = {k: v for part in settings(done.model) for k, v in asdict(part).items()}
+    mine = done.need("priors") | done.need("schedule")
+    usual = {k: v for part in settings(done.need("model")) for k, v in asdict(part).items()}
     changed = {name: value for name, value in mine.items() if value != usual[name]}
     tv = {mine["tv"], mine["tv_absorption"]}  # one option for both
-    kind, *numbers = done.loss.values()
-    share = len(done.holdout) / np.count_nonzero(acquisition.usable)
+    kind, *numbers = done.need("loss").values()
+    share = len(done.held) / np.count_nonzero(acquisition.usable)
     options = {
-        "--depth": ":".join(f"{d:g}" for d in done.depth),
+        "--depth": ":".join(f"{d:g}" for d in done.need("depth")),
         "--model": done.model,
         "--steps": None if "budget_s" in changed else changed.get("steps"),
         "--budget": f"{mine['budget_s']:g}s" if "budget_s" in changed else None,
@@ -44,7 +46,7 @@ def recipe(field, acquisition) -> tuple[str, list[str]]:
         "--tv": f"{mine['tv']:g}" if len(tv) == 1 and "tv" in changed else None,
         "--holdout": None if len(acquisition.holdout) else f"{share:.4g}",
         "--loss": ":".join([kind, *map(repr, numbers)]) if kind != "squared" else None,
-        "--refine": ",".join(done.refine) or None,
+        "--refine": ",".join(done.refine or ()) or None,
         "--no-absorption": True if field.network.n_outputs == 1 else None,
         "--preset": preset_of(field.encoding, field.network),
         "--seed": mine["seed"],

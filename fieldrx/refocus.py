@@ -16,17 +16,20 @@ their power: the few that are strongest are low and have the farthest echoes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
+from numpy.typing import ArrayLike
 
+from fieldrx.acquisition import Acquisition
 from fieldrx.backends import n_threads
 from fieldrx.backends.fft import taper
 from fieldrx.brief import brief
 from fieldrx.errors import InputError
 from fieldrx.models import Born
-from fieldrx.optics import Grid, clear_of_resonance
+from fieldrx.optics import Grid, Illumination, Microscope, clear_of_resonance
 
 _FREQUENCIES = 1500  # at which slices are tried: those that hold most
 _LOWEST = 0.1  # of the pupil's cutoff: slower variations, background among them, tell no depth
@@ -74,14 +77,16 @@ class DepthRange:
         return float(self.heights_um[np.argmax(self.explained)])
 
 
-def axial_resolution_um(microscope, illumination) -> float:
+def axial_resolution_um(microscope: Microscope, illumination: Illumination) -> float:
     """Finest axial period that the optics transfer, 1 / (2 [f(0) - f(cutoff)]) [um]; f = kz / 2 pi."""
     na = np.linalg.norm(illumination.sources_na[illumination.bright(microscope)], axis=1).max(initial=0)
     steepest = max(microscope.cutoff, na / microscope.wavelength_um)
     return 0.5 / (microscope.axial_frequency(0.0) - microscope.axial_frequency(steepest**2))
 
 
-def find_depth(acquisition, images=None, heights_um=None) -> DepthRange:
+def find_depth(
+    acquisition: Acquisition, images: np.ndarray | None = None, heights_um: ArrayLike | None = None
+) -> DepthRange:
     """The depth range that holds the sample.
 
     Parameters
@@ -153,7 +158,7 @@ def _with_others(acquisition, images, heights, low, high, rise, step):
     return min(low, first), max(high, last)
 
 
-def tells_depth(acquisition, images) -> bool:
+def tells_depth(acquisition: Acquisition, images: np.ndarray) -> bool:
     """Whether some images are many enough, and lit from directions different enough, to tell depth."""
     light = acquisition.illumination
     na = np.linalg.norm(light.sources_na - light.sources_na.mean(axis=0), axis=1)
@@ -161,34 +166,40 @@ def tells_depth(acquisition, images) -> bool:
     return len(images) >= 3 and na[lit].max() >= 0.05 * acquisition.microscope.objective_na
 
 
-def surroundings(explained) -> float:
+def surroundings(explained: np.ndarray) -> float:
     """The share that heights far from the sample explain."""
     return float(np.quantile(explained, 0.1))
 
 
-def stands_out(peak, floor) -> bool:
+def stands_out(peak: float, floor: float) -> bool:
     """Whether the share explained at the best height is a finding, not chance."""
     return bool(peak >= _LEAST * floor or peak - floor >= _CLEARLY)
 
 
-def heights_around_focus(acquisition) -> np.ndarray:
+def heights_around_focus(acquisition: Acquisition) -> np.ndarray:
     """Heights [um] as far as light at the steepest angle still falls into the images, finely spaced."""
     scope, light = acquisition.microscope, acquisition.illumination
     step = axial_resolution_um(scope, light) / _PER_RESOLUTION
     na = np.linalg.norm(light.sources_na[light.bright(scope)], axis=1).max()
     sine = na / scope.medium_index
-    reach = 0.5 * min(acquisition.image_shape) * scope.pixel_size_um * np.sqrt(1 - sine**2) / sine
+    reach = 0.5 * min(acquisition.stack.shape[1:]) * scope.pixel_size_um * np.sqrt(1 - sine**2) / sine
     count = int(np.clip(np.ceil(reach / step), 3, _MOST_HEIGHTS // 2))
     return np.linspace(-reach, reach, 2 * count + 1)
 
 
-def heights_between(acquisition, first, last) -> np.ndarray:
+def heights_between(acquisition: Acquisition, first: float, last: float) -> np.ndarray:
     """Heights [um] from first to last, as finely spaced."""
     step = axial_resolution_um(acquisition.microscope, acquisition.illumination) / _PER_RESOLUTION
     return np.linspace(first, last, int(np.clip(np.ceil((last - first) / step), 2, _MOST_HEIGHTS)) + 1)
 
 
-def explained_share(acquisition, images, heights, emphasis=1.0, without=()) -> np.ndarray:
+def explained_share(
+    acquisition: Acquisition,
+    images: np.ndarray,
+    heights: np.ndarray,
+    emphasis: float = 1.0,
+    without: Sequence[float] | np.ndarray = (),
+) -> np.ndarray:
     """Share of the power of the images that one thin slice explains, at every height.
 
     Parameters
@@ -281,7 +292,7 @@ def _strongest(acquisition, images):
     return y[best], x[best], spectra[:, y[best], x[best]]
 
 
-def slice_distance(microscope, thickness, resolution) -> float:
+def slice_distance(microscope: Microscope, thickness: float, resolution: float) -> float:
     """Distance of slices that suits a depth range [um].
 
     Half the axial resolution, closer where multiple scattering wants it and slices stay few.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -43,7 +43,9 @@ def physical_memory() -> int | None:
     return memory_limit()[0]
 
 
-def memory_limit(root="/", environment=None) -> tuple[int | None, str]:
+def memory_limit(
+    root: str | os.PathLike = "/", environment: Mapping[str, str] | None = None
+) -> tuple[int | None, str]:
     """The least of what the machine has, the cgroup allows and the scheduler granted.
 
     Containers and batch systems kill what takes more than its share, however much the machine has.

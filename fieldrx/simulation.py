@@ -9,13 +9,19 @@ from fieldrx.acquisition import Acquisition
 from fieldrx.backends import get, to_host
 from fieldrx.errors import InputError
 from fieldrx.models import make_model, predict
-from fieldrx.optics import Grid
+from fieldrx.optics import Grid, Microscope
 from fieldrx.volume import Volume
 
 
 def simulate(
-    volume: Volume, optics: Acquisition, model="born", image_shape=None, photons=None, seed=0, device="auto"
-):
+    volume: Volume,
+    optics: Acquisition,
+    model: str = "born",
+    image_shape: tuple[int, int] | None = None,
+    photons: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> Acquisition:
     """Normalised images of a volume, taken with the optics of an acquisition.
 
     Parameters
@@ -65,7 +71,9 @@ def simulate(
     return Acquisition(images, optics.illumination, scope, holdout=optics.holdout, name=optics.name)
 
 
-def on_image_grid(volume: Volume, image_shape, microscope) -> tuple[np.ndarray, Grid]:
+def on_image_grid(
+    volume: Volume, image_shape: tuple[int, int], microscope: Microscope
+) -> tuple[np.ndarray, Grid]:
     """A volume on the grid on which images are modelled.
 
     The volume's own slices are kept; laterally voxels finer than the pixels are averaged over a pixel,
@@ -97,7 +105,13 @@ def _means(points, pixel, voxels, axis):
     return ((np.clip(low + width, 0, 1) - np.clip(low, 0, 1)) / width).astype(np.float32)
 
 
-def cell_phantom(spacing_um=0.2, diameter_um=11.0, medium_index=1.335, peak_contrast=0.02, seed=0) -> Volume:
+def cell_phantom(
+    spacing_um: float = 0.2,
+    diameter_um: float = 11.0,
+    medium_index: float = 1.335,
+    peak_contrast: float = 0.02,
+    seed: int = 0,
+) -> Volume:
     """An invented cell: cytoplasm, nucleus with nucleoli, vesicles, and a weakly absorbing granule.
 
     Parameters

@@ -55,7 +55,7 @@ def thin_slice(
     float32 array, shape ``acquisition.image_shape``
         Contrast of a slice of 1 um.
     """
-    scope, shape = acquisition.microscope, acquisition.image_shape
+    scope, shape = acquisition.microscope, acquisition.stack.shape[1:]
     lateral = Grid.for_images(
         shape, scope, (0.0, 1.0, 1.0), _MARGIN * scope.wavelength_um / scope.objective_na
     )

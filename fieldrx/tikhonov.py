@@ -12,12 +12,18 @@ for a block of frequencies at a time, so memory is that of the images plus the v
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fieldrx.backends import is_on_device, module_of, of, to_host
 from fieldrx.backends.fft import irfft2, rfft2
 from fieldrx.errors import InputError
 from fieldrx.resources import Need
+
+if TYPE_CHECKING:
+    from fieldrx.models import Born
 
 _BLOCK, _DEVICE_BYTES = 128, 1 << 28  # frequencies solved at once, or bytes of their matrices on a GPU
 _DEVICE_ORDER = 256  # of the largest matrices that CuPy solves in stacks; larger ones it takes one by one
@@ -32,7 +38,13 @@ def tikhonov_need(n_images: int, shape: tuple[int, int, int]) -> Need:
     return Need("closed form", peak=12 * pixels * n_images + 16 * pixels * shape[0])
 
 
-def tikhonov(model, signal, images=None, regularisation=None, progress=None):
+def tikhonov(
+    model: Born,
+    signal: np.ndarray,
+    images: np.ndarray | None = None,
+    regularisation: float | None = None,
+    progress: Callable[[float], object] | None = None,
+) -> tuple[np.ndarray, float]:
     """Invert the linear model in closed form.
 
     Parameters
@@ -85,7 +97,7 @@ def tikhonov(model, signal, images=None, regularisation=None, progress=None):
     return contrast, best
 
 
-def extend(signal, model):
+def extend(signal: np.ndarray, model: Born) -> np.ndarray:
     """The images on the model's grid, continued by reflection that fades to 0 at the border."""
     (y, x), (ny, nx) = model.window, model.grid.shape[1:]
     before, after = (y.start, x.start), (ny - y.stop, nx - x.stop)
@@ -103,17 +115,18 @@ def extend(signal, model):
     return out
 
 
-def passband(model, images):
+def passband(model: Born, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Row and column numbers, in rfft2 layout, of the frequencies that the optics transfer."""
     nu_y, nu_x = model.grid.frequencies()
     half = np.abs(nu_x[: len(nu_x) // 2 + 1])
     used = model.illumination.pattern[images].any(axis=0) & model.illumination.bright(model.microscope)
     steepest = np.linalg.norm(model.illumination.sources_na[used], axis=1).max()
     reach = model.microscope.cutoff + steepest / model.microscope.wavelength_um
-    return np.nonzero(nu_y[:, None] ** 2 + half[None, :] ** 2 <= reach**2)
+    rows, columns = np.nonzero(nu_y[:, None] ** 2 + half[None, :] ** 2 <= reach**2)
+    return rows, columns
 
 
-def transfer_matrix(model, rows, columns, images):
+def transfer_matrix(model: Born, rows: np.ndarray, columns: np.ndarray, images: np.ndarray) -> np.ndarray:
     """H at the given frequencies, shape (n, n_images, 2 nz)."""
     xp = module_of(rows)
     nu_y, nu_x = map(xp.asarray, model.grid.frequencies())
@@ -136,7 +149,14 @@ def _solve_on_host(matrices, b):
     return of(b).asarray(np.linalg.solve(to_host(matrices), to_host(b)))
 
 
-def choose(model, spectrum, images, rows, columns, regularisation=None):
+def choose(
+    model: Born,
+    spectrum: np.ndarray,
+    images: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    regularisation: float | None = None,
+) -> tuple[float, float]:
     """Scale of tau, and the regularisation that predicts left-out images best.
 
     `spectrum` holds the signals' real FFTs, `rows` and `columns` its frequencies that count, as of

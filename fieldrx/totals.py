@@ -19,6 +19,7 @@ total over the members of an ensemble, if there is one.  Volumes are those of th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +71,13 @@ class Totals:
     sentence: str
 
 
-def totals(field, ensemble=None, illumination=None, images=None, increment=REFRACTIVE_INCREMENT) -> Totals:
+def totals(
+    field: NeuralField | Ensemble,
+    ensemble: Ensemble | None = None,
+    illumination: Illumination | None = None,
+    images: np.ndarray | None = None,
+    increment: float = REFRACTIVE_INCREMENT,
+) -> Totals:
     """Dry mass and volume of a field's sample.
 
     Parameters
@@ -100,7 +107,12 @@ def totals(field, ensemble=None, illumination=None, images=None, increment=REFRA
 
 
 def totals_of(
-    contrast, band: Band, members=(), factor=1.0, increment=REFRACTIVE_INCREMENT, bound=False
+    contrast: np.ndarray,
+    band: Band,
+    members: Sequence[np.ndarray] = (),
+    factor: float = 1.0,
+    increment: float = REFRACTIVE_INCREMENT,
+    bound: bool = False,
 ) -> Totals:
     """The same of arrays.
 
@@ -133,7 +145,8 @@ def totals_of(
         spread = [2 * factor * np.std(sums, ddof=1), 2 * factor * np.std([s[1].sum() for s in own], ddof=1)]
     interval = max(min(masses) - spread[0], 0.0), max(masses) + spread[0]
     unit = sign * voxel / increment
-    mass = tuple(sorted(float(m) * unit for m in interval))
+    least, most = sorted(float(m) * unit for m in interval)
+    mass = least, most
     room = max(min(volumes) - spread[1], 0.0) * voxel, (max(volumes) + spread[1]) * voxel
     text = _sentence(whole * unit, mass, share, bound)
     return Totals(whole * unit, mass, volumes[1] * voxel, room, share, bound, text)
@@ -163,7 +176,7 @@ def notes_on_totals(
     return [totals(field).sentence] if adds_up and first.provenance.microscope else []
 
 
-def contrast_sign(field) -> int:
+def contrast_sign(field: NeuralField | Ensemble) -> int:
     """Which sign of the contrast dominates.
 
     The whole contrast is asked, not its part inside the band, where a dense cell has halos as deep as it is
@@ -182,7 +195,7 @@ def contrast_sign(field) -> int:
     return sign_of(_contrast(field)[0])
 
 
-def sign_of(contrast) -> int:
+def sign_of(contrast: np.ndarray) -> int:
     """The sign that dominates in a contrast; see `contrast_sign`."""
     low, high = np.quantile(contrast, [1 - _PEAK, _PEAK])
     return 1 if high > _CLEAR * -low else -1 if -low > _CLEAR * high else 0
@@ -195,10 +208,12 @@ def _contrast(field):
     return np.asarray(to_host(volume.contrast)).real.astype(np.float64), volume.grid
 
 
-def _band_of(field, grid: Grid, illumination, images) -> Band:
+def _band_of(
+    field: NeuralField | Ensemble, grid: Grid, illumination: Illumination | None, images: np.ndarray | None
+) -> Band:
     """The band of the images, or the widest that the objective could give."""
-    first = field.members[0] if hasattr(field, "members") else field
-    scope = Microscope(**first.provenance.microscope)
+    first = field.members[0] if isinstance(field, Ensemble) else field
+    scope = Microscope(**first.provenance.need("microscope"))
     if illumination is None:
         rings = [Illumination.led_ring(max(int(_DIRECTIONS * r), 1), r * scope.objective_na).sources_na
                  for r in (0.0, 0.25, 0.5, 0.75, 0.99)]  # fmt: skip

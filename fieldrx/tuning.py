@@ -11,8 +11,9 @@ from another.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -34,13 +35,13 @@ _LEAST_DIFFERENCE = 1e-3  # of two errors, relative, below which they tell nothi
 
 def choose_tv(
     acquisition: Acquisition,
-    depth: tuple[float, float, float],
+    depth: Sequence[float],
     model: str,
     *,
     holdout: float | None = None,
     schedule: Schedule | dict | None = None,
     callback: Callable | None = None,
-    **options,
+    **options: Any,
 ) -> tuple[float, str]:
     """The weight of the total variation that predicts unseen images best.
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fieldrx.acquisition import Acquisition
 from fieldrx.backends import to_host
 from fieldrx.evaluation import compare
 from fieldrx.evaluation import verdict as sentence_of
+from fieldrx.field import NeuralField
 from fieldrx.totals import HOLE, contrast_sign
 
 DIRECTIONS = "directions from"  # begins the note of an acquisition whose directions its images told
@@ -49,7 +51,7 @@ class Verdict:
         return self.grade == "nothing"
 
 
-def judge(field, acquisition, device="auto", sign=1) -> Verdict:
+def judge(field: NeuralField, acquisition: Acquisition, device: str = "auto", sign: int = 1) -> Verdict:
     """Judge a field by the images it was fitted to.
 
     Parameters
@@ -100,7 +102,7 @@ def _grade(error, noise, closed):
     return "good" if beyond < _FAIR else "fair" if beyond < _POOR else "poor"
 
 
-def depth_profile(field):
+def depth_profile(field: NeuralField) -> tuple[np.ndarray, np.ndarray]:
     """How much of a sample lies at which height.
 
     Parameters
@@ -120,7 +122,7 @@ def depth_profile(field):
     return volume.grid.axis(0), np.sqrt((contrast.astype(np.float64) ** 2).mean(axis=(1, 2)))
 
 
-def cut_off(field) -> list[str]:
+def cut_off(field: NeuralField) -> list[str]:
     """Whether a sample reaches an end of its depth range, in words; [] if not.
 
     What the images do not tell along the light smears a sample, so a weak rest at an end is no sample.

@@ -18,6 +18,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,6 +26,7 @@ import numpy as np
 
 from fieldrx._version import __version__
 from fieldrx.errors import InputError
+from fieldrx.field import NeuralField
 from fieldrx.io import atomic_path
 from fieldrx.render import colour
 
@@ -40,7 +42,9 @@ _SAMPLES = 1 << 17  # points from which the contrast is chosen
 _BINS = 96  # of the histogram behind the contrast sliders
 
 
-def write_viewer(field, path, title="Refractive index", precision="auto") -> Path:
+def write_viewer(
+    field: NeuralField, path: str | os.PathLike, title: str = "Refractive index", precision: str = "auto"
+) -> Path:
     """Write a field as one HTML file that shows it in any browser, without network access.
 
     Parameters
@@ -88,9 +92,9 @@ def _page(field, title, precision):
             + ("" if half or not table.size else ', or choose precision "half"')
         )
     table, scales = _half_table(field.encoding, table) if half else (table.astype("<f4"), None)
-    table = table.tobytes()
-    table += bytes(-len(table) % 4)  # layers start on whole words
-    weights = base64.b64encode(table + layers.astype("<f4").tobytes()).decode()
+    words = table.tobytes()
+    words += bytes(-len(words) % 4)  # layers start on whole words
+    weights = base64.b64encode(words + layers.astype("<f4").tobytes()).decode()
     header = _header(field, title, half, scales)
     parts = {
         "title": html.escape(title),

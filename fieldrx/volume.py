@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.brief import times
 from fieldrx.errors import InputError, in_file
@@ -39,6 +42,16 @@ class Volume:
     origin_um: tuple[float, float, float]
     medium_index: float
 
+    if TYPE_CHECKING:  # what is given is made into numbers of these types
+
+        def __init__(
+            self,
+            contrast: ArrayLike,
+            spacing_um: ArrayLike,
+            origin_um: ArrayLike,
+            medium_index: ArrayLike,
+        ): ...
+
     def __post_init__(self):
         contrast = np.asarray(self.contrast)
         if contrast.dtype.kind not in "iufc" or contrast.ndim != 3 or contrast.size == 0:
@@ -72,7 +85,7 @@ class Volume:
         """Where the voxels lie."""
         return Grid(self.contrast.shape, self.spacing_um, self.origin_um)
 
-    def on_axes(self, z, y, x) -> np.ndarray:
+    def on_axes(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Linearly interpolated contrast on the grid of three axes [um]; falls to 0 outside the volume.
 
         Returns
@@ -93,7 +106,7 @@ class Volume:
         return out
 
 
-def _numbers(value, name, sizes) -> np.ndarray:
+def _numbers(value: Any, name: str, sizes: tuple[int, ...]) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" or array.size not in sizes or not np.isfinite(array).all():
         raise InputError(
@@ -102,12 +115,13 @@ def _numbers(value, name, sizes) -> np.ndarray:
     return array.astype(float).ravel()
 
 
-def _three_numbers(value, name, alone=True) -> tuple[float, float, float]:
+def _three_numbers(value: Any, name: str, alone: bool = True) -> tuple[float, float, float]:
     numbers = _numbers(value, name, (1, 3) if alone else (3,))
-    return tuple(float(v) for v in np.broadcast_to(numbers, 3))
+    z, y, x = (float(v) for v in np.broadcast_to(numbers, 3))
+    return z, y, x
 
 
-def read_volume(path) -> Volume:
+def read_volume(path: str | os.PathLike) -> Volume:
     """Read a volume .npz: contrast, spacing_um, origin_um, medium_index.
 
     Raises
@@ -122,7 +136,7 @@ def read_volume(path) -> Volume:
         )  # fmt: skip
 
 
-def write_volume(path, volume: Volume, *, compressed=False) -> None:
+def write_volume(path: str | os.PathLike, volume: Volume, *, compressed: bool = False) -> None:
     """Write a volume .npz atomically, the contrast in its own precision."""
     save_npz(
         path, compressed=compressed, contrast=volume.contrast, spacing_um=np.array(volume.spacing_um),

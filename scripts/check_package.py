@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WANTED = [
+    "fieldrx/py.typed",
     "fieldrx/cli/group.py",
     "fieldrx/backends/cpu/born.py",
     "fieldrx/field/network.py",

@@ -20,6 +20,9 @@ name, notes                     optional: text
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from fieldrx.acquisition.data import Acquisition
@@ -29,18 +32,18 @@ from fieldrx.io import check_keys
 from fieldrx.optics import Illumination, Microscope
 
 
-def from_arrays(arrays, path, optional) -> Acquisition:
+def from_arrays(arrays: dict[str, np.ndarray], path: Path, optional: bool) -> Acquisition:
     """The acquisition that arrays hold; without images, if these are optional, its optics alone."""
     check_keys(arrays, SCALARS, path, "acquisition")
     if not optional:
         check_keys(arrays, ("images",), path, "acquisition")
     with in_file(path):
-        microscope = Microscope(**{name: _scalar(arrays, name) for name in SCALARS})
+        microscope = Microscope(**{name: _number(arrays, name) for name in SCALARS})
         images = arrays.get("images")
         n = len(images) if images is not None and images.ndim == 3 else None
         illumination = _illumination_of(arrays, n)
         notes = [str(note) for note in np.atleast_1d(arrays.get("notes", []))]
-        common = {
+        common: dict[str, Any] = {
             "holdout": arrays.get("holdout", ()),
             "name": str(arrays.get("name", path.stem)),
             "notes": notes,
@@ -62,16 +65,18 @@ def from_arrays(arrays, path, optional) -> Acquisition:
         )
 
 
-def _scalar(arrays, name) -> float | None:
-    if name not in arrays:
-        return None
+def _scalar(arrays: dict[str, np.ndarray], name: str) -> float | None:
+    return _number(arrays, name) if name in arrays else None
+
+
+def _number(arrays: dict[str, np.ndarray], name: str) -> float:
     value = arrays[name]
     if value.size != 1 or value.dtype.kind not in "biuf":
         raise InputError(f"{name} has shape {value.shape} and type {value.dtype}; expected one number")
     return float(value.reshape(()))
 
 
-def _illumination_of(arrays, n) -> Illumination:
+def _illumination_of(arrays: dict[str, np.ndarray], n: int | None) -> Illumination:
     """Illumination of a .npz: one direction per image, or sources with a pattern."""
     names = [name for name in ("illumination_na", "sources_na") if name in arrays]
     if len(names) != 1 or ("pattern" in arrays and names != ["sources_na"]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.background import typical_level
 from fieldrx.errors import InputError
@@ -13,7 +14,7 @@ DIM = 0.35  # share of the median brightness below which an image at the pupil's
 _NEAR_EDGE = 0.8  # share of the objective's aperture that counts as near the edge
 
 
-def as_stack(images, n) -> np.ndarray:
+def as_stack(images: ArrayLike, n: int) -> np.ndarray:
     """Images as (n, y, x), or an error that says what came."""
     images = np.asarray(images)
     if images.ndim == 2 and n == 1:
@@ -34,7 +35,7 @@ def as_stack(images, n) -> np.ndarray:
     return images
 
 
-def check_level(images, mask, lit) -> None:
+def check_level(images: np.ndarray, mask: np.ndarray | None, lit: np.ndarray) -> None:
     """Refuse counts of a camera, and signals around 0, where intensities over the background are expected."""
     step = tuple(-(-n // 64) for n in images.shape[1:])  # few pixels tell
     few = (slice(None), *(slice(None, None, k) for k in step))
@@ -50,7 +51,9 @@ def check_level(images, mask, lit) -> None:
         )
 
 
-def dim_images(images, valid, illumination: Illumination, microscope: Microscope) -> np.ndarray:
+def dim_images(
+    images: np.ndarray, valid: np.ndarray, illumination: Illumination, microscope: Microscope
+) -> np.ndarray:
     """Images whose unscattered light must have missed the pupil although their table says otherwise.
 
     LEDs at the pupil's edge fall outside it when the board sits slightly off; what is left is scattered
@@ -65,7 +68,7 @@ def dim_images(images, valid, illumination: Illumination, microscope: Microscope
     return some[near_edge & (level < DIM * np.median(level))]
 
 
-def check_mask(mask, images) -> np.ndarray | None:
+def check_mask(mask: ArrayLike | None, images: np.ndarray | None) -> np.ndarray | None:
     """A mask of the images' shape; None where every pixel is valid."""
     if mask is None:
         return None
@@ -79,7 +82,7 @@ def check_mask(mask, images) -> np.ndarray | None:
     return None if mask.all() else mask
 
 
-def without_junk(images, mask) -> np.ndarray:
+def without_junk(images: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """The images with 1 where they are masked, so that spectra see nothing there; a copy if any change."""
     if mask is None:
         return images
@@ -87,7 +90,7 @@ def without_junk(images, mask) -> np.ndarray:
     return np.where(junk, np.float32(1), images) if junk.any() else images
 
 
-def array_of(value, name) -> np.ndarray:
+def array_of(value: ArrayLike, name: str) -> np.ndarray:
     """A number, a list or an array as an array."""
     try:
         return np.asarray(value)
@@ -96,7 +99,7 @@ def array_of(value, name) -> np.ndarray:
         raise InputError(f"{name} is {came}; expected numbers, or lists of equal length") from None
 
 
-def check_holdout(holdout, n) -> np.ndarray:
+def check_holdout(holdout: ArrayLike, n: int) -> np.ndarray:
     """Numbers of held-out images, sorted, each once."""
     holdout = array_of(holdout, "holdout")
     if holdout.size == 0:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import zlib
-from dataclasses import InitVar, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.acquisition.checks import (
     DIM,
+    array_of,
     as_stack,
     check_holdout,
     check_level,
@@ -22,6 +27,9 @@ from fieldrx.brief import times
 from fieldrx.errors import InputError
 from fieldrx.io import save_npz
 from fieldrx.optics import Illumination, Microscope
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +70,7 @@ class Acquisition:
     illumination: Illumination
     microscope: Microscope
     mask: np.ndarray | None = None
-    holdout: np.ndarray = ()
+    holdout: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     name: str = ""
     notes: tuple[str, ...] = ()
     checksum: int | None = None
@@ -95,22 +103,22 @@ class Acquisition:
     @classmethod
     def from_raw(
         cls,
-        images,
+        images: ArrayLike,
         illumination: Illumination,
         microscope: Microscope,
-        background=None,
-        holdout=(),
-        saturation=None,
+        background: ArrayLike | str | None = None,
+        holdout: ArrayLike = (),
+        saturation: float | None = None,
         *,
-        dark=0.0,
-        missing=None,
-        mask=None,
-        fixed_pattern=False,
-        gain=False,
-        name="",
-        notes=(),
-        checksum=None,
-        levelled=False,
+        dark: ArrayLike = 0.0,
+        missing: float | None = None,
+        mask: ArrayLike | None = None,
+        fixed_pattern: bool = False,
+        gain: bool = False,
+        name: str = "",
+        notes: Sequence[str] = (),
+        checksum: int | None = None,
+        levelled: bool = False,
     ) -> Acquisition:
         """Normalise camera images and mask saturated, missing and non-finite pixels.
 
@@ -144,12 +152,25 @@ class Acquisition:
         )
         notes = (*notes, *remarks)
         known = checksum, levelled, True
-        return cls(images, illumination, microscope, mask, holdout, name, notes, *known)
+        return cls(images, illumination, microscope, mask, array_of(holdout, "holdout"), name, notes, *known)
 
     @property
     def n_images(self) -> int:
         """Number of images, of rows of the illumination's pattern."""
         return self.illumination.n_images
+
+    @property
+    def stack(self) -> np.ndarray:
+        """The images, for what cannot do without them.
+
+        Raises
+        ------
+        InputError
+            If the acquisition is optics alone.
+        """
+        if self.images is None:
+            raise InputError("the acquisition has no images: give it images, not optics alone")
+        return self.images
 
     @property
     def image_shape(self) -> tuple[int, int] | None:
@@ -164,9 +185,9 @@ class Acquisition:
     @property
     def lit(self) -> np.ndarray:
         """Which images have a source inside the pupil, bool of shape (n,)."""
-        return self.illumination.pattern[:, self.illumination.bright(self.microscope)].any(axis=1)
+        return np.any(self.illumination.pattern[:, self.illumination.bright(self.microscope)], axis=1)
 
-    def select(self, images) -> Acquisition:
+    def select(self, images: ArrayLike) -> Acquisition:
         """Some of the images, in the order given, with their light; those held out keep their part."""
         images = np.asarray(images)
         return replace(
@@ -187,7 +208,7 @@ class Acquisition:
             "optics": {**self.microscope.to_dict(), "light": _checksum(light.sources_na, light.pattern)},
         }
 
-    def show(self, images=None):
+    def show(self, images: Sequence[int] | None = None) -> Figure:
         """A matplotlib figure of images and of the directions of light; see ``fieldrx.plot``."""
         from fieldrx.plot import show_acquisition
 
@@ -207,7 +228,7 @@ class Acquisition:
 
         return acquisition_html(self)
 
-    def save(self, path) -> None:
+    def save(self, path: str | os.PathLike) -> None:
         """Write an acquisition .npz that reads back as the same acquisition.
 
         The images are stored normalised with background 1, masked pixels as `mask`.
@@ -229,8 +250,8 @@ class Acquisition:
         save_npz(path, **arrays)
 
 
-def _checksum(*arrays) -> int:
+def _checksum(*arrays: np.ndarray | None) -> int:
     crc = 0
     for array in arrays:
-        crc = zlib.crc32(b"" if array is None else np.ascontiguousarray(array), crc)
+        crc = zlib.crc32(b"" if array is None else np.ascontiguousarray(array).data, crc)
     return crc

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fieldrx.acquisition.schema import ILLUMINATION, POSITION, TEXT, TRAVEL, check_table, need, whole_numbers
 from fieldrx.acquisition.table import read_table
 from fieldrx.errors import InputError, NoSuchFile, in_file, nearest
-from fieldrx.io import list_images
+from fieldrx.io import list_images, list_pattern
 from fieldrx.optics import Illumination
 
 
-def illumination_of(table, images_table, images, path) -> Illumination:
+def illumination_of(
+    table: dict[str, Any], images_table: dict[str, Any], images: np.ndarray | None, path: Path
+) -> Illumination:
     """The illumination of every image; `images` is None for optics alone."""
     light = _light_as_given(table, images_table, images, path)
     if table.get("directions", TRAVEL) == TRAVEL:
@@ -21,7 +25,7 @@ def illumination_of(table, images_table, images, path) -> Illumination:
     return replace(light, sources_na=0.0 - light.sources_na)
 
 
-def assumed_directions(table) -> list[str]:
+def assumed_directions(table: dict[str, Any]) -> list[str]:
     """What to say of an LED board that does not tell which way its light goes: many think of places."""
     if table["kind"] == "table" or "directions" in table:
         return []
@@ -31,7 +35,9 @@ def assumed_directions(table) -> list[str]:
     ]
 
 
-def _light_as_given(table, images_table, images, path) -> Illumination:
+def _light_as_given(
+    table: dict[str, Any], images_table: dict[str, Any], images: np.ndarray | None, path: Path
+) -> Illumination:
     """The illumination with the signs of the file."""
     n = None if images is None else len(images)
     with in_file(path):
@@ -57,7 +63,7 @@ def _light_as_given(table, images_table, images, path) -> Illumination:
     return read_table(path.parent / source, n, _file_names(files, path.parent))
 
 
-def _file_names(files, folder) -> list[str] | None:
+def _file_names(files: str | list[str] | None, folder: Path) -> list[str] | None:
     """Names of the files of one image each; None for a stack or when they are not there."""
     if files is None or (isinstance(files, str) and "{" not in files):
         return None
@@ -67,7 +73,7 @@ def _file_names(files, folder) -> list[str] | None:
         return None
 
 
-def _ring_of(table, n) -> Illumination:
+def _ring_of(table: dict[str, Any], n: int | None) -> Illumination:
     count, na = need(table, "count", "illumination"), need(table, "na", "illumination")
     if not isinstance(count, int):
         raise InputError(f"[illumination] count is {count!r}; expected a whole number")
@@ -76,7 +82,7 @@ def _ring_of(table, n) -> Illumination:
     return Illumination.led_ring(count, na, table.get("start_deg", 0.0), table.get("clockwise", True))
 
 
-def _grid_of(table, n, files, folder) -> Illumination:
+def _grid_of(table: dict[str, Any], n: int | None, files: Any, folder: Path) -> Illumination:
     pitch, distance = need(table, "pitch_um", "illumination"), need(table, "distance_um", "illumination")
     for name, value in (("pitch_um", pitch), ("distance_um", distance)):
         if not value > 0:
@@ -88,7 +94,7 @@ def _grid_of(table, n, files, folder) -> Illumination:
     return Illumination.led_grid(leds, pitch, distance, centre, table.get("axes", ["row", "col"]))
 
 
-def _leds_of(table, files, folder) -> np.ndarray:
+def _leds_of(table: dict[str, Any], files: Any, folder: Path) -> np.ndarray:
     """Row and column of the LED of each image, shape (n, 2)."""
     pattern = isinstance(files, str) and "{" in files
     ways = [key for key in ("leds", "shape") if key in table] + (["the pattern of files"] if pattern else [])
@@ -104,10 +110,10 @@ def _leds_of(table, files, folder) -> np.ndarray:
         if min(rows, cols) < 1:
             raise InputError(f"[illumination] shape is {[rows, cols]}; expected two positive whole numbers")
         return np.argwhere(np.ones((rows, cols), bool))
-    return list_images(files, folder)[1]
+    return list_pattern(files, folder)[1]
 
 
-def _numbers_in(value, name, shape) -> np.ndarray:
+def _numbers_in(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """A list of TOML as numbers of one shape."""
     try:
         array = np.array(value)

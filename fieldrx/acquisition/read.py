@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from fieldrx.acquisition.arrays import from_arrays
 from fieldrx.acquisition.data import Acquisition
 from fieldrx.acquisition.toml import read_toml
@@ -11,7 +13,7 @@ from fieldrx.io import check_file, load_hdf5, load_npz
 _WHICH_IMAGES = ("required", "named", "optional")  # that a reader insists on
 
 
-def read_acquisition(path, images="required") -> Acquisition:
+def read_acquisition(path: str | os.PathLike, images: str = "required") -> Acquisition:
     """Read an acquisition from .toml, .npz or .h5; the tables above list the keys.
 
     Parameters

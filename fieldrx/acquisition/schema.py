@@ -48,7 +48,9 @@ kind "led-ring"    count                 number of LEDs and of images
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from fieldrx.background import ESTIMATES
 from fieldrx.errors import InputError, nearest
@@ -90,7 +92,9 @@ TRAVEL, POSITION = "travel", "led-position"
 FILE_KEYS = ("files", "background", "dark")  # of [images], that may name files
 
 
-def check_table(table, known, name, path) -> dict:
+def check_table(
+    table: dict[str, Any], known: Mapping[str, Sequence[str]], name: str, path: str | os.PathLike
+) -> dict:
     """Refuse unknown keys and wrong types."""
     for key, value in table.items():
         if key not in known:
@@ -101,7 +105,7 @@ def check_table(table, known, name, path) -> dict:
     return table
 
 
-def check_type(value, kinds, name, path) -> None:
+def check_type(value: Any, kinds: Sequence[str], name: str, path: str | os.PathLike) -> None:
     """Refuse a value of none of some kinds."""
     python = {_NUMBER: (int, float), TEXT: (str,), _LIST: (list,), "true or false": (bool,)}
     right = any(isinstance(value, python[kind]) for kind in kinds)
@@ -109,7 +113,7 @@ def check_type(value, kinds, name, path) -> None:
         raise InputError(f"{path}: {name} is {value!r}; expected {' or '.join(kinds)}")
 
 
-def need(table, key, name):
+def need(table: dict[str, Any], key: str, name: str) -> Any:
     """The value of a key that must be there."""
     if key not in table:
         raise InputError(f'[{name}] lacks "{key}"; present: {", ".join(table) or "nothing"}')
@@ -142,7 +146,7 @@ def with_files(images: dict, change: Callable) -> dict:
     return changed
 
 
-def names_in(key, value):
+def names_in(key: str, value: Any) -> Iterator[str]:
     """File names among a value: a background may also be numbers, or a word for an estimate."""
     if isinstance(value, list):
         yield from (name for name in value if isinstance(name, str))
@@ -150,7 +154,7 @@ def names_in(key, value):
         yield value
 
 
-def whole_numbers(value, name, count) -> list[int]:
+def whole_numbers(value: list, name: str, count: int) -> list[int]:
     """A list of so many whole numbers."""
     if len(value) != count or not all(isinstance(v, int) and not isinstance(v, bool) for v in value):
         raise InputError(f"{name} is {value!r}; expected {count} whole numbers")

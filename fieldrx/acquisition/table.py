@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,9 @@ from fieldrx.io import check_file
 from fieldrx.optics import Illumination
 
 
-def read_table(path, n_images=None, files=None) -> Illumination:
+def read_table(
+    path: str | os.PathLike, n_images: int | None = None, files: Sequence[str] | None = None
+) -> Illumination:
     """Read the directions of all sources from a csv file.
 
     The first line names the columns: ``image`` or ``page`` (numbers from 0) or ``file`` (the name of
@@ -50,10 +54,11 @@ def read_table(path, n_images=None, files=None) -> Illumination:
                 f"{path}: column file needs [images] files as a pattern or list; use column image"
             )
         files = list(dict.fromkeys(row["file"] for _, row in rows))
-    sources, entries = {}, []
+    sources: dict[tuple[float, float], int] = {}
+    entries = []
     for where, row in rows:
         if which == "file":
-            image = _file_number(row["file"], files, path, where)
+            image = _file_number(row["file"], files or (), path, where)
         else:
             image = _image_number(row, which, n_images, path, where)
         direction = _cell(row, "na_y", path, where), _cell(row, "na_x", path, where)
@@ -62,7 +67,7 @@ def read_table(path, n_images=None, files=None) -> Illumination:
     return _from_entries(entries, list(sources), n_images, path)
 
 
-def _csv_rows(path) -> list[tuple[str, dict[str, str]]]:
+def _csv_rows(path: Path) -> list[tuple[str, dict[str, str]]]:
     """Rows as dictionaries, each with the words for where it stands."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -83,7 +88,7 @@ def _csv_rows(path) -> list[tuple[str, dict[str, str]]]:
     return rows
 
 
-def _cell(row, column, path, where) -> float:
+def _cell(row: dict[str, str], column: str, path: Path, where: str) -> float:
     try:
         number = float(row[column])
     except ValueError:
@@ -95,7 +100,7 @@ def _cell(row, column, path, where) -> float:
     return number
 
 
-def _image_number(row, column, n_images, path, where) -> int:
+def _image_number(row: dict[str, str], column: str, n_images: int | None, path: Path, where: str) -> int:
     number = _cell(row, column, path, where)
     if number != int(number) or number < 0 or (n_images is not None and number >= n_images):
         last = "" if n_images is None else f" to {n_images - 1}, as there are {n_images} images"
@@ -105,14 +110,19 @@ def _image_number(row, column, n_images, path, where) -> int:
     return int(number)
 
 
-def _file_number(name, files, path, where) -> int:
+def _file_number(name: str, files: Sequence[str], path: Path, where: str) -> int:
     names = list(files)
     if Path(name).name not in names:
         raise InputError(f"{path}, {where}, column file: no image is called {name}{nearest(name, names)}")
     return names.index(Path(name).name)
 
 
-def _from_entries(entries, sources, n_images, path) -> Illumination:
+def _from_entries(
+    entries: list[tuple[int, int, float]],
+    sources: list[tuple[float, float]],
+    n_images: int | None,
+    path: Path,
+) -> Illumination:
     """Illumination of (image, source, weight) entries; the directions are `sources`."""
     images, columns, weights = (np.array(v) for v in zip(*entries, strict=True))
     n = int(images.max()) + 1 if n_images is None else n_images

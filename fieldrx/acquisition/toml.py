@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
+from pathlib import Path
+from typing import Any
 
 from fieldrx.acquisition.checks import array_of
 from fieldrx.acquisition.data import Acquisition
@@ -23,7 +26,7 @@ from fieldrx.io import check_keys, read_images
 from fieldrx.optics import Microscope
 
 
-def read_toml(path, wanted) -> Acquisition:
+def read_toml(path: Path, wanted: str) -> Acquisition:
     """Read an acquisition.toml; `wanted` as `images` of `fieldrx.read_acquisition`."""
     content, required = parse_toml(path), wanted == "required"
     check_keys(content, ("microscope", "illumination", *["images"] * required), path, "acquisition")
@@ -59,7 +62,7 @@ def read_toml(path, wanted) -> Acquisition:
         )
 
 
-def parse_toml(path) -> dict:
+def parse_toml(path: str | os.PathLike) -> dict:
     """The content of a file, its tables and top keys checked."""
     try:
         with open(path, "rb") as file:
@@ -80,7 +83,7 @@ def parse_toml(path) -> dict:
     return content
 
 
-def _microscope_of(table) -> Microscope:
+def _microscope_of(table: dict[str, Any]) -> Microscope:
     values = {k: need(table, k, "microscope") for k in SCALARS[:3]}
     camera = [k for k in ("camera_pixel_um", "magnification") if k in table]
     if "pixel_size_um" in table:
@@ -120,11 +123,11 @@ def _frames(table, key, folder, region, default=None):
     return array_of(value, key) if isinstance(value, list) else value
 
 
-def _name_of(path) -> str:
+def _name_of(path: Path) -> str:
     return path.resolve().parent.name if path.stem == "acquisition" else path.stem
 
 
-def toml_text(content) -> str:
+def toml_text(content: dict[str, Any]) -> str:
     """A dictionary as TOML: values first, then one table per dictionary, one level deep.
 
     Parameters

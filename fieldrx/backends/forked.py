@@ -46,7 +46,9 @@ def _runs_openmp():
     """Whether Numba has started GNU's threads, in this process or the one that it was forked from."""
     parallel = sys.modules.get("numba.np.ufunc.parallel")
     pool = sys.modules.get("numba.np.ufunc.omppool")
-    started = getattr(parallel, "_is_initialized", False) and parallel.threading_layer() == "omp"
+    if parallel is None or not getattr(parallel, "_is_initialized", False):
+        return False
+    started = parallel.threading_layer() == "omp"
     return started and getattr(pool, "openmp_vendor", "GNU") == "GNU"
 
 

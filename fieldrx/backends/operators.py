@@ -7,6 +7,7 @@ precision.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -243,7 +244,7 @@ class Operators(Protocol):
     def total_variation(
         self,
         u: np.ndarray,
-        weights_zyx: tuple[float, float, float],
+        weights_zyx: Sequence[float] | np.ndarray,
         eps: float,
         scale: float,
         grad: np.ndarray,
@@ -370,8 +371,8 @@ class Operators(Protocol):
         Parameters
         ----------
         residual : complex, shape (n_images, ny, nx)
+        nu_y, nu_x, sources, starts, index, weight, ball, cutoff, z_first, dz
+            As of :meth:`born_forward`.
         out : complex, shape (nz, ny, nx)
             Overwritten; of the precision of `residual`.
-        others
-            As of :meth:`born_forward`.
         """

@@ -154,7 +154,7 @@ class Ssnp(_March):
         self.slices = slices
         u = _fft(self.xp.ones(self.f.shape, dtype))
         p = (1j * self.f_s / self.ball).astype(dtype) * u
-        self.before = []
+        self.before: list[tuple] = []  # at every slice its wave and, but for the last, u and p
         for j, potential in enumerate(slices):
             if j:
                 c, s, t = self._rotation(self.gaps[j - 1], real)
@@ -187,7 +187,8 @@ class Ssnp(_March):
             if j:
                 c, s, t = self._rotation(self.gaps[j - 1], real)
                 if directions:
-                    d_f += self._turn(d_u, d_p, *self.before[j - 1][1:], self.gaps[j - 1], c, s, t) / n
+                    _, u, p = self.before[j - 1]
+                    d_f += self._turn(d_u, d_p, u, p, self.gaps[j - 1], c, s, t) / n
                 d_u, d_p = self.band * (c * d_u - t * d_p), self.band * (s * d_u + c * d_p)
         if directions:  # p = i f_s / ball u at the first slice, u = n at frequency 0
             d_fs += (np.conj(d_p[:, 0, 0]) * 1j / self.ball).real

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from fieldrx.acquisition import Acquisition
 from fieldrx.background import robust_level
 
 _LEVEL_PIXELS = 256  # per axis, that the brightness of an image is measured on
@@ -13,18 +14,18 @@ _FLICKER = 0.02  # scatter of the intensities from which images are levelled
 _ODD = 0.1, 4.0  # distance of a brightness from the others' worth a word: relative, and in robust deviations
 
 
-def intensities(acquisition):
+def intensities(acquisition: Acquisition) -> tuple[np.ndarray | None, bool, list[str]]:
     """Relative brightness of the images, or None; whether to level them; and what to say."""
     if acquisition.levelled:
         said = "intensities of the images are already taken out: the background divided each by its own level"
         return None, False, [said]
     level = np.full(acquisition.n_images, np.nan)
-    step = -(-max(acquisition.image_shape) // _LEVEL_PIXELS)
+    step = -(-max(acquisition.stack.shape[1:]) // _LEVEL_PIXELS)
     for k in np.flatnonzero(acquisition.usable):
         valid = None if acquisition.mask is None else acquisition.mask[k]
         coarse = step if valid is None or valid[::step, ::step].any() else 1
         part = (slice(None, None, coarse),) * 2
-        level[k] = robust_level(acquisition.images[k][part], None if valid is None else valid[part])
+        level[k] = robust_level(acquisition.stack[k][part], None if valid is None else valid[part])
     some = np.setdiff1d(np.flatnonzero(acquisition.usable), acquisition.holdout)
     level /= np.median(level[some])
     off = np.abs(level[some] - 1)
@@ -41,9 +42,9 @@ def intensities(acquisition):
     return level, levels, notes
 
 
-def level_each(acquisition):
+def level_each(acquisition: Acquisition) -> Acquisition:
     """The images divided by their own level, as `gain` of the background does."""
-    images = acquisition.images.copy()
+    images = acquisition.stack.copy()
     for k in np.flatnonzero(acquisition.usable):
         valid = np.ones(images[k].shape, bool) if acquisition.mask is None else acquisition.mask[k]
         images[k][valid] /= robust_level(images[k], valid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,7 +80,9 @@ class Calibration:
     sign_evidence: float = 0.0
 
 
-def calibrate(acquisition: Acquisition, depth=None, contrast="positive") -> Calibration:
+def calibrate(
+    acquisition: Acquisition, depth: Sequence[float] | None = None, contrast: str = "positive"
+) -> Calibration:
     """Find the directions of the light from the images.
 
     Held-out images are not looked at; their directions are those of the board that the others show.
@@ -149,20 +152,9 @@ def calibrate(acquisition: Acquisition, depth=None, contrast="positive") -> Cali
         chosen = level_each(chosen)
     chosen = replace(chosen, notes=(*acquisition.notes, *notes))
     return Calibration(
-        chosen,
-        board,
-        table,
-        directions,
-        everyone,
-        scatter,
-        outliers,
-        aperture,
-        brightness,
-        levels,
-        sample,
-        tuple(notes),
-        sure,
-    )
+        chosen, board, table, directions, everyone, scatter, outliers, aperture, brightness, levels, sample,
+        tuple(notes), sure,
+    )  # fmt: skip
 
 
 def _strange(distance, gained, own):

@@ -20,7 +20,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
 
 from fieldrx.backends.fft import taper
-from fieldrx.board import moved
+from fieldrx.board import Board, moved
+from fieldrx.optics import Microscope
 
 _VARIANCE = np.pi**2 / 6
 _RADIUS_PIXELS = 40  # of the pupil in the binned spectrum
@@ -50,7 +51,7 @@ class Spectra:
         Pixel of the images' spectra before any binning.
     """
 
-    def __init__(self, images, microscope):
+    def __init__(self, images: np.ndarray, microscope: Microscope):
         self.radius = microscope.objective_na
         axes = [
             np.fft.fftshift(np.fft.fftfreq(n, microscope.pixel_size_um)) * microscope.wavelength_um
@@ -81,22 +82,22 @@ class Spectra:
         )
         self.independent = np.prod(bins) / _WINDOW
 
-    def discs(self, na, radius=None, softness=1.0):
+    def discs(self, na: np.ndarray, radius: float | None = None, softness: float = 1.0) -> np.ndarray:
         """Share of every pixel within either disc, shape (ny, nx), for one direction (na_y, na_x)."""
         radius = self.radius if radius is None else radius
         width = np.float32(softness * self.pixel)
-        outside = np.float32(1)
+        outside = np.ones_like(self.y)
         for sign in (1, -1):
             distance = np.hypot(self.y - np.float32(sign * na[0]), self.x - np.float32(sign * na[1]))
             outside = outside * np.clip(0.5 - (radius - distance) / width, 0, 1)
         return 1 - outside
 
-    def blind_evidence(self):
+    def blind_evidence(self) -> np.ndarray:
         """Evidence of the images without any knowledge of directions, from the spread over each ring."""
         bright, dim = self._rings(np.quantile, 0.85), self._rings(np.quantile, 0.15)
         return self._evidence(bright, dim)
 
-    def evidence(self, directions):
+    def evidence(self, directions: np.ndarray) -> np.ndarray:
         """Terms of Lambda for every image, shape (n, ny, nx), from S and O at about the right directions.
 
         Parameters
@@ -108,7 +109,9 @@ class Spectra:
         outside = np.stack([1 - self.discs(na, self.radius + margin) for na in directions])
         return self._evidence(self._mean(inside), self._mean(outside))
 
-    def likelihood(self, evidence, directions, softness=1.0, radius=None):
+    def likelihood(
+        self, evidence: np.ndarray, directions: np.ndarray, softness: float = 1.0, radius: float | None = None
+    ) -> np.ndarray:
         """Lambda of every image at its direction, shape (n,)."""
         return np.array(
             [
@@ -140,7 +143,7 @@ class Spectra:
         return (top + _SAME * ring[number].reshape(top.shape)) / (bottom + _SAME)
 
 
-def coarse_map(spectra, evidence):
+def coarse_map(spectra: Spectra, evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lambda of every image on a lattice of directions over half the pupil.
 
     Returns
@@ -157,13 +160,18 @@ def coarse_map(spectra, evidence):
     return directions, evidence.reshape(len(evidence), -1) @ masks.T
 
 
-def refine_each(spectra, evidence, directions, reach):
+def refine_each(
+    spectra: Spectra, evidence: np.ndarray, directions: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray]:
     """The best direction of every image near a first one, by a pattern search to a twentieth of a pixel.
 
     Of the two directions that make the same pair of discs it is the one nearer to the first.
 
     Parameters
     ----------
+    spectra : Spectra
+    evidence : array
+        As of `Spectra.evidence`.
     directions : array, shape (n, 2)
     reach : float
         First step of the search (NA).
@@ -199,7 +207,14 @@ def _binned(axis, radius, half):
     return keep, axis[keep].reshape(-1, bins).mean(axis=1), bins
 
 
-def fit_board(spectra, table_na, evidence, start, rounds=3, softness=4.0):
+def fit_board(
+    spectra: Spectra,
+    table_na: np.ndarray,
+    evidence: np.ndarray,
+    start: Board,
+    rounds: int = 3,
+    softness: float = 4.0,
+) -> tuple[Board, np.ndarray]:
     """The board that makes all images most likely together.
 
     Parameters
@@ -210,6 +225,10 @@ def fit_board(spectra, table_na, evidence, start, rounds=3, softness=4.0):
     evidence : array
         Of a first guess, as of `Spectra.evidence`.
     start : Board
+    rounds : int
+        How often a board is fitted, each time to the evidence at the one before.
+    softness : float
+        Width of the discs' edges in the first round, in pixels; one pixel later.
 
     Returns
     -------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,12 +15,17 @@ from fieldrx.io import atomic_path, list_images, write_png
 from fieldrx.render.lettering import drawable
 from fieldrx.render.pictures import nice_ticks, number_text, write
 
+if TYPE_CHECKING:
+    from fieldrx.calibration.calibrate import Calibration
+
 _SIDE = 720  # pixels of the pupil plane
 _TOP, _LEFT, _FOOT, _RIGHT = 56, 70, 140, 30  # pixels around it
 _FOUND, _ODD, _MOVED = (25, 80, 190), (200, 40, 30), (190, 190, 190)
 
 
-def write_calibrated(path, source, calibration) -> list[Path]:
+def write_calibrated(
+    path: str | os.PathLike, source: str | os.PathLike, calibration: Calibration
+) -> list[Path]:
     """Write the acquisition with its corrected directions, and a picture of them.
 
     A .toml goes with a table beside it, names the images of `source`, which must be a .toml file, and keeps
@@ -64,7 +70,7 @@ def write_calibrated(path, source, calibration) -> list[Path]:
     return written
 
 
-def check_target(path, source) -> None:
+def check_target(path: str | os.PathLike, source: str | os.PathLike) -> None:
     """Refuse a name for a calibrated acquisition that `write_calibrated` cannot or must not write.
 
     Raises
@@ -141,7 +147,7 @@ def _table_text(calibration):
     return "\n".join(lines) + "\n"
 
 
-def picture(calibration) -> np.ndarray:
+def picture(calibration: Calibration) -> np.ndarray:
     """The pupil plane: directions of the table (grey rings) and those found (blue; red for outliers).
 
     The circle is the objective's aperture; axes are in NA, and y runs downwards, as on a displayed image.  A

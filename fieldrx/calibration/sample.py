@@ -11,11 +11,13 @@ slice at that height, positive for dense things in a medium, tells the contrast.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from fieldrx import refocus
+from fieldrx.acquisition import Acquisition
 from fieldrx.brief import brief
 from fieldrx.thin_slice import thin_slice
 
@@ -89,7 +91,7 @@ class Sample:
         )
 
 
-def find_sample(acquisition, images, depth=None) -> Sample:
+def find_sample(acquisition: Acquisition, images: np.ndarray, depth: Sequence[float] | None = None) -> Sample:
     """Find the height of the sample and the sign of its contrast.
 
     Parameters

@@ -6,14 +6,16 @@ the opposite contrast, mirrored along z.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from fieldrx.calibration.sample import DEPTH_ERROR
+from fieldrx.calibration.sample import DEPTH_ERROR, Sample
 
 _CERTAIN, _WEAK = 3.0, 1.0  # standard errors beyond which evidence tells the sign, or hints at it
 
 
-def settle(sample, depth, contrast):
+def settle(sample: Sample, depth: Sequence[float] | None, contrast: str) -> tuple[int, float, str]:
     """The sign of the directions, how sure it is, and how it was settled.
 
     Returns

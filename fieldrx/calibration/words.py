@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from fieldrx.acquisition import Acquisition
+from fieldrx.board import Board
+from fieldrx.calibration.sample import Sample
 
-def board_words(board, scatter, outliers, aperture, count, acquisition) -> list[str]:
+
+def board_words(
+    board: Board, scatter: float, outliers: np.ndarray, aperture: float, count: int, acquisition: Acquisition
+) -> list[str]:
     """Of the directions and the aperture."""
     scope = acquisition.microscope
     shift = board.shift
@@ -29,7 +35,7 @@ def board_words(board, scatter, outliers, aperture, count, acquisition) -> list[
     return notes
 
 
-def height_words(sample) -> list[str]:
+def height_words(sample: Sample) -> list[str]:
     """Of where the sample lies."""
     if not np.isfinite(sample.height_um):
         return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -56,12 +56,12 @@ def demo(out: Path, steps: int | None, quiet: bool) -> None:
 class _Fitting(click.Command):
     """The command of a fit: --resume may stand alone, and an interruption has a status of its own."""
 
-    def parse_args(self, ctx, args):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         followed = zip(args, [*args[1:], None], strict=True)  # click would take ACQ for the value of --resume
         args = ["--resume=yes" if a == "--resume" and b != "auto" else a for a, b in followed]
         return super().parse_args(ctx, args)
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -176,7 +176,7 @@ def reconstruct(
 
     if model not in (*MODELS, "auto"):
         raise InputError(f'there is no model "{model}"; expected auto or one of {", ".join(MODELS)}')
-    refine = None if refine is None else parse_refine(refine)
+    kinds = None if refine is None else parse_refine(refine)
     check_length(steps, budget)
     check_output(output, acquisition)
     check_ending(output, "a field is", ".npz")
@@ -190,7 +190,7 @@ def reconstruct(
     with in_file(acquisition), reporting(quiet) as reporter:
         fit = prepare(
             acq, depth, model, tv=tv, origin={"automatic": []}, earlier=earlier, remarks=remarks,
-            preset=preset, schedule=schedule, holdout=holdout, absorption=not no_absorption, refine=refine,
+            preset=preset, schedule=schedule, holdout=holdout, absorption=not no_absorption, refine=kinds,
             loss=loss, callback=reporter, device=device, precision=precision,
         )  # fmt: skip
         if len(acq.holdout) and holdout is not None:
@@ -276,10 +276,15 @@ def run(
     for note in acq.notes:
         say(f"note: {note}")
     with in_file(acquisition), reporting(quiet) as reporter:
+
+        def told(text: str) -> None:
+            reporter.close()
+            say(text)
+
         found, written = folder.run_in(
             acq, output, error_bars=error_bars, contrast=contrast, schedule=schedule, holdout=holdout,
             seed=seed, resume=resume and (output / folder.CHECKPOINT).exists(), device=device,
-            callback=reporter, say=lambda text: (reporter.close(), say(text)),
+            callback=reporter, say=told,
         )  # fmt: skip
     for path, what in [] if quiet else written:
         click.echo(f"{path}  {what}")

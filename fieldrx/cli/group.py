@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from fieldrx._version import __version__
@@ -11,14 +13,14 @@ from fieldrx.cli.status import one_line
 class _Commands(click.Group):
     """Commands in the order of use, and one line for every mistake."""
 
-    def list_commands(self, ctx):
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
-    def make_context(self, *args, **kwargs):
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with one_line():
             return super().make_context(*args, **kwargs)
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: click.Context) -> Any:
         with one_line():
             return super().invoke(ctx)
 

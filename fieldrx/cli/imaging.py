@@ -36,6 +36,7 @@ def simulate(
 ) -> None:  # fmt: skip
     """Images of a known VOLUME with the optics of ACQ."""
     from fieldrx.acquisition import read_acquisition
+    from fieldrx.brief import times
     from fieldrx.simulation import simulate as simulate_images
     from fieldrx.volume import read_volume
 
@@ -44,9 +45,7 @@ def simulate(
     acq = read_acquisition(acquisition, images="optional" if image_shape else "required")
     result = simulate_images(read_volume(volume), acq, model, image_shape, photons, seed, device)
     result.save(output)
-    click.echo(
-        f"{output}: {result.n_images} images of {result.image_shape[0]} x {result.image_shape[1]} pixels"
-    )
+    click.echo(f"{output}: {result.n_images} images of {times(result.stack.shape[1:])} pixels")
 
 
 @click.command()

@@ -13,6 +13,11 @@ import click
 from fieldrx.errors import InputError
 
 
+def _option(param: click.Parameter | None) -> str:
+    """The option's name, for errors."""
+    return "" if param is None else f"--{param.name}"
+
+
 class Depth(click.ParamType):
     """Slice centres in um, or auto."""
 
@@ -41,7 +46,9 @@ class Weight(click.ParamType):
         except ValueError:
             weight = math.nan
         if not 0 <= weight < math.inf:
-            raise InputError(f'--{param.name} "{value}" is no weight: expected a number, 0 or more, or auto')
+            raise InputError(
+                f'{_option(param)} "{value}" is no weight: expected a number, 0 or more, or auto'
+            )
         return weight
 
 
@@ -86,7 +93,7 @@ class Numbers(click.ParamType):
         except ValueError:
             numbers = []
         if len(numbers) not in self.counts or not all(map(math.isfinite, numbers)):
-            raise InputError(f'--{param.name} "{value}" is not {self.what}')
+            raise InputError(f'{_option(param)} "{value}" is not {self.what}')
         return numbers
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,7 +30,8 @@ class Reporter:
 
     def __init__(self, quiet: bool):
         self.quiet = quiet
-        self._bar, self._stage, self._done, self._last = None, None, 0, 0.0
+        self._bar: Any = None  # what click.progressbar gives
+        self._stage, self._done, self._last = None, 0, 0.0
         self._terminal = sys.stderr.isatty()
 
     def __call__(self, progress: Progress) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fieldrx.cli.options import FILE, Axis, Numbers, Turn, check_output, device_option, quiet_option
 from fieldrx.cli.progress import reporting, speaker
 from fieldrx.errors import InputError
+
+if TYPE_CHECKING:
+    from fieldrx.render.quantities import Quantity
 
 
 @click.command()
@@ -107,18 +111,20 @@ def render(
     from fieldrx.ensemble import Ensemble, load_field_or_ensemble
     from fieldrx.render import make_quantity, render_images, turned
     from fieldrx.render import render as render_field
+    from fieldrx.render.ensembles import as_field
     from fieldrx.totals import notes_on_totals
 
     loaded = load_field_or_ensemble(field).to(device)
     check_output(output, field)
     if (down or right) and plane is None:
         raise InputError("--down and --right belong to --plane Z,Y,X")
+    wanted: str | Quantity | None = quantity
     if increment is not None:
         if quantity != "dry-mass":
             raise InputError("--increment belongs to --quantity dry-mass")
-        quantity = make_quantity(quantity, loaded, increment=increment)
-    options = {
-        "quantity": quantity,
+        wanted = make_quantity(quantity, as_field(loaded)[0], increment=increment)
+    options: dict[str, Any] = {
+        "quantity": wanted,
         "spacing": spacing[0] if spacing and len(spacing) == 1 else spacing,
         "region": None if region is None else np.reshape(region, (3, 2)),
         "plane": None if plane is None else (plane, down, right),
@@ -181,11 +187,11 @@ def query(field: Path, points: Path) -> None:
     FIELD may be an ensemble: two columns more, std_real,std_imag, give the standard deviation. Outside the
     field's domain the index is that of the medium.
     """
-    from fieldrx.ensemble import Ensemble, load_field_or_ensemble
+    from fieldrx.ensemble import load_field_or_ensemble
     from fieldrx.points import read_points, write_points
 
     loaded = load_field_or_ensemble(field)
     zyx = read_points(points)
     found = loaded(zyx)
-    names, columns = (("n", "std"), found) if isinstance(loaded, Ensemble) else (("n",), (found,))
-    write_points(sys.stdout, zyx, dict(zip(names, columns, strict=True)))
+    columns = dict(zip(("n", "std"), found, strict=True)) if isinstance(found, tuple) else {"n": found}
+    write_points(sys.stdout, zyx, columns)

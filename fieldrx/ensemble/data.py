@@ -6,6 +6,7 @@ import json
 import os
 import zlib
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -110,7 +111,7 @@ class Ensemble:
 
     def to(self, device: str) -> Ensemble:
         """The same ensemble on another device: "cpu", "cuda" or "auto"."""
-        return replace(self, members=[member.to(device) for member in self.members])
+        return replace(self, members=tuple(member.to(device) for member in self.members))
 
     def belongs_to(self, field: NeuralField) -> bool:
         """Whether the ensemble was made from this very field, as its provenance and domain tell."""
@@ -123,7 +124,7 @@ class Ensemble:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the ensemble file; an interruption leaves the old one."""
-        arrays = {
+        arrays: dict[str, Any] = {
             "format": np.array(FORMAT),
             "version": np.array(VERSION),
             "factor": np.array(self.factor),
@@ -138,7 +139,8 @@ class Ensemble:
 
     def _statistics(self, values_of):
         """Mean and standard deviation of what the members say, one member at a time (Welford, 1962)."""
-        mean, squares = 0.0, 0.0
+        mean: Any = 0.0
+        squares: Any = 0.0  # arrays from the first member on, on its device
         for count, member in enumerate(self.members, 1):
             value = values_of(member)
             value = module_of(value).asarray(value, np.complex128)
@@ -189,14 +191,15 @@ def load_ensemble(path: str | os.PathLike) -> Ensemble:
             f"{path} is an ensemble file of version {arrays['version']}; this fieldrx reads version {VERSION}"
         )
     check_keys(arrays, ("factor", "hidden", "provenance", "calibration", "member_0_format"), path, "ensemble")
-    members = []
+    members: list[NeuralField] = []
     while f"member_{len(members)}_format" in arrays:
         prefix = f"member_{len(members)}_"
         own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
         members.append(field_from_arrays(own, path))
     try:
-        texts = (json.loads(str(arrays[name])) for name in ("provenance", "calibration"))
-        numbers = (float(arrays[name]) for name in ("factor", "hidden"))
-        return Ensemble(members, *numbers, *texts, float(arrays.get("relative", 0.0)))  # not in version 0.1
+        provenance, calibration = (json.loads(str(arrays[name])) for name in ("provenance", "calibration"))
+        factor, hidden = (float(arrays[name]) for name in ("factor", "hidden"))
+        relative = float(arrays.get("relative", 0.0))  # not in version 0.1
+        return Ensemble(tuple(members), factor, hidden, provenance, calibration, relative)
     except (ValueError, TypeError) as error:  # InputError is a ValueError
         raise InputError(f"{path} is damaged: {one_line(error)}; make it again") from None

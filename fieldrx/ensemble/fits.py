@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from fieldrx.fit import Fit, Schedule
 from fieldrx.priors import Priors
 
 
-def refit(parent: NeuralField, part: Acquisition, train: np.ndarray, schedule: Schedule, **options) -> Fit:
+def refit(
+    parent: NeuralField, part: Acquisition, train: np.ndarray, schedule: Schedule, **options: Any
+) -> Fit:
     """A fit with a field's settings to part of its images.
 
     Parameters
@@ -30,11 +33,11 @@ def refit(parent: NeuralField, part: Acquisition, train: np.ndarray, schedule: S
     settings = parent.provenance
     return Fit(
         part,
-        settings.depth,
-        settings.model,
+        settings.need("depth"),
+        settings.need("model"),
         encoding=parent.encoding,
         network=parent.network,
-        priors=Priors(**settings.priors),
+        priors=Priors(**settings.need("priors")),
         schedule=schedule,
         loss=settings.loss,
         background=settings.background,
@@ -45,8 +48,8 @@ def refit(parent: NeuralField, part: Acquisition, train: np.ndarray, schedule: S
 
 def schedule_anew(parent: NeuralField, rng: np.random.Generator, steps: int | None = None) -> Schedule:
     """The schedule of the field's fit from nothing, in steps whatever its budget was, with another seed."""
-    own = Schedule(**parent.provenance.schedule)
-    steps = steps or (own.steps if own.budget_s is None else parent.provenance.steps_done)
+    own = Schedule(**parent.provenance.need("schedule"))
+    steps = steps or (own.steps if own.budget_s is None else parent.provenance.need("steps_done"))
     return replace(own, steps=steps, budget_s=None, seed=int(rng.integers(2**31)))
 
 

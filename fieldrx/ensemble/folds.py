@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def fold_fit(
     held: np.ndarray,
     steps: int | None,
     seed: tuple,
-    **how,
+    **how: Any,
 ) -> Fit:
     """The field's own fit, without one part of its images.
 

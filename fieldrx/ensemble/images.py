@@ -37,7 +37,9 @@ class FitImages:
     def grid(self) -> Grid:
         """The fit's grid."""
         acq = self.acquisition
-        return grid_for(self.settings.model, acq.image_shape, acq.microscope, self.settings.depth)
+        return grid_for(
+            self.settings.need("model"), acq.stack.shape[1:], acq.microscope, self.settings.need("depth")
+        )
 
     def band(self, images: np.ndarray) -> Band:
         """The band that some images support on the fit's grid."""
@@ -51,9 +53,11 @@ class FitImages:
     def predicted(self, field: NeuralField, optics: Optics, images: np.ndarray) -> np.ndarray:
         """Images of a field under some optics, on the host, shape (n, y, x)."""
         acq, grid = self.acquisition, self.grid
-        model = optics.model(self.settings.model, grid, acq.microscope, acq.illumination, acq.image_shape)
+        model = optics.model(
+            self.settings.need("model"), grid, acq.microscope, acq.illumination, acq.stack.shape[1:]
+        )
         contrast = field.on_axes(*map(get(self.device).asarray, grid.axes))
-        return predicted_images(model, contrast, images, acq.images)
+        return predicted_images(model, contrast, images, acq.stack)
 
     def unseen(self, member: NeuralField, images: np.ndarray) -> np.ndarray:
         """Images that a member never saw, predicted with the optics that it found for the others."""

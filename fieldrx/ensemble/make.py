@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def make_ensemble(
         If the images are not the field's, none was held out, or a number does not make sense.
     """
     train, held, parts = _images(field, acquisition, members, steps, folds, seed)
-    how = {"callback": callback, "device": device, "precision": precision_of(field, device)}
+    how: dict[str, Any] = {"callback": callback, "device": device, "precision": precision_of(field, device)}
 
     def fit(k):
         if not folds:
@@ -77,7 +78,7 @@ def make_ensemble(
         rest = np.setdiff1d(train, parts[k])
         return fold_fit(field, acquisition, rest, held, steps, (seed, k), **how)
 
-    fields = [fit(k).finish(None if folds else field) for k in range(members)]
+    fields = tuple(fit(k).finish(None if folds else field) for k in range(members))
     other = fit_twin(field, acquisition, train, held, (seed, _TWIN), **how) if twin else None
     images = FitImages(field.provenance, acquisition, device)
     raw = Ensemble(fields, provenance=_provenance(field, fields, seed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +14,12 @@ from fieldrx.fit import Fit, Schedule
 from fieldrx.models import Optics
 
 _OMITTED = 0.25  # share of the training images that a member does not see
-_RESTART = {"coarse": 0.7, "warm_steps": 1, "tilted_from": 0.0, "patience": 0}
+_RESTART: dict[str, Any] = {"coarse": 0.7, "warm_steps": 1, "tilted_from": 0.0, "patience": 0}
 _RATE = 0.5  # of the field's own first step size
 
 
 def member_fit(
-    parent: NeuralField, acquisition: Acquisition, train: np.ndarray, steps: int, seed: tuple, **how
+    parent: NeuralField, acquisition: Acquisition, train: np.ndarray, steps: int, seed: tuple, **how: Any
 ) -> Fit:
     """The fit of one member, which starts from the field.
 
@@ -37,7 +38,7 @@ def member_fit(
     """
     rng = np.random.default_rng(seed)
     part = np.sort(rng.permutation(train)[: max(round((1 - _OMITTED) * len(train)), 1)])
-    own = Schedule(**parent.provenance.schedule)
+    own = Schedule(**parent.provenance.need("schedule"))
     schedule = replace(
         own,
         steps=steps,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def fit_twin(
     seed: int | tuple,
     *,
     device: str,
-    **how,
+    **how: Any,
 ) -> NeuralField:
     """The field's own fit again, from nothing, to images that the field itself would give.
 
@@ -67,7 +68,7 @@ def misfit(field: NeuralField, acquisition: Acquisition, held: np.ndarray) -> fl
     """
     noise = noise_floor(acquisition, held)
     floor = noise.share if noise.measured and np.isfinite(noise.share) else 0.0
-    beyond = field.provenance.nrmse_holdout**2 - floor**2
+    beyond = field.provenance.need("nrmse_holdout") ** 2 - floor**2
     return float(np.sqrt(max(beyond, (0.1 * floor) ** 2, 1e-12)))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
+from collections.abc import Callable
 from functools import partial
+from typing import IO, TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -11,8 +14,11 @@ import numpy as np
 from fieldrx.errors import InputError
 from fieldrx.io import atomic_path
 
+if TYPE_CHECKING:
+    from fieldrx.render.sampling import Samples
 
-def write_npy(path, samples) -> None:
+
+def write_npy(path: str | os.PathLike, samples: Samples) -> None:
     """Write a NumPy array (z, y, x) of complex64 or float32."""
     _, ny, nx = samples.shape
     kind = np.dtype(_kind(samples))
@@ -27,7 +33,7 @@ def write_npy(path, samples) -> None:
             _scatter(file, block, values.astype(kind), place)
 
 
-def write_volume_npz(path, samples, medium_index) -> None:
+def write_volume_npz(path: str | os.PathLike, samples: Samples, medium_index: float) -> None:
     """Write a volume as `fieldrx.io.read_volume` reads it; the samples are the contrast.
 
     Raises
@@ -53,7 +59,7 @@ def write_volume_npz(path, samples, medium_index) -> None:
                 np.lib.format.write_array(file, value, allow_pickle=False)
 
 
-def write_vti(path, samples) -> None:
+def write_vti(path: str | os.PathLike, samples: Samples) -> None:
     """Write an image data file of VTK, which ParaView opens: one array per channel, appended raw.
 
     Layout: VTK file formats, "ImageData", appended data of encoding raw with 64-bit lengths.
@@ -87,7 +93,7 @@ def write_vti(path, samples) -> None:
         file.write(b"\n</AppendedData>\n</VTKFile>\n")
 
 
-def fill(file, samples, place) -> None:
+def fill(file: IO[bytes], samples: Samples, place: Callable[[int, int, int], int]) -> None:
     """Write little-endian float32 rows where they belong, ``place(channel, z, y)`` bytes from the start.
 
     Rows of a layer must lie one after the other.

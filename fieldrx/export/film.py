@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+from collections.abc import Iterable
 
 import numpy as np
 from numba import njit
@@ -14,7 +16,9 @@ from fieldrx.io import atomic_path
 _CLEAR, _END, _FIRST, _MOST = 256, 257, 258, 4096  # codes of GIF's LZW for 8-bit pixels
 
 
-def write_gif(path, frames, palette, fps=12.0) -> None:
+def write_gif(
+    path: str | os.PathLike, frames: Iterable[np.ndarray], palette: np.ndarray, fps: float = 12.0
+) -> None:
     """Write an endless GIF (version 89a) frame by frame.
 
     Parameters
@@ -44,7 +48,7 @@ def write_gif(path, frames, palette, fps=12.0) -> None:
         file.write(b"\x3b")
 
 
-def write_mp4(path, frames, fps=24.0) -> None:
+def write_mp4(path: str | os.PathLike, frames: Iterable[np.ndarray], fps: float = 24.0) -> None:
     """Write an H.264 film frame by frame; parameters as of :func:`write_gif`.
 
     Raises

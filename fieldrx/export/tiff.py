@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import tifffile
 
 from fieldrx.export.arrays import fill
 from fieldrx.io import atomic_path
 
+if TYPE_CHECKING:
+    from fieldrx.render.sampling import Samples
+
 IMAGEJ_LIMIT = 2**32 - 2**25  # bytes; beyond it ImageJ's own layout has no room for offsets
 
 
-def write_tiff(path, samples) -> None:
+def write_tiff(path: str | os.PathLike, samples: Samples) -> None:
     """Write samples as float32 TIFF that Fiji and napari open with its scale in um.
 
     A name that ends in .ome.tif gives OME-TIFF, as does an array too large for ImageJ's layout (4 GiB), in
@@ -28,12 +34,12 @@ def write_tiff(path, samples) -> None:
     shape = nz, len(samples.channels), ny, nx
     spacing = samples.lattice.spacing_um
     if str(path).lower().endswith((".ome.tif", ".ome.tiff")) or samples.nbytes > IMAGEJ_LIMIT:
-        layout = {"ome": True, "metadata": _ome(samples)}
+        layout: dict[str, Any] = {"ome": True, "metadata": _ome(samples)}
     else:
         metadata = {"axes": "ZCYX", "spacing": spacing[0], "unit": "um", "Labels": _labels(samples)}
         layout = {"imagej": True, "metadata": metadata}
     with atomic_path(path) as temporary:
-        offset, _ = tifffile.imwrite(
+        offset, _ = tifffile.imwrite(  # type: ignore[misc]  # a pair, as `returnoffset` asks for it
             temporary, shape=shape, dtype=np.float32, byteorder="<", photometric="minisblack",
             resolution=(1 / spacing[2], 1 / spacing[1]), resolutionunit="NONE", returnoffset=True, **layout,
         )  # fmt: skip
@@ -51,10 +57,14 @@ def _labels(samples):
     return [f"{name}, z = {place:.6g} um" for place in places for name in names]
 
 
-def _ome(samples) -> dict:
+def _ome(samples: Samples) -> dict:
     """What tifffile turns into OME-XML."""
     lattice, channels = samples.lattice, len(samples.channels)
-    metadata = {"axes": "ZCYX", "Name": samples.label, "Channel": {"Name": list(samples.channels)}}
+    metadata: dict[str, Any] = {
+        "axes": "ZCYX",
+        "Name": samples.label,
+        "Channel": {"Name": list(samples.channels)},
+    }
     if samples.described:
         metadata["Description"] = samples.described
     for name, size in zip("ZYX", lattice.spacing_um, strict=True):
@@ -62,7 +72,8 @@ def _ome(samples) -> dict:
     if lattice.straight:
         count = samples.shape[0] * channels
         z = lattice.origin_um[0] + lattice.spacing_um[0] * np.arange(samples.shape[0])
-        positions = {"Z": np.repeat(z, channels), "Y": lattice.origin_um[1], "X": lattice.origin_um[2]}
+        _, y, x = lattice.origin_um
+        positions: dict[str, Any] = {"Z": np.repeat(z, channels), "Y": y, "X": x}
         metadata["Plane"] = {}
         for name, values in positions.items():
             metadata["Plane"][f"Position{name}"] = [float(v) for v in np.broadcast_to(values, count)]

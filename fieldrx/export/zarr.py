@@ -6,19 +6,24 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fieldrx.errors import InputError
 from fieldrx.io import named
 
+if TYPE_CHECKING:
+    from fieldrx.render.sampling import Samples
+
 _CHUNK = (32, 256, 256)
 _TRIES, _PAUSE_S = 20, 0.05  # of removing what failed
 
 
-def write_ome_zarr(path, levels) -> None:
+def write_ome_zarr(path: str | os.PathLike, levels: Sequence[Samples]) -> None:
     """Write a multiscale image, its levels as they are given: none is made from another.
 
     Parameters
@@ -67,7 +72,7 @@ def _chunks(shape, chunk):
                 yield slice(z, z + chunk[0]), slice(y, y + chunk[1]), slice(x, x + chunk[2])
 
 
-def _attributes(levels, low, high) -> dict:
+def _attributes(levels: Sequence[Samples], low: float, high: float) -> dict:
     """The metadata "multiscales" and "omero" of the group."""
     finest = levels[0]
     lead = [] if len(finest.channels) == 1 else [1.0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fieldrx.errors import InputError
-from fieldrx.field.encodings import Hash, Radial
+from fieldrx.field.encodings import Encoding, Hash, Radial
 from fieldrx.field.network import Network
 from fieldrx.optics import Grid, Illumination, Microscope
 
@@ -21,7 +21,9 @@ def default_encoding(grid: Grid, microscope: Microscope, illumination: Illuminat
     return Hash.geometric(tuple(map(int, coarsest)), tuple(map(int, finest)), levels=8, log2_table_size=19)
 
 
-def encoding_note(encoding: Hash, network: Network, grid: Grid, microscope: Microscope, illumination) -> str:
+def encoding_note(
+    encoding: Hash, network: Network, grid: Grid, microscope: Microscope, illumination: Illumination
+) -> str:
     """Why the default encoding has its size, in a sentence."""
     extent = np.diff(grid.bounds_um, axis=1)[:, 0]
     nodes = np.array(encoding.resolutions[-1])
@@ -45,7 +47,7 @@ def _half_periods(microscope, illumination):
     return np.array([0.5 / axial, 0.5 / band, 0.5 / band])
 
 
-def make_preset(name: str, absorption=True):
+def make_preset(name: str, absorption: bool = True) -> tuple[Radial, Network]:
     """Published architectures: encoding and network.
 
     "decaf" is 10 x 208 with a skip at 5, "decaf-small" 6 x 208 with a skip at 3; leaky ReLU of slope
@@ -64,7 +66,7 @@ def make_preset(name: str, absorption=True):
     )
 
 
-def preset_of(encoding, network) -> str | None:
+def preset_of(encoding: Encoding, network: Network) -> str | None:
     """The name of a preset; None where this is none."""
     made = {name: make_preset(name, network.n_outputs == 2) for name in _PRESETS}
     return next((name for name, parts in made.items() if parts == (encoding, network)), None)

@@ -1,19 +1,16 @@
 """Encodings: how a coordinate becomes the features that the network reads.
 
 Coordinates are (z, y, x), each normalised to [-1, 1] over the domain of the field.  These classes
-only describe an encoding; the arithmetic is in `fieldrx.backends`.  Every encoding has
-
-- ``n_features``: length of the feature vector,
-- ``n_params``: number of trained parameters (only `Hash` has any),
-- ``octave_of_feature()``: fineness of every feature, to fade in fine features late in a fit,
-- ``initial_params(rng)``, ``to_dict()`` and ``from_dict()``.
-
-`Radial`, `Positional` and `Fourier` are lists of plane waves: ``waves()`` says which.
+only describe an encoding, as of `Encoding`; the arithmetic is in `fieldrx.backends`.  `Radial`, `Positional`
+and `Fourier` are lists of plane waves: ``waves()`` says which.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -36,6 +33,29 @@ class Waves(NamedTuple):
     cos_feature: np.ndarray
 
 
+class Encoding(Protocol):
+    """What every encoding has."""
+
+    kind: ClassVar[str]
+
+    @property
+    def n_features(self) -> int:
+        """Length of the feature vector."""
+
+    @property
+    def n_params(self) -> int:
+        """Number of trained parameters; only `Hash` has any."""
+
+    def octave_of_feature(self) -> np.ndarray:
+        """Fineness of every feature, (n_features,) float64, to fade in fine ones late in a fit."""
+
+    def initial_params(self, rng: np.random.Generator) -> np.ndarray:
+        """Parameters to start a fit from: (n_params,) float32."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The description as JSON-ready values, read back by `encoding_from_dict`."""
+
+
 def _require_int(owner, name, value, least):
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise InputError(f"{owner}: expected {name} to be an integer >= {least}; got {value!r}")
@@ -46,29 +66,34 @@ def _require_positive(owner, name, value):
         raise InputError(f"{owner}: expected {name} to be a number > 0; got {value!r}")
 
 
+@dataclass(frozen=True)
 class _Description:
     """What all encodings share: no parameters unless they say so, and the JSON form."""
 
     kind: ClassVar[str]
-    n_params = 0
 
-    def initial_params(self, rng):
+    @property
+    def n_params(self) -> int:
+        """Numbers in the table."""
+        return 0
+
+    def initial_params(self, rng: np.random.Generator) -> np.ndarray:
         """Parameters to start a fit from: (n_params,) float32."""
         return np.zeros(self.n_params, np.float32)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The description as JSON-ready values, read back by `encoding_from_dict`."""
         return {"kind": self.kind, **asdict(self)}
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict[str, Any]) -> Self:
         """The encoding that `to_dict` described."""
         values = {name: value for name, value in values.items() if name != "kind"}
         try:
             return cls(**values)
         except TypeError as error:
             raise InputError(
-                f"{cls.__name__}: expected the fields of {cls.__doc__.splitlines()[0]}"
+                f"{cls.__name__}: expected the fields of {str(cls.__doc__).splitlines()[0]}"
                 f" got {sorted(values)} ({error})"
             ) from None
 
@@ -77,10 +102,15 @@ class _WaveDescription(_Description):
     """An encoding made of plane waves."""
 
     @property
-    def n_features(self):
+    def n_features(self) -> int:
+        """Length of the feature vector."""
         return 2 * len(self.waves().frequencies)
 
-    def octave_of_feature(self):
+    def waves(self) -> Waves:
+        """The plane waves behind the features."""
+        raise NotImplementedError
+
+    def octave_of_feature(self) -> np.ndarray:
         """Octave l of every feature, (n_features,) float64: 2^(l-1) cycles per unit."""
         waves = self.waves()
         cycles = np.linalg.norm(waves.frequencies, axis=1)
@@ -109,7 +139,7 @@ class Radial(_WaveDescription):
         _require_int("Radial", "xy_octaves", self.xy_octaves, 1)
         _require_int("Radial", "z_octaves", self.z_octaves, 0)
 
-    def waves(self):
+    def waves(self) -> Waves:
         """The plane waves behind the features."""
         n_angles = math.ceil(180 / self.angle_step_deg - 1e-9)
         angles = np.deg2rad(self.angle_step_deg * np.arange(n_angles))
@@ -144,7 +174,7 @@ class Positional(_WaveDescription):
         if self.z_octaves + self.y_octaves + self.x_octaves == 0:
             raise InputError("Positional: expected at least one octave on some axis; got none")
 
-    def waves(self):
+    def waves(self) -> Waves:
         """The plane waves behind the features."""
         counts = (self.z_octaves, self.y_octaves, self.x_octaves)
         axis = np.repeat(np.arange(3), counts)
@@ -176,7 +206,7 @@ class Fourier(_WaveDescription):
         for name in ("sigma_z", "sigma_y", "sigma_x"):
             _require_positive("Fourier", name, getattr(self, name))
 
-    def waves(self):
+    def waves(self) -> Waves:
         """The plane waves behind the features."""
         normal = np.random.default_rng(self.seed).standard_normal((self.n_frequencies, 3))
         index = np.arange(self.n_frequencies)
@@ -231,8 +261,19 @@ class Hash(_Description):
         object.__setattr__(self, "resolutions", plain)
 
     @classmethod
-    def geometric(cls, coarsest_zyx, finest_zyx, levels, **options):
-        """Levels whose resolution grows by a constant factor per axis, both ends included."""
+    def geometric(
+        cls, coarsest_zyx: Sequence[float], finest_zyx: Sequence[float], levels: int, **options: Any
+    ) -> Hash:
+        """Levels whose resolution grows by a constant factor per axis.
+
+        Parameters
+        ----------
+        coarsest_zyx, finest_zyx : (float, float, float)
+            Nodes of the first and of the last level.
+        levels : int
+        **options
+            As of the class.
+        """
         _require_int("Hash.geometric", "levels", levels, 1)
         coarsest, finest = np.asarray(coarsest_zyx, float), np.asarray(finest_zyx, float)
         if coarsest.shape != (3,) or finest.shape != (3,) or coarsest.min() < 2 or finest.min() < 2:
@@ -245,30 +286,30 @@ class Hash(_Description):
         return cls(tuple(map(tuple, ladder.tolist())), **options)
 
     @property
-    def n_features(self):
+    def n_features(self) -> int:
         """Length of the feature vector."""
         return len(self.resolutions) * self.n_features_per_level
 
     @property
-    def n_params(self):
+    def n_params(self) -> int:
         """Numbers in the table."""
         return sum(self.nodes_per_level) * self.n_features_per_level
 
     @property
-    def dense(self):
+    def dense(self) -> tuple[bool, ...]:
         """Per level, whether its nodes are stored one by one: tuple of bool."""
         return tuple(math.prod(level) <= 2**self.log2_table_size for level in self.resolutions)
 
     @property
-    def nodes_per_level(self):
+    def nodes_per_level(self) -> tuple[int, ...]:
         """Per level, the number of stored feature vectors: tuple of int."""
         return tuple(min(math.prod(level), 2**self.log2_table_size) for level in self.resolutions)
 
-    def octave_of_feature(self):
+    def octave_of_feature(self) -> np.ndarray:
         """Level of every feature, (n_features,) float64."""
         return np.repeat(np.arange(len(self.resolutions), dtype=float), self.n_features_per_level)
 
-    def initial_params(self, rng):
+    def initial_params(self, rng: np.random.Generator) -> np.ndarray:
         """Parameters to start a fit from: (n_params,) float32, uniform in +-initial_scale."""
         return rng.uniform(-self.initial_scale, self.initial_scale, self.n_params).astype("f4")
 
@@ -283,7 +324,7 @@ class Identity(_Description):
     def __post_init__(self):
         _require_int("Identity", "n_features", self.n_features, 1)
 
-    def octave_of_feature(self):
+    def octave_of_feature(self) -> np.ndarray:
         """Zero for every feature, (n_features,) float64."""
         return np.zeros(self.n_features)
 
@@ -291,7 +332,7 @@ class Identity(_Description):
 _KINDS = {encoding.kind: encoding for encoding in (Radial, Positional, Fourier, Hash, Identity)}
 
 
-def encoding_from_dict(values):
+def encoding_from_dict(values: dict[str, Any]) -> Encoding:
     """The encoding that `to_dict` of any of the classes above described."""
     kind = values.get("kind")
     if kind not in _KINDS:

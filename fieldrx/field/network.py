@@ -3,8 +3,11 @@
 Only the description and the layout of its parameters; the arithmetic is in `fieldrx.backends`.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -66,19 +69,19 @@ class Network:
         if not (math.isfinite(self.omega) and self.omega > 0):
             raise InputError(f"Network: expected omega > 0; got {self.omega!r}")
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The description as JSON-ready values."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict[str, Any]) -> Network:
         """The network that `to_dict` described."""
         try:
             return cls(**values)
         except TypeError as error:
             raise InputError(f"Network: unexpected or missing field ({error})") from None
 
-    def layer_shapes(self):
+    def layer_shapes(self) -> list[tuple[int, int]]:
         """(fan_in, fan_out) of every layer, the output layer last: list of pairs."""
         hidden = [
             (self.n_inputs * (layer == 0 or layer in self.skips) + self.width * (layer > 0), self.width)
@@ -87,11 +90,11 @@ class Network:
         return hidden + [(self.width, self.n_outputs)]
 
     @property
-    def n_params(self):
+    def n_params(self) -> int:
         """Weights and biases of all layers."""
         return sum((fan_in + 1) * fan_out for fan_in, fan_out in self.layer_shapes())
 
-    def unpack(self, flat):
+    def unpack(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         """Named views of a flat parameter vector.
 
         Parameters
@@ -114,7 +117,7 @@ class Network:
             start = end + fan_out
         return named
 
-    def pack(self, named):
+    def pack(self, named: dict[str, np.ndarray]) -> np.ndarray:
         """The flat float32 parameter vector, (n_params,), of arrays named as by `unpack`."""
         flat = np.empty(self.n_params, np.float32)
         for name, view in self.unpack(flat).items():
@@ -127,7 +130,7 @@ class Network:
             view[...] = named[name]
         return flat
 
-    def initial_params(self, rng):
+    def initial_params(self, rng: np.random.Generator) -> np.ndarray:
         """Parameters to start a fit from: (n_params,) float32, biases zero.
 
         Weights have He's variance for (leaky) ReLU and SIREN's uniform range for the sine

@@ -22,19 +22,26 @@ history_*           float arrays: the course of the fit
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.backends import get, is_on_device, module_of, of, to_host
 from fieldrx.errors import InputError, one_line
-from fieldrx.field.encodings import encoding_from_dict
+from fieldrx.field.encodings import Encoding, encoding_from_dict
 from fieldrx.field.network import Network
 from fieldrx.io import check_keys, load_npz, save_npz
 from fieldrx.optics import Grid
 from fieldrx.provenance import Provenance
 from fieldrx.resources import physical_memory
 from fieldrx.volume import Volume
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMAT, VERSION = "fieldrx-field", 1
 _KEYS = (
@@ -86,7 +93,7 @@ class NeuralField:
         If shapes disagree or a number is not finite.
     """
 
-    encoding: object
+    encoding: Encoding
     network: Network
     params: np.ndarray
     bounds_um: np.ndarray
@@ -119,7 +126,7 @@ class NeuralField:
             )
         object.__setattr__(self, "provenance", Provenance.from_dict(self.provenance))
 
-    def __call__(self, points) -> np.ndarray:
+    def __call__(self, points: ArrayLike) -> np.ndarray:
         """Complex refractive index at any points.
 
         Parameters
@@ -133,34 +140,34 @@ class NeuralField:
         """
         return self.medium_index + self.contrast(points)
 
-    def to(self, device) -> NeuralField:
+    def to(self, device: str) -> NeuralField:
         """The same field on another device: "cpu", "cuda" or "auto" (see `fieldrx.backends.get`)."""
         return replace(self, params=get(device).asarray(to_host(self.params)))
 
-    def contrast(self, points) -> np.ndarray:
+    def contrast(self, points: ArrayLike) -> np.ndarray:
         """Complex index contrast n - n0 at any points (..., 3) [um]; 0 outside the domain.
 
         Device arrays in, device arrays out.
         """
         xp = module_of(points)
-        points = xp.asarray(points, np.float64)
-        if points.ndim == 0 or points.shape[-1] != 3:
-            raise InputError(f"points have shape {points.shape}; expected (..., 3) as (z, y, x) in um")
-        if not xp.isfinite(points).all():
+        places: np.ndarray = xp.asarray(points, np.float64)
+        if places.ndim == 0 or places.shape[-1] != 3:
+            raise InputError(f"points have shape {places.shape}; expected (..., 3) as (z, y, x) in um")
+        if not xp.isfinite(places).all():
             raise InputError("points must be finite numbers in um")
-        flat = points.reshape(-1, 3)
+        flat = places.reshape(-1, 3)
         out = xp.zeros(len(flat), np.complex128)
         low, high = xp.asarray(np.asarray(self.bounds_um, np.float64).T)
         inside = xp.flatnonzero(((flat >= low) & (flat <= high)).all(axis=1))
-        backend, params = self._at(points)
+        backend, params = self._at(places)
         for first in range(0, len(inside), _BLOCK):
             block = inside[first : first + _BLOCK]
             at = xp.stack(normalised(flat[block].T, self.bounds_um), axis=1)
             values = backend.field_forward(self.encoding, self.network, params, backend.asarray(at))
-            out[block] = _like(points, to_contrast(values.T, self.output_scale))
-        return out.reshape(points.shape[:-1])
+            out[block] = _like(places, to_contrast(values.T, self.output_scale))
+        return out.reshape(places.shape[:-1])
 
-    def on_axes(self, z, y, x) -> np.ndarray:
+    def on_axes(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Index contrast on the grid of three axes [um], complex64 of shape (len(z), len(y), len(x)).
 
         On the device that holds `z`.
@@ -187,7 +194,12 @@ class NeuralField:
         backend = of(self.params) if is_on_device(self.params) else of(points)
         return backend, backend.asarray(self.params)
 
-    def volume(self, spacing=None, shape=None, region=None) -> Volume:
+    def volume(
+        self,
+        spacing: ArrayLike | None = None,
+        shape: Sequence[int] | None = None,
+        region: ArrayLike | None = None,
+    ) -> Volume:
         """Sample the field on a regular grid.
 
         Parameters
@@ -219,7 +231,12 @@ class NeuralField:
             )
         return Volume(self.on_axes(*grid.axes), grid.spacing_um, grid.origin_um, self.medium_index)
 
-    def grid(self, spacing=None, shape=None, region=None) -> Grid:
+    def grid(
+        self,
+        spacing: ArrayLike | None = None,
+        shape: Sequence[int] | None = None,
+        region: ArrayLike | None = None,
+    ) -> Grid:
         """The grid that :meth:`volume` samples; parameters as there."""
         if spacing is not None and shape is not None:
             raise InputError("give a spacing or a shape, not both")
@@ -246,7 +263,13 @@ class NeuralField:
             )
         return Grid(tuple(count.astype(int)), tuple(step), tuple(first))
 
-    def show(self, quantity="n", region=None, spacing=None, limits=None):
+    def show(
+        self,
+        quantity: str = "n",
+        region: ArrayLike | None = None,
+        spacing: ArrayLike | None = None,
+        limits: Sequence[float] | None = None,
+    ) -> Figure:
         """A matplotlib figure of the three central planes; see ``fieldrx.plot.show_field``."""
         from fieldrx.plot import show_field
 
@@ -265,9 +288,10 @@ class NeuralField:
 
         return field_html(self)
 
-    def save(self, path) -> None:
+    def save(self, path: str | os.PathLike) -> None:
         """Write the field file; an interruption leaves the old one."""
-        save_npz(path, **self.to_arrays())
+        arrays: dict[str, Any] = self.to_arrays()
+        save_npz(path, **arrays)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The contents of the field file."""
@@ -289,7 +313,7 @@ class NeuralField:
         }
 
 
-def load_field(path) -> NeuralField:
+def load_field(path: str | os.PathLike) -> NeuralField:
     """Read a field file.
 
     Raises
@@ -300,7 +324,7 @@ def load_field(path) -> NeuralField:
     return field_from_arrays(load_npz(path, "field"), path)
 
 
-def field_from_arrays(arrays, path) -> NeuralField:
+def field_from_arrays(arrays: dict[str, np.ndarray], path: str | os.PathLike) -> NeuralField:
     """The field of a field file's contents; `path` is for errors, which are those of `load_field`."""
     check_keys(arrays, ("format", "version"), path, "field")
     if str(arrays["format"]) != FORMAT:
@@ -334,7 +358,7 @@ def field_from_arrays(arrays, path) -> NeuralField:
         raise InputError(f"{path} is damaged: {one_line(error)}; fit again or restore the file") from None
 
 
-def _numbers(value, sizes, expected):
+def _numbers(value: ArrayLike, sizes: tuple[int, ...], expected: str) -> np.ndarray:
     """A flat float array of one of the sizes."""
     try:
         array = np.asarray(value, np.float64).ravel()
@@ -350,7 +374,7 @@ def _like(array, values):
     return values if is_on_device(array) else to_host(values)
 
 
-def normalised(axes, bounds_um):
+def normalised(axes: Sequence[np.ndarray], bounds_um: np.ndarray) -> list[np.ndarray]:
     """Coordinates in um to [-1, 1] over the domain: one float32 array per axis."""
     return [
         (2 * (of(a).asarray(a) - lo) / (hi - lo) - 1).astype(np.float32)
@@ -358,7 +382,7 @@ def normalised(axes, bounds_um):
     ]
 
 
-def to_contrast(outputs, scale):
+def to_contrast(outputs: np.ndarray, scale: float) -> np.ndarray:
     """Network outputs (1 or 2, ...) to complex64 contrast (...)."""
     contrast = module_of(outputs).zeros(outputs.shape[1:], np.complex64)
     contrast.real = scale * outputs[0]

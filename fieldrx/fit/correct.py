@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fieldrx.alignment import Alignment
 from fieldrx.backends import to_host
 from fieldrx.comparison import ImagePairs
@@ -20,13 +22,15 @@ class Correction:
     """
 
     def __init__(self, problem: Problem):
-        self.problem, self.refinement, self.alignment = problem, None, None
+        self.problem = problem
+        self.refinement: Refinement | None = None
+        self.alignment: Alignment | None = None
         if problem.kinds or problem.optics:
             self.refinement = Refinement(
                 problem.kinds, problem.acquisition, problem.model, problem.grid, problem.train, problem.held,
                 problem.optics, problem.background,
             )  # fmt: skip
-        if "board" in problem.kinds:
+        if self.refinement and "board" in problem.kinds:
             self.alignment = Alignment(self.refinement)
         self.model = (
             self.refinement.model(self.refinement.start)
@@ -45,7 +49,7 @@ class Correction:
         if self.refinement:
             state.optics = state.best_optics = self.refinement.start.to_vector()
 
-    def optics(self, vector) -> Optics:
+    def optics(self, vector: np.ndarray | None) -> Optics:
         """Optics of a state, refined or as they were."""
         if self.refinement is None or vector is None:
             return Optics.of(self.problem.acquisition.illumination)
@@ -56,16 +60,20 @@ class Correction:
         if self.refinement:
             self.model = self.refinement.model(self.optics(state.optics))
 
-    def refine(self, state: State, contrast, closed_form=False) -> str:
+    def refine(self, state: State, contrast: np.ndarray, closed_form: bool = False) -> str:
         """Correct the optics at the present field (or the closed form), on the host, and say what changed."""
+        if self.refinement is None:
+            raise ValueError("the optics of this fit stay as they were given")
         optics, words = self.refinement.improve(self.optics(state.optics), to_host(contrast), closed_form)
         state.corrections += 1
         state.optics = optics.to_vector()
         self.use(state)
         return f"step {state.step}: {words}"
 
-    def align(self, state: State, contrast, batch) -> None:
+    def align(self, state: State, contrast: np.ndarray, batch: np.ndarray) -> None:
         """Move the board by the images of a step."""
+        if self.alignment is None:
+            raise ValueError("the board of this fit stays where it is")
         optics = self.optics(state.optics)
         optics, state.aligned = self.alignment.move(optics, to_host(state.aligned), contrast, batch)
         state.optics = optics.to_vector()
@@ -79,5 +87,6 @@ class Correction:
 
     def words(self, state: State) -> list[str]:
         """What there is to say at the end."""
-        moved = self.alignment and len(state.aligned)
-        return [self.alignment.words(to_host(state.aligned))] if moved else []
+        if self.alignment is None or not len(state.aligned):
+            return []
+        return [self.alignment.words(to_host(state.aligned))]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fieldrx.backends.operators import Operators
 from fieldrx.fit.objective import Objective
 from fieldrx.fit.problem import Problem
 from fieldrx.fit.state import State
@@ -38,12 +39,12 @@ class Descent:
         That computes.
     """
 
-    def __init__(self, problem: Problem, backend):
+    def __init__(self, problem: Problem, backend: Operators):
         self.schedule, self.backend = problem.schedule, backend
         table = slice(0, problem.encoding.n_params), self.schedule.table_learning_rate
         self.parts = table, (slice(problem.encoding.n_params, None), self.schedule.learning_rate)
 
-    def update(self, state: State, gradient, rate: float, count: int) -> None:
+    def update(self, state: State, gradient: np.ndarray, rate: float, count: int) -> None:
         """Change the weights, in place.
 
         Parameters
@@ -75,7 +76,7 @@ def note_pool(state: State, size: int) -> None:
         state.pool_size, state.judged_from = size, state.step
 
 
-def check(state: State, data: float, batch, objective: Objective) -> float:
+def check(state: State, data: float, batch: np.ndarray, objective: Objective) -> float:
     """Relative error of a step's images, over their own signal.
 
     Raises

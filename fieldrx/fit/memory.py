@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,9 @@ def fit_needs(
     """
     # contrast, its spectra and gradient, the network's outputs and theirs
     volumes = Need("volumes", peak=40 * float(np.prod(shape)))
-    step = model_need(model, shape, *step) + volumes
+    working = model_need(model, shape, *step) + volumes
     weights = weights_need(n_params)
-    return [images_need(n_images, shape[1:]), weights, tikhonov_need(n_images, shape), step, _CODE]
+    return [images_need(n_images, shape[1:]), weights, tikhonov_need(n_images, shape), working, _CODE]
 
 
 def check_fit(backend: Operators, shape: tuple[int, int, int], n_images: int, *others: Any) -> None:
@@ -57,7 +58,7 @@ def check_fit(backend: Operators, shape: tuple[int, int, int], n_images: int, *o
     check_needs(job, fit_needs(shape, n_images, *others), *backend.memory_limit())
 
 
-def check_room(acquisition: Acquisition, depth: tuple[float, float, float], backend: Operators) -> None:
+def check_room(acquisition: Acquisition, depth: Sequence[float], backend: Operators) -> None:
     """Refuse a fit that exceeds the memory with any model, before one is chosen.
 
     Parameters
@@ -72,5 +73,5 @@ def check_room(acquisition: Acquisition, depth: tuple[float, float, float], back
     InputError
         If the smallest grid and the smallest field need more than there is.
     """
-    least = grid_for("ssnp", acquisition.image_shape, acquisition.microscope, depth)
+    least = grid_for("ssnp", acquisition.stack.shape[1:], acquisition.microscope, depth)
     check_fit(backend, least.shape, acquisition.n_images, 0, "born")

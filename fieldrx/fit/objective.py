@@ -9,14 +9,17 @@ is left of it, see `fieldrx.shading`.  The priors are added where the field's ou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fieldrx.backends import module_of
+from fieldrx.backends.operators import Operators
 from fieldrx.comparison import MeasuredImages
 from fieldrx.errors import InputError
 from fieldrx.fit.problem import Problem
 from fieldrx.losses import SquaredError
-from fieldrx.models import Rytov
+from fieldrx.models import ForwardModel, Rytov
 from fieldrx.shading import smooth_factor, smooth_term
 
 
@@ -37,7 +40,7 @@ class Objective:
         If the images hold no signal.
     """
 
-    def __init__(self, problem: Problem, backend, model):
+    def __init__(self, problem: Problem, backend: Operators, model: ForwardModel):
         acq = problem.acquisition
         self.backend, self.model, self.train = backend, model, problem.train
         self.loss, self.background = problem.loss, problem.background
@@ -46,7 +49,7 @@ class Objective:
         self.empty = self._empty_losses(acq.n_images)
         self.norm = float(self.empty[self.train].sum())
 
-    def data_term(self, predicted, images) -> tuple:
+    def data_term(self, predicted: np.ndarray, images: np.ndarray) -> tuple:
         """Loss of a batch over that of an empty sample, and its gradient with respect to the prediction."""
         measured, valid = self.measured(images)
         share = len(self.train) / len(images) / self.norm
@@ -56,12 +59,12 @@ class Objective:
         value, gradient = self._loss_and_gradient(shaded, measured, valid, share)
         return value + share * penalty, gradient * slope
 
-    def measured(self, images) -> tuple:
+    def measured(self, images: Sequence[int] | np.ndarray) -> tuple:
         """What the loss compares with, and the pixels that count."""
         images = self.backend.asarray(images)
         return self._known(self.loss.measured(self.model, self.pairs.images[images]), images, self.loss.empty)
 
-    def signal(self, images, model):
+    def signal(self, images: np.ndarray, model: ForwardModel) -> np.ndarray:
         """Measured signal of some images as a model sees it, 0 where it is undefined."""
         images = self.backend.asarray(images)
         return self._known(model.signal(self.pairs.images[images]), images, 0.0)[0]

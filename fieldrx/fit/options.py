@@ -70,7 +70,7 @@ class Schedule:
     seed: int = 0
 
     @classmethod
-    def for_model(cls, model: str, **changes) -> Schedule:
+    def for_model(cls, model: str, **changes: Any) -> Schedule:
         """The schedule that suits a model, but for `changes`."""
         return cls(**((_MULTISLICE_SCHEDULE if is_multislice(model) else {}) | changes))
 
@@ -169,7 +169,11 @@ class Options:
         return given.seed if isinstance(given, Schedule) else given.get("seed", 0)
 
 
-def settings(model, priors=None, schedule=None) -> tuple[Priors, Schedule]:
+def settings(
+    model: str,
+    priors: Priors | dict[str, Any] | None = None,
+    schedule: Schedule | dict[str, Any] | None = None,
+) -> tuple[Priors, Schedule]:
     """Priors and schedule, completed with the model's defaults."""
     if not isinstance(schedule, Schedule):
         schedule = Schedule.for_model(model, **(schedule or {}))

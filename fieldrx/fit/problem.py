@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.automatic import choose_depth, choose_model
+from fieldrx.backends.operators import Operators
 from fieldrx.errors import InputError
 from fieldrx.field import Network
 from fieldrx.field.choices import default_encoding, encoding_note, make_preset
+from fieldrx.field.encodings import Encoding
 from fieldrx.fit.memory import check_fit, check_room
 from fieldrx.fit.options import Options, Schedule, settings
-from fieldrx.losses import make_loss
+from fieldrx.losses import Loss, make_loss
 from fieldrx.models import Optics, grid_for, is_multislice
 from fieldrx.optics import Grid
 from fieldrx.priors import Priors
@@ -36,10 +39,9 @@ class Problem:
         Images that are fitted, and those held out.
     priors : Priors
     schedule : Schedule
-    loss : object
-        Of `fieldrx.losses`.
-    encoding, network : object
-        Of `fieldrx.field`.
+    loss : Loss
+    encoding : Encoding
+    network : Network
     kinds : tuple of str
         What of the optics is corrected during the fit, without "background".
     background : bool
@@ -55,15 +57,15 @@ class Problem:
     """
 
     acquisition: Acquisition
-    depth: tuple[float, float, float]
+    depth: Sequence[float]
     model: str
     grid: Grid
     train: np.ndarray
     held: np.ndarray
     priors: Priors
     schedule: Schedule
-    loss: object
-    encoding: object
+    loss: Loss
+    encoding: Encoding
     network: Network
     kinds: tuple[str, ...]
     background: bool
@@ -102,7 +104,9 @@ class Problem:
         }
 
 
-def pose(acquisition, depth, model, options: Options, backend) -> Problem:
+def pose(
+    acquisition: Acquisition, depth: Sequence[float] | str, model: str, options: Options, backend: Operators
+) -> Problem:
     """Choose what was left open, and refuse what makes no sense or does not fit into memory.
 
     Parameters
@@ -122,9 +126,9 @@ def pose(acquisition, depth, model, options: Options, backend) -> Problem:
     if acquisition.images is None:
         raise InputError("the acquisition has no images to fit: give it images, not optics alone")
     train, held = split_images(acquisition, options.holdout, options.seed)
-    depth, choices = _depth(acquisition, depth, train)
-    model, chosen = _model(acquisition, depth, model, train, backend)
-    grid = grid_for(model, acquisition.image_shape, acquisition.microscope, depth)
+    heights, choices = _depth(acquisition, depth, train)
+    model, chosen = _model(acquisition, heights, model, train, backend)
+    grid = grid_for(model, acquisition.stack.shape[1:], acquisition.microscope, heights)
     priors, schedule = settings(model, options.priors, options.schedule)
     loss, estimated = make_loss(options.loss, acquisition, train)
     kinds = parse_refine(options.refine) if options.refine else ()
@@ -136,7 +140,7 @@ def pose(acquisition, depth, model, options: Options, backend) -> Problem:
     check_fit(backend, grid.shape, acquisition.n_images, n_params, model, (size, waves))
     return Problem(
         acquisition=acquisition,
-        depth=depth,
+        depth=heights,
         model=model,
         grid=grid,
         train=train,
@@ -191,7 +195,9 @@ def _architecture(options, grid, acquisition):
     return encoding, network, encoding_note(encoding, network, grid, *optics) if chosen else ""
 
 
-def split_images(acquisition, share=None, seed=0):
+def split_images(
+    acquisition: Acquisition, share: float | None = None, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the images to train on and of those to hold out.
 
     The acquisition's own ``holdout`` wins; otherwise a `share` (default 0.1, at least

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from fieldrx._version import __version__
+from fieldrx.acquisition import Acquisition
 from fieldrx.backends import describe_device, get, to_host
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
@@ -17,10 +21,10 @@ from fieldrx.fit.objective import Objective
 from fieldrx.fit.options import Options
 from fieldrx.fit.problem import pose
 from fieldrx.fit.sampling import Sampling
-from fieldrx.fit.state import load_checkpoint, save_checkpoint
+from fieldrx.fit.state import State, load_checkpoint, save_checkpoint
 from fieldrx.fit.watch import Watch
 from fieldrx.interpolation import upsample_adjoint
-from fieldrx.models import Rytov
+from fieldrx.models import Born, ForwardModel, Optics, Rytov
 from fieldrx.progress import Progress, StopOnSignal
 from fieldrx.provenance import Provenance
 
@@ -56,7 +60,15 @@ class Fit:
     """
 
     def __init__(
-        self, acquisition, depth, model="auto", *, origin=None, callback=None, device="auto", **options
+        self,
+        acquisition: Acquisition,
+        depth: Sequence[float] | str,
+        model: str = "auto",
+        *,
+        origin: dict[str, Any] | None = None,
+        callback: Callable | None = None,
+        device: str = "auto",
+        **options: Any,
     ):
         self.backend, self.callback = get(device), callback or (lambda progress: None)
         self.problem = problem = pose(acquisition, depth, model, Options.named(options), self.backend)
@@ -68,26 +80,33 @@ class Fit:
         if problem.choices:
             self.origin["automatic"] = [*problem.choices, *self.origin.get("automatic", ())]
         self.correction = Correction(problem)
-        self.linear = Rytov(*problem.geometry) if problem.multislice else self.model
+        self.linear = Rytov(*problem.geometry) if problem.multislice else self._single_scattering()
         self.objective = Objective(problem, self.backend, self.model)
         self.sampling, self.descent = Sampling(problem, self.backend), Descent(problem, self.backend)
         self.watch = Watch(problem, self.objective, self.correction)
-        self.state, self.diverged, self.closed_form_error = None, None, None
+        self.state: State = None  # type: ignore[assignment]  # until the fit is started or resumed
+        self.diverged: str | None = None
+        self.closed_form_error: float | None = None
         self._stop = StopOnSignal()
 
     @property
-    def model(self):
+    def model(self) -> ForwardModel:
         """The model of light, with the optics at the present step."""
         return self.correction.model
 
     @property
-    def optics(self):
+    def optics(self) -> Optics:
         """The optics at the present step, refined or as they were."""
-        return self.correction.optics(self.state and self.state.optics)
+        return self.correction.optics(None if self.state is None else self.state.optics)
 
     # ---- the run -------------------------------------------------------------------------------
 
-    def run(self, checkpoint=None, resume=False, initial=None) -> NeuralField:
+    def run(
+        self,
+        checkpoint: str | os.PathLike | None = None,
+        resume: bool = False,
+        initial: NeuralField | None = None,
+    ) -> NeuralField:
         """Fit to the end and return the best field.
 
         Parameters
@@ -120,7 +139,7 @@ class Fit:
             self._iterate(checkpoint)
         return self.field(interrupted=stop.asked)
 
-    def finish(self, initial=None) -> NeuralField:
+    def finish(self, initial: NeuralField | None = None) -> NeuralField:
         """Fit to the end, as a part of other work that stops with it.
 
         Parameters
@@ -138,7 +157,7 @@ class Fit:
             raise KeyboardInterrupt
         return field
 
-    def start(self, initial=None) -> None:
+    def start(self, initial: NeuralField | None = None) -> None:
         """Initial weights: those of a field, or random ones, taught the closed form if the schedule says so.
 
         Parameters
@@ -185,18 +204,17 @@ class Fit:
         state.seconds += time.perf_counter() - begun
         for name, value in (("loss", data), ("prior", prior), ("seconds", state.seconds)):
             state.history[name].append(value)
-        done, total = state.step, schedule.steps
-        if schedule.budget_s is not None:
-            done, total = state.seconds, schedule.budget_s
+        budget = schedule.budget_s
+        done, total = (state.step, schedule.steps) if budget is None else (state.seconds, budget)
         self.callback(Progress("fit", done, total, state.history["error"][-1], state.best_error))
         return True
 
-    def save(self, path) -> None:
+    def save(self, path: str | os.PathLike) -> None:
         """Write a checkpoint."""
         told = {"arguments": self.arguments, "origin": self.origin, "notes": self.notes}
         save_checkpoint(path, self.state, told | {"closed_form_error": self.closed_form_error})
 
-    def resume(self, path) -> None:
+    def resume(self, path: str | os.PathLike | None) -> None:
         """Take the state of a checkpoint.
 
         Raises
@@ -211,7 +229,7 @@ class Fit:
         self.closed_form_error = told.get("closed_form_error", self.closed_form_error)
         self.correction.use(self.state)
 
-    def field(self, interrupted=False) -> NeuralField:
+    def field(self, interrupted: bool = False) -> NeuralField:
         """The best field so far."""
         state, grid, acq = self.state, self.grid, self.acquisition
         (y, x), axes = self.model.window, grid.axes
@@ -254,6 +272,10 @@ class Fit:
             optics=self.correction.optics(state.best_optics).to_dict() if refined else None,
             origin=self.origin,
         )
+
+    def _single_scattering(self) -> Born:
+        """The model, where it is none of multiple scattering: it is `Born` then, or inherits it."""
+        return self.model  # type: ignore[return-value]
 
     def _iterate(self, checkpoint):
         state = self.state
@@ -337,7 +359,7 @@ class Fit:
         state = self.state
         for _ in range(_BEFORE):
             self.notes.append(self.correction.refine(state, target, closed_form=True))
-            self.linear = self.model
+            self.linear = self._single_scattering()
             target = start.closed_form(self.linear, self.objective, self._tell)
         state.corrections, state.best_optics = 0, state.optics
         return target

@@ -8,7 +8,9 @@ from collections.abc import Callable
 import numpy as np
 
 from fieldrx.backends import module_of
+from fieldrx.backends.operators import Operators
 from fieldrx.errors import InputError
+from fieldrx.field import NeuralField
 from fieldrx.field.neural_field import to_contrast
 from fieldrx.fit import course
 from fieldrx.fit.descent import Descent
@@ -17,6 +19,7 @@ from fieldrx.fit.problem import Problem
 from fieldrx.fit.sampling import Sampling
 from fieldrx.fit.state import State
 from fieldrx.interpolation import upsample, upsample_adjoint
+from fieldrx.models import Born, ForwardModel
 from fieldrx.progress import Progress
 from fieldrx.tikhonov import tikhonov
 
@@ -25,7 +28,7 @@ _HEADROOM = (
 )
 
 
-def closed_form(model, objective: Objective, tell: Callable):
+def closed_form(model: Born, objective: Objective, tell: Callable) -> np.ndarray:
     """The Tikhonov inversion of the training images by a linear model."""
     images = objective.train
     return tikhonov(
@@ -36,7 +39,9 @@ def closed_form(model, objective: Objective, tell: Callable):
     )[0]
 
 
-def closed_form_error(contrast, model, objective: Objective, held) -> float | None:
+def closed_form_error(
+    contrast: np.ndarray, model: ForwardModel, objective: Objective, held: np.ndarray
+) -> float | None:
     """Held-out error of the closed form, by the linear model that it inverts; None without such images.
 
     A fit that comes out no better has found nothing.
@@ -46,7 +51,9 @@ def closed_form_error(contrast, model, objective: Objective, held) -> float | No
     return objective.pairs.beside(model.forward(contrast, held), held).sums.nrmse
 
 
-def random_state(problem: Problem, backend, target, window) -> State:
+def random_state(
+    problem: Problem, backend: Operators, target: np.ndarray, window: tuple[slice, slice]
+) -> State:
     """The state before the first step: random weights, and an output scale from the closed form."""
     rng = np.random.default_rng(problem.schedule.seed)
     params = np.concatenate([problem.encoding.initial_params(rng), problem.network.initial_params(rng)])
@@ -56,7 +63,7 @@ def random_state(problem: Problem, backend, target, window) -> State:
     return fresh_state(backend.asarray(params.astype(np.float32)), scale)
 
 
-def state_of(field, problem: Problem, backend) -> State:
+def state_of(field: NeuralField, problem: Problem, backend: Operators) -> State:
     """The state that goes on from a field.
 
     Raises
@@ -73,13 +80,15 @@ def state_of(field, problem: Problem, backend) -> State:
     return fresh_state(backend.asarray(field.params), field.output_scale)
 
 
-def fresh_state(params, scale) -> State:
+def fresh_state(params: np.ndarray, scale: float) -> State:
     """The state of a fit before its first step."""
     zeros = module_of(params).zeros(params.size, np.float32)
     return State(params.copy(), zeros.copy(), zeros.copy(), params.copy(), scale)
 
 
-def teach(state: State, target, problem: Problem, sampling: Sampling, descent: Descent, tell: Callable):
+def teach(
+    state: State, target: np.ndarray, problem: Problem, sampling: Sampling, descent: Descent, tell: Callable
+) -> None:
     """Fit the field to the closed-form contrast, on every second pixel and with all features."""
     schedule = problem.schedule
     target = target / np.float32(state.output_scale)

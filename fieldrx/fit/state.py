@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
 from fieldrx.backends import to_host
+from fieldrx.backends.operators import Operators
 from fieldrx.errors import InputError
 from fieldrx.io import load_npz, save_npz
 from fieldrx.resources import Need
@@ -96,15 +99,19 @@ class State:
             getattr(self, name)[:] = getattr(self, f"good_{name}")
 
 
-def save_checkpoint(path, state: State, told: dict) -> None:
+def save_checkpoint(path: str | os.PathLike, state: State, told: dict) -> None:
     """Write a state, and JSON values that belong to it, without ever leaving half a file."""
-    arrays = {name: to_host(value) for name, value in vars(state).items() if name != "history"}
-    history = {f"history_{name}": np.array(v, np.float64) for name, v in state.history.items()}
-    words = {name: np.array(json.dumps(value)) for name, value in told.items()}
+    arrays: dict[str, Any] = {
+        name: to_host(value) for name, value in vars(state).items() if name != "history"
+    }
+    history: dict[str, Any] = {
+        f"history_{name}": np.array(v, np.float64) for name, v in state.history.items()
+    }
+    words: dict[str, Any] = {name: np.array(json.dumps(value)) for name, value in told.items()}
     save_npz(path, format=np.array(FORMAT), version=np.array(VERSION), **words, **arrays, **history)
 
 
-def load_checkpoint(path, arguments: dict, backend) -> tuple[State, dict]:
+def load_checkpoint(path: str | os.PathLike, arguments: dict, backend: Operators) -> tuple[State, dict]:
     """Read a state and the JSON values beside it.
 
     Parameters
@@ -128,7 +135,7 @@ def load_checkpoint(path, arguments: dict, backend) -> tuple[State, dict]:
     told += ["closed_form_error"] if "closed_form_error" in arrays else []
     words = {name: json.loads(str(arrays[name])) for name in told}
     _check_arguments(words["arguments"], arguments, path)
-    values = {
+    values: dict[str, Any] = {
         name: backend.asarray(arrays[name]) if arrays[name].ndim else arrays[name].item() for name in names
     }
     history = {name: list(arrays.get(f"history_{name}", ())) for name in HISTORY}
@@ -156,7 +163,7 @@ def _check_arguments(theirs, arguments, path):
         )
 
 
-def checkpoint_arguments(path) -> dict:
+def checkpoint_arguments(path: str | os.PathLike) -> dict:
     """What the fit of a checkpoint was asked to do; as in a field's provenance.
 
     Raises

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fieldrx.fit.correct import Correction
@@ -26,7 +28,7 @@ class Watch:
         self.held, self.schedule = problem.held, problem.schedule
         self.objective, self.correction = objective, correction
 
-    def look(self, state: State, contrast, folded) -> float:
+    def look(self, state: State, contrast: np.ndarray, folded: Callable[[], np.ndarray]) -> float:
         """Held-out error of the present field; keeps the field if it is the best, or nothing is held out.
 
         Parameters

@@ -11,7 +11,7 @@ from fieldrx.io.hdf5 import load_hdf5
 from fieldrx.io.npz import check_keys, load_npz, save_npz
 from fieldrx.io.plain import json_values
 from fieldrx.io.png import png_bytes, write_png
-from fieldrx.io.stack import list_images, read_images
+from fieldrx.io.stack import list_images, list_pattern, read_images
 
 __all__ = [
     "NoSuchFile",
@@ -21,6 +21,7 @@ __all__ = [
     "in_file",
     "json_values",
     "list_images",
+    "list_pattern",
     "load_hdf5",
     "load_npz",
     "named",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+
 import numpy as np
 
 from fieldrx.errors import InputError
 
 
-def window(image_shape, region, path) -> tuple[slice, slice]:
+def window(
+    image_shape: Sequence[int], region: Sequence[int] | None, path: str | os.PathLike
+) -> tuple[slice, slice]:
     """Row and column slices of a region, checked against the image."""
     ny, nx = image_shape
     if region is None:
@@ -21,7 +26,7 @@ def window(image_shape, region, path) -> tuple[slice, slice]:
     return slice(y0, y1), slice(x0, x1)
 
 
-def check_stack(shape, dtype, path) -> None:
+def check_stack(shape: Sequence[int], dtype: np.dtype, path: str | os.PathLike) -> None:
     """Refuse what is not a stack of grey intensity images."""
     if dtype.kind == "c" or (dtype.names and set(dtype.names) == {"real", "imag"}):
         raise InputError(f"{path}: the images are complex; expected intensities: store abs(field)**2")
@@ -33,7 +38,7 @@ def check_stack(shape, dtype, path) -> None:
         raise InputError(f"{path}: the images have shape {tuple(shape)}: no pixels; write the file again")
 
 
-def crop(array, region, path) -> np.ndarray:
+def crop(array: np.ndarray, region: Sequence[int] | None, path: str | os.PathLike) -> np.ndarray:
     """Cut (n, y, x) or (y, x) to the region, as an array of three axes that owns its pixels."""
     check_stack(array.shape, array.dtype, path)
     rows, cols = window(array.shape[-2:], region, path)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from fieldrx.errors import InputError, NoSuchFile, nearest, one_line
 
 
-def open_folder(folder) -> Path:
+def open_folder(folder: str | os.PathLike) -> Path:
     """The folder, made if it is not there.
 
     Raises
@@ -25,7 +26,7 @@ def open_folder(folder) -> Path:
     return folder
 
 
-def check_file(path, what: str) -> Path:
+def check_file(path: str | os.PathLike, what: str) -> Path:
     """The path of an existing, readable file.
 
     Raises
@@ -45,7 +46,7 @@ def check_file(path, what: str) -> Path:
 
 
 @contextmanager
-def atomic_path(path):
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file whole or not at all.
 
     Gives a temporary name in the same folder (with the same ending); when the block ends well the
@@ -89,6 +90,6 @@ def atomic_path(path):
         temporary.unlink(missing_ok=True)
 
 
-def named(error: OSError, path) -> OSError:
+def named(error: OSError, path: str | os.PathLike) -> OSError:
     """What the system said about a file that was being written, with its final name."""
     return OSError(error.errno, error.strerror or one_line(error), str(path))

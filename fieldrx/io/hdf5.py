@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,9 +14,12 @@ from fieldrx.errors import InputError, one_line
 from fieldrx.io.checks import check_stack, window
 from fieldrx.io.files import check_file
 
+if TYPE_CHECKING:
+    import h5py
+
 
 @contextmanager
-def open_hdf5(path):
+def open_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
     """An open HDF5 file; what is wrong with it, or missing to read it, is one `InputError`."""
     path = check_file(path, "an HDF5 file")
     try:
@@ -29,7 +35,7 @@ def open_hdf5(path):
         ) from None
 
 
-def load_hdf5(path) -> dict[str, np.ndarray]:
+def load_hdf5(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Read the datasets and attributes at the root of an HDF5 file; a dataset wins over an attribute.
 
     Raises
@@ -43,7 +49,7 @@ def load_hdf5(path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _plain(value) -> np.ndarray:
+def _plain(value: Any) -> np.ndarray:
     """HDF5 text comes as bytes or objects; NumPy text is what the rest of fieldrx knows."""
     array = np.asarray(value)
     if array.dtype.kind in "SO":
@@ -52,7 +58,7 @@ def _plain(value) -> np.ndarray:
     return array
 
 
-def dataset(file, name, path):
+def dataset(file: h5py.File, name: str | None, path: str | os.PathLike) -> h5py.Dataset:
     """The dataset called `name`, or an error that lists what there is."""
     found = []
     file.visititems(lambda key, item: found.append(key) if hasattr(item, "dtype") else None)
@@ -64,7 +70,7 @@ def dataset(file, name, path):
     return file[wanted]
 
 
-def read_hdf5(path, name, region) -> np.ndarray:
+def read_hdf5(path: Path, name: str | None, region: Sequence[int] | None) -> np.ndarray:
     """Images (n, y, x) of a dataset, cut to a region."""
     with open_hdf5(path) as file:
         data = dataset(file, name, path)

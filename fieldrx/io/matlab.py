@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
 from fieldrx.errors import InputError, one_line
@@ -12,7 +15,7 @@ from fieldrx.io.hdf5 import dataset, open_hdf5
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
-def read_matlab(path, name, region) -> np.ndarray:
+def read_matlab(path: Path, name: str | None, region: Sequence[int] | None) -> np.ndarray:
     """MATLAB images (y, x, n) as (n, y, x)."""
     import scipy.io  # here: other files need not wait for it
 
@@ -39,7 +42,7 @@ def read_matlab(path, name, region) -> np.ndarray:
     return crop(np.moveaxis(array, -1, 0) if array.ndim == 3 else array, region, path)
 
 
-def _read_v73(path, name, region) -> np.ndarray:
+def _read_v73(path: Path, name: str | None, region: Sequence[int] | None) -> np.ndarray:
     """HDF5 holds MATLAB's axes reversed: (y, x, n) is stored as (n, x, y)."""
     with open_hdf5(path) as file:
         data = dataset(file, name, path)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
 from fieldrx.errors import InputError, one_line
@@ -9,7 +12,7 @@ from fieldrx.io.checks import crop
 from fieldrx.io.files import check_file
 
 
-def read_npy(path, region) -> np.ndarray:
+def read_npy(path: Path, region: Sequence[int] | None) -> np.ndarray:
     """Images (n, y, x) of a .npy file, cut to a region."""
     path = check_file(path, "a NumPy array (.npy)")
     try:

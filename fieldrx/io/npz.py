@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.errors import InputError, one_line
 from fieldrx.io.files import atomic_path, check_file
 
 
-def save_npz(path, *, compressed=False, **arrays) -> None:
+def save_npz(path: str | os.PathLike, *, compressed: bool = False, **arrays: ArrayLike) -> None:
     """Write arrays to one .npz, atomically and never pickled.
 
     Parameters
@@ -24,16 +28,16 @@ def save_npz(path, *, compressed=False, **arrays) -> None:
     **arrays : array_like
         Numbers or text; objects are refused.
     """
-    arrays = {name: np.asarray(value) for name, value in arrays.items()}
-    for name, value in arrays.items():
+    plain: dict[str, Any] = {name: np.asarray(value) for name, value in arrays.items()}
+    for name, value in plain.items():
         if value.dtype.hasobject:
             raise TypeError(f"{name} holds Python objects; only numbers and text are stored")
     write = np.savez_compressed if compressed else np.savez
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        write(file, **arrays)
+        write(file, **plain)
 
 
-def load_npz(path, what: str, required=()) -> dict[str, np.ndarray]:
+def load_npz(path: str | os.PathLike, what: str, required: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """Read all arrays of one .npz, never unpickling.
 
     Parameters
@@ -63,7 +67,9 @@ def load_npz(path, what: str, required=()) -> dict[str, np.ndarray]:
     return arrays
 
 
-def check_keys(arrays, required, path, what: str) -> None:
+def check_keys(
+    arrays: Mapping[str, Any], required: Sequence[str], path: str | os.PathLike, what: str
+) -> None:
     """Raise an `InputError` naming what is missing and what is there."""
     for name in required:
         if name not in arrays:
@@ -83,7 +89,7 @@ def _broken_archive(path, what):
         ) from None
 
 
-def _load_array(archive, name, path) -> np.ndarray:
+def _load_array(archive: Any, name: str, path: str | os.PathLike) -> np.ndarray:
     try:
         value = archive[name]
     except ValueError as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 
-def json_values(value):
+
+def json_values(value: Any) -> Any:
     """The same for JSON: numpy's numbers and arrays as Python's, nan as null."""
     if isinstance(value, dict):
         return {str(name): json_values(v) for name, v in value.items()}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from fieldrx.io.files import atomic_path
 
 
-def write_png(path, image, limits=None) -> None:
+def write_png(path: str | os.PathLike, image: np.ndarray, limits: Sequence[float] | None = None) -> None:
     """Write an 8-bit PNG without any imaging library.
 
     Parameters
@@ -26,7 +28,7 @@ def write_png(path, image, limits=None) -> None:
         file.write(data)
 
 
-def png_bytes(image, limits=None) -> bytes:
+def png_bytes(image: np.ndarray, limits: Sequence[float] | None = None) -> bytes:
     """The contents of a PNG file; parameters as of :func:`write_png`."""
     image = np.asarray(image)
     if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or image.size == 0:
@@ -45,7 +47,7 @@ def png_bytes(image, limits=None) -> bytes:
     )
 
 
-def _to_uint8(image, limits) -> np.ndarray:
+def _to_uint8(image: np.ndarray, limits: Sequence[float] | None) -> np.ndarray:
     finite = image[np.isfinite(image)]
     if limits is None:
         limits = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)

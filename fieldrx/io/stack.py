@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,11 @@ from fieldrx.io.tiff import read_tiff
 _INSIDE = re.compile(r"(?P<file>.+\.(?:h5|hdf5|mat))(?::(?P<name>.*))?", re.IGNORECASE)
 
 
-def read_images(source, folder=".", region=None) -> np.ndarray:
+def read_images(
+    source: str | os.PathLike | Sequence[str],
+    folder: str | os.PathLike = ".",
+    region: Sequence[int] | None = None,
+) -> np.ndarray:
     """Read a stack of images as it is stored; the table above says what `source` may be.
 
     Parameters
@@ -73,7 +78,9 @@ def read_images(source, folder=".", region=None) -> np.ndarray:
     return read_tiff(path, region)
 
 
-def list_images(source, folder=".") -> tuple[list[Path], np.ndarray | None]:
+def list_images(
+    source: str | os.PathLike | Sequence[str], folder: str | os.PathLike = "."
+) -> tuple[list[Path], np.ndarray | None]:
     """The files of a pattern or list, one per image, and the LED that each name tells.
 
     Parameters
@@ -93,11 +100,16 @@ def list_images(source, folder=".") -> tuple[list[Path], np.ndarray | None]:
         if len(source) == 0 or not all(isinstance(s, (str, os.PathLike)) for s in source):
             raise InputError(f"files is {list(source)!r}; expected at least one file name, all of them text")
         return [Path(folder, s) for s in source], None
+    return list_pattern(source, folder)
+
+
+def list_pattern(source: str | os.PathLike, folder: str | os.PathLike) -> tuple[list[Path], np.ndarray]:
+    """The files of a pattern alone, as of :func:`list_images`."""
     pattern = Path(folder, source)
     regex = _pattern_regex(pattern)
     if not pattern.parent.is_dir():
         raise NoSuchFile(f"{pattern}: the folder {pattern.parent} does not exist; check the pattern")
-    found = {}
+    found: dict[tuple[int, int], Path] = {}
     for path in sorted(pattern.parent.iterdir()):
         match = regex.fullmatch(path.name)
         if match:
@@ -126,23 +138,23 @@ def _pattern_regex(pattern: Path) -> re.Pattern:
     return re.compile(escaped)
 
 
-def _split_source(source, folder) -> tuple[Path, str | None]:
+def _split_source(source: str | os.PathLike, folder: str | os.PathLike) -> tuple[Path, str | None]:
     match = _INSIDE.fullmatch(str(source))
     if match is None:
         return Path(folder, source), None
     return Path(folder, match["file"]), match["name"]
 
 
-def _read_singles(paths, region) -> np.ndarray:
+def _read_singles(paths: list[Path], region: Sequence[int] | None) -> np.ndarray:
     """One image per file, all of one shape and type."""
-    stack = None
+    stack: np.ndarray = np.empty(0)
     for k, path in enumerate(paths):
         image = read_npy(path, region) if path.suffix.lower() == ".npy" else read_tiff(path, region)
         if len(image) != 1:
             raise InputError(
                 f"{path}: holds {len(image)} images; expected one image in each of several files"
             )
-        if stack is None:
+        if k == 0:
             stack = np.empty((len(paths), *image.shape[1:]), image.dtype)
         if image.shape[1:] != stack.shape[1:] or image.dtype != stack.dtype:
             raise InputError(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import tifffile
@@ -45,7 +47,7 @@ def _open_tiff(path):
         )
 
 
-def read_tiff(path, region) -> np.ndarray:
+def read_tiff(path: Path, region: Sequence[int] | None) -> np.ndarray:
     """All pages (n, y, x) of a TIFF, cut to a region."""
     with _open_tiff(path) as tif:
         pages = _tiff_pages(tif, path)
@@ -82,7 +84,7 @@ def _tiff_pages(tif, path):
     return None
 
 
-def _drop_single_axes(array) -> np.ndarray:
+def _drop_single_axes(array: np.ndarray) -> np.ndarray:
     """Take out leading axes of length 1, so that (1, 1, n, y, x) is (n, y, x)."""
     lead = tuple(k for k in range(array.ndim - 2) if array.shape[k] == 1)
     return array.squeeze(lead)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.backends import is_on_device, of
 from fieldrx.brief import brief
@@ -59,33 +60,52 @@ class ForwardModel(Protocol):
     image_shape: tuple[int, int]
     window: tuple[slice, slice]  # of the grid's pixels, that the images show
 
+    def __init__(
+        self,
+        grid: Grid,
+        microscope: Microscope,
+        illumination: Illumination,
+        image_shape: tuple[int, int] | None = None,
+        **optics: Any,
+    ): ...
+
     @staticmethod
     def step_need(shape: tuple[int, int, int], n_images: int, n_waves: int) -> Need:
         """Memory of predicting some images, of so many sources, and of the way back, on a grid."""
 
-    def forward(self, contrast, images=None) -> np.ndarray:
+    def forward(self, contrast: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """Predicted intensities."""
 
-    def signal(self, intensity) -> np.ndarray:
+    def signal(self, intensity: np.ndarray) -> np.ndarray:
         """What a fit compares: intensities less 1 or a function of them; nan where it is undefined."""
 
-    def intensity(self, signal) -> np.ndarray:
+    def intensity(self, signal: np.ndarray) -> np.ndarray:
         """Inverse of :meth:`signal`, within what intensities can be."""
 
-    def signal_and_pullback(self, contrast, images=None) -> tuple[np.ndarray, Callable]:
+    def signal_and_pullback(
+        self, contrast: np.ndarray, images: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Callable]:
         """Predicted signal, and the function that maps its gradient to that of the contrast."""
 
-    def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
+    def vjp(
+        self, contrast: np.ndarray, d_intensity: np.ndarray, images: np.ndarray | None = None
+    ) -> np.ndarray:
         """Gradient of ``sum(d_intensity * forward(contrast))`` with respect to the contrast."""
 
-    def forward_and_pullback(self, contrast, images=None) -> tuple[np.ndarray, Callable]:
+    def forward_and_pullback(
+        self, contrast: np.ndarray, images: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Callable]:
         """Predicted intensities, and the function that maps their gradient to that of the contrast."""
 
-    def gradients(self, contrast, d_intensity, images=None) -> Gradients:
+    def gradients(
+        self, contrast: np.ndarray, d_intensity: np.ndarray, images: np.ndarray | None = None
+    ) -> Gradients:
         """Of ``sum(d_intensity * forward(contrast))`` with respect to the contrast and all of the optics."""
 
 
-def predict(model: ForwardModel, contrast, images):
+def predict(
+    model: ForwardModel, contrast: np.ndarray, images: ArrayLike
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Predicted intensities of many images, a few at a time: yields (numbers, array)."""
     images = np.asarray(images)
     for first in range(0, len(images), _BATCH):
@@ -93,7 +113,7 @@ def predict(model: ForwardModel, contrast, images):
         yield batch, model.forward(contrast, batch)
 
 
-def as_complex(contrast, grid: Grid, medium_index: float) -> np.ndarray:
+def as_complex(contrast: np.ndarray, grid: Grid, medium_index: float) -> np.ndarray:
     """The contrast as complex64, or complex128 where it came in double precision.
 
     Raises
@@ -112,7 +132,7 @@ def as_complex(contrast, grid: Grid, medium_index: float) -> np.ndarray:
     return contrast.astype(np.complex128 if double else np.complex64, copy=False)
 
 
-def check_images(d_intensity, count: int, image_shape) -> None:
+def check_images(d_intensity: np.ndarray, count: int, image_shape: tuple[int, int]) -> None:
     """Refuse what would broadcast to images without being them.
 
     Raises
@@ -128,7 +148,7 @@ def check_images(d_intensity, count: int, image_shape) -> None:
         )
 
 
-def gain_of_images(gain, illumination: Illumination) -> np.ndarray:
+def gain_of_images(gain: ArrayLike | None, illumination: Illumination) -> np.ndarray:
     """Brightness of every image over its background, float64; 1 where none is given.
 
     Raises
@@ -142,7 +162,7 @@ def gain_of_images(gain, illumination: Illumination) -> np.ndarray:
     return gain
 
 
-def image_window(grid: Grid, image_shape, microscope: Microscope) -> tuple[slice, slice]:
+def image_window(grid: Grid, image_shape: tuple[int, int], microscope: Microscope) -> tuple[slice, slice]:
     """Where the images lie in the lateral plane of the grid.
 
     Raises

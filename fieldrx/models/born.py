@@ -29,10 +29,13 @@ for P = exp(i phi), phi = sum_j c_j Z_j, with the pupil's edge held still.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.backends import module_of, of, to_host
 from fieldrx.backends.fft import fft2, ifft2
@@ -40,7 +43,7 @@ from fieldrx.brief import brief
 from fieldrx.errors import InputError
 from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images, image_window
 from fieldrx.optics import Grid, Illumination, Microscope
-from fieldrx.pupil import zernike
+from fieldrx.pupil import Pupil, zernike
 from fieldrx.resources import Need
 
 
@@ -106,14 +109,15 @@ class Born:
         grid: Grid,
         microscope: Microscope,
         illumination: Illumination,
-        image_shape=None,
+        image_shape: tuple[int, int] | None = None,
         *,
-        pupil=None,
-        defocus_um=0.0,
-        gain=None,
+        pupil: Pupil | None = None,
+        defocus_um: float = 0.0,
+        gain: ArrayLike | None = None,
     ):
         self.grid, self.microscope, self.illumination = grid, microscope, illumination
-        self.image_shape = tuple(image_shape or grid.shape[1:])
+        height, width = image_shape or grid.shape[1:]
+        self.image_shape = height, width
         self.window = image_window(grid, self.image_shape, microscope)
         self.pupil, self.defocus_um = pupil, float(defocus_um)
         if pupil is not None and pupil.array is not None:
@@ -123,7 +127,7 @@ class Born:
         self._sources = illumination.sources_na / microscope.wavelength_um
         self._scale = 2 * microscope.medium_index * microscope.wavenumber**2 * grid.spacing_um[0]
 
-    def linear_signal(self, contrast, images=None) -> np.ndarray:
+    def linear_signal(self, contrast: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """First-order signal ``sum_s w_s 2 Re b_s`` (I - 1 here, log I for Rytov), shape (n, ny, nx)."""
         spectrum = fft2(as_complex(contrast, self.grid, self.microscope.medium_index))
         field = self._scattered(spectrum, self._rows(images))
@@ -131,13 +135,13 @@ class Born:
         field = ifft2(field, overwrite=True)
         return (2 * self._scale) * field.real[(slice(None), *self.window)]
 
-    def _scattered(self, spectrum, rows):
+    def _scattered(self, spectrum: np.ndarray, rows: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
         """Spectra of the scattered fields: one per image, or, weighted alike, the sum over its sources."""
         starts, index, weight = rows
-        each = rows if self.pupil is None else (np.arange(len(index) + 1), index, weight)
+        each = starts if self.pupil is None else np.arange(len(index) + 1)
         xp = module_of(spectrum)
-        field = xp.empty((len(each[0]) - 1, *self.grid.shape[1:]), spectrum.dtype)
-        of(spectrum).born_forward(spectrum, *self._geometry(), *each, *self._constants(), field)
+        field = xp.empty((len(each) - 1, *self.grid.shape[1:]), spectrum.dtype)
+        of(spectrum).born_forward(spectrum, *self._geometry(), each, index, weight, *self._constants(), field)
         if self.pupil is None:
             return field
         for s, part in zip(index, field, strict=True):
@@ -154,9 +158,10 @@ class Born:
 
     def _relative_pupil(self, nu, s):
         radius = self.microscope.objective_na / self.microscope.wavelength_um
-        return self.pupil.value(nu / radius) / self.pupil.value(self._sources[s][:, None] / radius)
+        pupil = self.pupil or Pupil()
+        return pupil.value(nu / radius) / pupil.value(self._sources[s][:, None] / radius)
 
-    def adjoint(self, signal, images=None) -> np.ndarray:
+    def adjoint(self, signal: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """Adjoint of :meth:`linear_signal` for the real inner product, shape ``grid.shape``, complex."""
         self._check_images(signal, images)
         rows = self._rows(images)
@@ -169,7 +174,7 @@ class Born:
             image = np.repeat(np.arange(len(padded)), np.diff(rows[0]))
             conjugate = (xp.asarray(self._aberration(s).conj().astype(dtype)) for s in rows[1])
             padded = xp.stack([padded[m] * c for m, c in zip(image, conjugate, strict=True)])
-            rows = np.arange(len(image) + 1), *rows[1:]
+            rows = np.arange(len(image) + 1), rows[1], rows[2]
         out = xp.empty(self.grid.shape, dtype)
         of(padded).born_adjoint(padded, *self._geometry(), *rows, *self._constants(), out)
         del padded
@@ -177,39 +182,47 @@ class Born:
         out *= 2 * self._scale
         return out
 
-    def signal(self, intensity) -> np.ndarray:
+    def signal(self, intensity: np.ndarray) -> np.ndarray:
         """I - 1, what the model predicts linearly; a fit compares in these terms."""
         return intensity - 1
 
-    def intensity(self, signal) -> np.ndarray:
+    def intensity(self, signal: np.ndarray) -> np.ndarray:
         """Inverse of :meth:`signal`."""
         return signal + 1
 
-    def signal_and_pullback(self, contrast, images=None):
+    def signal_and_pullback(
+        self, contrast: np.ndarray, images: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Callable]:
         """Predicted signal, and the map from its gradient to that of the contrast."""
         linear = self.linear_signal(contrast, images)
         return self.signal_of_linear(linear, images), lambda d: self.vjp(contrast, d, images)
 
-    def signal_of_linear(self, linear, images=None) -> np.ndarray:
+    def signal_of_linear(self, linear: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """The signal, gains included, of images whose linear signal is given."""
         gain = self._gains(images, linear)
         return gain * linear + (gain - 1)
 
-    def forward(self, contrast, images=None) -> np.ndarray:
+    def forward(self, contrast: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """Predicted intensities, shape (n, ny, nx)."""
         linear = self.linear_signal(contrast, images)
         return self._gains(images, linear) * (1 + linear)
 
-    def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
+    def vjp(
+        self, contrast: np.ndarray, d_intensity: np.ndarray, images: np.ndarray | None = None
+    ) -> np.ndarray:
         """Gradient of ``sum(d_intensity * forward(contrast))``; the same at every contrast."""
         self._check_images(d_intensity, images)
         return self.adjoint(self._gains(images, d_intensity) * d_intensity, images)
 
-    def forward_and_pullback(self, contrast, images=None):
+    def forward_and_pullback(
+        self, contrast: np.ndarray, images: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Callable]:
         """Predicted intensities, and the map from their gradient to that of the contrast."""
         return self.forward(contrast, images), lambda d: self.vjp(contrast, d, images)
 
-    def gradients(self, contrast, d_intensity, images=None) -> Gradients:
+    def gradients(
+        self, contrast: np.ndarray, d_intensity: np.ndarray, images: np.ndarray | None = None
+    ) -> Gradients:
         """Gradient of ``sum(d_intensity * forward(contrast))`` with respect to all parameters."""
         self._check_images(d_intensity, images)
         images = np.arange(self.illumination.n_images) if images is None else np.asarray(images)
@@ -229,7 +242,9 @@ class Born:
             d_pupil += np.tensordot(slopes.pupil, d_linear, 2)
         return Gradients(d_contrast, d_sources, d_pattern, d_gain, d_defocus, d_pupil)
 
-    def sensitivities(self, contrast, images=None):
+    def sensitivities(
+        self, contrast: np.ndarray, images: np.ndarray | None = None
+    ) -> Iterator[Sensitivities]:
         """Derivatives of the linear signal of every image, by the optics; yields a `Sensitivities` each."""
         contrast = as_complex(contrast, self.grid, self.microscope.medium_index)
         z = (self.grid.axis(0) - self.defocus_um).astype(contrast.real.dtype)[:, None, None]
@@ -262,24 +277,24 @@ class Born:
         def image(spectrum):
             return (2 * self._scale) * ifft2(spectrum).real[self.window]
 
-        phase, modes = np.zeros((2, 1, 1)), []
+        phase, terms = np.zeros((2, 1, 1)), []
         if self.pupil is not None:
             radius = scope.objective_na / scope.wavelength_um
-            inside = np.nonzero((nu**2).sum(axis=0) <= scope.cutoff**2)
-            here, there = nu[:, *inside] / radius, source[:, None] / radius
+            rows, columns = np.nonzero((nu**2).sum(axis=0) <= scope.cutoff**2)
+            here, there = nu[:, rows, columns] / radius, source[:, None] / radius
             phase = np.zeros(nu.shape)
             for j, c in enumerate(self.pupil.zernike):
                 (value, slope), (value_s, slope_s) = zernike(j, *here), zernike(j, *there)
                 mode = np.zeros(f.shape)
-                mode[inside] = value - value_s
-                modes.append(image(1j * mode * field))
-                phase[:, *inside] += c * (slope - slope_s) / radius
+                mode[rows, columns] = value - value_s
+                terms.append(image(1j * mode * field))
+                phase[:, rows, columns] += c * (slope - slope_s) / radius
         along = [
             image((n / f**2 + 1j * p) * field - 2j * np.pi * (c / f_s - n / f) * moment)
             for n, p, c in zip(nu, phase, source, strict=True)
         ]
         defocus = image(2j * np.pi * (f - f_s) * field)
-        modes = np.array(modes).reshape(-1, *self.image_shape)
+        modes = np.array(terms).reshape(-1, *self.image_shape)
         return image(field), np.array(along) / scope.wavelength_um, defocus, modes
 
     @property
@@ -294,7 +309,7 @@ class Born:
         """Derivative of image m by its linear signal."""
         return self.gain[m]
 
-    def signal_slopes(self, linear, m):
+    def signal_slopes(self, linear: np.ndarray, m: int) -> tuple[Any, np.ndarray]:
         """Derivatives of the signal of image m by its linear signal, and by its gain."""
         return self.gain[m], 1 + linear
 
@@ -303,13 +318,17 @@ class Born:
         gain = self.gain if images is None else self.gain[images]
         return module_of(like).asarray(np.asarray(gain, like.dtype))[..., None, None]
 
-    def transfer(self, nu_y, nu_x, images=None) -> tuple[np.ndarray, np.ndarray]:
+    def transfer(
+        self, nu_y: np.ndarray, nu_x: np.ndarray, images: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Transfer functions of Re and Im contrast at a list of frequencies.
 
         Parameters
         ----------
         nu_y, nu_x : array, shape (n,)
             Lateral frequencies [cycles/um].
+        images : array of int, optional
+            Rows of the illumination's pattern; all when not given.
 
         Returns
         -------
@@ -349,17 +368,17 @@ class Born:
     def _weights(self, images):
         return self.illumination.weights(self.microscope, images) * self._bright
 
-    def _rows(self, images):
+    def _rows(self, images: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         weights = self._weights(images)
         m, s = np.nonzero(weights)
         starts = np.zeros(len(weights) + 1, np.int64)
         np.cumsum(np.bincount(m, minlength=len(weights)), out=starts[1:])
         return starts, s.astype(np.int64), weights[m, s]
 
-    def _geometry(self):
+    def _geometry(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return *self.grid.frequencies(), self._sources
 
-    def _constants(self):
+    def _constants(self) -> tuple[float, float, float, float]:
         scope = self.microscope
         return (
             scope.medium_index / scope.wavelength_um,

@@ -51,29 +51,30 @@ class Camera:
     def __init__(
         self,
         grid: Grid,
-        window,
+        window: tuple[slice, slice],
         microscope: Microscope,
         pupil: Pupil,
         distance_um: float,
-        edge="hard",
-        border_um=None,
+        edge: str = "hard",
+        border_um: float | None = None,
     ):
         self.grid, self.window, self.microscope, self.pupil = grid, window, microscope, pupil
         self.distance_um = distance_um
-        self.shape = tuple(_padded(w.stop - w.start, n) for w, n in zip(window, grid.shape[1:], strict=True))
+        height, width = (_padded(w.stop - w.start, n) for w, n in zip(window, grid.shape[1:], strict=True))
+        self.shape = height, width
         self.edge, self.fade = edge, _fade(grid, window, border_um)
         self.cell = np.prod([n * d for n, d in zip(self.shape, grid.spacing_um[1:], strict=True)]) ** -0.5
         self.padded = PaddedFourier(self.shape, grid.shape[1:], window)
-        self._kept = {}  # transfer functions, by source
+        self._kept: dict[bytes, tuple] = {}  # transfer functions, by source
         self.nu = [np.fft.fftfreq(n, d) for n, d in zip(self.shape, grid.spacing_um[1:], strict=True)]
 
-    def incident(self, nu_s) -> complex:
+    def incident(self, nu_s: np.ndarray) -> complex:
         """P(nu_s), 0 for a dark-field source."""
         if nu_s @ nu_s > self.microscope.cutoff**2:
             return 0j
         return complex(self.pupil.value(self.rho(nu_s[:, None]))[0])
 
-    def transfer(self, nu_s):
+    def transfer(self, nu_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, complex, np.ndarray]:
         """What brings a scattered wave to the camera; kept for the next time.
 
         Parameters
@@ -102,7 +103,9 @@ class Camera:
             self._kept[key] = rows, columns, table, self.incident(nu_s), self._cells(nu_s)[1]
         return self._kept[key]
 
-    def details(self, scattered, nu_s, d_field):
+    def details(
+        self, scattered: np.ndarray, nu_s: np.ndarray, d_field: np.ndarray
+    ) -> tuple[np.ndarray, float, np.ndarray]:
         """Gradients by what the way to the camera depends on.
 
         Parameters
@@ -152,11 +155,11 @@ class Camera:
         return d_source, d_distance, d_pupil
 
     @property
-    def radius(self):
+    def radius(self) -> float:
         """Of the pupil, NA / lambda [cycles/um]."""
         return self.microscope.objective_na / self.microscope.wavelength_um
 
-    def rho(self, nu):
+    def rho(self, nu: np.ndarray) -> np.ndarray:
         """Places in the pupil, |rho| <= 1, of frequencies nu."""
         return nu / self.radius
 
@@ -206,7 +209,7 @@ def _padded(n_image: int, n_grid: int) -> int:
     return 1 << (max(2 * n_image, n_grid) - 1).bit_length()
 
 
-def _fade(grid: Grid, window, width_um):
+def _fade(grid: Grid, window: tuple[slice, slice], width_um: float | None) -> np.ndarray:
     """1 inside, a sine's rise from 0 over the frame at the edge."""
     ramps = []
     for w, n, d in zip(window, grid.shape[1:], grid.spacing_um[1:], strict=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Optics:
     sources_na: np.ndarray
     gain: np.ndarray
     defocus_um: float = 0.0
-    zernike: np.ndarray = ()
+    zernike: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def of(cls, illumination: Illumination) -> Optics:
@@ -48,7 +49,7 @@ class Optics:
         microscope: Microscope,
         illumination: Illumination,
         image_shape: tuple[int, int],
-        **options,
+        **options: Any,
     ) -> ForwardModel:
         """The model called `name` with these optics; `illumination` gives the pattern alone."""
         options |= {"gain": self.gain, "defocus_um": self.defocus_um}

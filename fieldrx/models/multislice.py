@@ -13,11 +13,14 @@ then `camera`'s adjoint, then the model's own march in reverse.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.backends import module_of, of, plain, to_host
-from fieldrx.backends.propagation import MOST_STORED
+from fieldrx.backends.propagation import MOST_STORED, Refocusing
 from fieldrx.errors import InputError
 from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images, image_window
 from fieldrx.models.camera import Camera
@@ -86,19 +89,20 @@ class MultiSlice(ABC):
         grid: Grid,
         microscope: Microscope,
         illumination: Illumination,
-        image_shape=None,
+        image_shape: tuple[int, int] | None = None,
         *,
-        slices_um=None,
-        pupil=None,
-        defocus_um=0.0,
-        gain=None,
-        border_um=None,
-        edge="hard",
-        engine="compiled",
-        memory="auto",
+        slices_um: ArrayLike | None = None,
+        pupil: Pupil | None = None,
+        defocus_um: float = 0.0,
+        gain: ArrayLike | None = None,
+        border_um: float | None = None,
+        edge: str = "hard",
+        engine: str = "compiled",
+        memory: str = "auto",
     ):
         self.grid, self.microscope, self.illumination = grid, microscope, illumination
-        self.image_shape = tuple(image_shape or grid.shape[1:])
+        height, width = image_shape or grid.shape[1:]
+        self.image_shape = height, width
         self.window = image_window(grid, self.image_shape, microscope)
         self.pupil, self.defocus_um = pupil or Pupil(), float(defocus_um)
         self.heights, self.thickness = _slices(grid, slices_um)
@@ -114,16 +118,16 @@ class MultiSlice(ABC):
         distance = self.heights[-1] - self.defocus_um
         self.camera = Camera(grid, self.window, microscope, self.pupil, distance, edge, border_um)
         self._power = np.array([abs(self.camera.incident(nu)) ** 2 for nu in self._sources])
-        self._refocus = {}  # by backend
+        self._refocus: dict[Any, Refocusing] = {}  # by backend
 
     # ---- what a subclass says --------------------------------------------------------------------
 
     @abstractmethod
-    def _slices(self, contrast) -> np.ndarray:
+    def _slices(self, contrast: np.ndarray) -> np.ndarray:
         """What every slice does to the wave, in radians, from the contrast."""
 
     @abstractmethod
-    def _slices_vjp(self, contrast, d_slices) -> np.ndarray:
+    def _slices_vjp(self, contrast: np.ndarray, d_slices: np.ndarray) -> np.ndarray:
         """Gradient of the contrast from that of the slices."""
 
     def _per_slice(self, factor, contrast):
@@ -133,20 +137,22 @@ class MultiSlice(ABC):
 
     # ---- the protocol ----------------------------------------------------------------------------
 
-    def signal(self, intensity) -> np.ndarray:
+    def signal(self, intensity: np.ndarray) -> np.ndarray:
         """I - 1; a fit compares in these terms."""
         return intensity - 1
 
-    def intensity(self, signal) -> np.ndarray:
+    def intensity(self, signal: np.ndarray) -> np.ndarray:
         """Inverse of :meth:`signal`."""
         return signal + 1
 
-    def signal_and_pullback(self, contrast, images=None):
+    def signal_and_pullback(
+        self, contrast: np.ndarray, images: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Callable]:
         """Predicted signal, and the map from its gradient to that of the contrast."""
         intensity, pullback = self.forward_and_pullback(contrast, images)
         return intensity - 1, pullback
 
-    def forward(self, contrast, images=None) -> np.ndarray:
+    def forward(self, contrast: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """Predicted intensities, shape (n, ny, nx)."""
         contrast = as_complex(contrast, self.grid, self.microscope.medium_index)
         slices, light = self._slices(contrast), _Light(self, images)
@@ -157,15 +163,20 @@ class MultiSlice(ABC):
             refocus.add_intensities(refocus.fields(waves, group), light.share[:, group], out)
         return out
 
-    def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
+    def vjp(
+        self, contrast: np.ndarray, d_intensity: np.ndarray, images: np.ndarray | None = None
+    ) -> np.ndarray:
         """Gradient of ``sum(d_intensity * forward(contrast))``, d/dRe + i d/dIm."""
         return self.forward_and_pullback(contrast, images)[1](d_intensity)
 
-    def forward_and_pullback(self, contrast, images=None):
+    def forward_and_pullback(
+        self, contrast: np.ndarray, images: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Callable]:
         """Predicted intensities, and the map from their gradient to that of the contrast."""
         contrast = as_complex(contrast, self.grid, self.microscope.medium_index)
         slices, light = self._slices(contrast), _Light(self, images)
-        out, refocus, kept = light.dark(contrast), self._to_camera(slices), None
+        out, refocus = light.dark(contrast), self._to_camera(slices)
+        kept: tuple = ()
         for group in light.groups:
             kept = self._run(slices, group)  # of several groups only the last stays; the others run again
             refocus.add_intensities(kept[1], light.share[:, group], out)
@@ -181,7 +192,9 @@ class MultiSlice(ABC):
 
         return out, pullback
 
-    def gradients(self, contrast, d_intensity, images=None) -> Gradients:
+    def gradients(
+        self, contrast: np.ndarray, d_intensity: np.ndarray, images: np.ndarray | None = None
+    ) -> Gradients:
         """Gradient of ``sum(d_intensity * forward(contrast))`` with respect to all parameters.
 
         Runs on the plain engine, in the precision of the contrast.
@@ -239,7 +252,8 @@ class MultiSlice(ABC):
         engine, scope = engine or self._engine(slices), self.microscope
         frequencies = self.grid.frequencies()
         if engine is plain:
-            frequencies = map(of(slices).asarray, frequencies)
+            y, x = frequencies
+            frequencies = of(slices).asarray(y), of(slices).asarray(x)
         return getattr(engine, self.march)(
             *frequencies,
             self._sources[group],
@@ -262,11 +276,11 @@ class MultiSlice(ABC):
 class PotentialSlices(MultiSlice):
     """Slices are dz V / k = (k0 dz / n0) (2 n0 delta + delta^2), with V = k0^2 [(n0 + delta)^2 - n0^2]."""
 
-    def _slices(self, contrast):
+    def _slices(self, contrast: np.ndarray) -> np.ndarray:
         n0 = contrast.real.dtype.type(self.microscope.medium_index)
         return self._per_slice(self._factor, contrast) * ((2 * n0 + contrast) * contrast)
 
-    def _slices_vjp(self, contrast, d_slices):
+    def _slices_vjp(self, contrast: np.ndarray, d_slices: np.ndarray) -> np.ndarray:
         n0 = contrast.real.dtype.type(self.microscope.medium_index)
         return self._per_slice(self._factor, contrast) * (np.conj(2 * (n0 + contrast)) * d_slices)
 
@@ -278,7 +292,7 @@ class PotentialSlices(MultiSlice):
 class _Light:
     """Which sources light the chosen images, and with what weight."""
 
-    def __init__(self, model: MultiSlice, images):
+    def __init__(self, model: MultiSlice, images: np.ndarray | None):
         illumination = model.illumination
         self.images = np.arange(illumination.n_images) if images is None else np.asarray(images)
         illumination.weights(model.microscope, self.images)  # says so if an image has no background
@@ -292,12 +306,12 @@ class _Light:
         count = -(-len(used) // _LANES)
         self.groups = [list(map(int, part)) for part in np.array_split(used, count)]
 
-    def dark(self, contrast):
+    def dark(self, contrast: np.ndarray) -> np.ndarray:
         """Images without light, of the precision and on the device of the contrast."""
         shape = len(self.images), *self.image_shape
         return module_of(contrast).zeros(shape, contrast.real.dtype)
 
-    def own_gradients(self, power):
+    def own_gradients(self, power: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[int, float]]:
         """Gradients of pattern and gain, and of |P(nu_s)|^2 in the backgrounds, from <dI_m, |E_s|^2>."""
         total = (self.share * power).sum(axis=1)  # <dI_m, I_m>
         scale = (self.gain / self.background)[:, None]
@@ -315,7 +329,7 @@ def _intensity_products(d_intensity, field):
     return (d_intensity * intensity).sum(axis=(1, 2), dtype=np.float64)
 
 
-def _slices(grid: Grid, slices_um):
+def _slices(grid: Grid, slices_um: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
     """Heights of the slices and the thickness that each stands for [um]."""
     if slices_um is None:
         return grid.axis(0), np.full(grid.shape[0], grid.spacing_um[0])

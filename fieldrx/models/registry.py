@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from fieldrx.errors import InputError
 from fieldrx.models.base import ForwardModel
 from fieldrx.models.born import Born
@@ -34,7 +37,7 @@ def make_model(
     microscope: Microscope,
     illumination: Illumination,
     image_shape: tuple[int, int] | None = None,
-    **optics,
+    **optics: Any,
 ) -> ForwardModel:
     """The model called `name`; other parameters as of :class:`Born` (`optics`: pupil, defocus_um, gain).
 
@@ -46,9 +49,7 @@ def make_model(
     return model_class(name)(grid, microscope, illumination, image_shape, **optics)
 
 
-def grid_for(
-    name: str, image_shape: tuple[int, int], microscope: Microscope, depth: tuple[float, float, float]
-) -> Grid:
+def grid_for(name: str, image_shape: tuple[int, int], microscope: Microscope, depth: Sequence[float]) -> Grid:
     """The grid on which a fit models images; parameters as of :meth:`Grid.for_images`.
 
     The waves of multi-slice models return to the camera on a padded grid of their own, so they get half the

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from fieldrx.backends import module_of
@@ -18,33 +21,39 @@ class Rytov(Born):
 
     name = "rytov"
 
-    def signal(self, intensity) -> np.ndarray:
+    def signal(self, intensity: np.ndarray) -> np.ndarray:
         """log I; nan for pixels too dark to have a meaningful logarithm."""
         return np.log(np.where(intensity > _DARK, intensity, np.nan))
 
-    def intensity(self, signal) -> np.ndarray:
+    def intensity(self, signal: np.ndarray) -> np.ndarray:
         """Inverse of :meth:`signal`, between exp(-10) and exp(10)."""
         return np.exp(signal.clip(-10, 10))
 
-    def signal_and_pullback(self, contrast, images=None):
+    def signal_and_pullback(
+        self, contrast: np.ndarray, images: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Callable]:
         """Predicted signal, and the map from its gradient to that of the contrast."""
         linear = self.linear_signal(contrast, images)
         return self.signal_of_linear(linear, images), lambda d: self.adjoint(d, images)
 
-    def signal_of_linear(self, linear, images=None) -> np.ndarray:
+    def signal_of_linear(self, linear: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """The signal, gains included, of images whose linear signal is given."""
         return linear + module_of(linear).log(self._gains(images, linear))
 
-    def forward(self, contrast, images=None) -> np.ndarray:
+    def forward(self, contrast: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """Predicted intensities ``gain exp(linear)``, shape (n, ny, nx)."""
         linear = self.linear_signal(contrast, images)
         return self._gains(images, linear) * np.exp(linear)
 
-    def vjp(self, contrast, d_intensity, images=None) -> np.ndarray:
+    def vjp(
+        self, contrast: np.ndarray, d_intensity: np.ndarray, images: np.ndarray | None = None
+    ) -> np.ndarray:
         """Gradient of ``sum(d_intensity * forward(contrast))``."""
         return self.forward_and_pullback(contrast, images)[1](d_intensity)
 
-    def forward_and_pullback(self, contrast, images=None):
+    def forward_and_pullback(
+        self, contrast: np.ndarray, images: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Callable]:
         """Predicted intensities, and the map from their gradient to that of the contrast."""
         intensity = self.forward(contrast, images)
 
@@ -60,6 +69,6 @@ class Rytov(Born):
     def _intensity_slope(self, linear, m):
         return self.gain[m] * np.exp(linear)
 
-    def signal_slopes(self, linear, m):
+    def signal_slopes(self, linear: np.ndarray, m: int) -> tuple[Any, np.ndarray]:
         """Derivatives of the signal of image m by its linear signal, and by its gain."""
         return 1.0, np.full(linear.shape, 1 / self.gain[m])

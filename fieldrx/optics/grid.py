@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +52,7 @@ class Grid:
         cls,
         image_shape: tuple[int, int],
         microscope: Microscope,
-        depth: tuple[float, float, float],
+        depth: Sequence[float],
         margin_um: float | None = None,
     ) -> Grid:
         """The grid on which images of `image_shape` pixels are modelled.
@@ -81,7 +82,7 @@ class Grid:
         return cls((len(z), *full), (dz, pixel, pixel), (z[0], -before[0] * pixel, -before[1] * pixel))
 
     @staticmethod
-    def margin_um(microscope: Microscope, depth: tuple[float, float, float]) -> float:
+    def margin_um(microscope: Microscope, depth: Sequence[float]) -> float:
         """How far light from the deepest slice spreads within the pupil, and twice the resolution [um]."""
         sine = min(microscope.objective_na / microscope.medium_index, 0.99)
         blur = microscope.wavelength_um / microscope.objective_na
@@ -116,7 +117,7 @@ class Grid:
         }
 
 
-def slice_positions(depth: tuple[float, float, float]) -> np.ndarray:
+def slice_positions(depth: Sequence[float]) -> np.ndarray:
     """Slice centres of a depth range (z0, z1, dz), both ends included [um].
 
     The distance is adjusted to the nearest one that divides the range evenly.

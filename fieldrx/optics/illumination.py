@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,7 +35,11 @@ class Illumination:
     """
 
     sources_na: np.ndarray
-    pattern: np.ndarray | None = field(default=None)
+    pattern: np.ndarray = None  # type: ignore[assignment]  # an array once it is made
+
+    if TYPE_CHECKING:  # what is given is made into arrays
+
+        def __init__(self, sources_na: ArrayLike, pattern: ArrayLike | None = None): ...
 
     def __post_init__(self):
         sources = np.array(self.sources_na, dtype=np.float64)
@@ -74,8 +79,8 @@ class Illumination:
         leds: ArrayLike,
         pitch_um: float,
         distance_um: float,
-        centre: tuple[float, float],
-        axes: tuple[str, str] = ("row", "col"),
+        centre: Sequence[float] | np.ndarray,
+        axes: Sequence[str] = ("row", "col"),
     ) -> Illumination:
         """Directions of LEDs on a flat board, ``na = offset / sqrt(|offset|^2 + distance^2)``.
 
@@ -108,7 +113,16 @@ class Illumination:
     def led_ring(cls, count: int, na: float, start_deg: float = 0.0, clockwise: bool = True) -> Illumination:
         """Directions equally spaced on a ring of numerical aperture `na`.
 
-        The angle runs from +x towards +y, which looks clockwise on a displayed image (row 0 on top).
+        Parameters
+        ----------
+        count : int
+            LEDs, one image each.
+        na : float
+        start_deg : float
+            Angle of the first one, from +x.
+        clockwise : bool
+            Whether the angle runs from +x towards +y, which looks clockwise on a displayed image (row 0 on
+            top).
         """
         count = int(count)
         if count < 1:

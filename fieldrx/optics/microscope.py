@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
@@ -60,6 +61,10 @@ class Microscope:
         """Radius of the pupil NA / lambda [cycles/um], with slack for sources exactly at its edge."""
         return self.objective_na / self.wavelength_um * (1 + _EDGE)
 
+    @overload
+    def axial_frequency(self, nu_squared: float) -> float: ...
+    @overload
+    def axial_frequency(self, nu_squared: np.ndarray) -> np.ndarray: ...
     def axial_frequency(self, nu_squared: np.ndarray | float) -> np.ndarray | float:
         """kz / 2 pi = sqrt((n0 / lambda)^2 - |nu|^2) [cycles/um]; a tiny number for evanescent waves."""
         ball = (self.medium_index / self.wavelength_um) ** 2

@@ -35,8 +35,8 @@ class NormalEquations:
         self.jacobian, self.measured = jacobian, measured
         self.layout, self.acquisition, self.grid = jacobian.layout, jacobian.acquisition, jacobian.grid
         self.train = jacobian.layout.train
-        self._taper = taper(self.acquisition.image_shape)
-        self._chosen = None
+        self._taper = taper(self.acquisition.stack.shape[1:])
+        self._chosen: tuple | None = None
 
     def at(self, optics: Optics, contrast: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """The equations at some optics and a contrast.
@@ -80,7 +80,7 @@ class NormalEquations:
                 np.add.at(normal, (places[:, :, None], places[None, None, :, b]), product)
             parts.append((normal[:n, :n], right[:n]))
         v = max(spread * squares / max(free, 1e-30), 1e-30)
-        normal, right = map(sum, zip(*parts, strict=True))
+        normal, right = (np.asarray(sum(part)) for part in zip(*parts, strict=True))
         return normal, right, v * self._structure(parts, normal, right, v) ** 2
 
     def _structure(self, parts, normal, right, v):
@@ -122,7 +122,7 @@ class NormalEquations:
         """Rows and columns of the frequencies looked at, and tau: chosen once, by the optics at the start."""
         if self._chosen is None:
             linear = self._single_scattering(self.layout.start)
-            signal = linear.signal(self.acquisition.images[self.train])
+            signal = linear.signal(self.acquisition.stack[self.train])
             rows, cols = passband(linear, self.train)
             spectrum = self._spectrum(np.where(np.isfinite(signal), signal, 0), linear.window)
             peak, best = choose(linear, spectrum, self.train, rows, cols)
@@ -146,12 +146,12 @@ class NormalEquations:
         model, out, moments = self.jacobian.model(optics), [], np.zeros(2)
         for first in range(0, len(self.train), _BATCH):
             batch = self.train[first : first + _BATCH]
-            for m, predicted, columns in self.jacobian.images(model, optics, contrast, batch):
+            for m, predicted, own in self.jacobian.images(model, optics, contrast, batch):
                 valid, residual = self._residual(model, m, predicted)
-                stack = np.stack([residual, *(c for _, c in columns)]) * valid
+                stack = np.stack([residual, *(c for _, c in own)]) * valid
                 moments += [((self._taper * stack[0]) ** k).sum() for k in (2, 4)]
                 spectrum = self._spectrum(stack, model.window)[:, rows, cols]
-                out.append((spectrum, [place for place, _ in columns]))
+                out.append((spectrum, [place for place, _ in own]))
         width = max(len(p) for _, p in out)
         places = np.full((len(out), width), len(self.layout.width))
         columns = np.zeros((len(out), width, len(rows)), np.complex64)
@@ -164,6 +164,6 @@ class NormalEquations:
     def _residual(self, model, m, predicted):
         """Valid pixels of image m, and measured less predicted signal, 0 elsewhere."""
         defined = np.isfinite(model.signal(self.measured.images[m]))
-        pairs = self.measured.beside(model.intensity(predicted)[None], [m], defined[None])
-        valid = pairs.valid[0]
+        pairs = self.measured.beside(model.intensity(predicted)[None], np.array([m]), defined[None])
+        valid = defined if pairs.valid is None else pairs.valid[0]
         return valid, np.where(valid, model.signal(pairs.measured[0]) - predicted, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -32,11 +33,11 @@ class Jacobian:
     def __init__(self, layout: Layout, acquisition: Acquisition, name: str, grid: Grid):
         self.layout, self.acquisition, self.name, self.grid = layout, acquisition, name, grid
 
-    def model(self, optics: Optics, **options) -> ForwardModel:
+    def model(self, optics: Optics, **options: Any) -> ForwardModel:
         """The fit's model with these optics."""
         acq = self.acquisition
         return optics.model(
-            self.name, self.grid, acq.microscope, acq.illumination, acq.image_shape, **options
+            self.name, self.grid, acq.microscope, acq.illumination, acq.stack.shape[1:], **options
         )
 
     def images(
@@ -130,7 +131,7 @@ class Jacobian:
         """A model with one image of each of these sources; differences need a pupil with a soft edge."""
         each = Optics(sources_na, np.ones(len(sources_na)), optics.defocus_um, optics.zernike)
         acq, light = self.acquisition, Illumination(sources_na)
-        return each.model(self.name, self.grid, acq.microscope, light, acq.image_shape, edge="soft")
+        return each.model(self.name, self.grid, acq.microscope, light, acq.stack.shape[1:], edge="soft")
 
     def _own(self, m, per_gain, by_source):
         """Columns of image m's gain and of its sources' directions."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class Refinement:
         self.jacobian = Jacobian(self.layout, acquisition, name, grid)
         self.equations = NormalEquations(self.jacobian, self.measured)
 
-    def model(self, optics: Optics, **options) -> ForwardModel:
+    def model(self, optics: Optics, **options: Any) -> ForwardModel:
         """The fit's model with these optics."""
         return self.jacobian.model(optics, **options)
 

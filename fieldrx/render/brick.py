@@ -10,11 +10,16 @@ and no pictures, go on asking the network at every point.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit, prange
 
 from fieldrx.render.quantities import Quantity
+
+if TYPE_CHECKING:
+    from fieldrx.render.ensembles import Renderable
+    from fieldrx.render.lattice import Lattice
 
 _FINER = 2.0  # voxels of the fit over those of a brick, along every axis
 MOST = 1 << 27  # voxels of a brick, 0.5 GiB
@@ -41,16 +46,16 @@ class Brick:
     spacing_um: np.ndarray
     medium: float
 
-    def steps(self, pixel_um) -> tuple[float, float, float]:
+    def steps(self, pixel_um: float) -> tuple[float, float, float]:
         """Distances of samples [um] for pictures: along the lines of sight that of the voxels suffices."""
         return max(float(self.spacing_um.min()), pixel_um), pixel_um, pixel_um
 
-    def at(self, points) -> np.ndarray:
+    def at(self, points: np.ndarray) -> np.ndarray:
         """Values at points (n, 3) of (z, y, x) [um], float32 of shape (n,)."""
         places = (np.asarray(points, float) - self.origin_um) / self.spacing_um
         return _at(self.values, places, np.float32(self.medium))
 
-    def project(self, lattice, rows, projection) -> np.ndarray:
+    def project(self, lattice: Lattice, rows: slice, projection: str) -> np.ndarray:
         """A projection ("max", "mean" or "path") of some rows of a lattice of lines of sight."""
         largest, total, count = _march(self.values, *self._lines(lattice, rows))
         if projection == "max":
@@ -59,7 +64,7 @@ class Brick:
             return total * lattice.spacing_um[0]
         return np.where(count > 0, total / np.maximum(count, 1), self.medium)
 
-    def first_hit(self, lattice, rows, level) -> np.ndarray:
+    def first_hit(self, lattice: Lattice, rows: slice, level: float) -> np.ndarray:
         """Distance from the first sample [um] where lines of sight first exceed a level; nan for never."""
         hit = _hit(self.values, *self._lines(lattice, rows), level, self.medium, _BISECTIONS)
         return hit * lattice.spacing_um[0]
@@ -71,7 +76,9 @@ class Brick:
         return first, steps, (lattice.shape[0], rows.stop - rows.start, lattice.shape[2])
 
 
-def brick_of(field, quantity: Quantity, region, pixel_um, finer=_FINER) -> Brick | None:
+def brick_of(
+    field: Renderable, quantity: Quantity, region: np.ndarray, pixel_um: float, finer: float = _FINER
+) -> Brick | None:
     """The brick for a picture of a region.
 
     Parameters

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.ensemble import Ensemble
 from fieldrx.errors import InputError
+from fieldrx.field import NeuralField
 from fieldrx.optics import Grid
 from fieldrx.render.quantities import Quantity
 
@@ -30,16 +33,21 @@ class Statistic:
     ensemble: Ensemble
     which: int = 0
 
-    def contrast(self, points) -> np.ndarray:
+    def contrast(self, points: np.ndarray) -> np.ndarray:
         """At points (..., 3) of (z, y, x) [um], complex128."""
         mean, std = self.ensemble(points)
         return std if self.which else mean - self.ensemble.medium_index
 
-    def on_axes(self, z, y, x) -> np.ndarray:
+    def on_axes(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """On the grid of three axes [um], complex64."""
         return self.ensemble.on_axes(z, y, x)[self.which]
 
-    def grid(self, spacing=None, shape=None, region=None) -> Grid:
+    def grid(
+        self,
+        spacing: ArrayLike | None = None,
+        shape: Sequence[int] | None = None,
+        region: ArrayLike | None = None,
+    ) -> Grid:
         """As of ``NeuralField.grid``."""
         return self.ensemble.members[0].grid(spacing, shape, region)
 
@@ -49,7 +57,12 @@ class Statistic:
         raise AttributeError(name)
 
 
-def as_field(field, quantity=None):
+Renderable = NeuralField | Statistic
+
+
+def as_field(
+    field: Renderable | Ensemble, quantity: str | Quantity | None = None
+) -> tuple[Renderable, str | Quantity | None]:
     """What to render for a field or an ensemble, and the quantity of it.
 
     Raises

@@ -5,12 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from fieldrx.ensemble import Ensemble
 from fieldrx.errors import InputError
 from fieldrx.export import write_npy, write_ome_zarr, write_tiff, write_volume_npz, write_vti
+from fieldrx.field import NeuralField
 from fieldrx.io import write_png
 from fieldrx.render import movies
 from fieldrx.render.ensembles import as_field
@@ -28,8 +33,11 @@ _COARSEST = 128  # samples along every axis of the last level of a pyramid
 
 
 def render(
-    field, path, spacing=None, shape=None, region=None, *, quantity=None, plane=None, rotation=None,
-    projection=None, level=None, limits=None, callback=None, **movie,
+    field: NeuralField | Ensemble, path: str | os.PathLike, spacing: ArrayLike | None = None,
+    shape: Sequence[int] | None = None, region: ArrayLike | None = None, *,
+    quantity: str | Quantity | None = None, plane: tuple | None = None, rotation: np.ndarray | None = None,
+    projection: str | None = None, level: float | None = None, limits: Sequence[float] | None = None,
+    callback: Callable | None = None, **movie: Any,
 ) -> Path:  # fmt: skip
     """Write a field as a file, by its ending; nothing is computed before it is written, block by block.
 
@@ -81,12 +89,12 @@ def render(
     """
     path = Path(path)
     ending = ending_of(path)
-    field, quantity = as_field(field, quantity)
+    source, quantity = as_field(field, quantity)
     if ending in movies.ENDINGS:
         if plane is not None or rotation is not None or shape is not None:
             raise InputError(f"{path}: a film takes no plane, turn or shape; see render_movie")
         return render_movie(
-            field, path, spacing=spacing, region=region, quantity=quantity, projection=projection or "max",
+            source, path, spacing=spacing, region=region, quantity=quantity, projection=projection or "max",
             level=level, limits=limits, callback=callback, **movie,
         )  # fmt: skip
     flat = rotation is not None or projection is not None
@@ -94,32 +102,32 @@ def render(
         raise InputError(f"{path}: {', '.join(movie)} belong to a film, .gif or .mp4")
     _check_together(path, quantity, plane, flat, level)
     if ending == ".png":
-        spacing = picture_step(np.ptp(region_of(field, region), axis=1), spacing)
+        spacing = picture_step(np.ptp(region_of(source, region), axis=1), spacing)
     if ending == ".png" and plane is None and not flat:
-        write_png(path, orthogonal_planes(field, region, spacing, quantity or "n", limits))
+        write_png(path, orthogonal_planes(source, region, spacing, quantity or "n", limits))
         return path
     if flat and ending == ".png":
         seen = quick_view(
-            field, rotation, projection or "max", quantity, spacing, region, level=level, callback=callback
+            source, rotation, projection or "max", quantity, spacing, region, level=level, callback=callback
         )
         write_png(path, picture_of(seen, scale_of(seen.values, seen.medium, seen.label, seen.unit, limits)))
         return path
     if flat:
         seen = view(
-            field, rotation, projection or "max", quantity, spacing, region, level=level, callback=callback
+            source, rotation, projection or "max", quantity, spacing, region, level=level, callback=callback
         )
         write(path, _flat_samples(seen))
         return path
     default = "contrast" if ending == ".npz" else "n"
     if not isinstance(quantity, Quantity):
-        quantity = make_quantity(quantity or default, field)
+        quantity = make_quantity(quantity or default, source)
     if plane is not None:
         if shape is not None:
             raise InputError("a plane has a spacing, no shape")
-        lattice = plane_lattice(field, *_plane(plane), _two(spacing), region)
+        lattice = plane_lattice(source, *_plane(plane), _two(spacing), region)
     else:
-        lattice = volume_lattice(field, spacing, shape, region)
-    samples = sample(field, lattice, quantity)
+        lattice = volume_lattice(source, spacing, shape, region)
+    samples = sample(source, lattice, quantity)
     if ending == ".png":
         samples = samples.watched(callback)
         values = np.concatenate([samples.parts(part)[0][0] for _, part in samples.bands()])
@@ -129,8 +137,8 @@ def render(
         return path
     coarser = []
     if ending == ".ome.zarr":
-        coarser = [sample(field, c, quantity) for c in pyramid(lattice)]
-    write(path, samples, coarser, medium_index=field.medium_index, callback=callback)
+        coarser = [sample(source, c, quantity) for c in pyramid(lattice)]
+    write(path, samples, coarser, medium_index=source.medium_index, callback=callback)
     return path
 
 
@@ -145,7 +153,13 @@ def _check_together(path, quantity, plane, flat, level):
         raise InputError(f"{path}: a volume .npz holds the contrast of a box; use .npy or .tif")
 
 
-def write(path, samples: Samples, coarser=(), medium_index=1.0, callback=None) -> Path:
+def write(
+    path: str | os.PathLike,
+    samples: Samples,
+    coarser: Sequence[Samples] = (),
+    medium_index: float = 1.0,
+    callback: Callable | None = None,
+) -> Path:
     """Write samples on any lattice, by the ending of the file.
 
     Parameters
@@ -199,7 +213,7 @@ def pyramid(lattice: Lattice) -> list[Lattice]:
     return levels
 
 
-def ending_of(path) -> str:
+def ending_of(path: str | os.PathLike) -> str:
     """The ending, one of ``ENDINGS``.
 
     Raises
@@ -217,7 +231,7 @@ def ending_of(path) -> str:
     )
 
 
-def _plane(plane):
+def _plane(plane: tuple) -> tuple[Any, Any, Any]:
     through, down, right = plane
     return through, down if down is not None else "y", right if right is not None else "x"
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,17 +15,25 @@ from fieldrx.backends import to_host
 from fieldrx.errors import InputError
 from fieldrx.evaluation import model_of
 from fieldrx.export import write_npy, write_tiff
+from fieldrx.field import NeuralField
 from fieldrx.io import write_png
 from fieldrx.models import Optics, predict
 from fieldrx.optics import Illumination, Microscope
 from fieldrx.progress import Progress
+from fieldrx.provenance import Provenance
 from fieldrx.render.sampling import Samples
 
 ENDINGS = (".npz", ".npy", ".tif", ".tiff", ".png")
 
 
 def new_images(
-    field, light, microscope=None, image_shape=None, model=None, callback=None, device="auto"
+    field: NeuralField,
+    light: Illumination | np.ndarray,
+    microscope: Microscope | None = None,
+    image_shape: tuple[int, int] | None = None,
+    model: str | None = None,
+    callback: Callable | None = None,
+    device: str = "auto",
 ) -> Acquisition:
     """Predicted intensity images of a field.
 
@@ -65,7 +76,8 @@ def new_images(
     light.weights(microscope)  # refuses dark field, which has no background
     if image_shape is None:
         far = np.asarray(field.region_um)[1:, 1] / microscope.pixel_size_um
-        image_shape = tuple(int(n) for n in np.floor(far + 1e-6) + 1)
+        ny, nx = (int(n) for n in np.floor(far + 1e-6) + 1)
+        image_shape = ny, nx
         if min(image_shape) < 1:
             raise InputError("the field's region lies before the first pixel; give an image shape")
     _, forward, contrast = model_of(field, microscope, light, image_shape, model, device, optics)
@@ -77,7 +89,7 @@ def new_images(
     return Acquisition(images, light, microscope, name=field.provenance.name or "")
 
 
-def _optics_under(light, microscope, provenance) -> Optics:
+def _optics_under(light: Illumination, microscope: Microscope, provenance: Provenance) -> Optics:
     """The optics of the fit, if its microscope is this one, with other directions and brightness."""
     nominal = Optics.of(light)
     if provenance.microscope != microscope.to_dict():
@@ -86,7 +98,9 @@ def _optics_under(light, microscope, provenance) -> Optics:
     return replace(nominal, defocus_um=found.defocus_um, zernike=found.zernike)
 
 
-def render_images(field, path, light, **options) -> Path:
+def render_images(
+    field: NeuralField, path: str | os.PathLike, light: Illumination | np.ndarray, **options: Any
+) -> Path:
     """Write predicted images: .npz an acquisition; .npy and .tif a stack (n, y, x); .png them in a row.
 
     Parameters
@@ -105,7 +119,7 @@ def render_images(field, path, light, **options) -> Path:
     if ending not in ENDINGS:
         raise InputError(f'{path}: cannot write images as "{ending}"; expected one of {", ".join(ENDINGS)}')
     acquisition = new_images(field, light, **options)
-    images = acquisition.images
+    images = acquisition.stack
     pixel = acquisition.microscope.pixel_size_um
     if ending == ".npz":
         acquisition.save(path)

@@ -6,13 +6,19 @@ it, away from the viewer.  Unturned, these are x, y and z, the direction of the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.brief import brief
 from fieldrx.errors import InputError
+
+if TYPE_CHECKING:
+    from fieldrx.render.ensembles import Renderable
 
 AXES = {"z": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "x": (0.0, 0.0, 1.0)}
 _STRAIGHT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -71,18 +77,18 @@ class Lattice:
         """Whether its indices run along z, y and x."""
         return self.directions == _STRAIGHT
 
-    def steps(self, block):
+    def steps(self, block: Sequence[slice]) -> list[np.ndarray]:
         """Offsets along the three directions of a block, given as three slices [um]."""
         return [d * np.arange(n)[s] for d, n, s in zip(self.spacing_um, self.shape, block, strict=True)]
 
-    def points(self, block=(slice(None),) * 3) -> np.ndarray:
+    def points(self, block: Sequence[slice] = (slice(None),) * 3) -> np.ndarray:
         """Points of a block, given as three slices, as (..., 3) of (z, y, x) [um]."""
         a, b, c = self.steps(block)
         into, down, right = np.array(self.directions)
         lines = a[:, None, None, None] * into + b[:, None, None] * down
         return np.asarray(self.origin_um) + (lines + c[:, None] * right)
 
-    def permutation(self):
+    def permutation(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Which of z, y and x each index runs along, and with which sign; None on a slanted lattice."""
         directions = np.array(self.directions)
         if (np.count_nonzero(directions, axis=1) != 1).any():
@@ -91,7 +97,7 @@ class Lattice:
         return along, directions[range(3), along]
 
 
-def rotation(axis, degrees) -> np.ndarray:
+def rotation(axis: str | Sequence[float], degrees: float) -> np.ndarray:
     """The matrix that turns (z, y, x) vectors about an axis, by the right-hand rule in (x, y, z).
 
     Whole quarter turns about z, y or x are exact, so that a full turn is none.
@@ -126,7 +132,7 @@ def rotation(axis, degrees) -> np.ndarray:
     return matrix[::-1, ::-1] + 0.0  # no minus zeros
 
 
-def turned(turns) -> np.ndarray:
+def turned(turns: Iterable[tuple[str | Sequence[float], float]]) -> np.ndarray:
     """The matrix of several rotations (axis, degrees), one after the other."""
     matrix = np.eye(3)
     for axis, degrees in turns:
@@ -134,7 +140,7 @@ def turned(turns) -> np.ndarray:
     return matrix
 
 
-def inside(region, bounds_um) -> np.ndarray:
+def inside(region: ArrayLike, bounds_um: np.ndarray) -> np.ndarray:
     """A region as an array (3, 2), checked to lie in the domain of a field.
 
     Raises
@@ -158,18 +164,30 @@ def inside(region, bounds_um) -> np.ndarray:
     return np.clip(region, low[:, None], high[:, None])
 
 
-def region_of(field, region=None) -> np.ndarray:
+def region_of(field: Renderable, region: ArrayLike | None = None) -> np.ndarray:
     """What the images show, or a `region` in the domain of the field, as an array (3, 2) [um]."""
     return np.asarray(field.region_um, float) if region is None else inside(region, field.bounds_um)
 
 
-def volume_lattice(field, spacing=None, shape=None, region=None) -> Lattice:
+def volume_lattice(
+    field: Renderable,
+    spacing: ArrayLike | None = None,
+    shape: Sequence[int] | None = None,
+    region: ArrayLike | None = None,
+) -> Lattice:
     """The lattice of ``NeuralField.volume``, whose parameters these are; the region must be in the domain."""
     grid = field.grid(spacing, shape, None if region is None else region_of(field, region))
     return Lattice(grid.shape, grid.spacing_um, grid.origin_um)
 
 
-def plane_lattice(field, through=None, down="y", right="x", spacing=None, region=None) -> Lattice:
+def plane_lattice(
+    field: Renderable,
+    through: Sequence[float] | np.ndarray | None = None,
+    down: str | Sequence[float] = "y",
+    right: str | Sequence[float] = "x",
+    spacing: ArrayLike | None = None,
+    region: ArrayLike | None = None,
+) -> Lattice:
     """A plane through the region, at any slant, cut to the rectangle around what it shares with it.
 
     Parameters
@@ -199,29 +217,33 @@ def plane_lattice(field, through=None, down="y", right="x", spacing=None, region
     through = np.asarray(region.mean(axis=1) if through is None else through, float)
     if through.shape != (3,) or not np.isfinite(through).all():
         raise InputError(f"the plane's point {through.tolist()} is not three numbers z, y, x in um")
-    down = _unit(_direction(down))
-    right = _direction(right)
-    rest = right - (right @ down) * down
-    if np.linalg.norm(rest) < 1e-6 * np.linalg.norm(right):
+    below, beside = _unit(_direction(down)), _direction(right)
+    rest = beside - (beside @ below) * below
+    if np.linalg.norm(rest) < 1e-6 * np.linalg.norm(beside):
         raise InputError("the two directions of the plane are parallel; give two that span it")
-    right = _unit(rest)
-    into = np.cross(right[::-1], down[::-1])[::-1]  # right-handed in (x, y, z): z for x and y
+    beside = _unit(rest)
+    into = np.cross(beside[::-1], below[::-1])[::-1]  # right-handed in (x, y, z): z for x and y
     step = np.broadcast_to(_spacing(min(field.spacing_um) if spacing is None else spacing, (1, 2)), 2)
     corners = _cut(region, through, into)
     if not len(corners):
         raise InputError(f"the plane through {through.tolist()} um misses the region {region.tolist()} um")
-    first, last = [], []
-    for direction, distance in zip((down, right), step, strict=True):
+    firsts, lasts = [], []
+    for direction, distance in zip((below, beside), step, strict=True):
         places = (corners - through) @ direction / distance
-        first.append(np.ceil(places.min() - 1e-6))
-        last.append(np.floor(places.max() + 1e-6))
-    first, last = np.array(first), np.maximum(last, first)
-    origin = through + first[0] * step[0] * down + first[1] * step[1] * right
+        firsts.append(np.ceil(places.min() - 1e-6))
+        lasts.append(np.floor(places.max() + 1e-6))
+    first, last = np.array(firsts), np.maximum(lasts, firsts)
+    origin = through + first[0] * step[0] * below + first[1] * step[1] * beside
     shape = (1, *(last - first + 1))
-    return Lattice(shape, (min(step), *step), tuple(origin), (tuple(into), tuple(down), tuple(right)))
+    return Lattice(shape, (min(step), *step), tuple(origin), (tuple(into), tuple(below), tuple(beside)))
 
 
-def view_lattice(region, matrix, spacing, size_um=None) -> Lattice:
+def view_lattice(
+    region: np.ndarray,
+    matrix: np.ndarray,
+    spacing: ArrayLike,
+    size_um: Sequence[float] | None = None,
+) -> Lattice:
     """The box that holds a turned region, around its centre, with sides along the lines of sight.
 
     Parameters

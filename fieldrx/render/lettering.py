@@ -67,7 +67,7 @@ _STROKES = {
 }  # fmt: skip
 
 
-def text_mask(text, size) -> np.ndarray:
+def text_mask(text: str, size: float) -> np.ndarray:
     """How much of every pixel a line of text covers.
 
     Parameters
@@ -103,7 +103,7 @@ def text_mask(text, size) -> np.ndarray:
     return canvas
 
 
-def drawable(letter) -> bool:
+def drawable(letter: str) -> bool:
     """Whether there is a glyph for a letter."""
     return letter.lower() in _STROKES
 

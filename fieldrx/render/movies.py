@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from fieldrx.ensemble import Ensemble
 from fieldrx.errors import InputError, nearest
 from fieldrx.export import write_gif, write_mp4
 from fieldrx.progress import Progress
-from fieldrx.render.brick import brick_of
+from fieldrx.render.brick import Brick, brick_of
 from fieldrx.render.ensembles import as_field
 from fieldrx.render.lattice import Lattice, region_of, rotation
 from fieldrx.render.pictures import Scale, framed, palette, picture_step, scale_of, shown
 from fieldrx.render.quantities import Quantity, make_quantity
-from fieldrx.render.views import quantity_of, surface_level, view
+from fieldrx.render.views import View, quantity_of, surface_level, view
+
+if TYPE_CHECKING:
+    from fieldrx.render.ensembles import Renderable
 
 MOVIES = ("spin", "zoom", "sweep")
 ENDINGS = (".gif", ".mp4")
@@ -25,9 +33,22 @@ _SWEPT, _FLOWN = 3.0, 8.0  # points that pictures are interpolated between, over
 
 
 def render_movie(
-    field, path, kind="spin", *, frames=48, fps=12.0, spacing=None, region=None, quantity=None,
-    projection="max", rotation_axis="y", through=None, level=None, limits=None, callback=None,
-) -> Path:  # fmt: skip
+    field: Renderable | Ensemble,
+    path: str | os.PathLike,
+    kind: str = "spin",
+    *,
+    frames: int = 48,
+    fps: float = 12.0,
+    spacing: ArrayLike | None = None,
+    region: ArrayLike | None = None,
+    quantity: str | Quantity | None = None,
+    projection: str = "max",
+    rotation_axis: str | Sequence[float] = "y",
+    through: Sequence[float] | None = None,
+    level: float | None = None,
+    limits: Sequence[float] | None = None,
+    callback: Callable | None = None,
+) -> Path:
     """Write a film, .gif or .mp4.
 
     =========  ==============================================================================
@@ -84,21 +105,21 @@ def render_movie(
         raise InputError(f"a film has at least 2 frames; got {frames}")
     if not 0.1 <= fps <= 100:
         raise InputError(f"fps is {fps:g}; expected 0.1 to 100 frames per second")
-    field, quantity = as_field(field, quantity)
-    region = region_of(field, region)
+    source, quantity = as_field(field, quantity)
+    region = region_of(source, region)
     if kind == "spin":
         shaded = projection == "surface"
         turns = [rotation(rotation_axis, 360 * k / frames) for k in range(frames)]
-        pictures = _spin(field, turns, spacing, region, quantity, projection, level, limits)
+        pictures = _spin(source, turns, spacing, region, quantity, projection, level, limits)
     else:
         shaded = False
         if not isinstance(quantity, Quantity):
-            quantity = make_quantity(quantity or "n", field)
+            quantity = make_quantity(quantity or "n", source)
         step = picture_step(np.ptp(region[1:], axis=1), spacing, _PIXELS)
         if kind == "sweep":
-            pictures = _sweep(_Planes(field, region, quantity, _SWEPT, step), frames, step, limits)
+            pictures = _sweep(_Planes(source, region, quantity, _SWEPT, step), frames, step, limits)
         else:
-            planes = _Planes(field, region, quantity, _FLOWN, step / _ZOOM)
+            planes = _Planes(source, region, quantity, _FLOWN, step / _ZOOM)
             pictures = _zoom(planes, frames, step, through, limits)
     pictures = _told(pictures, frames, callback)
     if ending == ".gif":
@@ -108,7 +129,7 @@ def render_movie(
     return path
 
 
-def picture_of(view_, scale) -> np.ndarray:
+def picture_of(view_: View, scale: Scale) -> np.ndarray:
     """A view with its scale; a surface under the lamp where there is one, a little darker far away."""
     if view_.shade is None:
         return framed(shown(view_.values, scale), view_.spacing_um[0], scale)
@@ -159,25 +180,25 @@ def _spin(field, turns, spacing, region, quantity, projection, level, limits):
 class _Planes:
     """Planes of constant z in a region, interpolated between points closer than the field can change."""
 
-    field: object
+    field: Renderable
     region: np.ndarray
     quantity: Quantity
     finer: float  # voxels of the fit over the distance of these points
     pixel: float  # of the finest picture [um]
 
-    def at(self, z):
+    def at(self, z: float) -> Brick | None:
         """The plane at a height: one layer of points, or None where they would be too many."""
         region = np.stack([(z, z), *self.region[1:]])
         return brick_of(self.field, self.quantity, region, self.pixel, self.finer)
 
-    def values(self, z, y, x, plane=None):
+    def values(self, z: float, y: np.ndarray, x: np.ndarray, plane: Brick | None = None) -> np.ndarray:
         if plane is None:
-            return self.quantity.of(self.field.on_axes(z, y, x)[0]).real
+            return self.quantity.of(self.field.on_axes(np.array([z]), y, x)[0]).real
         step = y[1] - y[0] if len(y) > 1 else 1.0
         lattice = Lattice((1, len(y), len(x)), (1.0, step, step), (z, y[0], x[0]))
         return plane.project(lattice, slice(0, len(y)), "max")
 
-    def scale(self, heights, limits):
+    def scale(self, heights: np.ndarray, limits: Sequence[float] | None) -> Scale:
         """The scale of the plane with the highest values among some heights."""
         y, x = (np.linspace(lo, hi, 160) for lo, hi in self.region[1:])
         medium = float(self.quantity.of(np.zeros((), np.complex64)).real)
@@ -185,7 +206,9 @@ class _Planes:
         scales = [scale_of(self.values(z, y, x), medium, *names, limits) for z in heights]
         return max(scales, key=lambda scale: scale.high)
 
-    def picture(self, z, y, x, step, scale, plane):
+    def picture(
+        self, z: float, y: np.ndarray, x: np.ndarray, step: float, scale: Scale, plane: Brick | None
+    ) -> np.ndarray:
         return framed(shown(self.values(z, y, x, plane), scale), step, scale)
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.errors import InputError
 from fieldrx.render.lattice import region_of
 from fieldrx.render.lettering import text_mask
 from fieldrx.render.quantities import Quantity, make_quantity
+
+if TYPE_CHECKING:
+    from fieldrx.render.ensembles import Renderable
 
 PIXELS = 480  # longest side of a panel
 _GAP = 6  # pixels between panels
@@ -49,7 +55,7 @@ class Scale:
     shaded: bool = False
 
 
-def colour(values, shaded=False) -> np.ndarray:
+def colour(values: np.ndarray, shaded: bool = False) -> np.ndarray:
     """Values 0 ... 1 (clipped) to red, green, blue: uint8, shape (..., 3)."""
     stops = _SURFACE if shaded else _COLOURS
     place = np.clip(values, 0, 1) * (len(stops) - 1)
@@ -58,13 +64,13 @@ def colour(values, shaded=False) -> np.ndarray:
     )
 
 
-def palette(shaded=False) -> np.ndarray:
+def palette(shaded: bool = False) -> np.ndarray:
     """The colours of a picture, and greys for words: uint8, shape (256, 3)."""
     greys = np.linspace(0, 255, 256 - LEVELS).astype(np.uint8)
     return np.concatenate([colour(np.linspace(0, 1, LEVELS), shaded), np.stack([greys] * 3, axis=1)])
 
 
-def shown(values, scale) -> np.ndarray:
+def shown(values: np.ndarray, scale: Scale) -> np.ndarray:
     """Values as red, green, blue in the colours of ``palette``; white where they are nan."""
     range_ = scale.high - scale.low
     place = np.clip((values - scale.low) / (range_ if range_ > 0 else 1.0), 0, 1)
@@ -73,7 +79,9 @@ def shown(values, scale) -> np.ndarray:
     return rgb
 
 
-def scale_of(values, medium, label="", unit="", limits=None) -> Scale:
+def scale_of(
+    values: np.ndarray, medium: float, label: str = "", unit: str = "", limits: Sequence[float] | None = None
+) -> Scale:
     """A scale from the medium to the 99.9th percentile of the values; both ends if they lie on both sides.
 
     Parameters
@@ -98,7 +106,12 @@ def scale_of(values, medium, label="", unit="", limits=None) -> Scale:
     return Scale(float(low), float(max(high, low + 1e-12)), label, unit)
 
 
-def three_planes(field, region=None, spacing=None, quantity="n"):
+def three_planes(
+    field: Renderable,
+    region: ArrayLike | None = None,
+    spacing: ArrayLike | None = None,
+    quantity: str | Quantity = "n",
+) -> tuple[list[np.ndarray], float]:
     """The three planes through the centre of a region: xy, with xz below it and zy to its right.
 
     Parameters
@@ -129,7 +142,7 @@ def three_planes(field, region=None, spacing=None, quantity="n"):
     return [quantity.of(plane).real for plane in (xy, xz, zy)], step
 
 
-def picture_step(size, spacing=None, pixels=PIXELS) -> float:
+def picture_step(size: np.ndarray, spacing: ArrayLike | None = None, pixels: int = PIXELS) -> float:
     """Pixel size [um]: the finest of `spacing`, or one for so many `pixels` along the longest side.
 
     Raises
@@ -140,7 +153,7 @@ def picture_step(size, spacing=None, pixels=PIXELS) -> float:
     longest = max(float(np.max(size)), 1e-9)
     step = longest / pixels if spacing is None else float(np.min(spacing))
     if not (np.isfinite(step) and step > 0):
-        raise InputError(f"spacing {spacing} um must be positive")
+        raise InputError(f"spacing {spacing!r} um must be positive")
     if longest / step > _MOST:
         raise InputError(
             f"spacing {step:g} um gives a picture of {longest / step:.4g} pixels, more than {_MOST}: use a "
@@ -149,7 +162,13 @@ def picture_step(size, spacing=None, pixels=PIXELS) -> float:
     return step
 
 
-def orthogonal_planes(field, region=None, spacing=None, quantity="n", limits=None) -> np.ndarray:
+def orthogonal_planes(
+    field: Renderable,
+    region: ArrayLike | None = None,
+    spacing: ArrayLike | None = None,
+    quantity: str | Quantity = "n",
+    limits: Sequence[float] | None = None,
+) -> np.ndarray:
     """The three central planes as one picture with a scale; parameters as of :func:`three_planes`.
 
     Returns
@@ -167,7 +186,7 @@ def orthogonal_planes(field, region=None, spacing=None, quantity="n", limits=Non
     return framed(joined([shown(plane, scale) for plane in planes]), step, scale)
 
 
-def joined(panels) -> np.ndarray:
+def joined(panels: Sequence[np.ndarray]) -> np.ndarray:
     """xy, with xz below and zy to its right, on white."""
     xy, xz, zy = panels
     size = xy.shape[0] + _GAP + xz.shape[0], xy.shape[1] + _GAP + zy.shape[1]
@@ -182,7 +201,7 @@ def joined(panels) -> np.ndarray:
     return canvas
 
 
-def framed(picture, pixel_um, scale) -> np.ndarray:
+def framed(picture: np.ndarray, pixel_um: float, scale: Scale) -> np.ndarray:
     """A picture on white, with a scale bar and a colour bar below it.
 
     Parameters
@@ -210,7 +229,15 @@ def framed(picture, pixel_um, scale) -> np.ndarray:
     return canvas
 
 
-def write(canvas, text, top, left, size, white=False, anchor=0.0):
+def write(
+    canvas: np.ndarray,
+    text: str,
+    top: float,
+    left: float,
+    size: float,
+    white: bool = False,
+    anchor: float = 0.0,
+) -> None:
     """Write a line of text; `anchor` 0 begins at `left`, 0.5 is centred there, 1 ends there."""
     mask = text_mask(text, size)
     left = round(left - anchor * mask.shape[1])
@@ -220,13 +247,13 @@ def write(canvas, text, top, left, size, white=False, anchor=0.0):
     part[...] = np.round(part * (1 - mask) + (255 if white else 0) * mask).astype(np.uint8)
 
 
-def nice_length(target) -> float:
+def nice_length(target: float) -> float:
     """The largest of 1, 2, 5 times a power of ten that is not above `target`."""
     power = 10.0 ** math.floor(math.log10(target))
     return max(f for f in (1, 2, 5) if f * power <= target * (1 + 1e-9)) * power
 
 
-def nice_ticks(low, high, most=4) -> list[float]:
+def nice_ticks(low: float, high: float, most: int = 4) -> list[float]:
     """Round numbers between two limits, at most `most` of them, evenly spaced."""
     step = nice_length((high - low) / most)
     while True:
@@ -236,7 +263,7 @@ def nice_ticks(low, high, most=4) -> list[float]:
         step = nice_length(step * 2.5)
 
 
-def number_text(value, step) -> str:
+def number_text(value: float, step: float) -> str:
     """A tick's number, with as many decimals as its distance to the next one needs."""
     if max(abs(value), step) >= 1e5 or step < 1e-5:
         mantissa, power = f"{value:.1e}".split("e")

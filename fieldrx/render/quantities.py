@@ -23,10 +23,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fieldrx.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from fieldrx.render.ensembles import Renderable
 
 QUANTITIES = ("n", "contrast", "absorption", "permittivity", "phase", "dry-mass")
 REFRACTIVE_INCREMENT = 0.19  # of proteins [ml/g = um^3/pg]
@@ -58,12 +62,14 @@ class Quantity:
     integral_unit: str | None = None
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         """Of the values."""
         return np.dtype(np.float32 if len(self.channels) == 1 else np.complex64)
 
 
-def make_quantity(name, field, wavelength_um=None, increment=REFRACTIVE_INCREMENT) -> Quantity:
+def make_quantity(
+    name: str, field: Renderable, wavelength_um: float | None = None, increment: float = REFRACTIVE_INCREMENT
+) -> Quantity:
     """The quantity called `name` of a field.
 
     Parameters

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from fieldrx.brief import brief
 from fieldrx.progress import Progress
 from fieldrx.render.lattice import Lattice
 from fieldrx.render.quantities import Quantity, make_quantity
+
+if TYPE_CHECKING:
+    from fieldrx.render.ensembles import Renderable
 
 BLOCK = 1 << 19  # points of a tile
 _LAYERS = 64  # a hash grid between two of its planes is cheap where many layers lie there
@@ -46,7 +50,15 @@ class Samples:
     described: str = ""
 
     @classmethod
-    def of_array(cls, array, spacing_um, origin_um=(0.0, 0.0, 0.0), label="value", unit="", channels=None):
+    def of_array(
+        cls,
+        array: np.ndarray,
+        spacing_um: tuple[float, float, float],
+        origin_um: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        label: str = "value",
+        unit: str = "",
+        channels: tuple[str, ...] | None = None,
+    ) -> Samples:
         """An array (z, y, x) in memory."""
         array = np.asarray(array)
         dtype = np.dtype(np.complex64 if np.iscomplexobj(array) else np.float32)
@@ -64,25 +76,25 @@ class Samples:
         """Size of all values that a file with these channels holds, as float32."""
         return 4 * len(self.channels) * self.lattice.size
 
-    def parts(self, values) -> list[np.ndarray]:
+    def parts(self, values: np.ndarray) -> list[np.ndarray]:
         """Real float32 arrays, one per channel, of values that were read."""
         return [values.real, values.imag][: len(self.channels)]
 
-    def bands(self):
+    def bands(self) -> Iterator[tuple[tuple, np.ndarray]]:
         """Blocks of whole rows in the order of C arrays, each of about ``BLOCK`` points: (block, values)."""
         nz, ny, nx = self.shape
         rows = max(1, BLOCK // nx)
         for block in tiles((nz, ny, nx), (max(1, rows // ny), min(rows, ny), nx)):
             yield block, self.read(block)
 
-    def slabs(self):
+    def slabs(self) -> Iterator[tuple[tuple, np.ndarray]]:
         """The same in the shape that is computed fastest: few rows of many layers, in no order of a file."""
         nz, ny, nx = self.shape
         layers = max(1, min(nz, _LAYERS, BLOCK // nx))
         for block in tiles((nz, ny, nx), (layers, max(1, BLOCK // (layers * nx)), nx)):
             yield block, self.read(block)
 
-    def watched(self, callback, done=0, total=None) -> Samples:
+    def watched(self, callback: Callable | None, done: int = 0, total: int | None = None) -> Samples:
         """The same samples, which tell a callback at every read how many points are done."""
         if callback is None:
             return self
@@ -97,7 +109,7 @@ class Samples:
         return replace(self, read=read)
 
 
-def sample(field, lattice: Lattice, quantity: Quantity | str = "n") -> Samples:
+def sample(field: Renderable, lattice: Lattice, quantity: Quantity | str = "n") -> Samples:
     """A quantity of the field on a lattice, straight from the network; the medium outside the domain.
 
     Parameters
@@ -127,7 +139,9 @@ def sample(field, lattice: Lattice, quantity: Quantity | str = "n") -> Samples:
     )
 
 
-def contrast_on(field, lattice: Lattice, block, region=None) -> np.ndarray:
+def contrast_on(
+    field: Renderable, lattice: Lattice, block: Sequence[slice], region: np.ndarray | None = None
+) -> np.ndarray:
     """Contrast on a block of a lattice, complex64; with a region, 0 outside it."""
     along = lattice.permutation()
     if along is not None and region is None:
@@ -141,14 +155,14 @@ def contrast_on(field, lattice: Lattice, block, region=None) -> np.ndarray:
     return out
 
 
-def within_region(points, region) -> np.ndarray:
+def within_region(points: np.ndarray, region: np.ndarray) -> np.ndarray:
     """Which points lie in a region (3, 2), its faces included, which rounding may miss."""
     low, high = np.asarray(region).T
     slack = 1e-9 * np.maximum(high - low, 1)
     return ((points >= low - slack) & (points <= high + slack)).all(axis=-1)
 
 
-def tiles(shape, tile):
+def tiles(shape: Sequence[int], tile: Sequence[int]) -> Iterator[tuple[slice, ...]]:
     """Blocks of three slices that cover a shape, in the order of C arrays."""
     starts = [range(0, n, t) for n, t in zip(shape, tile, strict=True)]
     for z in starts[0]:

@@ -6,17 +6,23 @@ the sample in front of the viewer, about the centre of the region.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.brief import brief
 from fieldrx.errors import InputError, nearest
 from fieldrx.progress import Progress
-from fieldrx.render.brick import brick_of
-from fieldrx.render.lattice import region_of, view_lattice
+from fieldrx.render.brick import Brick, brick_of
+from fieldrx.render.lattice import Lattice, region_of, view_lattice
 from fieldrx.render.quantities import Quantity, make_quantity
 from fieldrx.render.sampling import contrast_on, within_region
+
+if TYPE_CHECKING:
+    from fieldrx.render.ensembles import Renderable
 
 PROJECTIONS = ("max", "mean", "path", "surface")
 _WORDS = {"max": "largest", "mean": "mean"}
@@ -54,9 +60,17 @@ class View:
 
 
 def view(
-    field, rotation=None, projection="max", quantity=None, spacing=None, region=None, size_um=None,
-    level=None, callback=None, brick=None,
-) -> View:  # fmt: skip
+    field: Renderable,
+    rotation: np.ndarray | None = None,
+    projection: str = "max",
+    quantity: str | Quantity | None = None,
+    spacing: ArrayLike | None = None,
+    region: ArrayLike | None = None,
+    size_um: Sequence[float] | None = None,
+    level: float | None = None,
+    callback: Callable | None = None,
+    brick: Brick | None = None,
+) -> View:
     """The turned sample, projected along the line of sight.
 
     ===========  ==============================================================================
@@ -128,32 +142,42 @@ def view(
         if callback:
             callback(_progress(rows, lattice))
     if projection == "path":
-        label, unit = quantity.integral_label, quantity.integral_unit
+        label, unit = quantity.integral_label or "", quantity.integral_unit or ""
     else:
         label, unit = f"{_WORDS[projection]} {quantity.label}", quantity.unit
     return View(values, lattice.spacing_um[1:], label, unit, scene.medium)
 
 
 def quick_view(
-    field, rotation=None, projection="max", quantity=None, spacing=None, region=None, **others
+    field: Renderable,
+    rotation: np.ndarray | None = None,
+    projection: str = "max",
+    quantity: str | Quantity | None = None,
+    spacing: ArrayLike | None = None,
+    region: ArrayLike | None = None,
+    **others: Any,
 ) -> View:
     """A view for a picture: as of :func:`view`, but the network is asked on a grid, once.
 
+    A picture so large that its grid would not fit is asked of the network point by point.
+
     Parameters
     ----------
-    spacing : float
-        Pixel size [um].
-
-    The other parameters are those of `view`.  A picture so large that its grid would not fit is asked of the
-    network point by point.
+    field, rotation, projection, quantity, region, **others
+        As of :func:`view`.
+    spacing : float or sequence of float, optional
+        Pixel size [um], the smallest of several; the finest of the fit when not given.
     """
     quantity = quantity_of(field, quantity, projection)
-    brick = brick_of(field, quantity, region_of(field, region), spacing)
-    steps = spacing if brick is None else brick.steps(spacing)
+    pixel = min(field.spacing_um) if spacing is None else float(np.min(spacing))
+    brick = brick_of(field, quantity, region_of(field, region), pixel)
+    steps = pixel if brick is None else brick.steps(pixel)
     return view(field, rotation, projection, quantity, steps, region, brick=brick, **others)
 
 
-def surface_level(field, quantity="n", region=None) -> float:
+def surface_level(
+    field: Renderable, quantity: str | Quantity = "n", region: ArrayLike | None = None
+) -> float:
     """A level between sample and medium: Otsu's threshold of the values in the region.
 
     It splits them into two classes with the largest variance between the classes' means (Otsu, IEEE Trans.
@@ -172,7 +196,7 @@ def surface_level(field, quantity="n", region=None) -> float:
     return float(edges[1:][between.argmax()])
 
 
-def quantity_of(field, quantity, projection):
+def quantity_of(field: Renderable, quantity: str | Quantity | None, projection: str) -> Quantity:
     """The quantity of a view, by default the contrast for a path and n otherwise."""
     if isinstance(quantity, Quantity):
         return quantity
@@ -183,24 +207,24 @@ def quantity_of(field, quantity, projection):
 class _Scene:
     """What is looked at, and the lines of sight."""
 
-    field: object
+    field: Renderable
     quantity: Quantity
-    lattice: object
+    lattice: Lattice
     region: np.ndarray
-    brick: object = None
+    brick: Brick | None = None
 
     @property
-    def medium(self):
+    def medium(self) -> float:
         """Value of the quantity outside the region."""
         return float(self.quantity.of(np.zeros((), np.complex64)).real)
 
-    def values(self, block):
+    def values(self, block: Sequence[slice]) -> tuple[np.ndarray, np.ndarray]:
         """Values of a block, and which of its points lie in the region."""
         inside = within_region(self.lattice.points(block), self.region)
         region = None if inside.all() else self.region
         return self.quantity.of(contrast_on(self.field, self.lattice, block, region)).real, inside
 
-    def at(self, points):
+    def at(self, points: np.ndarray) -> np.ndarray:
         """Values at any points (n, 3)."""
         if self.brick is not None:
             return self.brick.at(points)

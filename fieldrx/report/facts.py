@@ -8,11 +8,12 @@ import numpy as np
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.backends import to_host
-from fieldrx.band import supported_band
+from fieldrx.band import Band, supported_band
 from fieldrx.ensemble import Ensemble
 from fieldrx.evaluation import compare, verdict
 from fieldrx.field import NeuralField
 from fieldrx.totals import Totals, sign_of, totals_of
+from fieldrx.volume import Volume
 
 _PLANE_PIXELS = 320
 _SAMPLE = 0.15  # of the largest contrast, from which a voxel belongs to the sample
@@ -110,7 +111,7 @@ class Facts:
             error, noise = self.compared.error(self.held)[0], self.compared.noise_of(self.held)
             numbers |= {"nrmse_holdout": error, "noise_floor_holdout": noise.share}
             numbers["verdict"] = verdict(error, noise.share, noise.measured)
-        if self.ensemble is not None:
+        if self.ensemble is not None and self.std is not None:
             inside = self.std[self.sample]
             numbers["std_in_sample"] = float(np.median(inside)) if inside.size else None
             numbers["factor"] = self.ensemble.factor
@@ -146,7 +147,7 @@ class Facts:
         ]
 
 
-def _reach(tapered, band) -> dict[str, float]:
+def _reach(tapered: np.ndarray, band: Band) -> dict[str, float]:
     """Half periods that the optics resolve [um], and where the power of a contrast lies."""
     grid, supported = band.grid, band.supported
     nu_z = np.abs(np.fft.fftfreq(grid.shape[0], grid.spacing_um[0]))
@@ -166,7 +167,7 @@ def _reach(tapered, band) -> dict[str, float]:
     }
 
 
-def _totals(volume, band, ensemble) -> Totals:
+def _totals(volume: Volume, band: Band, ensemble: Ensemble | None) -> Totals:
     """Sums over the sample, with intervals that the members of an ensemble widen."""
     members, factor = [], 1.0
     if ensemble is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -161,7 +162,7 @@ def _triple(facts, k, name, error):
     )
     residual = (predicted - measured) * valid / unit
     top = max(5.0 if sigma > 0 else 0.0, float(np.quantile(np.abs(residual), 0.998)))
-    grey = {"grey": True, "label": "intensity"}
+    grey: dict[str, Any] = {"grey": True, "label": "intensity"}
     pictures = (
         picture(measured, limits, extent, f"{name} ({k}): measured", **grey),
         picture(predicted, limits, extent, f"predicted, error {percent(error)}", **grey),

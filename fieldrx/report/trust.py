@@ -9,6 +9,7 @@ import numpy as np
 
 from fieldrx._version import __version__
 from fieldrx.charts import BLUE, GREEN, GREY, chart, picture
+from fieldrx.ensemble import Ensemble
 from fieldrx.evaluation import verdict_of_folds
 from fieldrx.report.facts import Facts
 from fieldrx.report.parts import fill, items, percent, table
@@ -22,7 +23,7 @@ def head(facts: Facts) -> str:
     return fill("trust.head", name=escape(name), made=escape(made), points=items(_points(facts)))
 
 
-def _points(facts) -> Iterator[str]:
+def _points(facts: Facts) -> Iterator[str]:
     """What matters most, as HTML."""
     numbers, held = facts.numbers, len(facts.held)
     aside = f" ({held} of them kept away from the fit)" if held else ""
@@ -48,15 +49,15 @@ def _points(facts) -> Iterator[str]:
     elif numbers["std_in_sample"] is not None:
         yield fill("trust.bars", std=numbers["std_in_sample"], top=facts.top)
     low, high = numbers["volume_interval_um3"]
-    told = {"volume": numbers["volume_um3"], "low": low, "high": high}
-    yield fill("trust.totals", sentence=escape(facts.totals.sentence), **told)
+    volume = {"volume": numbers["volume_um3"], "low": low, "high": high}
+    yield fill("trust.totals", sentence=escape(facts.totals.sentence), **volume)
     if numbers["contrast_sign"] < 0:
         yield fill("trust.beware", hole=escape(HOLE))
 
 
 def uncertainty(facts: Facts) -> str:
     """Section 5: how uncertain the values are."""
-    if facts.ensemble is None:
+    if facts.ensemble is None or facts.std is None:
         return fill("trust.no_ensemble")
     ensemble, told = facts.ensemble, facts.ensemble.calibration
     top = float(np.quantile(facts.std, 0.999)) or 1e-12
@@ -70,7 +71,7 @@ def uncertainty(facts: Facts) -> str:
         twin=fill("trust.twin") if "factor_twin" in told else "",
         hidden=ensemble.hidden,
         planes=planes,
-        table=table(_calibration_rows(facts)),
+        table=table(_calibration_rows(facts, ensemble)),
         notes="".join(fill("trust.note", note=escape(note)) for note in told.get("notes", ())),
         reliability=_reliability(told),
     )
@@ -85,8 +86,8 @@ def _members(facts):
     return f"{count} fields were trained on from this one, {how}."
 
 
-def _calibration_rows(facts) -> Iterator[tuple[str, str]]:
-    ensemble, told = facts.ensemble, facts.ensemble.calibration
+def _calibration_rows(facts: Facts, ensemble: Ensemble) -> Iterator[tuple[str, str]]:
+    told = ensemble.calibration
     made = "fitted anew" if facts.folds else "refitted"
     share = percent(told["share_of_images"])
     yield "members", f"{len(ensemble.members)}, each {made} to {share} of the images"

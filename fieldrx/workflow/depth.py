@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from fieldrx.acquisition import Acquisition
 from fieldrx.automatic import choose_model
 from fieldrx.errors import InputError
 from fieldrx.evaluation import compare
 from fieldrx.fit import split_images
 from fieldrx.refocus import axial_resolution_um, find_depth, slice_distance
 from fieldrx.verdict import cut_off, depth_profile
-from fieldrx.workflow.trials import WORSE, Case
+from fieldrx.workflow.trials import WORSE, Case, Trials
 
 _OCCUPIED = 0.25  # of the strongest slice, from which a height belongs to the sample of a short fit
 _NARROWER = 0.85  # of a depth range, below which another short fit within what is occupied pays
@@ -22,7 +24,7 @@ _AS_GOOD = 1.1  # error of these images over the least of all ranges, up to whic
 _UNKNOWN_DEPTH = 4  # axial resolutions on each side of the focus, where images tell no depth
 
 
-def placed(acq):
+def placed(acq: Acquisition) -> Case:
     """An acquisition with its depth and model."""
     images = split_images(acq)[0]
     try:
@@ -30,13 +32,13 @@ def placed(acq):
         depth, where = found.depth, found.note
     except InputError as error:
         step = axial_resolution_um(acq.microscope, acq.illumination)
-        reach = _UNKNOWN_DEPTH * min(step, acq.image_shape[0] * acq.microscope.pixel_size_um / 8)
+        reach = _UNKNOWN_DEPTH * min(step, acq.stack.shape[1] * acq.microscope.pixel_size_um / 8)
         depth, where = (-reach, reach, reach / 16), f"around the focus, since {error}"
     model, why = choose_model(acq, depth, images)
     return Case(acq, depth, model, (where, why))
 
 
-def narrowed(case, trials, chosen):
+def narrowed(case: Case, trials: Trials, chosen: Callable[[str, str, str], None]) -> Case:
     """The case within the heights that the field of its short fit occupies, if that fits as well, and within
     a share of these, if that tells images more surely that a short fit has not seen."""
     within = _occupied(case)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from fieldrx.acquisition import Acquisition
 from fieldrx.calibration import calibrate
 from fieldrx.errors import InputError
 from fieldrx.fit import split_images
@@ -13,7 +15,7 @@ from fieldrx.models import is_multislice
 from fieldrx.refocus import explained_share, heights_around_focus
 from fieldrx.verdict import DIRECTIONS
 from fieldrx.workflow.depth import placed
-from fieldrx.workflow.trials import WORSE
+from fieldrx.workflow.trials import WORSE, Case, Trials
 
 _REST = 0.985  # of the power that no thin slice explains: calibrated directions must leave less
 _SCALES = (0.8, 1.25)  # of calibrated directions over those given: all from one side explain anything
@@ -23,7 +25,7 @@ _ALIGNED = 0.985
 _TURNED = 0.3  # of the typical tilt, by which calibrated directions lie elsewhere: the table was turned
 
 
-def started(acquisition, trials, chosen):
+def started(acquisition: Acquisition, trials: Trials, chosen: Callable[[str, str, str], None]) -> Case:
     """The case with directions of the table or of the spectra."""
     told, starts = _starts(acquisition)
     cases = {name: trials.of(placed(start)) for name, start in starts.items()}
@@ -37,7 +39,7 @@ def started(acquisition, trials, chosen):
     return replace(cases[best], calibrated=best != "as given", turned=apart > _TURNED * typical)
 
 
-def aligned(case, trials, chosen):
+def aligned(case: Case, trials: Trials, chosen: Callable[[str, str, str], None]) -> Case:
     """The case with the board aligned, where that lets a short fit end better; where it ends as well, the
     board starts as it is, and moves later in the fit."""
     if not is_multislice(case.model):

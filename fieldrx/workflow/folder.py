@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+from fieldrx.acquisition import Acquisition
 from fieldrx.ensemble import make_ensemble
 from fieldrx.io import atomic_path, json_values, open_folder
 from fieldrx.render import render
 from fieldrx.report import write_report
-from fieldrx.workflow.outcome import run
+from fieldrx.workflow.outcome import Outcome, run
 
 FIELD, CHECKPOINT, ENSEMBLE = "field.npz", "field.checkpoint.npz", "field-ensemble.npz"
 PICTURE, REPORT, ACQUISITION, LOG = "field.png", "report.html", "acquisition.npz", "log.json"
 
 
 def run_in(
-    acquisition, folder, *, error_bars=False, say=lambda text: None, callback=None, device="auto", **options
-):
+    acquisition: Acquisition,
+    folder: str | os.PathLike,
+    *,
+    error_bars: bool = False,
+    say: Callable[[str], object] = lambda text: None,
+    callback: Callable | None = None,
+    device: str = "auto",
+    **options: Any,
+) -> tuple[Outcome, list[tuple[Path, str]]]:
     """Reconstruct an acquisition and write all that belongs to it.
 
     Parameters

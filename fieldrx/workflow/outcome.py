@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
+from dataclasses import field as attribute
+from typing import Any
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.errors import InputError
@@ -35,7 +38,7 @@ class Outcome:
     acquisition: Acquisition
     field: NeuralField
     verdict: Verdict
-    choices: list[Choice] = field(default_factory=list)
+    choices: list[Choice] = attribute(default_factory=list)
 
     def to_dict(self) -> dict:
         """JSON values: choices, verdict, errors."""
@@ -46,22 +49,22 @@ class Outcome:
             "nrmse_holdout": done.nrmse_holdout,
             "nrmse_closed_form": done.nrmse_closed_form,
             "seconds": done.seconds,
-            "notes": list(done.notes),
+            "notes": list(done.notes or ()),
         }
 
 
 def run(
-    acquisition,
+    acquisition: Acquisition,
     *,
-    contrast="auto",
-    holdout=None,
-    schedule=None,
-    seed=0,
-    device="auto",
-    callback=None,
+    contrast: str = "auto",
+    holdout: float | None = None,
+    schedule: dict[str, Any] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    callback: Callable | None = None,
     say: Callable = lambda choice: None,
-    checkpoint=None,
-    resume=False,
+    checkpoint: str | os.PathLike | None = None,
+    resume: bool = False,
 ) -> Outcome:
     """Reconstruct an acquisition with everything chosen by its images.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from fieldrx.errors import InputError
+from fieldrx.workflow.trials import Case, Trials
 
 # Where a trial with the light reversed ends, over that with the light as given: in the zoo 0.89 to 1.46 for
 # samples denser than their medium, 0.59 and 0.66 for those less dense, 0.96 where the light was reversed.
@@ -25,7 +27,7 @@ class Undecided(InputError):
     """The images leave a question that only the user can answer."""
 
 
-def signed(case, contrast, trials, chosen):
+def signed(case: Case, contrast: str, trials: Trials, chosen: Callable[[str, str, str], None]) -> Case:
     """The case or its reverse, with the sign of the contrast and what there is to doubt about it."""
     ratio, other, evidence = _reversal(case, trials)
     doubt = _open_doubt(contrast) if abs(ratio - 1) < _SURE else ""

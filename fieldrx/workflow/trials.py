@@ -57,13 +57,13 @@ class Case:
     sign: int = 1  # of the contrast
     doubt: str = ""  # of it, as advice
 
-    def lit(self, sources_na, *notes):
+    def lit(self, sources_na: np.ndarray, *notes: str) -> Case:
         """The same with other directions, and what there is to say of them."""
         acq = self.acquisition
         light = Illumination(sources_na, acq.illumination.pattern)
         return replace(self, acquisition=replace(acq, illumination=light, notes=(*acq.notes, *notes)))
 
-    def reversed(self):
+    def reversed(self) -> Case:
         """The same with all light from the opposite sides, and the depth mirrored."""
         first, last, step = self.depth
         other = self.lit(-self.acquisition.illumination.sources_na)
@@ -79,7 +79,7 @@ class Trials:
     device: str
     callback: Callable | None
 
-    def of(self, case, refine=None, long=False):
+    def of(self, case: Case, refine: str | None = None, long: bool = False) -> Case:
         """The case after a short fit that allows one sign of the contrast: its end, its field, and the
         directions that it was refined to.
 
