@@ -15,6 +15,7 @@ from fieldrx.backends import to_host
 from fieldrx.evaluation import compare
 from fieldrx.evaluation import verdict as sentence_of
 from fieldrx.field import NeuralField
+from fieldrx.models import MODELS, is_multislice
 from fieldrx.totals import HOLE, contrast_sign
 
 DIRECTIONS = "directions from"  # begins the note of an acquisition whose directions its images told
@@ -145,7 +146,7 @@ def _remedies(done, acquisition):
     if not calibrated:
         advice.append("directions of the light may be off: fieldrx calibrate")
     advice.append("the sample may lie elsewhere: --depth auto, or a wider range")
-    if done.model in ("born", "rytov"):
+    if done.model in MODELS and not is_multislice(done.model):
         advice.append(f"light may scatter more often than {done.model} knows: --model ssnp or bpm")
     if not done.background:
         advice.append("the background may be uneven: --refine background")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import fieldrx.render
 from fieldrx import load_field, read_acquisition, read_volume, write_volume
 from fieldrx.cli import main
 from fieldrx.cli.progress import Reporter
+from fieldrx.models import MODELS
 from fieldrx.progress import Progress
 
 DEPTH = "-1:1:0.5"
@@ -789,3 +791,9 @@ def test_numbers_too_large_to_read_are_told_as_per_cent(capsys):
     reporter(Progress("rendering", 1_500_000, 3_000_000))
     reporter(Progress("rendering", 3_000_000, 3_000_000))
     assert capsys.readouterr().err == "rendering: 50/100\nrendering: 100/100\n"
+
+
+@pytest.mark.parametrize("command", ["reconstruct", "simulate"])
+def test_help_names_every_model(command):
+    text = good(command, "--help").stdout
+    assert not [name for name in MODELS if not re.search(rf"\b{name}\b", text)]

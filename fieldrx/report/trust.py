@@ -70,6 +70,7 @@ def uncertainty(facts: Facts) -> str:
         members=_members(facts),
         twin=fill("trust.twin") if "factor_twin" in told else "",
         hidden=ensemble.hidden,
+        relative=percent(ensemble.relative),
         planes=planes,
         table=table(_calibration_rows(facts, ensemble)),
         notes="".join(fill("trust.note", note=escape(note)) for note in told.get("notes", ())),
