@@ -129,6 +129,7 @@ def test_what_settles_the_sign(shares, contrast, skewness, sign, words):
     assert sample.reversed().side == -sample.side
 
 
+@pytest.mark.slow
 def test_the_depth_given_is_where_the_sample_is_looked_for():
     """Far outside the heights that are looked at without a depth, and only within it."""
     near, far = (find_sample(acquisition(TRUE), np.arange(len(TRUE)), d) for d in ((-12, -6), (20, 80)))
@@ -260,6 +261,7 @@ def test_no_light_within_the_pupil_is_refused():
         calibrate(Acquisition(noise, Illumination(table), SCOPE))
 
 
+@pytest.mark.slow
 def test_images_without_signal_are_refused():
     with pytest.raises(InputError, match="no signal"):
         calibrate(Acquisition(np.ones_like(images()), Illumination(TRUE), SCOPE))

@@ -146,6 +146,7 @@ def test_options_reach_the_fit(folder, tmp_path):
     assert field.network.n_outputs == 1
 
 
+@pytest.mark.slow
 def test_budget_and_quiet(folder, tmp_path):
     result = good("reconstruct", folder / "acq.npz", "-o", tmp_path / "f.npz", "--depth", DEPTH,
                   "--budget", "0.02m", "--quiet")  # fmt: skip
@@ -184,6 +185,7 @@ def test_automatic_choices_are_said_and_kept(tmp_path):
     assert done["loss"]["kind"] == "huber"
 
 
+@pytest.mark.slow
 def test_total_variation_by_unseen_images(tmp_path):
     grains = 0.01 * np.random.default_rng(0).standard_normal((5, 24, 20))
     optics = fieldrx.Acquisition(None, fieldrx.Illumination.led_ring(15, 0.5, start_deg=3), tiny.SCOPE)
@@ -224,6 +226,7 @@ def test_help_tells_the_weights_that_fits_use():
     assert f"Default: {fieldrx.Schedule().patience}." in text
 
 
+@pytest.mark.slow
 def test_ensemble_query_and_report(folder, tmp_path):
     field, acq, out = folder / "field.npz", folder / "acq.npz", tmp_path / "e.npz"
     result = good(

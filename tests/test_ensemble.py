@@ -291,6 +291,7 @@ def test_the_standard_deviation_keeps_its_promise():
     assert not set(np.concatenate(seen)) & {2, 8, 13, 17}
 
 
+@pytest.mark.slow
 def test_folds_predict_every_image_by_a_field_that_never_saw_it():
     acq = tiny.acquisition(photons=5000)
     field = tiny.fit(acq, schedule=tiny.schedule(steps=12), refine="intensity").run()

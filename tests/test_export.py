@@ -124,6 +124,7 @@ def test_tiff_of_complex_samples_has_two_channels(tmp_path, name):
     np.testing.assert_array_equal(read[:, 1], 2 * ARRAY)
 
 
+@pytest.mark.slow
 def test_ome_tiff_validates_and_says_where_everything_is(tmp_path):
     from ome_types import from_xml, validate_xml
 

@@ -399,6 +399,7 @@ def test_patience_waits_for_the_fine_steps():
     assert tiny.fit(schedule=schedule).run().provenance["steps_done"] > 15
 
 
+@pytest.mark.slow
 def test_budget():
     done = tiny.fit(schedule=tiny.schedule(steps=1, budget_s=2.0, patience=0)).run().provenance
     assert done["seconds"] >= 2.0

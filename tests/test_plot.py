@@ -93,6 +93,7 @@ def test_html_of_an_acquisition():
     assert "optics for 6" in Acquisition(None, tiny.LIGHT, tiny.SCOPE)._repr_html_()
 
 
+@pytest.mark.slow
 def test_matplotlib_is_asked_for_only_when_needed(monkeypatch):
     code = "import sys, fieldrx, fieldrx.render, fieldrx.plot; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -305,6 +305,7 @@ def test_zoom_closes_in(tmp_path):
     assert last == pytest.approx([30, 32.5], abs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["spin", "sweep", "zoom"])
 def test_films_are_large_and_ask_the_network_little(tmp_path, kind):
     """Frames of 720 pixels, from fewer points than they have pixels."""

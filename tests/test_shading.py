@@ -79,6 +79,7 @@ def uneven(acq):
                        holdout=acq.holdout, levelled=True)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_fit_is_not_misled_by_an_uneven_background():
     clean = tiny.acquisition("ssnp", holdout=())
     spoilt, errors = uneven(clean), {}

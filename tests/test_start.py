@@ -80,6 +80,7 @@ def read_only(tmp_path):
     return {"path": tmp_path, "TMPDIR": str(tmp_path / "tmp"), **nowhere}
 
 
+@pytest.mark.slow
 def test_kernels_of_a_read_only_installation_are_kept_among_temporary_files(read_only):
     temporary = Path(read_only["TMPDIR"])
     temporary.mkdir()
@@ -91,6 +92,7 @@ def test_kernels_of_a_read_only_installation_are_kept_among_temporary_files(read
     assert list(own.rglob("adam*.nbi"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whose", ["open to others", "a link"])
 def test_a_folder_of_others_is_not_trusted(read_only, whose):
     temporary = Path(read_only["TMPDIR"])
@@ -130,11 +132,13 @@ def pool(work):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_fork_before_the_first_use_works():
     assert python(FORK + "print(len(set(pool(evaluate))))") == "1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.parametrize("work", ["evaluate", "use_held"])
 def test_a_fork_after_use_says_so_instead_of_hanging(work):
@@ -147,11 +151,13 @@ def test_a_fork_after_use_says_so_instead_of_hanging(work):
         assert said.startswith("[")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_ffts_survive_a_fork():
     assert python(FORK + "evaluate(0); transform(0); print(pool(transform))") == "[2048.0, 2048.0, 2048.0]\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_other_layers_survive_a_fork():
     assert (

@@ -77,6 +77,7 @@ def test_as_many_steps_as_the_fit_at_most(fits):
     assert [fit.state.step for fit in fits] == [40, 12, 12, 12]
 
 
+@pytest.mark.slow
 def test_a_budget_is_the_time_of_all_trials(fits, monkeypatch):
     """On a clock that every look at it moves on."""
     now = [0.0]

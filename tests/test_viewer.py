@@ -170,6 +170,7 @@ def run_cli(*arguments):
     )
 
 
+@pytest.mark.slow
 def test_command(tmp_path):
     FIELDS["hash"].save(tmp_path / "my cell.npz")
     page = tmp_path / "viewer.html"
@@ -181,6 +182,7 @@ def test_command(tmp_path):
     assert header_of(page)["title"] == "Yeast"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "page", "message"),
     [
@@ -246,6 +248,7 @@ def window_of(field):
     return float(np.quantile(values, 0.999) - np.quantile(values, 0.01))
 
 
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", FIELDS)
@@ -270,6 +273,7 @@ def test_values_in_half_precision(show, engine):
     assert 0 < error < 1e-3
 
 
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize("name", FIELDS)
 def test_engines_agree_on_lattices(show, name):
@@ -331,6 +335,7 @@ def pixels(page, view, until="fieldrx.idle"):
     return np.frombuffer(base64.b64decode(text[2]), np.uint8).reshape(text[0], text[1], 4)
 
 
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize("engine", ENGINES)
 def test_planes_show_the_field(show, engine):
@@ -364,6 +369,7 @@ def header_of_page(page):
     return json.loads(page.js("document.getElementById('header').textContent"))
 
 
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize("engine", ENGINES)
 def test_pointer_reads_the_field(show, engine):
@@ -390,6 +396,7 @@ def test_pointer_reads_the_field(show, engine):
     page.wait("document.getElementById('where').textContent === 'At the crossing'")
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_dragging_zooming_and_keys_change_the_picture(show):
     page = show(FIELDS["hash"], size=SMALL)
@@ -430,6 +437,7 @@ def test_dragging_zooming_and_keys_change_the_picture(show):
     ]
 
 
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize("style", ["maximum", "translucent", "surface"])
 def test_3d_spins_and_zooms(show, style):
@@ -457,6 +465,7 @@ def test_3d_spins_and_zooms(show, style):
     assert changed()
 
 
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize("view", ["volume", "planes[0]"])
 def test_new_size_ends_what_is_under_way(show, view):
@@ -478,6 +487,7 @@ def test_new_size_ends_what_is_under_way(show, view):
     assert page.js(f"fieldrx.{view}.raster?.stride") == 1
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_projection_is_that_of_the_field(show):
     """Looking along z at rest: the largest of the field's values along each ray, black where that is less."""
@@ -513,6 +523,7 @@ def test_projection_is_that_of_the_field(show):
     assert compared > 10
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_zoom_never_shows_pixels(show):
     """At 2000 pixels a um neighbours still differ as the field does: smoothly."""
@@ -537,6 +548,7 @@ def choose(page, name, value):
     )
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_goes_on_without_the_graphics_card(show):
     field, point = FIELDS["hash"], [0.2, 2.0, 3.0]
@@ -547,6 +559,7 @@ def test_goes_on_without_the_graphics_card(show):
     assert len(np.unique(pixels(page, "xy")[..., :3].reshape(-1, 3), axis=0)) > 50
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_contrast_quantity_and_colours(show):
     page = show(FIELDS["hash"], size=SMALL)
@@ -637,6 +650,7 @@ def test_screenshot_holds_all_views_and_the_colour_bar(show):
     assert [width, height] == pytest.approx([frame[0], frame[1] + 46], abs=1)
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_touch_on_a_small_screen(show):
     """Two fingers that part zoom in, on a phone of twice the pixels; the page is no wider than it."""

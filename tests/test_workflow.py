@@ -21,7 +21,7 @@ from fieldrx.field import load_field
 from fieldrx.io import open_folder
 from fieldrx.noise import NoiseFloor
 from fieldrx.verdict import cut_off, judge
-from fieldrx.workflow import Undecided, depth, run, sign
+from fieldrx.workflow import Undecided, depth, run, sign, trials
 from fieldrx.workflow.trials import Case
 
 SCOPE = replace(tiny.SCOPE, pixel_size_um=0.22)
@@ -41,8 +41,17 @@ def bead(sign=1, light=LIGHT, photons=20000, height=1.0):
     return simulate(volume, optics, "ssnp", SHAPE, photons=photons)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_trials():
+    """A bead tells its sign in fewer steps than a stranger's cell."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(trials._SHORT, "steps", 40)
+        patch.setitem(trials._LONG, "steps", 60)
+        yield
+
+
 @pytest.fixture(scope="module")
-def outcome():
+def outcome(short_trials):
     return run(bead(), schedule=QUICK)
 
 

@@ -56,6 +56,7 @@ def test_a_report_predicts_images_where_it_is_told(gpu, tmp_path):
     assert numbers["nrmse_holdout"] == pytest.approx(expected["nrmse_holdout"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_cpu_goes_on_from_half_precision(gpu):
     acq = tiny.acquisition(photons=5000)
     field = tiny.fit(acq, device="cuda", precision="half").run()

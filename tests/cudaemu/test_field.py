@@ -63,6 +63,7 @@ def problem(encoding, options, n, margin, seed=0):
     return network, params, points, d_out, gain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_points_against_plain_numpy_and_the_cpu(gpu, monkeypatch, case):
     import cupy

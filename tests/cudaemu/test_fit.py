@@ -163,6 +163,7 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
+@pytest.mark.slow
 def test_commands_use_the_gpu_and_say_so(gpu, tmp_path):
     acq = tiny.acquisition()
     acq.save(tmp_path / "acq.npz")

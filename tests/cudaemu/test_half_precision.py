@@ -18,6 +18,7 @@ def assert_much_nearer(ours, exact, kernels):
     assert 10 * apart < halves_apart
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1e-9, 1e5])
 @pytest.mark.parametrize("case", ["default", "team", "wide", "sine"])
 def test_points(gpu, case, size):
