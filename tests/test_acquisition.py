@@ -876,6 +876,7 @@ def shared(name):
     return path
 
 
+@pytest.mark.slow
 def test_algae():
     acquisition = read_acquisition(shared("algae/acquisition.toml"))
     assert acquisition.images.shape == (89, 320, 320)

@@ -163,6 +163,7 @@ def test_a_sample_elsewhere_settles_nothing():
     assert "ambiguous" in settle(sample, (25, 33), "unknown")[2]
 
 
+@pytest.mark.slow
 def test_dense_specks_have_a_skewed_index():
     sample = calibrated().sample
     assert sample.skewness > 3 * sample.error
@@ -212,6 +213,7 @@ def test_an_image_is_accused_by_what_it_gains_not_by_distance():
     assert _strange(far, gained, own).tolist() == [False, False, True, False]
 
 
+@pytest.mark.slow
 def test_few_images_and_lights_at_the_edge():
     chosen = np.argsort(np.linalg.norm(TRUE, axis=1))[-5:]
     assert np.linalg.norm(TRUE[chosen], axis=1).min() > 0.36

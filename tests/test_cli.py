@@ -402,6 +402,7 @@ def test_doctor():
     assert "FAIL memory" in result.stdout
 
 
+@pytest.mark.slow
 def test_demo(tmp_path, monkeypatch):
     """The whole demonstration, on a smaller cell."""
     monkeypatch.setattr("fieldrx.demo._PIXELS", 32)
@@ -721,6 +722,7 @@ def test_info_of_images_that_are_not_there(folder, tmp_path, files):
     assert "none named, optics for 6" in good("info", path).stdout
 
 
+@pytest.mark.slow
 def test_process_of_a_mistake(tmp_path):
     child = process("info", tmp_path / "none.npz")
     out, err = child.communicate(timeout=60)
@@ -778,6 +780,7 @@ def test_a_fit_that_ends_leaves_no_checkpoint(folder, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["f.npz"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_the_first_step(folder, tmp_path):
     child = process("reconstruct", folder / "acq.npz", "-o", tmp_path / "f.npz", "--depth", DEPTH)
     child.stderr.readline()

@@ -193,6 +193,7 @@ def test_turned_samples(tmp_path):
 # --- OME-Zarr -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ome_zarr_read_by_ome_zarr(tmp_path, monkeypatch):
     from ome_zarr.io import parse_url
     from ome_zarr.reader import Reader
@@ -398,6 +399,7 @@ def test_nothing_is_left_when_the_field_fails(tmp_path, ending):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["npy", "npz", "tif", "ome.tif", "vti", "ome.zarr"])
 def test_memory_stays_flat_while_the_file_grows_64_times(tmp_path, monkeypatch, ending):
     monkeypatch.setattr("fieldrx.render.sampling.BLOCK", 1 << 11)

@@ -205,6 +205,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, holdout, number,
     same_fields(resumed, whole)
 
 
+@pytest.mark.slow
 def test_resumed_fit_keeps_its_notes(tmp_path):
     acq, checkpoint = tiny.acquisition(photons=10000), tmp_path / "c.npz"
     options = {"refine": "intensity", "schedule": tiny.schedule(steps=8)}
@@ -332,6 +333,7 @@ def test_nothing_held_out_keeps_the_last():
     assert np.isnan(result.history["holdout"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["born", "rytov"])
 def test_small_fit_explains_images_it_never_saw(model):
     schedule = tiny.schedule(steps=60, warm_steps=40, evaluate_every=10)

@@ -112,6 +112,7 @@ def test_gradient_of_the_contrast(model, loss):
     assert np.vdot(gradient, direction).real == pytest.approx((value(h) - value(-h)) / (2 * h), rel=2e-3)
 
 
+@pytest.mark.slow
 def test_huber_survives_dirt_that_misleads_squares():
     clean = tiny.acquisition(photons=20000, holdout=())
     images = clean.images.copy()

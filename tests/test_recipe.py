@@ -19,6 +19,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: " ".join(options[:4]) or "defaults")
 def test_repeats_the_fit(options, tmp_path):
     """The command of a fit's recipe fits with the same arguments, to the same weights."""

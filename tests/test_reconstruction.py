@@ -41,6 +41,7 @@ def test_python_does_what_the_command_does(path, tmp_path):
     assert len(ours.provenance["automatic"]) == 2
 
 
+@pytest.mark.slow
 def test_what_was_chosen_holds_when_a_fit_goes_on(path, tmp_path, monkeypatch):
     acq, checkpoint = read_acquisition(path), tmp_path / "c.npz"
     given = {"tv": "auto", "schedule": tiny.schedule(steps=6), "holdout": 0.2, **SMALL}

@@ -191,6 +191,7 @@ def test_refined_fit_is_nearly_as_good_as_one_that_knows_the_optics():
     assert errors["refined"] < 1.2 * errors["true"], errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "refine"), [("born", "illumination,intensity"), ("ssnp", "board")])
 def test_resumed_fit_is_the_uninterrupted_one(tmp_path, model, refine):
     options = {"model": model, "schedule": tiny.schedule(steps=12), "refine": refine}

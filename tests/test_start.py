@@ -28,6 +28,7 @@ def python(text, path=TESTS, **environment):
 HEAVY = "print([m for m in sys.modules if m.split('.')[0] in ('numba', 'llvmlite') or 'backends.cpu' in m])"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [None, "--help", "info"])
 def test_the_compiler_is_not_imported_where_nothing_is_computed(tmp_path, command):
     fieldrx.Acquisition(np.ones((2, 4, 5)), fieldrx.Illumination([[0, 0.1], [0.1, 0]]),

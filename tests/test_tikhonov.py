@@ -38,6 +38,7 @@ def row_norm(m):
     return (np.abs(h) ** 2).sum(axis=2).mean(axis=1).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_images", [4, 9])  # fewer and more images than unknowns of a frequency (6)
 @pytest.mark.parametrize("regularisation", [1e-3, 0.3])
 def test_against_dense_least_squares(n_images, regularisation):

@@ -47,6 +47,7 @@ def test_intervals_cover_the_truth_whatever_the_prior_put_into_the_cone(prior):
     assert "do not tell slow variations along the light" in found.sentence
 
 
+@pytest.mark.slow
 def test_members_widen_the_interval():
     contrast, band, *_ = cell()
     alone = totals_of(contrast, band)
@@ -58,6 +59,7 @@ def test_members_widen_the_interval():
     assert wide.dry_mass_pg == alone.dry_mass_pg
 
 
+@pytest.mark.slow
 def test_a_hole_is_a_hole():
     contrast, band, *_ = cell()
     assert sign_of(contrast) == 1

@@ -45,6 +45,7 @@ def fits(monkeypatch):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sample", "photons", "weight"), [("grains", None, 0.15), ("ball", 300, 0.6)])
 def test_short_fits_tell_rough_samples_from_smooth_ones(sample, photons, weight):
     """Fits whose looks at held-out images, every ten steps, end before their first step has told anything."""
@@ -56,6 +57,7 @@ def test_short_fits_tell_rough_samples_from_smooth_ones(sample, photons, weight)
     assert "by errors of unseen images" in note
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_images_that_no_trial_saw(fits):
     acq = images(2000)
     _, note = choose(acq, Schedule(steps=70))
@@ -72,6 +74,7 @@ def test_errors_are_those_of_images_that_no_trial_saw(fits):
         assert evaluate(fit.field(), acq.select(aside))["nrmse"] == pytest.approx(error, abs=6e-5)
 
 
+@pytest.mark.slow
 def test_as_many_steps_as_the_fit_at_most(fits):
     choose(images(2000), Schedule(steps=80))
     assert [fit.state.step for fit in fits] == [40, 12, 12, 12]

@@ -264,6 +264,7 @@ def test_values_are_those_of_the_field(show, name, engine):
     assert outside == [{"index": 1.33, "absorption": 0}] * 3
 
 
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize("engine", ENGINES)
 def test_values_in_half_precision(show, engine):

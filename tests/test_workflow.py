@@ -235,6 +235,7 @@ def test_what_noise_hides_is_not_called_good(monkeypatch, floor, grade, said):
     assert any("is noise" in advice for advice in verdict.advice) == said
 
 
+@pytest.mark.slow
 def test_a_wrong_depth_is_advised_against():
     acq = bead(height=3.0)
     fit = tiny.Fit(acq, (-3.5, -0.5, 0.3), "ssnp", schedule={"steps": 20})

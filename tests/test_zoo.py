@@ -49,6 +49,7 @@ def test_every_description_opens(member, tmp_path):
     assert acq.microscope.pixel_size_um == pytest.approx(member.microscope.pixel_size_um)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_made_twice_alike_and_in_the_frame(name, tmp_path):
     member = BY_NAME[name]

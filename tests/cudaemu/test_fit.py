@@ -36,6 +36,7 @@ def fits(model, schedule):
     return [tiny.fit(acq, model, schedule=schedule, device=device, **given) for device in ("cpu", "cuda")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["born", "rytov", "bpm", "ssnp", "mlb"])
 def test_steps_equal_those_of_the_cpu(gpu, model):
     """Warm start, coarse steps and fine ones, batches, a mask and priors, in float32."""
@@ -57,6 +58,7 @@ def test_steps_equal_those_of_the_cpu(gpu, model):
     assert isinstance(field.params, np.ndarray)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("activation", "asked", "taken"),
     [
@@ -118,6 +120,7 @@ def test_a_fit_that_goes_astray_is_set_back_on_the_device_too(gpu, monkeypatch):
     assert np.array_equal(fit.state.params.get(), good)
 
 
+@pytest.mark.slow
 def test_checkpoints_and_fields_go_from_device_to_device(gpu, tmp_path):
     schedule = tiny.schedule(steps=4, warm_steps=1, batch=3, evaluate_every=2)
     host, device = fits("born", schedule)

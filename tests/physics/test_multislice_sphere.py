@@ -48,6 +48,7 @@ def errors(kind, dz, contrast, z, pixel=0.1, size=320):
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contrast", [0.01, 0.03])
 @pytest.mark.parametrize("z", FOCUS.values())
 def test_split_step_is_accurate(contrast, z):
@@ -74,6 +75,7 @@ def test_errors_fall_with_the_step():
         assert errors("MLB", 0.08, 0.03, z)["0.6"] < 0.8 * errors("MLB", 0.12, 0.03, z)["0.6"]
 
 
+@pytest.mark.slow
 def test_split_step_beats_beam_propagation():
     for source in SOURCES:
         assert errors("SSNP", 0.08, 0.03, 3.0)[source] < 0.3 * errors("BPM", 0.08, 0.03, 3.0)[source]

@@ -39,6 +39,7 @@ def test_weak_sphere_in_focus(source):
     assert error(source, 0.0, 1e-4) < 0.02
 
 
+@pytest.mark.slow
 def test_phase_object_in_focus_is_invisible_on_axis():
     """The first-order signal vanishes there; what is left of the exact one is second order."""
     born, exact = images((0.0, 0.0), 0.0, 1e-4)
@@ -47,6 +48,7 @@ def test_phase_object_in_focus_is_invisible_on_axis():
     assert np.abs(exact - 1).max() < 2e-3 * out_of_focus
 
 
+@pytest.mark.slow
 def test_error_grows_with_the_contrast_as_that_of_first_order():
     """Ten times the contrast: about ten times the error beyond that of the voxels, which is Born's own."""
     weak, strong, stronger = (error((0.0, 0.69), 0.0, c) for c in (1e-4, 1e-3, 1e-2))
