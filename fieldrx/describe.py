@@ -58,13 +58,13 @@ def describe(path: str | os.PathLike) -> list[tuple[str, str]]:
 
 def _describe_field(path):
     field = load_field(path)
-    done, network = field.provenance, field.network
-    fitted = [f"with {done.model}"] if done.model else []
-    fitted += [f"{done.steps_done} steps, {done.seconds:.0f} s"] if done.fitted else []
-    fitted += [f"fieldrx {done.fieldrx}"] if done.fieldrx else []
-    held = len(done.held)
+    provenance, network = field.provenance, field.network
+    fitted = [f"with {provenance.model}"] if provenance.model else []
+    fitted += [f"{provenance.steps_done} steps, {provenance.seconds:.0f} s"] if provenance.fitted else []
+    fitted += [f"fieldrx {provenance.fieldrx}"] if provenance.fieldrx else []
+    held = len(provenance.held)
     ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", field.region_um, strict=True)]
-    error = done.nrmse_holdout
+    error = provenance.nrmse_holdout
     rows = [
         ("field", f"refractive index n(z, y, x), {field.params.size} parameters, {_size(path)}"),
         ("region", ", ".join(ranges) + " um"),
@@ -75,10 +75,10 @@ def _describe_field(path):
             f"{network.depth} x {network.width}, {network.activation}, skips {list(network.skips)}, "
             + ("index and absorption" if network.n_outputs > 1 else "index only"),
         ),
-        ("fitted", f"to {done.name or 'an acquisition'} {', '.join(fitted)}".rstrip()),
+        ("fitted", f"to {provenance.name or 'an acquisition'} {', '.join(fitted)}".rstrip()),
         ("held-out error", "unknown" if error is None else f"{error:.4f} over {held} images"),
     ]
-    return rows + ([("interrupted", "yes: the fit had not ended")] if done.interrupted else [])
+    return rows + ([("interrupted", "yes: the fit had not ended")] if provenance.interrupted else [])
 
 
 def _describe_ensemble(path):

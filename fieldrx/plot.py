@@ -176,13 +176,13 @@ def field_html(field: NeuralField) -> str:
     size = np.ptp(field.region_um, axis=1)
     picture = png_bytes(orthogonal_planes(field, spacing=max(size.max(), 1e-9) / 240))
     ranges = ", ".join(f"{n} {a:.5g} … {b:.5g}" for n, (a, b) in zip("zyx", field.region_um, strict=True))
-    done = field.provenance
-    error = done.nrmse_holdout
+    provenance = field.provenance
+    error = provenance.nrmse_holdout
     rows = [
         ("region", f"{ranges} µm"),
         ("medium", f"{field.medium_index:g}"),
         ("parameters", f"{field.params.size:,}"),
-        ("fitted", f"{done.name or 'images'}, {done.model or 'unknown model'}"),
+        ("fitted", f"{provenance.name or 'images'}, {provenance.model or 'unknown model'}"),
         ("held-out error", "unknown" if error is None else f"{error:.4f}"),
     ]
     image = base64.b64encode(picture).decode()

@@ -28,25 +28,25 @@ def recipe(field: NeuralField, acquisition: Acquisition) -> tuple[str, list[str]
     besides : list of str
         Settings that differ from the defaults and that only Python can give.
     """
-    done = field.provenance
-    if not done.fitted:
+    provenance = field.provenance
+    if not provenance.fitted:
         return "", []
-    mine = done.need("priors") | done.need("schedule")
-    usual = {k: v for part in settings(done.need("model")) for k, v in asdict(part).items()}
+    mine = provenance.need("priors") | provenance.need("schedule")
+    usual = {k: v for part in settings(provenance.need("model")) for k, v in asdict(part).items()}
     changed = {name: value for name, value in mine.items() if value != usual[name]}
     tv = {mine["tv"], mine["tv_absorption"]}  # one option for both
-    kind, *numbers = done.need("loss").values()
-    share = len(done.held) / np.count_nonzero(acquisition.usable)
+    kind, *numbers = provenance.need("loss").values()
+    share = len(provenance.held) / np.count_nonzero(acquisition.usable)
     options = {
-        "--depth": ":".join(f"{d:g}" for d in done.need("depth")),
-        "--model": done.model,
+        "--depth": ":".join(f"{d:g}" for d in provenance.need("depth")),
+        "--model": provenance.model,
         "--steps": None if "budget_s" in changed else changed.get("steps"),
         "--budget": f"{mine['budget_s']:g}s" if "budget_s" in changed else None,
         "--patience": changed.get("patience"),
         "--tv": f"{mine['tv']:g}" if len(tv) == 1 and "tv" in changed else None,
         "--holdout": None if len(acquisition.holdout) else f"{share:.4g}",
         "--loss": ":".join([kind, *map(repr, numbers)]) if kind != "squared" else None,
-        "--refine": ",".join(done.refine or ()) or None,
+        "--refine": ",".join(provenance.refine or ()) or None,
         "--no-absorption": True if field.network.n_outputs == 1 else None,
         "--preset": preset_of(field.encoding, field.network),
         "--seed": mine["seed"],

@@ -70,7 +70,7 @@ def judge(field: NeuralField, acquisition: Acquisition, device: str = "auto", si
     -------
     Verdict
     """
-    done = field.provenance
+    provenance = field.provenance
     compared = compare(field, acquisition, device=device)
     advice = cut_off(field)
     if sign > 0 and contrast_sign(field) < 0:
@@ -78,7 +78,7 @@ def judge(field: NeuralField, acquisition: Acquisition, device: str = "auto", si
     if not len(compared.held):
         return Verdict("untested", "no image was held out: nothing tests this field", tuple(advice))
     error, noise = compared.error(compared.held)[0], compared.noise_of(compared.held)
-    closed = done.nrmse_closed_form
+    closed = provenance.nrmse_closed_form
     grade = _grade(error, noise, closed)
     words = f"{grade}: {sentence_of(error, noise.share, noise.measured)}"
     if grade == "nothing":
@@ -87,7 +87,7 @@ def judge(field: NeuralField, acquisition: Acquisition, device: str = "auto", si
     if noise.share > _NOISY:  # false where it is not known
         advice.append(f"most of the signal is noise ({noise.share:.0%}): more light, or more images")
     if grade in ("poor", "nothing"):
-        advice += _remedies(done, acquisition)
+        advice += _remedies(provenance, acquisition)
     return Verdict(grade, words, tuple(advice))
 
 
@@ -139,15 +139,15 @@ def cut_off(field: NeuralField) -> list[str]:
     return [f"the sample reaches the end of the depth range at {' and '.join(ends)} um: give a wider --depth"]
 
 
-def _remedies(done, acquisition):
+def _remedies(provenance, acquisition):
     """What most often is wrong with such a fit, the likeliest first."""
     advice = []
     calibrated = any(note.startswith(DIRECTIONS) for note in acquisition.notes)
     if not calibrated:
         advice.append("directions of the light may be off: fieldrx calibrate")
     advice.append("the sample may lie elsewhere: --depth auto, or a wider range")
-    if done.model in MODELS and not is_multislice(done.model):
-        advice.append(f"light may scatter more often than {done.model} knows: --model ssnp or bpm")
-    if not done.background:
+    if provenance.model in MODELS and not is_multislice(provenance.model):
+        advice.append(f"light may scatter more often than {provenance.model} knows: --model ssnp or bpm")
+    if not provenance.background:
         advice.append("the background may be uneven: --refine background")
     return advice

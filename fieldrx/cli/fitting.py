@@ -203,10 +203,10 @@ def reconstruct(
     field.save(output)
     for note in fit.notes[told:]:
         say(f"note: {note}")
-    done = field.provenance
-    if done.diverged:
-        leave(f"{done.diverged}; {output} holds the best field before it", 1)
-    if not done.interrupted:
+    provenance = field.provenance
+    if provenance.diverged:
+        leave(f"{provenance.diverged}; {output} holds the best field before it", 1)
+    if not provenance.interrupted:
         checkpoint.unlink(missing_ok=True)
     if not quiet:
         click.echo(_saved(output, field))
@@ -307,19 +307,19 @@ def _resumed(resume: str | None, checkpoint: Path) -> tuple[bool, list[str]]:
 
 def _saved(output: Path, field: NeuralField) -> str:
     """One line about a field that was saved."""
-    done, error = field.provenance, field.provenance.nrmse_holdout
+    provenance, error = field.provenance, field.provenance.nrmse_holdout
     return (
         f"{output}: {field.network.n_params + field.encoding.n_params} parameters, "
-        f"{output.stat().st_size / 1e6:.1f} MB, {done.steps_done} steps in {done.seconds:.0f} s"
+        f"{output.stat().st_size / 1e6:.1f} MB, {provenance.steps_done} steps in {provenance.seconds:.0f} s"
         + ("" if error is None else f", held-out error {error:.4f}")
     )
 
 
 def _end(field: NeuralField, verdict: Verdict, quiet: bool, short: bool) -> None:
     """Say what a field is worth, and leave with the status that tells it, unless the fit was cut short."""
-    done = field.provenance
-    if done.interrupted:
-        click.echo(f"stopped after {done.steps_done} steps; --resume continues", err=True)
+    provenance = field.provenance
+    if provenance.interrupted:
+        click.echo(f"stopped after {provenance.steps_done} steps; --resume continues", err=True)
         sys.exit(STOPPED)
     for text in [] if quiet else (verdict.sentence, *(f"advice: {advice}" for advice in verdict.advice)):
         click.echo(text)

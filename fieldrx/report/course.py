@@ -15,11 +15,11 @@ from fieldrx.report.parts import fill, items, table
 
 def course(facts: Facts) -> str:
     """Section 6: how the fit went; nothing of a field without a history."""
-    history, done = facts.field.history, facts.field.provenance
+    history, provenance = facts.field.history, facts.field.provenance
     loss = np.asarray(history.get("loss", ()), float)
     if not len(loss):
         return ""
-    notes, best = [escape(str(note)) for note in done.notes or ()], done.best_step
+    notes, best = [escape(str(note)) for note in provenance.notes or ()], provenance.best_step
     chosen = best is not None and len(facts.held)
     return fill(
         "course.course",
@@ -43,8 +43,8 @@ def _errors(loss, held):
 
 def optics(facts: Facts) -> str:
     """What the fit corrected, against what it was given; nothing where it corrected nothing."""
-    done = facts.field.provenance
-    kinds, found = done.refine or (), done.optics
+    provenance = facts.field.provenance
+    kinds, found = provenance.refine or (), provenance.optics
     if not kinds or found is None:
         return ""
     given, light = facts.acquisition.illumination.sources_na, facts.light.sources_na

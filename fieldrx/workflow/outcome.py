@@ -42,14 +42,14 @@ class Outcome:
 
     def to_dict(self) -> dict:
         """JSON values: choices, verdict, errors."""
-        done = self.field.provenance
+        provenance = self.field.provenance
         return {
             "choices": [asdict(choice) for choice in self.choices],
             "verdict": asdict(self.verdict),
-            "nrmse_holdout": done.nrmse_holdout,
-            "nrmse_closed_form": done.nrmse_closed_form,
-            "seconds": done.seconds,
-            "notes": list(done.notes or ()),
+            "nrmse_holdout": provenance.nrmse_holdout,
+            "nrmse_closed_form": provenance.nrmse_closed_form,
+            "seconds": provenance.seconds,
+            "notes": list(provenance.notes or ()),
         }
 
 
