@@ -208,8 +208,8 @@ def test_wrong_words():
 @pytest.mark.slow
 def test_noise_alone_is_nothing():
     rng = np.random.default_rng(0)
-    noise = (1 + 0.02 * rng.standard_normal((16, *SHAPE))).astype(np.float32)
-    found = run(Acquisition(noise, LIGHT, SCOPE, holdout=(2, 9)), schedule=QUICK)
+    noise = (1 + 0.02 * rng.standard_normal((8, *SHAPE))).astype(np.float32)
+    found = run(Acquisition(noise, Illumination.led_ring(8, 0.4), SCOPE, holdout=(2, 5)), schedule=QUICK)
     assert found.verdict.failed
     assert "No sample was found" in found.verdict.sentence
 
