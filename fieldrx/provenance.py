@@ -96,10 +96,9 @@ class Provenance(Mapping):
     origin: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        kinds = get_type_hints(type(self))
         for one in fields(self):
             value = getattr(self, one.name)
-            if not isinstance(value, kinds[one.name]):
+            if not isinstance(value, _KINDS[one.name]):
                 raise InputError(f"provenance says {one.name} = {value!r}; expected {one.type}")
 
     @classmethod
@@ -170,4 +169,5 @@ class Provenance(Mapping):
         return len(self.to_dict())
 
 
+_KINDS = get_type_hints(Provenance)
 _NAMES = tuple(one.name for one in fields(Provenance) if one.name != "origin")

@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
-from fieldrx.automatic import choose_model
 from fieldrx.backends import get
 from fieldrx.comparison import MeasuredImages
 from fieldrx.errors import InputError
 from fieldrx.evaluation import model_of
-from fieldrx.fit import Fit, Options, Schedule, check_room, settings, split_images
+from fieldrx.fit import Fit, Options, Schedule, settings, settle_model, split_images
 
 FACTORS = (0.25, 1.0, 4.0)  # of the default strength
 _USUAL = FACTORS.index(1.0)
@@ -72,9 +71,8 @@ def choose_tv(
             f"{len(train)} training images are too few to choose the total variation by: give its "
             f"weight, --tv"
         )
-    if model == "auto":  # once, not for every trial
-        check_room(acquisition, depth, get(options.get("device", "auto")))
-        model, _ = choose_model(acquisition, depth, train)
+    # once, not for every trial
+    model, _ = settle_model(acquisition, depth, model, train, get(options.get("device", "auto")))
     priors, schedule = settings(model, None, schedule)
     aside = train[_ASIDE // 2 :: _ASIDE]
     part, unseen = (acquisition.select(images) for images in (np.setdiff1d(train, aside), aside))

@@ -47,7 +47,7 @@ def run(model, n_images, pixels, slices):
     before = peak()
     job = fit(pixels, 0.3, slices)
     n_params = job.encoding.n_params + job.network.n_params
-    batch = min(job.schedule.batch or len(job.train), len(job.train))
+    batch = job.schedule.images_per_step(len(job.train))
     said = total(fit_needs(job.grid.shape, n_images, n_params, model, (batch, batch))) - 3e8
     shape = job.grid.shape
     job.run()

@@ -9,6 +9,7 @@ from scipy.special import erf
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.backends.fft import taper
+from fieldrx.band import Band
 from fieldrx.ensemble.data import Ensemble
 from fieldrx.ensemble.images import FitImages
 from fieldrx.noise import noise_floor
@@ -49,11 +50,27 @@ def calibrate(
         ``covered`` and ``covered_raw``; ``notes``: what is wrong with the bars, mostly nothing.
     """
     made = FitImages(settings, acquisition, device)
+    others = np.setdiff1d(np.flatnonzero(acquisition.usable), images)
+    return calibrate_within(ensemble, made, made.band(others), images)
+
+
+def calibrate_within(
+    ensemble: Ensemble, made: FitImages, band: Band, images: np.ndarray
+) -> tuple[float, float, dict]:
+    """The same where the fit's images, and the band of those that it saw, are at hand already.
+
+    Parameters
+    ----------
+    ensemble, images
+        As of `calibrate`, which see for what is returned.
+    made : FitImages
+    band : Band
+    """
+    acquisition = made.acquisition
     predicted = [made.unseen(member, images) for member in ensemble.members]
     pairs = made.measured.beside(np.mean(predicted, axis=0), images)
     spread = pairs.of_valid(np.std(predicted, axis=0, ddof=1))
     residual = np.abs(pairs.of_valid(pairs.residual))
-    band = made.band(np.setdiff1d(np.flatnonzero(acquisition.usable), images))
     hidden = band.hidden(_density(pairs.residual, acquisition.microscope.pixel_size_um))
     noise = noise_floor(acquisition, images)
     # a bound from above would hide errors of the field; nan where too few pixels are valid

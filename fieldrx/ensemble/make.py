@@ -10,7 +10,7 @@ import numpy as np
 
 from fieldrx._version import __version__
 from fieldrx.acquisition import Acquisition
-from fieldrx.ensemble.calibration import calibrate
+from fieldrx.ensemble.calibration import calibrate_within
 from fieldrx.ensemble.data import Ensemble, identity
 from fieldrx.ensemble.fits import precision_of
 from fieldrx.ensemble.folds import cross_validation, fold_fit
@@ -105,9 +105,9 @@ def _images(field, acquisition, members, steps, folds, seed):
 
 def _calibrated(raw, field, twin, images, train, held):
     """The ensemble with bars that unseen images, and the twin where there is one, ask for."""
-    settings, acquisition, band = images.settings, images.acquisition, images.band(train)
+    acquisition, band = images.acquisition, images.band(train)
     missed = misfit(field, acquisition, held)
-    factor, hidden, calibration = calibrate(raw, settings, acquisition, held, images.device)
+    factor, hidden, calibration = calibrate_within(raw, images, band, held)
     calibration["factor_images"] = factor
     if twin is not None:
         needed, findings = against_twin(raw, field, twin, images.grid, band, hidden)

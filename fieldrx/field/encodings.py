@@ -8,6 +8,7 @@ and `Fourier` are lists of plane waves: ``waves()`` says which.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
@@ -98,7 +99,7 @@ class _Description:
             ) from None
 
 
-class _WaveDescription(_Description):
+class _WaveDescription(_Description, ABC):
     """An encoding made of plane waves."""
 
     @property
@@ -106,9 +107,9 @@ class _WaveDescription(_Description):
         """Length of the feature vector."""
         return 2 * len(self.waves().frequencies)
 
+    @abstractmethod
     def waves(self) -> Waves:
         """The plane waves behind the features."""
-        raise NotImplementedError
 
     def octave_of_feature(self) -> np.ndarray:
         """Octave l of every feature, (n_features,) float64: 2^(l-1) cycles per unit."""

@@ -8,7 +8,7 @@ that lead astray, `correct` changes the optics, `watch` looks at held-out images
 
 from fieldrx.fit.memory import check_room, fit_needs
 from fieldrx.fit.options import Options, Schedule, settings
-from fieldrx.fit.problem import split_images
+from fieldrx.fit.problem import settle_model, split_images
 from fieldrx.fit.run import Fit
 from fieldrx.fit.state import checkpoint_arguments
 from fieldrx.progress import Progress
@@ -22,6 +22,7 @@ __all__ = [
     "checkpoint_arguments",
     "fit_needs",
     "settings",
+    "settle_model",
     "split_images",
 ]
 

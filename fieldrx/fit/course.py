@@ -49,7 +49,7 @@ def pool(problem: Problem, share: float) -> np.ndarray:
 def batch(problem: Problem, step: int, share: float, setbacks: int = 0) -> np.ndarray:
     """Images of a step: consecutive parts of a shuffled order, shuffled anew every round."""
     images, schedule = pool(problem, share), problem.schedule
-    size = min(schedule.batch or len(images), len(images))
+    size = schedule.images_per_step(len(images))
     if size == len(images):
         return images
     per_round = -(-len(images) // size)

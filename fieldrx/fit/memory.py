@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from fieldrx.acquisition import Acquisition
 from fieldrx.backends.operators import Operators
 from fieldrx.comparison import images_need
 from fieldrx.fit.state import weights_need
-from fieldrx.models import grid_for, model_need
+from fieldrx.models import grid_for, model_class
 from fieldrx.resources import Need, check_needs
 from fieldrx.tikhonov import tikhonov_need
 
@@ -41,12 +40,19 @@ def fit_needs(
     """
     # contrast, its spectra and gradient, the network's outputs and theirs
     volumes = Need("volumes", peak=40 * float(np.prod(shape)))
-    working = model_need(model, shape, *step) + volumes
+    working = model_class(model).step_need(shape, *step) + volumes
     weights = weights_need(n_params)
     return [images_need(n_images, shape[1:]), weights, tikhonov_need(n_images, shape), working, _CODE]
 
 
-def check_fit(backend: Operators, shape: tuple[int, int, int], n_images: int, *others: Any) -> None:
+def check_fit(
+    backend: Operators,
+    shape: tuple[int, int, int],
+    n_images: int,
+    n_params: int,
+    model: str,
+    step: tuple[int, int] = (8, 8),
+) -> None:
     """Refuse a fit that does not fit; parameters as of `fit_needs`, and the backend that would compute.
 
     Raises
@@ -55,7 +61,7 @@ def check_fit(backend: Operators, shape: tuple[int, int, int], n_images: int, *o
         If it needs more than the device has.
     """
     job = f"a grid of {' x '.join(map(str, shape))} voxels and {n_images} images"
-    check_needs(job, fit_needs(shape, n_images, *others), *backend.memory_limit())
+    check_needs(job, fit_needs(shape, n_images, n_params, model, step), *backend.memory_limit())
 
 
 def check_room(acquisition: Acquisition, depth: Sequence[float], backend: Operators) -> None:

@@ -96,6 +96,10 @@ class Schedule:
         """Share of the fit that is over after so many steps and seconds."""
         return step / self.steps if self.budget_s is None else seconds / self.budget_s
 
+    def images_per_step(self, count: int) -> int:
+        """Of `count` images, those that one step looks at."""
+        return min(self.batch or count, count)
+
     def rate(self, step: int, share: float) -> float:
         """Step size over the first one: a short rise, then a cosine down to 2 %."""
         return min(1.0, (step + 1) / 10) * (0.51 + 0.49 * np.cos(np.pi * min(share, 1.0)))

@@ -127,7 +127,7 @@ def pose(
         raise InputError("the acquisition has no images to fit: give it images, not optics alone")
     train, held = split_images(acquisition, options.holdout, options.seed)
     heights, choices = _depth(acquisition, depth, train)
-    model, chosen = _model(acquisition, heights, model, train, backend)
+    model, chosen = settle_model(acquisition, heights, model, train, backend)
     grid = grid_for(model, acquisition.stack.shape[1:], acquisition.microscope, heights)
     priors, schedule = settings(model, options.priors, options.schedule)
     loss, estimated = make_loss(options.loss, acquisition, train)
@@ -135,7 +135,7 @@ def pose(
     background = acquisition.levelled if options.background is None else options.background
     encoding, network, drawn = _architecture(options, grid, acquisition)
     n_params = encoding.n_params + network.n_params
-    size = min(schedule.batch or len(train), len(train))
+    size = schedule.images_per_step(len(train))
     waves = size * int((acquisition.illumination.pattern[train] != 0).sum(axis=1).max())
     check_fit(backend, grid.shape, acquisition.n_images, n_params, model, (size, waves))
     return Problem(
@@ -169,8 +169,27 @@ def _depth(acquisition, depth, images):
     return depth, (why,)
 
 
-def _model(acquisition, depth, model, images, backend):
-    """The model's name, and why where it was chosen."""
+def settle_model(
+    acquisition: Acquisition, depth: Sequence[float], model: str, images: np.ndarray, backend: Operators
+) -> tuple[str, str]:
+    """The name of the model, and a note where it was "auto" and is chosen here.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+    depth : (float, float, float)
+        Slice centres z0, z1 and their distance dz [um].
+    model : str
+    images : array of int
+        Those that may be looked at.
+    backend : Operators
+        Whose memory must hold the fit.
+
+    Raises
+    ------
+    InputError
+        If a model is to be chosen, and no fit has room.
+    """
     if model != "auto":
         return model, ""
     check_room(acquisition, depth, backend)

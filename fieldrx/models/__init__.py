@@ -6,7 +6,7 @@ from fieldrx.models.bpm import BeamPropagation
 from fieldrx.models.corrections import Optics
 from fieldrx.models.mlb import MultiLayerBorn
 from fieldrx.models.multislice import MultiSlice
-from fieldrx.models.registry import MODELS, grid_for, is_multislice, make_model, model_class, model_need
+from fieldrx.models.registry import MODELS, grid_for, is_multislice, make_model, model_class
 from fieldrx.models.rytov import Rytov
 from fieldrx.models.ssnp import SSNP
 
@@ -25,6 +25,5 @@ __all__ = [
     "is_multislice",
     "make_model",
     "model_class",
-    "model_need",
     "predict",
 ]

@@ -13,7 +13,6 @@ from fieldrx.models.mlb import MultiLayerBorn
 from fieldrx.models.rytov import Rytov
 from fieldrx.models.ssnp import SSNP
 from fieldrx.optics import Grid, Illumination, Microscope
-from fieldrx.resources import Need
 
 MODELS = {m.name: m for m in (Born, Rytov, BeamPropagation, SSNP, MultiLayerBorn)}
 
@@ -57,11 +56,6 @@ def grid_for(name: str, image_shape: tuple[int, int], microscope: Microscope, de
     """
     margin = None if model_class(name).linear else 0.5 * Grid.margin_um(microscope, depth)
     return Grid.for_images(image_shape, microscope, depth, margin)
-
-
-def model_need(name: str, shape: tuple[int, int, int], n_images: int, n_waves: int) -> Need:
-    """Memory of a step of the model called `name`, see :meth:`ForwardModel.step_need`."""
-    return model_class(name).step_need(shape, n_images, n_waves)
 
 
 def is_multislice(name: str) -> bool:

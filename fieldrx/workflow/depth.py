@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
-from fieldrx.automatic import choose_model
+from fieldrx.automatic import choose_depth, choose_model
 from fieldrx.errors import InputError
 from fieldrx.evaluation import compare
 from fieldrx.fit import split_images
-from fieldrx.refocus import axial_resolution_um, find_depth, slice_distance
+from fieldrx.refocus import axial_resolution_um, slice_distance
 from fieldrx.verdict import cut_off, depth_profile
 from fieldrx.workflow.trials import WORSE, Case, Trials
 
@@ -28,8 +28,7 @@ def placed(acq: Acquisition) -> Case:
     """An acquisition with its depth and model."""
     images = split_images(acq)[0]
     try:
-        found = find_depth(acq, images)
-        depth, where = found.depth, found.note
+        depth, where = choose_depth(acq, images)
     except InputError as error:
         step = axial_resolution_um(acq.microscope, acq.illumination)
         reach = _UNKNOWN_DEPTH * min(step, acq.stack.shape[1] * acq.microscope.pixel_size_um / 8)
