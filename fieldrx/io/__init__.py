@@ -6,20 +6,26 @@ serves what an acquisition names.
 """
 
 from fieldrx.errors import NoSuchFile, in_file, nearest, one_line
+from fieldrx.io.choice import Choice, Stack, kept_images
 from fieldrx.io.files import atomic_path, check_file, named, open_folder
 from fieldrx.io.hdf5 import load_hdf5
+from fieldrx.io.names import is_pattern, list_images, list_pattern
 from fieldrx.io.npz import check_keys, load_npz, save_npz
 from fieldrx.io.plain import json_values
 from fieldrx.io.png import png_bytes, write_png
-from fieldrx.io.stack import list_images, list_pattern, read_images
+from fieldrx.io.stack import read_images, read_stack
 
 __all__ = [
+    "Choice",
     "NoSuchFile",
+    "Stack",
     "atomic_path",
     "check_file",
     "check_keys",
     "in_file",
+    "is_pattern",
     "json_values",
+    "kept_images",
     "list_images",
     "list_pattern",
     "load_hdf5",
@@ -30,6 +36,7 @@ __all__ = [
     "open_folder",
     "png_bytes",
     "read_images",
+    "read_stack",
     "save_npz",
     "write_png",
 ]

@@ -9,6 +9,8 @@ import numpy as np
 
 from fieldrx.errors import InputError
 
+_COMPLEX = ({"real", "imag"}, {"r", "i"})  # how HDF5 files name the parts of a number
+
 
 def window(
     image_shape: Sequence[int], region: Sequence[int] | None, path: str | os.PathLike
@@ -26,21 +28,11 @@ def window(
     return slice(y0, y1), slice(x0, x1)
 
 
-def check_stack(shape: Sequence[int], dtype: np.dtype, path: str | os.PathLike) -> None:
-    """Refuse what is not a stack of grey intensity images."""
-    if dtype.kind == "c" or (dtype.names and set(dtype.names) == {"real", "imag"}):
+def check_numbers(shape: Sequence[int], dtype: np.dtype, path: str | os.PathLike) -> None:
+    """Refuse what holds no real numbers, or none at all."""
+    if dtype.kind == "c" or (dtype.names and {n.lower() for n in dtype.names} in _COMPLEX):
         raise InputError(f"{path}: the images are complex; expected intensities: store abs(field)**2")
     if dtype.kind not in "iuf":
         raise InputError(f"{path}: the images have type {dtype}; expected integers or floating-point numbers")
-    if len(shape) not in (2, 3):
-        raise InputError(f"{path}: the images have shape {tuple(shape)}; expected (n_images, y, x) or (y, x)")
     if 0 in shape:
         raise InputError(f"{path}: the images have shape {tuple(shape)}: no pixels; write the file again")
-
-
-def crop(array: np.ndarray, region: Sequence[int] | None, path: str | os.PathLike) -> np.ndarray:
-    """Cut (n, y, x) or (y, x) to the region, as an array of three axes that owns its pixels."""
-    check_stack(array.shape, array.dtype, path)
-    rows, cols = window(array.shape[-2:], region, path)
-    cropped = np.ascontiguousarray(array[..., rows, cols])
-    return cropped if cropped.ndim == 3 else cropped[None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fieldrx.errors import InputError, one_line
-from fieldrx.io.checks import check_stack, window
+from fieldrx.io.axes import Source, take
+from fieldrx.io.choice import Choice, Stack
 from fieldrx.io.files import check_file
+from fieldrx.io.matlab_hdf5 import cells, is_matlab, is_struct
+from fieldrx.io.whole import check_filters, check_sources, unwritten
 
 if TYPE_CHECKING:
     import h5py
+
+_MANY = 40  # names that an error lists
 
 
 @contextmanager
@@ -30,9 +35,18 @@ def open_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             yield file
     except (OSError, RuntimeError, KeyError) as error:
-        raise InputError(
-            f"{path}: not an HDF5 file, or damaged ({one_line(error)}); copy or export it again"
-        ) from None
+        raise _trouble(path, one_line(error)) from None
+
+
+def _trouble(path: Path, text: str) -> InputError:
+    """What went wrong in an HDF5 file, in one line with the remedy."""
+    if "unable to lock" in text:
+        return InputError(
+            f"{path}: another program holds the HDF5 file open for writing ({text}); close it there"
+        )
+    if "truncated" in text:
+        return InputError(f"{path}: HDF5 file cut short, so damaged ({text}); copy or export it again")
+    return InputError(f"{path}: not an HDF5 file, or damaged ({text}); copy or export it again")
 
 
 def load_hdf5(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -58,23 +72,89 @@ def _plain(value: Any) -> np.ndarray:
     return array
 
 
-def dataset(file: h5py.File, name: str | None, path: str | os.PathLike) -> h5py.Dataset:
-    """The dataset called `name`, or an error that lists what there is."""
-    found = []
-    file.visititems(lambda key, item: found.append(key) if hasattr(item, "dtype") else None)
-    wanted = (name or "").strip("/")
-    if wanted not in found:
-        came = f'has no dataset "{wanted}"' if wanted else "needs the name of a dataset"
-        names = ", ".join(n for n in found if not n.startswith("#")) or "(none)"
-        raise InputError(f"{path} {came}; expected {Path(path).name}:/NAME with NAME one of: {names}")
-    return file[wanted]
-
-
-def read_hdf5(path: Path, name: str | None, region: Sequence[int] | None) -> np.ndarray:
-    """Images (n, y, x) of a dataset, cut to a region."""
+def read_hdf5(path: Path, name: str | None, choice: Choice) -> Stack:
+    """The chosen images of a dataset, or of a group of images; MATLAB's by MATLAB's order of axes."""
     with open_hdf5(path) as file:
-        data = dataset(file, name, path)
-        check_stack(data.shape, data.dtype, path)
-        rows, cols = window(data.shape[-2:], region, path)
-        images = data[..., rows, cols]
-    return images if images.ndim == 3 else images[None]
+        item = _item(file, name, path)
+        matlab = is_matlab(file, path, item)
+        several = _several(item, path)
+        if several is None or len(several) == 1:
+            return take(_source(several[0] if several else item, path, matlab), choice)
+        stacks = [take(_source(one, path, matlab), Choice(choice.region)) for one in several]
+    notes = list(dict.fromkeys(note for stack in stacks for note in stack.notes))
+    shapes = sorted({s.images.shape for s in stacks})
+    if len(shapes) > 1 or shapes[0][0] != 1:
+        raise InputError(
+            f"{path}: {name} holds images of several shapes {shapes}; expected one image each, alike"
+        )
+    joined = np.concatenate([s.images for s in stacks])
+    return take(Source(joined, path, ("N", "Y", "X"), notes=notes), Choice(exclude=choice.exclude))
+
+
+def _item(file: h5py.File, name: str | None, path: Path) -> Any:
+    """The dataset or group called `name`, links followed, or an error that lists what there is."""
+    wanted = (name or "").strip("/")
+    link = file.get(wanted, getlink=True) if wanted and wanted in _linked(file, wanted) else None
+    item = file.get(wanted) if wanted else None
+    if item is not None and (hasattr(item, "dtype") or len(item)):
+        return item
+    if link is not None:
+        away = getattr(link, "filename", "")
+        to = f"{away}:{link.path}" if away else getattr(link, "path", wanted)
+        raise InputError(
+            f"{path}: {wanted} is a link to {to}, which is not there; copy "
+            f"{'that file beside it' if away else 'the file again, whole'}"
+        )
+    found: list[str] = []
+    file.visititems_links(lambda key, _: found.append(key) if hasattr(file.get(key), "dtype") else None)
+    shown = [n for n in found if not n.startswith("#")]
+    came = f'has no dataset "{wanted}"' if wanted else "needs the name of a dataset"
+    names = ", ".join(shown[:_MANY]) + (" ..." if len(shown) > _MANY else "") or "(none)"
+    raise InputError(f"{path} {came}; expected {Path(path).name}:/NAME with NAME one of: {names}")
+
+
+def _linked(file: h5py.File, wanted: str) -> list[str]:
+    """Links of the group that should hold it."""
+    group, _, _ = wanted.rpartition("/")
+    holder = file.get(group) if group else file
+    return [f"{group}/{key}" if group else key for key in holder] if hasattr(holder, "keys") else []
+
+
+def _several(item: Any, path: Path) -> list[Any] | None:
+    """Images with a dataset each: the members of a group in the order of their numbers, or cells."""
+    if hasattr(item, "dtype"):
+        return cells(item, path)
+    inside = sorted(item)
+    numbers = {key: "".join(c for c in key if c.isdigit()) for key in inside}
+    stems = {"".join(c for c in key if not c.isdigit()) for key in inside}
+    alike = len(stems) == 1 and all(numbers.values()) and len(set(map(int, numbers.values()))) == len(inside)
+    if is_struct(item) or not alike or not all(hasattr(item[key], "dtype") for key in inside):
+        raise InputError(
+            f"{path}: {item.name} is a group, not a dataset; it holds {', '.join(inside[:_MANY])}: expected "
+            f"{path.name}:{item.name.rstrip('/')}/NAME"
+        )
+    return [item[key] for key in sorted(inside, key=lambda key: int(numbers[key]))]
+
+
+def _source(item: Any, path: Path, matlab: bool) -> Source:
+    """A dataset as images with axes, what makes it unreadable refused."""
+    check_filters(item, path)
+    check_sources(item, path)
+    labels = [d.label for d in item.dims]
+    named = all(labels) and {"y", "x"} <= {label.lower() for label in labels}
+    data, gaps = item, unwritten(item)
+    if matlab:
+        return Source(
+            _Reversed(item), path, last=True, gaps=lambda index, axis: gaps(index[::-1], item.ndim - 1 - axis)
+        )
+    return Source(data, path, labels if named else None, gaps=gaps)
+
+
+class _Reversed:
+    """A dataset with MATLAB's order of axes: (y, x, n) is stored as (n, x, y)."""
+
+    def __init__(self, data: Any):
+        self.data, self.dtype, self.shape = data, data.dtype, tuple(data.shape[::-1])
+
+    def __getitem__(self, index: tuple[Any, ...]) -> np.ndarray:
+        return self.data[index[::-1]].T

@@ -1,30 +1,24 @@
-"""Arrays of MATLAB files, of version 5 and of 7.3, which is HDF5."""
+"""Arrays of MATLAB files of version 5; those of 7.3 are HDF5."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fieldrx.errors import InputError, one_line
-from fieldrx.io.checks import check_stack, crop, window
+from fieldrx.errors import InputError, nearest, one_line
+from fieldrx.io.axes import Source, take
+from fieldrx.io.choice import Choice, Stack
 from fieldrx.io.files import check_file
-from fieldrx.io.hdf5 import dataset, open_hdf5
-
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
-def read_matlab(path: Path, name: str | None, region: Sequence[int] | None) -> np.ndarray:
-    """MATLAB images (y, x, n) as (n, y, x)."""
+def read_matlab(path: Path, name: str | None, choice: Choice) -> Stack:
+    """The chosen images of a variable, a field of a struct or a cell: MATLAB's (y, x, n) as (n, y, x)."""
     import scipy.io  # here: other files need not wait for it
 
     path = check_file(path, "a MATLAB file")
-    with open(path, "rb") as file:
-        head = file.read(520)
-    if _HDF5_MAGIC in (head[:8], head[512:]):
-        return _read_v73(path, name, region)
-    wanted = (name or "").strip("/")
+    wanted, *fields = (name or "").strip("/").split("/")
     try:
         found = [v[0] for v in scipy.io.whosmat(path)]
         array = scipy.io.loadmat(path, variable_names=[wanted])[wanted] if wanted in found else None
@@ -35,18 +29,45 @@ def read_matlab(path: Path, name: str | None, region: Sequence[int] | None) -> n
     if array is None:
         raise InputError(
             f'{path} has no variable "{wanted}"; expected {path.name}:/NAME with NAME one of: '
-            f"{', '.join(found) or '(none)'}"
+            f"{', '.join(found) or '(none)'}{nearest(wanted, found)}"
         )
+    for field in fields:
+        array = _field(array, field, wanted, path)
     if not isinstance(array, np.ndarray):
-        raise InputError(f'{path}: "{wanted}" is a {type(array).__name__}; save it as a full array')
-    return crop(np.moveaxis(array, -1, 0) if array.ndim == 3 else array, region, path)
+        raise InputError(f'{path}: "{name}" is a {type(array).__name__}; save it as a full array')
+    if array.dtype.names:
+        raise InputError(
+            f'{path}: "{name}" is a struct; expected {path.name}:/{wanted}/FIELD with FIELD one of: '
+            f"{', '.join(array.dtype.names)}"
+        )
+    last = True
+    if array.dtype.kind == "O" and array.size == 1:
+        array = np.asarray(array.reshape(-1)[0])
+    if array.dtype.kind == "O":
+        array, last = _stacked(array, name, path), False
+    return take(Source(array, path, last=last), choice)
 
 
-def _read_v73(path: Path, name: str | None, region: Sequence[int] | None) -> np.ndarray:
-    """HDF5 holds MATLAB's axes reversed: (y, x, n) is stored as (n, x, y)."""
-    with open_hdf5(path) as file:
-        data = dataset(file, name, path)
-        check_stack(data.shape, data.dtype, path)
-        rows, cols = window(data.shape[:-3:-1], region, path)
-        images = np.ascontiguousarray(data[..., cols, rows].swapaxes(-1, -2))
-    return images if images.ndim == 3 else images[None]
+def _field(array: Any, field: str, wanted: str, path: Path) -> Any:
+    """A field of a struct; of an array of structs one cell each."""
+    names = array.dtype.names if isinstance(array, np.ndarray) else None
+    if not names or field not in names:
+        raise InputError(
+            f'{path}: {wanted} has no field "{field}"; it has '
+            f"{', '.join(names or ('none',))}{nearest(field, names or ())}"
+        )
+    values = array[field]
+    return values.reshape(-1)[0] if values.size == 1 else values
+
+
+def _stacked(values: np.ndarray, name: str | None, path: Path) -> np.ndarray:
+    """The images (n, y, x) of a cell, one each, in MATLAB's order."""
+    images = [np.asarray(v) for v in values.ravel(order="F")]
+    shapes = sorted({v.shape for v in images})
+    if len(shapes) != 1 or len(shapes[0]) != 2 or len({v.dtype for v in images}) > 1:
+        raise InputError(
+            f'{path}: the cell "{name}" holds arrays of shapes {", ".join(map(str, shapes[:4]))}; expected '
+            "one image "
+            "(y, x) each, all alike"
+        )
+    return np.stack(images)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,18 +53,23 @@ def load_npz(path: str | os.PathLike, what: str, required: Sequence[str] = ()) -
     InputError
         If the file is missing, not a .npz, truncated, holds Python objects, or lacks a name.
     """
-    path = check_file(path, f"a fieldrx {what} (.npz)")
-    if not zipfile.is_zipfile(path):
-        raise InputError(
-            f"{path}: not a .npz archive, or cut short; expected a fieldrx {what}: write or copy it again"
-        )
-    arrays = {}
-    # opened here, because numpy leaves the file open when the archive's directory is damaged
-    with _broken_archive(path, what), open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-        for name in archive.files:
-            arrays[name] = _load_array(archive, name, path)
+    with open_npz(path, f"fieldrx {what}") as archive:
+        arrays = {name: load_array(archive, name, path) for name in archive.files}
     check_keys(arrays, required, path, what)
     return arrays
+
+
+@contextmanager
+def open_npz(path: str | os.PathLike, what: str) -> Iterator[Any]:
+    """An open archive; what is wrong with it is one `InputError`."""
+    path = check_file(path, f"a {what} (.npz)")
+    if not zipfile.is_zipfile(path):
+        raise InputError(
+            f"{path}: not a .npz archive, or cut short; expected a {what}: write or copy it again"
+        )
+    # opened here, because numpy leaves the file open when the archive's directory is damaged
+    with _broken_archive(path, what), open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        yield archive
 
 
 def check_keys(
@@ -84,12 +89,11 @@ def _broken_archive(path, what):
     except InputError:
         raise
     except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path}: damaged archive ({one_line(error)}); write or copy the {what} again"
-        ) from None
+        raise InputError(f"{path}: damaged archive ({one_line(error)}); write or copy it again") from None
 
 
-def _load_array(archive: Any, name: str, path: str | os.PathLike) -> np.ndarray:
+def load_array(archive: Any, name: str, path: str | os.PathLike) -> np.ndarray:
+    """One array of an open archive, never unpickled."""
     try:
         value = archive[name]
     except ValueError as error:

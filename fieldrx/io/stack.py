@@ -1,41 +1,67 @@
 """A stack of images, whatever file or files hold it.
 
-==========================  ====================================================================
-images, as `read_images`    what is read
-==========================  ====================================================================
-``stack.tif``               every page of a TIFF, also ImageJ and OME stacks
-``img_y{row}_x{col}.tif``   one TIFF per image, ordered by row, then column
-``["a.tif", "b.tif"]``      one TIFF per image, in this order
-``stack.npy``               a NumPy array (n, y, x)
-``data.h5:/images``         a dataset (n, y, x): the FIRST axis counts images
-``data.mat:/I_Raw``         a MATLAB array (y, x, n), v5 or v7.3: the LAST axis counts images
-==========================  ====================================================================
+============================  ====================================================================
+images, as `read_images`      what is read
+============================  ====================================================================
+``stack.tif``                 every page of a TIFF, also ImageJ, OME and Micro-Manager stacks
+``img_y{row}_x{col}.tif``     one file per image, ordered by row, then column
+``img_{n}.png``               one file per image, ordered by number
+``["a.tif", "b/c.tif"]``      one file per image, in this order
+``image.png``                 one grey image
+``stack.npy``                 a NumPy array (n, y, x)
+``stacks.npz:/images``        the same in an archive; the name may be left out where it holds one
+``data.h5:/images``           a dataset (n, y, x), or a group with an image in each dataset
+``data.mat:/struct/I_Raw``    a MATLAB array (y, x, n), v5 or v7.3, a field, or a cell of images
+``data.zarr:/0``              a Zarr array; of OME-Zarr the finest level, without a name
+============================  ====================================================================
 
-An array of two axes is one image (y, x).
+Numbers mean what the file says: TIFF is turned, inverted or read through a grey table as its tags tell, and
+what is in colour is refused.  A file is known by its content, not by its ending.
+
+An array of two axes is one image (y, x).  Of three without names the first counts the images, MATLAB's last;
+`axis` says where it is another.  Where the file names more (T, C, Z, positions P, angles A, samples S),
+`select` chooses along the others.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from fieldrx.errors import InputError, NoSuchFile
+from fieldrx.io import kinds
+from fieldrx.io.choice import Choice, Stack, kept_images
+from fieldrx.io.files import check_file
 from fieldrx.io.hdf5 import read_hdf5
 from fieldrx.io.matlab import read_matlab
-from fieldrx.io.npy import read_npy
+from fieldrx.io.names import is_pattern, list_images, missing_numbers, split_source
+from fieldrx.io.npy import read_npy, read_npz
+from fieldrx.io.png import read_png
 from fieldrx.io.tiff import read_tiff
+from fieldrx.io.zarr import read_zarr
 
-_INSIDE = re.compile(r"(?P<file>.+\.(?:h5|hdf5|mat))(?::(?P<name>.*))?", re.IGNORECASE)
+_WHOLE: dict[str, Callable[[Path, Choice], Stack]] = {
+    kinds.TIFF: read_tiff, kinds.PNG: read_png, kinds.NPY: read_npy,
+}  # fmt: skip
+_NAMED: dict[str, Callable[[Path, str | None, Choice], Stack]] = {
+    kinds.HDF5: read_hdf5, kinds.MATLAB: read_matlab, kinds.NPZ: read_npz, kinds.ZARR: read_zarr,
+}  # fmt: skip
 
 
 def read_images(
     source: str | os.PathLike | Sequence[str],
     folder: str | os.PathLike = ".",
     region: Sequence[int] | None = None,
+    *,
+    axes: str | Sequence[str] | None = None,
+    axis: int | str | None = None,
+    select: Mapping[str, int] | None = None,
+    exclude: Sequence[int | str] = (),
 ) -> np.ndarray:
     """Read a stack of images as it is stored; the table above says what `source` may be.
 
@@ -47,6 +73,8 @@ def read_images(
         Where relative names start.
     region : (int, int, int, int), optional
         Rows y0 to y1 and columns x0 to x1 (ends excluded) to keep; only these are held in memory.
+    axes, axis, select, exclude : optional
+        As of `fieldrx.io.choice.Choice`.
 
     Returns
     -------
@@ -59,108 +87,78 @@ def read_images(
         If a file is missing or damaged, shapes differ, the images are complex or in colour, or the
         region leaves them.
     """
-    if not isinstance(source, (str, os.PathLike)) or "{" in str(source):
+    return read_stack(source, folder, Choice(region, axes, axis, select or {}, exclude)).images
+
+
+def read_stack(
+    source: str | os.PathLike | Sequence[str],
+    folder: str | os.PathLike = ".",
+    choice: Choice | None = None,
+) -> Stack:
+    """Read a stack of images as :func:`read_images` does, with notes on what was understood.
+
+    Parameters
+    ----------
+    source, folder
+        As of :func:`read_images`.
+    choice : Choice, optional
+
+    Raises
+    ------
+    InputError
+        As of :func:`read_images`.
+    """
+    choice = choice or Choice()
+    if is_pattern(source) or not isinstance(source, (str, os.PathLike)):
         paths, _ = list_images(source, folder)
-        return _read_singles(paths, region)
-    path, name = _split_source(source, folder)
+        notes = missing_numbers(source, paths) if isinstance(source, (str, os.PathLike)) else []
+        return _read_singles(paths, choice, notes)
+    path, name = split_source(source, folder)
     if set("*?") & set(path.name) and not path.exists():
         raise NoSuchFile(
             f"{path}: no such file, and * and ? are no wildcards here; write "
             'files = "img_y{row}_x{col}.tif" with {row} and {col} for numbers, or a list of names'
         )
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        return read_npy(path, region)
-    if suffix == ".mat":
-        return read_matlab(path, name, region)
-    if suffix in (".h5", ".hdf5"):
-        return read_hdf5(path, name, region)
-    return read_tiff(path, region)
+    return _read_one(path, name, choice)
 
 
-def list_images(
-    source: str | os.PathLike | Sequence[str], folder: str | os.PathLike = "."
-) -> tuple[list[Path], np.ndarray | None]:
-    """The files of a pattern or list, one per image, and the LED that each name tells.
-
-    Parameters
-    ----------
-    source : str or sequence of str
-        A pattern whose file name holds {row} and {col} (whole numbers), or a list of files.
-    folder : path-like
-        Where relative names start.
-
-    Returns
-    -------
-    paths : list of pathlib.Path
-        A pattern's are ordered by row, then column.
-    leds : int ndarray of shape (n, 2) as (row, col), or None for a list
-    """
-    if not isinstance(source, (str, os.PathLike)):
-        if len(source) == 0 or not all(isinstance(s, (str, os.PathLike)) for s in source):
-            raise InputError(f"files is {list(source)!r}; expected at least one file name, all of them text")
-        return [Path(folder, s) for s in source], None
-    return list_pattern(source, folder)
-
-
-def list_pattern(source: str | os.PathLike, folder: str | os.PathLike) -> tuple[list[Path], np.ndarray]:
-    """The files of a pattern alone, as of :func:`list_images`."""
-    pattern = Path(folder, source)
-    regex = _pattern_regex(pattern)
-    if not pattern.parent.is_dir():
-        raise NoSuchFile(f"{pattern}: the folder {pattern.parent} does not exist; check the pattern")
-    found: dict[tuple[int, int], Path] = {}
-    for path in sorted(pattern.parent.iterdir()):
-        match = regex.fullmatch(path.name)
-        if match:
-            led = int(match["row"]), int(match["col"])
-            if led in found:
-                raise InputError(
-                    f"{pattern}: {found[led].name} and {path.name} both show LED {led}; keep one of them"
-                )
-            found[led] = path
-    if not found:
-        raise NoSuchFile(
-            f"{pattern}: no file matches; expected names such as "
-            f"{pattern.name.replace('{row}', '12').replace('{col}', '7')}, check the pattern and the folder"
+def _read_one(path: Path, name: str | None, choice: Choice) -> Stack:
+    """The images of one file."""
+    kind = kinds.kind_of(path)
+    if kind != kinds.ZARR or not path.is_dir():
+        check_file(path, f"{'an' if kind in (kinds.HDF5, kinds.NPY, kinds.NPZ) else 'a'} {kind} file")
+    if kind in _NAMED:
+        return _NAMED[kind](path, name, choice)
+    if name is not None:
+        raise InputError(
+            f"{path}: is a {kind} file, which holds no names; expected the file alone, without :{name}"
         )
-    leds = sorted(found)
-    return [found[led] for led in leds], np.array(leds)
+    return _WHOLE[kind](path, choice)
 
 
-def _pattern_regex(pattern: Path) -> re.Pattern:
-    names = re.findall(r"{(.*?)}", str(pattern))
-    if sorted(names) != ["col", "row"] or re.findall(r"{(.*?)}", pattern.name) != names:
-        raise InputError(f"{pattern}: a pattern holds {{row}} and {{col}} once each, in the file's name")
-    escaped = re.escape(pattern.name)
-    for name in names:
-        escaped = escaped.replace(re.escape(f"{{{name}}}"), rf"(?P<{name}>-?\d+)")
-    return re.compile(escaped)
-
-
-def _split_source(source: str | os.PathLike, folder: str | os.PathLike) -> tuple[Path, str | None]:
-    match = _INSIDE.fullmatch(str(source))
-    if match is None:
-        return Path(folder, source), None
-    return Path(folder, match["file"]), match["name"]
-
-
-def _read_singles(paths: list[Path], region: Sequence[int] | None) -> np.ndarray:
+def _read_singles(paths: list[Path], choice: Choice, notes: list[str]) -> Stack:
     """One image per file, all of one shape and type."""
+    kept = kept_images(len(paths), choice.exclude, [p.as_posix() for p in paths], "files")
     stack: np.ndarray = np.empty(0)
-    for k, path in enumerate(paths):
-        image = read_npy(path, region) if path.suffix.lower() == ".npy" else read_tiff(path, region)
+    remarks: Counter[str] = Counter()
+    alone = replace(choice, exclude=(), alone=True)
+    for k, number in enumerate(kept):
+        path = paths[number]
+        one = _read_one(*split_source(path, "."), alone)
+        image = one.images
+        remarks.update(one.notes)
         if len(image) != 1:
             raise InputError(
                 f"{path}: holds {len(image)} images; expected one image in each of several files"
             )
         if k == 0:
-            stack = np.empty((len(paths), *image.shape[1:]), image.dtype)
+            stack = np.empty((len(kept), *image.shape[1:]), image.dtype)
         if image.shape[1:] != stack.shape[1:] or image.dtype != stack.dtype:
             raise InputError(
                 f"{path}: image of {image.shape[1]} x {image.shape[2]} pixels and type {image.dtype}, but "
-                f"{paths[0].name} has {stack.shape[1]} x {stack.shape[2]} and {stack.dtype}; "
-                "leave out what is not part of the stack"
+                f"{paths[kept[0]].name} has {stack.shape[1]} x {stack.shape[2]} and {stack.dtype}; "
+                "leave out what is not part of the stack, with exclude for instance"
             )
         stack[k] = image[0]
-    return stack
+    notes += [f"{note} ({n} of {len(kept)} files)" if n < len(kept) else note for note, n in remarks.items()]
+    return Stack(stack, tuple(notes), kept, len(paths))
