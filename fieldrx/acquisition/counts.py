@@ -11,8 +11,10 @@ from fieldrx.acquisition import sense
 from fieldrx.acquisition.dim import dim_outside, dim_parts
 from fieldrx.acquisition.pixels import odd_pixels, zero_blocks
 from fieldrx.background import as_frames, estimated, normalise, saturation_level, valid_pixels
+from fieldrx.errors import InputError
 from fieldrx.optics import Illumination, Microscope
 
+_ALIKE = 0.1  # of their brightness, by which frames of one lamp may differ
 _WHOLE = 0.95  # share of zeros from which an image was never written
 
 
@@ -64,15 +66,17 @@ def intensities(
         As of `fieldrx.background.normalise`, or if the images or their background cannot be what they are
         taken for.
     """
+    averages = [_averaged(options, name, raw.shape) for name in ("background", "dark")]
     background, missing = options.get("background"), options.get("missing")
     level = options.pop("saturation", None)
     level = saturation_level(raw) if level is None else float(level)
     dark = as_frames(options.get("dark", 0.0), "dark", raw.shape)
-    lit = illumination.pattern[:, illumination.bright(microscope)].any(axis=1)
+    lit = np.any(illumination.pattern[:, illumination.bright(microscope)], axis=1)
     known = np.ones(raw.shape, bool) if mask is None else mask.copy()
     valid = valid_pixels(raw, level, missing, known)
     sense.check_background(background)
-    notes = sense.overexposed(valid, known)
+    notes = [*filter(None, averages), *sense.overexposed(valid, known)]
+    notes += sense.directions(illumination, microscope, raw.shape)
     never = zero_blocks(raw, valid, lit) if missing != 0 else np.zeros(raw.shape, bool)
     notes += _of_zeros(never)
     dim, words = dim_parts(raw, valid & ~never, illumination, microscope)
@@ -100,6 +104,22 @@ def intensities(
     way = sense.way(raw, background, told)
     levelled = told or bool(options.get("gain"))
     return Intensities(images, None if valid.all() else valid, tuple(notes), way, levelled)
+
+
+def _averaged(options: dict[str, Any], name: str, shape: tuple[int, ...]) -> str:
+    """Put the mean in the place of frames of an option that cannot be meant one per image; what to say of "
+    "it."""
+    frames = np.asarray(options.get(name))
+    if frames.ndim != 3 or len(frames) in (1, shape[0]) or frames.shape[1:] != shape[1:]:
+        return ""
+    levels = np.median(frames, axis=(1, 2)).astype(float)
+    if name == "background" and np.ptp(levels) > _ALIKE * np.median(levels):
+        raise InputError(
+            f"background has {len(frames)} frames for {shape[0]} images, between {levels.min():g} and "
+            f"{levels.max():g} counts; give one frame per image, or frames of one lamp, which are averaged"
+        )
+    options[name] = frames.mean(axis=0)
+    return f"the mean of {len(frames)} frames is taken as {name}"
 
 
 def _of_zeros(never: np.ndarray) -> list[str]:

@@ -21,6 +21,7 @@ from fieldrx.acquisition.checks import (
     without_junk,
 )
 from fieldrx.acquisition.counts import intensities
+from fieldrx.acquisition.values import check_lengths
 from fieldrx.brief import times
 from fieldrx.errors import InputError
 from fieldrx.io import save_npz
@@ -62,8 +63,8 @@ class Acquisition:
     Raises
     ------
     InputError
-        If shapes or counts disagree, a valid pixel is not finite, no image is left to fit, or the images look
-        like the counts of a camera.
+        If shapes or counts disagree, a valid pixel is not finite, no image is left to fit, the images look
+        like the counts of a camera, or lengths are in other units.
     """
 
     images: np.ndarray | None
@@ -79,6 +80,7 @@ class Acquisition:
     normalised: InitVar[bool] = False
 
     def __post_init__(self, normalised):
+        check_lengths(self.microscope.to_dict())
         images, n = self.images, self.illumination.n_images
         if images is not None:
             images = as_stack(images, n)

@@ -21,6 +21,7 @@ _OVEREXPOSED = 0.3  # share of saturated pixels
 _SATURATED = 0.5  # share of a background's pixels from which it is of no use
 _FEWEST = 3  # bright-field images, for one to be unlike the others
 _SPREADS = 1.5  # by how much a background of many frames may spread levels more than they were
+_PIXELS = 12.0  # times the size that the optics need, or one over it, which no camera has
 _LISTED = 8
 
 
@@ -155,8 +156,8 @@ class Levels:
         lit = np.flatnonzero(self.lit)
         if not lit.size:
             return []
-        given = None if background is None or is_estimated else np.asarray(background)
-        own = given is not None and given.ndim > 0 and len(given) == len(self.raw) and given.ndim != 2
+        given = np.asarray(0.0 if background is None or is_estimated else background)
+        own = given.ndim in (1, 3) and len(given) == len(self.raw)
         level = self.normalised if own else self.raw
         notes = self._unlike(lit, level) + ([] if own else self._bright_outside(lit))
         typical = float(np.median(self.normalised[lit]))
@@ -185,17 +186,19 @@ class Levels:
             (share > _ODD, "overexposed, or lit by other lamps too"),
         ):
             if odd.any():
-                shares = ", ".join(f"{s:.2g}" for s in share[odd][:_LISTED])
+                times = ", ".join(f"{s:.2g}" for s in share[odd][:_LISTED])
                 notes.append(
-                    f"{numbered(lit[odd])} has {shares} times the brightness of the other bright-field "
-                    "images: "
-                    f"{words}? leave it out if so"
+                    f"{numbered(lit[odd])}: {times} times the brightness of the other bright-field images; "
+                    f"{words}? leave out what is"
                 )
         return notes
 
     def _bright_outside(self, lit):
         """Images that are dark field by the table, and are not dark."""
-        outside = np.flatnonzero(self.unlit & (self.raw > _AS_BRIGHT * np.median(self.raw[lit])))
+        each = (self.raw, self.raw / self.weight)
+        outside = np.flatnonzero(
+            self.unlit & np.all([v > _AS_BRIGHT * np.median(v[lit]) for v in each], axis=0)
+        )
         if not outside.size:
             return []
         return [
@@ -214,6 +217,38 @@ class Levels:
             "brightness "
             "less alike than it was: if all are of one lamp, average them into one"
         ]
+
+
+def directions(illumination: Illumination, microscope: Microscope, shape: Sequence[int]) -> list[str]:
+    """Notes about light whose directions hardly differ, and about pixels far from what the optics need.
+
+    Parameters
+    ----------
+    illumination : Illumination
+    microscope : Microscope
+    shape : (int, int, int)
+        Of the images, (n, y, x).
+    """
+    notes = []
+    na = illumination.sources_na[(illumination.pattern > 0).any(axis=0)]
+    span = 2 * float(np.linalg.norm(na - na.mean(axis=0), axis=1).max())
+    resolved = microscope.wavelength_um / (max(shape[1:]) * microscope.pixel_size_um)
+    if span < resolved:
+        where = "one direction" if span == 0 else f"directions within {span:.2g} in NA"
+        notes.append(
+            f"all light comes from {where}, where the frame tells {resolved:.2g} apart: such images hardly "
+            "tell depth; if directions should "
+            "differ, "
+            "check their table and its units"
+        )
+    pixels = microscope.pixel_size_um * 4 * microscope.objective_na / microscope.wavelength_um
+    if not 1 / _PIXELS < pixels < _PIXELS:
+        notes.append(
+            f"pixels of {microscope.pixel_size_um:g} um are {pixels:.2g} times what NA "
+            f"{microscope.objective_na:g} needs: pixel_size_um is the camera's pixel over the "
+            "magnification, in um"
+        )
+    return notes
 
 
 def repeated(images: np.ndarray, valid: np.ndarray) -> list[str]:

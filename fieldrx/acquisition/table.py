@@ -60,7 +60,7 @@ def read_table(
 
 
 def _images_of(
-    table: Table, which: list[str], n_images: int | None, files: Sequence[str] | None
+    table: Table, which: Sequence[str], n_images: int | None, files: Sequence[str] | None
 ) -> np.ndarray:
     """Number of the image of every row; columns that say it twice must agree."""
     told = [name for name in which if name != "file"]

@@ -104,7 +104,8 @@ def read_table_text(path: str | os.PathLike, what: str) -> Table:
     header, separator = _header(text)
     records = list(_records(text, header, separator, path))
     names = [name.lower() for name in records[0][1]] if records else []
-    rows, lines = [], []
+    rows: list[list[str]] = []
+    lines: list[int] = []
     for line, cells in records[1:]:
         if [cell.lower() for cell in cells] == names:
             raise InputError(
