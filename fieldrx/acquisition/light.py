@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,9 @@ def illumination_of(
 
 
 def assumed_directions(table: dict[str, Any]) -> list[str]:
-    """What to say of an LED board that does not tell which way its light goes: many think of places."""
-    if table["kind"] == "table" or "directions" in table:
+    """What to say of numbers that do not tell which way the light goes: many think of places of LEDs."""
+    named = table["kind"] == "table" and "axes" not in table  # columns of a csv table say it with their names
+    if named or "directions" in table:
         return []
     return [
         f"[illumination] does not say what its {table['kind']} means: taken as directions of travel of the "
@@ -119,7 +119,7 @@ def _grid_of(table: dict[str, Any], n: int | None, files: Any, folder: Path) -> 
 def _leds_of(table: dict[str, Any], n: int | None, files: Any, folder: Path) -> np.ndarray:
     """Row and column of the LED of each image, shape (n, 2)."""
     pattern = isinstance(files, str) and "{" in files
-    ways = [key for key in ("leds", "shape", "spiral") if key in table]
+    ways: list[str] = [key for key in ("leds", "shape", "spiral") if key in table]
     ways += ["the pattern of files"] if pattern else []
     if len(ways) != 1:
         raise InputError(

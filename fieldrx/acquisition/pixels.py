@@ -116,13 +116,13 @@ def _off(images: np.ndarray, valid: np.ndarray, some: Sequence[int] | np.ndarray
     around = np.ones((5, 5))
     around[2, 2] = 0
     total, variance, positive, negative, seen = (np.zeros(shape) for _ in range(5))
-    unsure = np.ones(shape)  # at the border mirrored pixels stand for some, which predict nothing
+    unsure = np.full(shape, _TELLS)  # at the border those of the other side stand in
     unsure[2:-2, 2:-2] = open_share
     for k in some:
         image = images[k].astype(np.float64) - 1
         whole = minimum_filter(valid[k], 5)
-        miss = (image - convolve(image, weights)) * whole
-        mean, square = (convolve(image**p, around / 24) for p in (1, 2))
+        miss = (image - convolve(image, weights, mode="wrap")) * whole
+        mean, square = (convolve(image**p, around / 24, mode="wrap") for p in (1, 2))
         noise = 1.4826 * np.median(np.abs(miss[whole])) if whole.any() else 0.0
         total += miss
         variance += (len(some) * unsure * np.maximum(square - mean**2, 0) + noise**2) * whole

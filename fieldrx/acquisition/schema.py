@@ -91,7 +91,7 @@ IMAGES = {
     "fixed_pattern": ("true or false",),
     "gain": ("true or false",),
 }
-ILLUMINATION = {
+ILLUMINATION: dict[str, dict[str, Sequence[str]]] = {
     "table": {"table": (TEXT, _LIST), "axes": (_LIST,), "unit": (TEXT,), "distance_um": (_NUMBER,)},
     "led-grid": {
         "pitch_um": (_NUMBER,),

@@ -24,10 +24,12 @@ from fieldrx.acquisition.schema import (
     whole_numbers,
 )
 from fieldrx.errors import InputError, NoSuchFile, in_file, nearest, one_line
-from fieldrx.io import check_keys, read_images
+from fieldrx.io import check_keys, list_images, read_images
+from fieldrx.io.metadata import read_metadata
 from fieldrx.io.text import read_text
 from fieldrx.optics import Microscope
 
+_CONTRADICTS = 0.02  # by which two numbers for one thing may differ
 _SLIPS = {  # what people write, and what TOML wants
     "[\u2018\u2019\u201c\u201d\u201e]": 'write straight quotes, "',
     r'"[^"]*\\': "write / in paths, or put them in single quotes",
@@ -46,9 +48,11 @@ def read_toml(path: Path, wanted: str) -> Acquisition:
         raise InputError(f'{path}: [images] lacks "files"; name the image file, such as files = "stack.tif"')
     with in_file(path):
         check_names(table)
-        microscope = _microscope_of(scope)
         region = whole_numbers(table["region"], "region", 4) if "region" in table else None
     images = _toml_images(table, path.parent, region, wanted == "optional")
+    told = _metadata(table, path.parent)
+    with in_file(path):
+        microscope = _microscope_of({**_lacking(scope, told), **scope})
     illumination = illumination_of(content["illumination"], table, images, microscope, path)
     common = {
         "holdout": table.get("holdout", ()),
@@ -56,6 +60,7 @@ def read_toml(path: Path, wanted: str) -> Acquisition:
         "notes": [content["notes"]] if content.get("notes") else [],
     }
     common["notes"] += assumed_directions(content["illumination"])
+    common["notes"] += _of_metadata(scope, told, microscope)
     with in_file(path):
         if images is None:
             return Acquisition(None, illumination, microscope, **common)
@@ -99,6 +104,40 @@ def _remedy(text: str, error: tomllib.TOMLDecodeError) -> str:
     place = re.search(r"at line (\d+)", str(error))
     line = text.split("\n")[int(place[1]) - 1] if place else ""
     return next((words for pattern, words in _SLIPS.items() if re.search(pattern, line)), "correct that line")
+
+
+def _metadata(table: dict[str, Any], folder: Path) -> dict[str, tuple[float, str]]:
+    """What the first image file says of the optics; nothing where it is not there."""
+    files = table.get("files", [])
+    try:
+        single = isinstance(files, str) and "{" not in files
+        paths = [Path(folder, files)] if single else list_images(files, folder)[0] if files else []
+        return read_metadata(paths[0]) if paths else {}
+    except NoSuchFile:
+        return {}  # which the reader of images says, where they are needed
+
+
+def _lacking(scope: dict[str, Any], told: dict[str, tuple[float, str]]) -> dict[str, float]:
+    """What metadata say and [microscope] does not."""
+    has = {*scope, *(["pixel_size_um"] if {"camera_pixel_um", "magnification"} & set(scope) else [])}
+    return {name: value for name, (value, _) in told.items() if name not in has}
+
+
+def _of_metadata(
+    scope: dict[str, Any], told: dict[str, tuple[float, str]], microscope: Microscope
+) -> list[str]:
+    """Notes about what was taken from metadata, and about what contradicts them."""
+    notes, lacking = [], _lacking(scope, told)
+    for name, (value, program) in told.items():
+        used = microscope.to_dict()[name]
+        if name in lacking:
+            notes.append(f"{name} {value:.6g} is taken from the {program} metadata of the images")
+        elif abs(value / used - 1) > _CONTRADICTS:
+            notes.append(
+                f"{name} is {used:.6g} here and {value:.6g} in the {program} metadata of the images: the "
+                "first is used"
+            )
+    return notes
 
 
 def _microscope_of(table: dict[str, Any]) -> Microscope:

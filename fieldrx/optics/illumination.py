@@ -85,7 +85,7 @@ class Illumination:
         tilt_deg: Sequence[float] | np.ndarray = (0.0, 0.0),
         offset_um: Sequence[float] | np.ndarray = (0.0, 0.0),
     ) -> Illumination:
-        """Directions of LEDs on a flat board, ``na = v / |(v, w)|`` for a place v across the axis, w along it.
+        """Directions of LEDs on a flat board, ``na = v / |(v, w)|`` for places v across and w along.
 
         Parameters
         ----------
