@@ -13,6 +13,7 @@ dark, saturation, missing       optional, as above
 mask                            optional: (n, y, x), true where a pixel is valid
 checksum                        optional: number that tells these images from others
 levelled                        optional: true where each image was divided by its own level before
+way                             optional: how the images were normalised before, in words
 holdout                         optional: numbers of images
 name, notes                     optional: text
 ==============================  ====================================================================
@@ -61,6 +62,7 @@ def from_arrays(arrays: dict[str, np.ndarray], path: Path, optional: bool) -> Ac
             mask=arrays.get("mask"),
             checksum=int(arrays["checksum"]) if "checksum" in arrays else None,
             levelled=bool(_scalar(arrays, "levelled")),
+            way=str(arrays["way"]) if "way" in arrays else None,
             **common,
         )
 
