@@ -1003,6 +1003,7 @@ VALUES = {
     "text": st.text(st.characters(exclude_categories=["Cs"])),
     "a list": st.lists(st.integers(0, 99)),
     "true or false": st.booleans(),
+    "a table such as { C = 0 }": st.dictionaries(st.text(max_size=3), st.integers(0, 9)),
 }
 
 

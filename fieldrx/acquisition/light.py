@@ -12,7 +12,7 @@ from fieldrx.acquisition.schema import ILLUMINATION, POSITION, TEXT, TRAVEL, che
 from fieldrx.acquisition.table import read_table
 from fieldrx.acquisition.vectors import read_vectors
 from fieldrx.errors import InputError, NoSuchFile, in_file, nearest
-from fieldrx.io import list_images, list_pattern
+from fieldrx.io import Stack, is_pattern, list_images, list_pattern
 from fieldrx.io.variables import is_variable
 from fieldrx.optics import Illumination, Microscope
 
@@ -20,12 +20,14 @@ from fieldrx.optics import Illumination, Microscope
 def illumination_of(
     table: dict[str, Any],
     images_table: dict[str, Any],
-    images: np.ndarray | None,
+    stack: Stack | None,
     microscope: Microscope,
     path: Path,
 ) -> Illumination:
-    """The illumination of every image; `images` is None for optics alone."""
-    light = _light_as_given(table, images_table, images, microscope, path)
+    """The illumination of every image that is kept; `stack` is None for optics alone."""
+    light = _light_as_given(table, images_table, stack, microscope, path)
+    if stack is not None and light.n_images > len(stack.kept):
+        light = light.select(stack.kept)
     if table.get("directions", TRAVEL) == TRAVEL:
         return light
     return replace(light, sources_na=0.0 - light.sources_na)
@@ -45,12 +47,12 @@ def assumed_directions(table: dict[str, Any]) -> list[str]:
 def _light_as_given(
     table: dict[str, Any],
     images_table: dict[str, Any],
-    images: np.ndarray | None,
+    stack: Stack | None,
     microscope: Microscope,
     path: Path,
 ) -> Illumination:
-    """The illumination with the signs of the file."""
-    n = None if images is None else len(images)
+    """The illumination with the signs of the file; of a table, of the images that are kept."""
+    n = None if stack is None else stack.count
     with in_file(path):
         kind = need(table, "kind", "illumination")
         if kind not in ILLUMINATION:
@@ -79,15 +81,17 @@ def _light_as_given(
                 f"{source} are "
                 "na_y and na_x: leave it out"
             )
-    return read_table(path.parent / source, n, _file_names(files, path.parent))
+    return read_table(
+        path.parent / source, n, _file_names(files, path.parent), None if stack is None else stack.kept
+    )
 
 
 def _file_names(files: str | list[str] | None, folder: Path) -> list[str] | None:
-    """Names of the files of one image each; None for a stack or when they are not there."""
-    if files is None or (isinstance(files, str) and "{" not in files):
+    """Files of one image each, with their folders; None for a stack or when they are not there."""
+    if files is None or (isinstance(files, str) and not is_pattern(files)):
         return None
     try:
-        return [p.name for p in list_images(files, folder)[0]]
+        return [p.as_posix() for p in list_images(files, folder)[0]]
     except NoSuchFile:
         return None
 
@@ -118,7 +122,7 @@ def _grid_of(table: dict[str, Any], n: int | None, files: Any, folder: Path) -> 
 
 def _leds_of(table: dict[str, Any], n: int | None, files: Any, folder: Path) -> np.ndarray:
     """Row and column of the LED of each image, shape (n, 2)."""
-    pattern = isinstance(files, str) and "{" in files
+    pattern = isinstance(files, str) and "{row}" in files
     ways: list[str] = [key for key in ("leds", "shape", "spiral") if key in table]
     ways += ["the pattern of files"] if pattern else []
     if len(ways) != 1:
@@ -138,7 +142,7 @@ def _leds_of(table: dict[str, Any], n: int | None, files: Any, folder: Path) -> 
     if "spiral" in table:
         count = need(table, "count", "illumination") if n is None else n
         return _spiral(table["spiral"], *whole_numbers([count], "count", 1))
-    return list_pattern(files, folder)[1]
+    return np.asarray(list_pattern(files, folder)[1])
 
 
 def _spiral(steps: list, count: int) -> np.ndarray:

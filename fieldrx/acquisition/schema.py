@@ -15,6 +15,15 @@ table              key                   meaning
 \\                  camera_pixel_um       pixel of the camera [um], together with
 \\                  magnification         from sample to camera
 [images]           files                 what `fieldrx.io.read_images` reads
+\\                  axes                  names of the stored axes in their order, where the file does not
+\\                                        tell: "TCYX", or ["led", "y", "x"]
+\\                  axis                  what counts the images: an axis by its number from 0 (-1 is the
+\\                                        last) or its name; several letters are counted through, the
+\\                                        last fastest: "ZC"
+\\                  select                { C = 0, T = 3 }: places along the other axes, from 0; series = 1
+\\                                        chooses among several stacks in a TIFF
+\\                  exclude               images to leave out, by number from 0, or by the name of their
+\\                                        file; all other numbers and tables count as if they were there
 \\                  region                [y0, y1, x0, x1] in pixels, ends excluded; the images, and
 \\                                        a background or dark image, are cut to it when they are
 \\                                        read: nothing outside is used, and y = x = 0 is the first
@@ -76,12 +85,16 @@ from fieldrx.background import ESTIMATES
 from fieldrx.errors import InputError, in_file, nearest
 
 SCALARS = ("wavelength_um", "objective_na", "medium_index", "pixel_size_um")
-_NUMBER, TEXT, _LIST = "a number", "text", "a list"
+_NUMBER, TEXT, _LIST, _TABLE = "a number", "text", "a list", "a table such as { C = 0 }"
 
 TOP = {"name": (TEXT,), "notes": (TEXT,)}
 MICROSCOPE = dict.fromkeys((*SCALARS, "camera_pixel_um", "magnification"), (_NUMBER,))
 IMAGES = {
     "files": (TEXT, _LIST),
+    "axes": (TEXT, _LIST),
+    "axis": (_NUMBER, TEXT),
+    "select": (_TABLE,),
+    "exclude": (_LIST,),
     "region": (_LIST,),
     "holdout": (_LIST,),
     "background": (_NUMBER, TEXT, _LIST),
@@ -136,7 +149,7 @@ def check_table(
 
 def check_type(value: Any, kinds: Sequence[str], name: str, path: str | os.PathLike) -> None:
     """Refuse a value of none of some kinds."""
-    python = {_NUMBER: (int, float), TEXT: (str,), _LIST: (list,), "true or false": (bool,)}
+    python = {_NUMBER: (int, float), TEXT: (str,), _LIST: (list,), _TABLE: (dict,), "true or false": (bool,)}
     right = any(isinstance(value, python[kind]) for kind in kinds)
     if not right or (isinstance(value, bool) and _NUMBER in kinds):
         raise InputError(f"{path}: {name} is {value!r}; expected {' or '.join(kinds)}")

@@ -9,12 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from fieldrx.errors import InputError, in_file, nearest
+from fieldrx.io import numbers_called
 from fieldrx.io.table import Table, read_table_text
 from fieldrx.optics import Illumination
 
 
 def read_table(
-    path: str | os.PathLike, n_images: int | None = None, files: Sequence[str] | None = None
+    path: str | os.PathLike,
+    n_images: int | None = None,
+    files: Sequence[str] | None = None,
+    kept: np.ndarray | None = None,
 ) -> Illumination:
     """Read the directions of all sources from a csv file.
 
@@ -30,6 +34,8 @@ def read_table(
         How many images there are; by default as many as the table names.
     files : sequence of str, optional
         File names of the images in their order, for the column ``file``.
+    kept : int ndarray, optional
+        Numbers of the images whose illumination is returned, and which must have a row; by default all.
 
     Raises
     ------
@@ -56,7 +62,7 @@ def read_table(
     if not weighted:
         _check_one_run(table, images)
     weights = table.numbers("weight") if weighted else np.ones(len(images))
-    return _from_entries((images, columns, weights), list(sources), n_images, Path(path))
+    return _from_entries((images, columns, weights), list(sources), n_images, Path(path), kept)
 
 
 def _images_of(
@@ -99,14 +105,21 @@ def _image_numbers(table: Table, column: str, n_images: int | None) -> np.ndarra
 
 
 def _file_numbers(table: Table, files: Sequence[str] | None) -> np.ndarray:
-    cells = [Path(cell).name for cell in table.texts("file")]
+    cells = list(table.texts("file"))
     names = list(dict.fromkeys(cells)) if files is None else list(files)
-    for row, name in enumerate(cells):
-        if name not in names:
+    found = numbers_called(cells, names)
+    for row, (name, numbers) in enumerate(zip(cells, found, strict=True)):
+        if not numbers:
+            known = [Path(other).name for other in names]
             raise InputError(
-                f"{table.where(row)}, column file: no image is called {name}{nearest(name, names)}"
+                f"{table.where(row)}, column file: no image is called {name}{nearest(Path(name).name, known)}"
             )
-    return np.array([names.index(name) for name in cells])
+        if len(numbers) > 1:
+            raise InputError(
+                f"{table.where(row)}, column file: {len(numbers)} images are called {name}; name the folder "
+                "too"
+            )
+    return np.array([numbers[0] for numbers in found])
 
 
 def _check_one_run(table: Table, images: np.ndarray) -> None:
@@ -128,11 +141,13 @@ def _from_entries(
     sources: list[tuple[float, float]],
     n_images: int | None,
     path: Path,
+    kept: np.ndarray | None,
 ) -> Illumination:
     """Illumination of images, sources and weights, one of each a row; the directions are `sources`."""
     images, columns, weights = entries
     n = int(images.max()) + 1 if n_images is None else n_images
-    missing = np.setdiff1d(np.arange(n), images)
+    kept = np.arange(n) if kept is None else kept
+    missing = np.setdiff1d(kept, images)
     if missing.size:
         raise InputError(
             f"{path}: has no row for {missing.size} of {n} images (first: image {missing[0]}); give every "
@@ -141,4 +156,4 @@ def _from_entries(
     pattern = np.zeros((n, len(sources)))
     np.add.at(pattern, (images, columns), weights)
     with in_file(path):
-        return Illumination(sources, pattern)
+        return Illumination(sources, pattern[kept])

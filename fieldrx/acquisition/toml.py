@@ -8,8 +8,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from fieldrx.acquisition.checks import array_of
 from fieldrx.acquisition.data import Acquisition
+from fieldrx.acquisition.images import choice_of, frames_of, holdout_of, stack_of
 from fieldrx.acquisition.light import assumed_directions, illumination_of
 from fieldrx.acquisition.schema import (
     IMAGES,
@@ -19,15 +19,13 @@ from fieldrx.acquisition.schema import (
     check_names,
     check_table,
     check_type,
-    names_in,
     need,
-    whole_numbers,
 )
 from fieldrx.errors import InputError, NoSuchFile, in_file, nearest, one_line
-from fieldrx.io import check_keys, list_images, read_images
+from fieldrx.io import Stack, check_keys, is_pattern, list_images
 from fieldrx.io.metadata import read_metadata
 from fieldrx.io.text import read_text
-from fieldrx.optics import Microscope
+from fieldrx.optics import Illumination, Microscope
 
 _CONTRADICTS = 0.02  # by which two numbers for one thing may differ
 _SLIPS = {  # what people write, and what TOML wants
@@ -48,29 +46,34 @@ def read_toml(path: Path, wanted: str) -> Acquisition:
         raise InputError(f'{path}: [images] lacks "files"; name the image file, such as files = "stack.tif"')
     with in_file(path):
         check_names(table)
-        region = whole_numbers(table["region"], "region", 4) if "region" in table else None
-    images = _toml_images(table, path.parent, region, wanted == "optional")
+        choice = choice_of(table)
+    stack = stack_of(table, path.parent, choice, wanted == "optional")
     told = _metadata(table, path.parent)
     with in_file(path):
         microscope = _microscope_of({**_lacking(scope, told), **scope})
-    illumination = illumination_of(content["illumination"], table, images, microscope, path)
+    illumination = _illumination(content["illumination"], table, stack, microscope, path)
+    with in_file(path):
+        holdout = holdout_of(table, stack)
     common = {
-        "holdout": table.get("holdout", ()),
+        "holdout": holdout,
         "name": content.get("name") or _name_of(path),
         "notes": [content["notes"]] if content.get("notes") else [],
     }
     common["notes"] += assumed_directions(content["illumination"])
     common["notes"] += _of_metadata(scope, told, microscope)
     with in_file(path):
-        if images is None:
+        if stack is None:
             return Acquisition(None, illumination, microscope, **common)
+        background, remarks = frames_of(table, "background", path.parent, stack)
+        dark, more = frames_of(table, "dark", path.parent, stack, 0.0)
+        common["notes"] += [*stack.notes, *remarks, *more]
         return Acquisition.from_raw(
-            images,
+            stack.images,
             illumination,
             microscope,
-            background=_frames(table, "background", path.parent, region),
+            background=background,
             saturation=table.get("saturation"),
-            dark=_frames(table, "dark", path.parent, region, 0.0),
+            dark=dark,
             missing=table.get("missing"),
             fixed_pattern=table.get("fixed_pattern", False),
             gain=table.get("gain", False),
@@ -110,7 +113,7 @@ def _metadata(table: dict[str, Any], folder: Path) -> dict[str, tuple[float, str
     """What the first image file says of the optics; nothing where it is not there."""
     files = table.get("files", [])
     try:
-        single = isinstance(files, str) and "{" not in files
+        single = isinstance(files, str) and not is_pattern(files)
         paths = [Path(folder, files)] if single else list_images(files, folder)[0] if files else []
         return read_metadata(paths[0]) if paths else {}
     except NoSuchFile:
@@ -160,23 +163,28 @@ def _microscope_of(table: dict[str, Any]) -> Microscope:
     return Microscope(pixel_size_um=table["camera_pixel_um"] / table["magnification"], **values)
 
 
-def _toml_images(table, folder, region, optional):
-    if "files" not in table:
-        return None
+def _illumination(
+    table: dict[str, Any], images: dict[str, Any], stack: Stack | None, microscope: Microscope, path: Path
+) -> Illumination:
+    """The illumination of the images; where it is of another number, what they say of themselves is told."""
     try:
-        return read_images(table["files"], folder, region)
-    except NoSuchFile:
-        if not optional:
+        return illumination_of(table, images, stack, microscope, path)
+    except InputError as error:
+        described = None if stack is None else _described(table, images, microscope, path)
+        if stack is None or described in (None, stack.count):
             raise
-        return None
+        about = "; ".join([*stack.notes, *stack.other_axis(described)])
+        raise InputError(f"{error} (of the images: {about})" if about else str(error)) from None
 
 
-def _frames(table, key, folder, region, default=None):
-    """A background or dark as TOML gives it: numbers, a word, or an image file."""
-    value = table.get(key, default)
-    if any(names_in(key, value)):
-        return read_images(value, folder, region)
-    return array_of(value, key) if isinstance(value, list) else value
+def _described(
+    table: dict[str, Any], images: dict[str, Any], microscope: Microscope, path: Path
+) -> int | None:
+    """How many images an illumination describes by itself; None where it does not say."""
+    try:
+        return illumination_of(table, images, None, microscope, path).n_images
+    except InputError:
+        return None  # it has other faults, which the error at hand tells
 
 
 def _name_of(path: Path) -> str:
@@ -209,6 +217,8 @@ def _value(value):
         return _text(value)
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_key(k)} = {_value(v)}' for k, v in value.items())} }}"
     if isinstance(value, (int, float)):
         return repr(value)  # inf and nan are spelled alike
     raise TypeError(f"a {type(value).__name__} has no place in TOML")

@@ -6,7 +6,7 @@ serves what an acquisition names.
 """
 
 from fieldrx.errors import NoSuchFile, in_file, nearest, one_line
-from fieldrx.io.choice import Choice, Stack, kept_images
+from fieldrx.io.choice import Choice, Stack, kept_images, numbers_called
 from fieldrx.io.files import atomic_path, check_file, named, open_folder
 from fieldrx.io.hdf5 import load_hdf5
 from fieldrx.io.names import is_pattern, list_images, list_pattern
@@ -32,6 +32,7 @@ __all__ = [
     "load_npz",
     "named",
     "nearest",
+    "numbers_called",
     "one_line",
     "open_folder",
     "png_bytes",

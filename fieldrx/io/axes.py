@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -67,7 +67,7 @@ class Source:
     opaque: int | None = None
 
 
-def axis_names(axes: str | Sequence[str]) -> list[str]:
+def axis_names(axes: Iterable[str]) -> list[str]:
     """Names of axes as they are compared: capitals, one letter for the usual ones."""
     return [_LONG.get(str(name).upper(), str(name).upper()) for name in axes]
 
@@ -75,6 +75,7 @@ def axis_names(axes: str | Sequence[str]) -> list[str]:
 def take(source: Source, choice: Choice) -> Stack:
     """The chosen images of a source."""
     shape, path = tuple(source.data.shape), source.path
+    choice = _as_far_as(source, choice) if choice.frames else choice
     check_numbers(shape, source.data.dtype, path)
     names, ends = _names(source, choice)
     fixed = _selected(names, shape, choice, path)
@@ -138,6 +139,22 @@ def _names(source: Source, choice: Choice) -> tuple[list[str], tuple[int, int] |
         names[k] = name
     ends = (shape[free[0]], shape[free[-1]]) if len(free) == 3 and choice.axis is None else None
     return names, ends
+
+
+def _as_far_as(source: Source, choice: Choice) -> Choice:
+    """A choice without what a source of frames does not have."""
+    shape = source.data.shape
+    several = len(_not_single(shape, source.last)) > 2
+    axes = choice.axes if choice.axes is not None and len(choice.axes) == len(shape) else None
+    known = set(axis_names(axes or source.axes or ()))
+    select = {key: place for key, place in choice.select.items() if axis_names([key])[0] in known}
+    numbered = isinstance(choice.axis, int) and several
+    axis = (
+        choice.axis
+        if numbered or (isinstance(choice.axis, str) and {*axis_names(choice.axis)} <= known)
+        else None
+    )
+    return replace(choice, axes=axes, axis=axis, select=select)
 
 
 def _not_single(shape: tuple[int, ...], last: bool) -> list[int]:

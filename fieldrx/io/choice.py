@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -29,6 +30,8 @@ class Choice:
         Images to leave out, by their numbers from 0 or the names of their files.
     alone : bool
         That the file is one of several with an image each, whatever it says of the others.
+    frames : bool
+        That axes which are chosen along may be absent, as in an image of the background.
     """
 
     region: Sequence[int] | None = None
@@ -37,6 +40,11 @@ class Choice:
     select: Mapping[str, int] = field(default_factory=dict)
     exclude: Sequence[int | str] = ()
     alone: bool = False
+    frames: bool = False
+
+    def for_frames(self) -> Choice:
+        """The same for background and dark, which may have fewer axes, and are not numbered as images are."""
+        return replace(self, exclude=(), frames=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +70,12 @@ class Stack:
     count: int
     ends: tuple[int, int] | None = None
 
-    def other_axis(self, count: int) -> str:
+    def other_axis(self, count: int | None) -> list[str]:
         """What to say where `count` images were expected and the other end of an unnamed array fits."""
         if self.ends is None or count == self.count or count not in self.ends:
-            return ""
-        which = ("axis = 0", "first") if self.ends[0] == count else ("axis = -1", "last")
-        return f"; {count} is the length of the {which[1]} axis: if that counts the images, set {which[0]}"
+            return []
+        number, which = (0, "first") if self.ends[0] == count else (-1, "last")
+        return [f"the {which} axis has {count}: if it counts the images, set axis = {number} in [images]"]
 
 
 def kept_images(
@@ -104,23 +112,46 @@ def kept_images(
 
 
 def _called(name: str, names: Sequence[str] | None, where: object) -> set[int]:
-    """Numbers of the images whose file is called so, with or without its folder."""
+    """The image whose file is called so."""
     if names is None:
         raise InputError(
             f'{where}: exclude names "{name}", but its images have no files of their own; give their numbers'
         )
-    wanted = composed(name)
-    found = {k for k, n in enumerate(names) if wanted in (composed(n), os.path.basename(composed(n)))}
+    found = numbers_called([name], names)[0]
     if len(found) != 1:
         came = "no file is" if not found else f"{len(found)} files are"
         raise InputError(
-            f'{where}: exclude names "{name}", but {came} called so; give its number or its folder'
+            f'{where}: exclude names "{name}", but {came} called so; give its number, or its folder too'
         )
+    return set(found)
+
+
+def numbers_called(wanted: Sequence[str], names: Sequence[str]) -> list[list[int]]:
+    """Which files are called so, for each of several names with or without their folders.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+    names : sequence of str
+        Of the files, with their folders.
+
+    Returns
+    -------
+    list of list of int
+        Numbers among `names`, of every name: one where it is clear.
+    """
+    whole = ["/" + composed(name) for name in names]
+    by_end: dict[str, list[int]] = {}
+    for k, name in enumerate(whole):
+        by_end.setdefault(name.rpartition("/")[2], []).append(k)
+    found = []
+    for name in wanted:
+        path = "/" + composed(name).removeprefix("./")
+        alike = by_end.get(path.rpartition("/")[2], [])
+        found.append([k for k in alike if whole[k].endswith(path)] or alike)
     return found
 
 
 def composed(name: str) -> str:
     """A file's name in the one Unicode form in which names are compared."""
-    import unicodedata
-
     return unicodedata.normalize("NFC", name).replace(os.sep, "/")

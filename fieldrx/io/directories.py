@@ -73,7 +73,7 @@ class _Reader:
 
     def short(self, whole: int) -> InputError:
         return InputError(
-            f"{self.path}: TIFF cut short at {self.size} bytes, after {whole} whole images: its writing or "
+            f"{self.path}: TIFF cut short at {self.size} bytes, in image {whole} or after it: its writing or "
             "copying stopped early; copy or export it again"
         )
 

@@ -72,6 +72,14 @@ def _plain(value: Any) -> np.ndarray:
     return array
 
 
+def dataset(file: h5py.File, name: str | None, path: Path) -> h5py.Dataset:
+    """The dataset called `name`, or an error that lists what there is."""
+    item = _item(file, name, path)
+    if not hasattr(item, "dtype"):
+        raise InputError(f"{path}: {item.name} is a group, not a dataset; it holds {', '.join(item)}")
+    return item
+
+
 def read_hdf5(path: Path, name: str | None, choice: Choice) -> Stack:
     """The chosen images of a dataset, or of a group of images; MATLAB's by MATLAB's order of axes."""
     with open_hdf5(path) as file:

@@ -175,7 +175,7 @@ def _samples(content: np.ndarray, nx: int, form: tuple[int, int]) -> np.ndarray:
     """Numbers (y, x, samples) of rows of bytes."""
     depth, samples = form
     if depth == 16:
-        values = np.ascontiguousarray(content).view(">u2").astype(np.uint16)
+        values: np.ndarray = np.ascontiguousarray(content).view(">u2").astype(np.uint16)
     elif depth == 8:
         values = content
     else:

@@ -77,6 +77,7 @@ class _Layout:
         self.tif, self.path, self.notes = tif, path, list[str]()
         self.known = {(tif.filehandle.path, d.offset): d for d in directories}
         self.directories = directories
+        self.kind = "pages"
         self.calibration = Calibration(tif)
         self.notes += self.calibration.notes
 
@@ -97,6 +98,7 @@ class _Layout:
         one = self._chosen_series(every, choice)
         if one is None:
             return self._plain([p for p in self.tif.pages if p.offset in {d.offset for d in full}])
+        self.kind = one.kind
         check_promised(self.tif, int(np.prod(one.shape)) // int(np.prod(one.keyframe.shape)), self.path)
         return self._series(one)
 
@@ -238,7 +240,7 @@ class _Layout:
         axes = [*names, "Y", "X"] + (["S"] if "S" in sizes else [])
         shape += [sizes["S"]] if "S" in sizes else []
         data = Pages(read, lead, tuple(shape), key.dtype, self.path)
-        if self.tif.is_micromanager:
+        if self.kind == "mmstack":
             known = dict(zip(axis_names(names), lead, strict=True))
             self.notes += manager_notes(self.tif, known)
         unnamed = "S" not in sizes and set(names) <= _UNNAMED

@@ -22,7 +22,7 @@ def read_zarr(path: Path, name: str | None, choice: Choice) -> Stack:
         raise InputError(f"{path}: reading Zarr needs zarr; pip install fieldrx[io]") from None
     wanted = (name or "").strip("/")
     try:
-        node = zarr.open(str(path), mode="r")
+        node: Any = zarr.open(str(path), mode="r")
         if wanted:
             node = node[wanted] if isinstance(node, zarr.Group) and wanted in node else None
         array, axes = (None, None) if node is None else _array_of(node)
@@ -50,7 +50,7 @@ def _array_of(node: Any) -> tuple[Any, list[str] | None]:
     if hasattr(node, "shape"):
         names = getattr(node.metadata, "dimension_names", None) or attributes.get("_ARRAY_DIMENSIONS")
         known = names and all(names) and {"Y", "X"} <= {str(name).upper() for name in names}
-        return node, [str(name) for name in names] if known else None
+        return node, [str(name) for name in names or ()] if known else None
     about = attributes.get("ome", attributes).get("multiscales")
     if about:
         axes = about[0].get("axes") or list("tczyx")
