@@ -70,6 +70,18 @@ def read_tiff(path: Path, choice: Choice) -> Stack:
         return take(source, choice)
 
 
+def _pixels(page: Any) -> np.ndarray:
+    """The pixels of a page, whose file, another of a set, may have been closed."""
+    file = page.parent.filehandle
+    if not file.closed:
+        return page.asarray()
+    file.open()
+    try:
+        return page.asarray()
+    finally:
+        file.close()
+
+
 class _Layout:
     """Where the images of an open TIFF lie."""
 
@@ -219,7 +231,7 @@ class _Layout:
             raise InputError(f"{self.path}: some of its images are turned by 90 degrees; export them alike")
         read = [
             None if p is None or not p.dataoffsets or not any(p.dataoffsets)
-            else partial(self._image, shown[id(p)], key.axes, p.asarray)
+            else partial(self._image, shown[id(p)], key.axes, partial(_pixels, p))
             for p in pages
         ]  # fmt: skip
         return self._pages_source(read, lead, names, key, shown[id(key)])
