@@ -114,7 +114,7 @@ def _metadata(table: dict[str, Any], folder: Path) -> dict[str, tuple[float, str
     files = table.get("files", [])
     try:
         single = isinstance(files, str) and not is_pattern(files)
-        paths = [Path(folder, files)] if single else list_images(files, folder)[0] if files else []
+        paths = list_images([files] if single else files, folder)[0] if files else []
         return read_metadata(paths[0]) if paths else {}
     except NoSuchFile:
         return {}  # which the reader of images says, where they are needed

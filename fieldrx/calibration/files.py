@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fieldrx.acquisition.images import numbers_of
 from fieldrx.acquisition.schema import named_files, with_files
 from fieldrx.acquisition.toml import parse_toml, toml_text
 from fieldrx.errors import InputError
-from fieldrx.io import atomic_path, list_images, write_png
+from fieldrx.io import atomic_path, is_pattern, list_images, write_png
 from fieldrx.render.lettering import drawable
 from fieldrx.render.pictures import nice_ticks, number_text, write
 
@@ -57,6 +58,7 @@ def write_calibrated(
         write_png(written[-1], picture(calibration))
         return written
     content, table = parse_toml(source), written[1]
+    numbers = numbers_of(content["images"], source.parent, calibration.acquisition.n_images)
     content["images"] = with_files(content["images"], _elsewhere(source.parent, path.parent))
     if any(isinstance(value, str) for value in content["microscope"].values()):  # names of files elsewhere
         content["microscope"] = calibration.acquisition.microscope.to_dict()
@@ -65,7 +67,7 @@ def write_calibrated(
     content["illumination"] = {"kind": "table", "table": table.name, "directions": "travel"}
     content["notes"] = "; ".join(filter(None, [content.get("notes", ""), *calibration.notes]))
     with atomic_path(table) as temporary:
-        temporary.write_text(_table_text(calibration), encoding="utf-8")
+        temporary.write_text(_table_text(calibration, numbers), encoding="utf-8")
     with atomic_path(path) as temporary:
         temporary.write_text(toml_text(content), encoding="utf-8")
     write_png(written[-1], picture(calibration))
@@ -108,7 +110,7 @@ def _needed(source):
     if source.suffix.lower() != ".toml":
         return [source]
     content, folder = parse_toml(source), source.parent
-    several = [f for f in (content["images"]["files"],) if isinstance(f, list) or "{" in f]
+    several = [f for f in (content["images"]["files"],) if isinstance(f, list) or is_pattern(f)]
     single = [path for files in several for path in list_images(files, folder)[0]]
     return [source, *single, *(folder / name.partition(":/")[0] for name in named_files(content))]
 
@@ -130,14 +132,14 @@ def _elsewhere(old, new):
     return moved
 
 
-def _table_text(calibration):
-    """The table: one row per source of an image; what the reader does not need stands behind."""
+def _table_text(calibration, numbers):
+    """The table: a row per source of an image, by its number; what the reader does not need stands behind."""
     light, intensities = calibration.acquisition.illumination, calibration.intensities
     lines = ["image,na_y,na_x,weight,table_na_y,table_na_x,measured_na_y,measured_na_x,outlier"]
     lines[0] += "" if intensities is None else ",intensity"
     for image, row in enumerate(light.pattern):
         measured, outlier = calibration.measured_na[image], int(image in calibration.outliers)
-        last = "" if intensities is None else f",{intensities[image]:.5f}"
+        number, last = numbers[image], "" if intensities is None else f",{intensities[image]:.5f}"
         for s in np.flatnonzero(row):
             found, nominal = calibration.found_na[s], calibration.nominal_na[s]
             numbers = [
@@ -145,7 +147,7 @@ def _table_text(calibration):
                 f"{row[s]:.9g}",
                 *(f"{v:.7f}" for v in (*nominal, *measured)),
             ]
-            lines.append(f"{image},{','.join(numbers)},{outlier}{last}")
+            lines.append(f"{number},{','.join(numbers)},{outlier}{last}")
     return "\n".join(lines) + "\n"
 
 

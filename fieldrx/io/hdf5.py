@@ -87,7 +87,9 @@ def read_hdf5(path: Path, name: str | None, choice: Choice) -> Stack:
         matlab = is_matlab(file, path, item)
         several = _several(item, path)
         if several is None or len(several) == 1:
-            return take(_source(several[0] if several else item, path, matlab), choice)
+            source = _source(several[0] if several else item, path, matlab)
+            source.notes += _brothers(item)
+            return take(source, choice)
         stacks = [take(_source(one, path, matlab), Choice(choice.region)) for one in several]
     notes = list(dict.fromkeys(note for stack in stacks for note in stack.notes))
     shapes = sorted({s.images.shape for s in stacks})
@@ -142,6 +144,19 @@ def _several(item: Any, path: Path) -> list[Any] | None:
             f"{path.name}:{item.name.rstrip('/')}/NAME"
         )
     return [item[key] for key in sorted(inside, key=lambda key: int(numbers[key]))]
+
+
+def _brothers(item: Any) -> list[str]:
+    """A note on an image beside others of its kind, as 0 of 0, 1, 2: they may be one stack."""
+    group, _, name = item.name.rpartition("/")
+    alike = [
+        key
+        for key, other in item.parent.items()
+        if key.isdigit() and getattr(other, "shape", 0) == item.shape
+    ]
+    if not (name.isdigit() and group and item.ndim == 2 and len(alike) > 1):
+        return []
+    return [f"{item.name} is one of {len(alike)} numbered images: {group} names them all"]
 
 
 def _source(item: Any, path: Path, matlab: bool) -> Source:
