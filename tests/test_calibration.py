@@ -443,6 +443,21 @@ def test_only_files_are_named_anew_from_another_folder(folder, background):
     assert (written["files"], written["background"]) == ("in/stack.tif", expected)
 
 
+def test_images_keep_their_numbers_where_some_are_excluded(folder):
+    """The table is of the images that were calibrated, by the numbers that [images] gives them."""
+    stack = (1000 * images()).astype("u2")
+    tifffile.imwrite(folder / "in" / "stack.tif", np.insert(stack, 4, 9, axis=0))
+    source = folder / "in" / "acquisition.toml"
+    source.write_text(source.read_text().replace("holdout = [2]", "exclude = [4]\nselect = {}"))
+    found = calibrated()
+    write_calibrated(folder / "better.toml", source, found)
+    after = read_acquisition(folder / "better.toml")
+    assert np.array_equal(after.images, (stack / 1000).astype("f4"))
+    directions = after.illumination.pattern @ after.illumination.sources_na
+    expected = found.acquisition.illumination.pattern @ found.acquisition.illumination.sources_na
+    assert directions == pytest.approx(expected, abs=1e-6)
+
+
 @pytest.mark.slow
 def test_npz_output_and_refusals(folder):
     source = str(folder / "in" / "acquisition.toml")

@@ -265,7 +265,13 @@ def test_read_tiff_refuses_pages_of_several_shapes(tmp_path):
     with tifffile.TiffWriter(tmp_path / "s.tif") as writer:
         writer.write(STACK[0], metadata=None)
         writer.write(STACK[1, :5], metadata=None)
-    with refuses("s.tif", "differ in shape", "0: (12, 15), 1: (5, 15)", "select = { series = 0 }", "export"):
+    with refuses(
+        "s.tif",
+        "differ in shape",
+        "0: (12, 15) uint16, 1: (5, 15) uint16",
+        "select = { series = 0 }",
+        "export",
+    ):
         io.read_images("s.tif", tmp_path)
 
 

@@ -1,5 +1,6 @@
 """TIFF and PNG mean what their tags say: turned, inverted, through tables; colour and holes are refused."""
 
+import json
 import logging
 import struct
 import zlib
@@ -48,6 +49,16 @@ def test_orientation(tmp_path, orientation):
     assert any("orientation tag" in note for note in stack.notes)
     cut = read_images("s.tif", tmp_path, [1, 7, 2, 11])  # of the images as they are seen
     np.testing.assert_array_equal(cut, STACK[:, 1:7, 2:11])
+
+
+@pytest.mark.parametrize(
+    "layout", [{"metadata": None}, {}, {"imagej": True}, {"truncate": True}, {"ome": True}]
+)
+def test_orientation_told_once_is_that_of_all(tmp_path, layout):
+    """Stacks of tifffile have extra tags in their first directory alone."""
+    tags = [(274, "H", 1, 4, True)]
+    tifffile.imwrite(tmp_path / "s.tif", STACK[:, ::-1], photometric="minisblack", extratags=tags, **layout)
+    np.testing.assert_array_equal(read_images("s.tif", tmp_path), STACK)
 
 
 def test_orientation_by_corners(tmp_path):
@@ -254,6 +265,75 @@ def test_ome_set(tmp_path, logger):
     (tmp_path / "set_2.ome.tif").unlink()
     with pytest.raises(InputError, match=r"1 of the 4 files of this OME set .*set_2\.ome\.tif"):
         read_images("set_0.ome.tif", tmp_path)
+
+
+def test_ome_file_that_was_renamed(tmp_path):
+    tifffile.imwrite(tmp_path / "a.ome.tif", STACK, photometric="minisblack", metadata={"axes": "TYX"})
+    (tmp_path / "a.ome.tif").rename(tmp_path / "b.ome.tif")
+    np.testing.assert_array_equal(read_images("b.ome.tif", tmp_path), STACK)
+    write_set(tmp_path, [0], 1)
+    (tmp_path / "set_0.ome.tif").rename(tmp_path / "c.ome.tif")
+    np.testing.assert_array_equal(read_images("c.ome.tif", tmp_path), STACK[:1])
+
+
+def test_ome_with_several_positions(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "s.ome.tif", ome=True) as writer:
+        for k in range(2):
+            writer.write(STACK + k, photometric="minisblack", metadata={"axes": "TYX"})
+    with pytest.raises(InputError, match=r"2 stacks of shape \(5, 12, 15\).*select = \{ series = 0 \}"):
+        read_images("s.ome.tif", tmp_path)
+    np.testing.assert_array_equal(read_images("s.ome.tif", tmp_path, select={"series": 1}), STACK + 1)
+
+
+def micromanager(path, planned, written):
+    """A stack of Micro-Manager: a summary of what was planned, and an index of the (c, z, t, p) written."""
+    summary = {"Prefix": "run", "MicroManagerVersion": "2.0.0", "PixelType": "GRAY16", "TimeFirst": False}
+    summary |= {"Width": 15, "Height": 12, "Frames": 1, "Slices": 1, "Channels": 1, "Positions": 1}
+    about = json.dumps(summary | planned).encode()
+    body, places, at, size = b"", [], 40 + len(about), 162 + 360 + 16 + 8
+    for k, image in enumerate(STACK[: len(written)]):
+        raw = image.astype("<u2").tobytes()
+        values = {256: 15, 257: 12, 258: 16, 259: 1, 262: 1, 273: at + 162, 277: 1, 278: 12, 279: len(raw)}
+        tags = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values.items())
+        tags += struct.pack("<HHII", 282, 5, 1, at + 522) + struct.pack("<HHII", 283, 5, 1, at + 530)
+        tags += struct.pack("<HHII", 296, 4, 1, 3) + struct.pack("<HHII", 51123, 2, 8, at + 538)
+        following = at + size if k < len(written) - 1 else 0
+        body += struct.pack("<H", 13) + tags + struct.pack("<I", following) + raw
+        body += struct.pack("<IIII8s", 10000, 1, 10000, 1, b'{"k":1}')
+        places.append(at)
+        at += size
+    index = struct.pack("<II", 3453623, len(written))
+    index += b"".join(struct.pack("<IIIII", *w, place) for w, place in zip(written, places, strict=True))
+    rest = at + len(index)
+    head = 54773648, at, 483765892, rest, 99384722, rest + 10, 2355492, len(about)
+    tail = struct.pack("<II", 347834724, 2) + b"[]" + struct.pack("<II", 84720485, 2) + b"{}"
+    start = struct.pack("<2sHI8I", b"II", 42, 40 + len(about), *head)
+    path.write_bytes(start + about + body + index + tail)
+
+
+def test_micromanager(tmp_path, logger):
+    path = tmp_path / "run_MMStack_Pos0.ome.tif"
+    order = [3, 0, 4, 1, 2]
+    micromanager(path, {"Frames": 5}, [(0, 0, t, 0) for t in order])
+    stack = read_stack(path.name, tmp_path)
+    np.testing.assert_array_equal(stack.images, STACK[np.argsort(order)])  # by the index, not as written
+    assert stack.notes == ()
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"MicroManagerVersion", b"MacroManagerVersion"))
+    with pytest.raises(InputError, match="index of its images cannot be followed"):
+        read_images(path.name, tmp_path)
+    micromanager(path, {"Frames": 9}, [(0, 0, t, 0) for t in range(4)])
+    stack = read_stack(path.name, tmp_path)
+    np.testing.assert_array_equal(stack.images, STACK[:4])
+    assert stack.notes == ("Micro-Manager planned 9 frames, 4 were written: the run stopped early",)
+    micromanager(path, {"Frames": 2, "Channels": 2}, [(0, 0, 0, 0), (1, 0, 0, 0), (0, 0, 1, 0)])
+    np.testing.assert_array_equal(read_images(path.name, tmp_path, select={"C": 0}), STACK[[0, 2]])
+    with pytest.raises(InputError, match=r"1 of 2 images were never written.*exclude = \[1\]"):
+        read_images(path.name, tmp_path, select={"C": 1})
+    micromanager(path, {"Frames": 2, "Positions": 2}, [(0, 0, t, p) for p in range(2) for t in range(2)])
+    with pytest.raises(InputError, match=r"P \(2\), T \(2\)"):
+        read_images(path.name, tmp_path)
+    np.testing.assert_array_equal(read_images(path.name, tmp_path, select={"position": 1}), STACK[2:4])
 
 
 @pytest.mark.parametrize("layout", [{"metadata": None}, {"imagej": True}, {"ome": True}, {"truncate": True}])

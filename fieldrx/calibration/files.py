@@ -58,7 +58,7 @@ def write_calibrated(
         write_png(written[-1], picture(calibration))
         return written
     content, table = parse_toml(source), written[1]
-    numbers = numbers_of(content["images"], source.parent, calibration.acquisition.n_images)
+    kept = numbers_of(content["images"], source.parent, calibration.acquisition.n_images)
     content["images"] = with_files(content["images"], _elsewhere(source.parent, path.parent))
     if any(isinstance(value, str) for value in content["microscope"].values()):  # names of files elsewhere
         content["microscope"] = calibration.acquisition.microscope.to_dict()
@@ -67,7 +67,7 @@ def write_calibrated(
     content["illumination"] = {"kind": "table", "table": table.name, "directions": "travel"}
     content["notes"] = "; ".join(filter(None, [content.get("notes", ""), *calibration.notes]))
     with atomic_path(table) as temporary:
-        temporary.write_text(_table_text(calibration, numbers), encoding="utf-8")
+        temporary.write_text(_table_text(calibration, kept), encoding="utf-8")
     with atomic_path(path) as temporary:
         temporary.write_text(toml_text(content), encoding="utf-8")
     write_png(written[-1], picture(calibration))
@@ -132,14 +132,14 @@ def _elsewhere(old, new):
     return moved
 
 
-def _table_text(calibration, numbers):
+def _table_text(calibration, kept):
     """The table: a row per source of an image, by its number; what the reader does not need stands behind."""
     light, intensities = calibration.acquisition.illumination, calibration.intensities
     lines = ["image,na_y,na_x,weight,table_na_y,table_na_x,measured_na_y,measured_na_x,outlier"]
     lines[0] += "" if intensities is None else ",intensity"
     for image, row in enumerate(light.pattern):
         measured, outlier = calibration.measured_na[image], int(image in calibration.outliers)
-        number, last = numbers[image], "" if intensities is None else f",{intensities[image]:.5f}"
+        number, last = kept[image], "" if intensities is None else f",{intensities[image]:.5f}"
         for s in np.flatnonzero(row):
             found, nominal = calibration.found_na[s], calibration.nominal_na[s]
             numbers = [

@@ -119,7 +119,11 @@ def read_directories(path: Path) -> list[Directory]:
     with open(path, "rb") as file:
         reader = _Reader(file, path)
         offset, seen = reader.first, set()
-        while offset and offset not in seen:
+        while offset:
+            if offset in seen:
+                raise InputError(
+                    f"{path}: damaged TIFF, its directories name one another; copy or export it again"
+                )
             seen.add(offset)
             directory, offset = reader.directory(offset, len(found))
             if _LSM not in (found or [directory])[0].tags:  # whose counts are those before compression

@@ -35,6 +35,8 @@ class Shown:
     ----------
     directory : Directory
     path : Path
+    turn : int
+        The orientation where the page has no tag of its own.
     imagej : bool
         Whether ImageJ wrote it, whose colour tables are for display alone.
 
@@ -44,9 +46,9 @@ class Shown:
         If the tags say that the numbers are no grey values.
     """
 
-    def __init__(self, directory: Directory, path: Path, imagej: bool = False):
+    def __init__(self, directory: Directory, path: Path, turn: int = 1, imagej: bool = False):
         self.notes: list[str] = []
-        self.turn = directory.number(ORIENTATION, 1)
+        self.turn = directory.number(ORIENTATION, turn)
         if self.turn not in (1, *_TURNS):
             raise InputError(f"{path}: TIFF of orientation {self.turn}; expected 1 to 8: export it again")
         self.notes += [_TURNED] if self.turn > 1 else []
@@ -94,8 +96,8 @@ class Shown:
                 "convert them"
             )
         grey = red
-        if not (red % 257).any():
-            grey = (red // 257).astype(np.uint8)
+        if not (red % 257).any() or not (red % 256).any():  # both are in use for tables of 8 bits
+            grey = (red >> 8).astype(np.uint8)
         elif red.max() < 256:
             grey = red.astype(np.uint8)
         if np.array_equal(grey, np.arange(len(grey))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import struct
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +17,7 @@ from fieldrx.errors import InputError
 from fieldrx.io.choice import composed
 
 _DENSITY = re.compile(r"\bo\.?d\b|density", re.IGNORECASE)
+_INDEX = 54773648  # marks the index of images in the head of a file of Micro-Manager
 _STRAIGHT_LINE = 0  # ImageJ's number for value = c0 + c1 n
 _MANAGER = {"C": ("Channels", 0), "Z": ("Slices", 1), "T": ("Frames", 2), "P": ("Positions", 3)}
 
@@ -45,8 +47,8 @@ def check_promised(tif: tifffile.TiffFile, found: int, path: Path) -> None:
         )
 
 
-def check_ome_files(text: str, path: Path) -> list[str]:
-    """Refuse an OME set of several files of which some are not there; notes on a part that does not say.
+def ome_set(text: str, path: Path, pages: int) -> list[str]:
+    """Why only a file's own pages are read, if so; a set of files of which some are not there is refused.
 
     Parameters
     ----------
@@ -54,6 +56,8 @@ def check_ome_files(text: str, path: Path) -> list[str]:
         OME-XML.
     path : Path
         The file that holds it.
+    pages : int
+        How many images it holds.
     """
     try:
         root = ElementTree.fromstring(text)
@@ -63,16 +67,16 @@ def check_ome_files(text: str, path: Path) -> list[str]:
         if element.tag.endswith("}BinaryOnly"):
             whole = element.attrib.get("MetadataFile", "another file")
             return [f"one file of a set that {whole} describes: only its own images are read"]
-    names = [
-        e.attrib["FileName"] for e in root.iter() if e.tag.endswith("}UUID") and e.attrib.get("FileName")
-    ]
-    names = sorted({name for name in names if composed(name).lower() != composed(path.name).lower()})
-    missing = [name for name in names if not os.path.exists(path.parent / name)]
-    if missing and len(missing) == len(names) == 1 and _sizes(root) == 1:
-        return []  # one image, whose file was renamed
+    parts = [e for e in root.iter() if e.tag.endswith("}UUID") and e.attrib.get("FileName")]
+    files = {e.attrib["FileName"] for e in parts}
+    own = {e.attrib["FileName"] for e in parts if e.text == root.attrib.get("UUID")}
+    own |= {name for name in files if composed(name).lower() == composed(path.name).lower()}
+    missing = sorted(name for name in files - own if not os.path.exists(path.parent / name))
+    if missing and len(files) == 1 and _sizes(root) == pages:
+        return [f"its OME description calls it {missing[0]}: taken as renamed, and its pages in their order"]
     if missing:
         raise InputError(
-            f"{path}: {len(missing)} of the {len(names) + 1} files of this OME set are not there (first: "
+            f"{path}: {len(missing)} of the {len(files | own)} files of this OME set are not there (first: "
             f"{missing[0]}): copy them beside it under their own names, or list the files that there are"
         )
     return []
@@ -110,6 +114,26 @@ def manager_notes(tif: tifffile.TiffFile, shape: dict[str, int]) -> list[str]:
                 f"Micro-Manager planned {planned} {word.lower()}, {found} were written: the run stopped early"
             )
     return notes
+
+
+def check_manager(path: Path, kind: str) -> None:
+    """Refuse a file in which Micro-Manager's index of images is there and could not be followed.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        Of the series that was found.
+    """
+    with open(path, "rb") as file:
+        head = file.read(16).ljust(16, b"\0")
+    magic, place = struct.unpack(("<" if head[:2] == b"II" else ">") + "8x2I", head)
+    if magic == _INDEX and place and kind != "mmstack":
+        raise InputError(
+            f"{path}: Micro-Manager's index of its images cannot be followed: the file is damaged, or of a "
+            "version "
+            "that is not known; copy or export it again"
+        )
 
 
 class Calibration:

@@ -63,7 +63,7 @@ def read_images(
     select: Mapping[str, int] | None = None,
     exclude: Sequence[int | str] = (),
 ) -> np.ndarray:
-    """Read a stack of images as it is stored; the table above says what `source` may be.
+    """Read a stack of images as it is meant; the table above says what `source` may be.
 
     Parameters
     ----------

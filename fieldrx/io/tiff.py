@@ -18,14 +18,22 @@ import tifffile
 from fieldrx.errors import InputError, one_line
 from fieldrx.io.axes import Source, axis_names, take
 from fieldrx.io.choice import Choice, Stack
-from fieldrx.io.directories import COMPRESSION, NO_DATA, Directory, directory_at, read_directories
+from fieldrx.io.directories import (
+    COMPRESSION,
+    NO_DATA,
+    ORIENTATION,
+    Directory,
+    directory_at,
+    read_directories,
+)
 from fieldrx.io.files import check_file
 from fieldrx.io.pages import Pages, Shown, opaque_value
-from fieldrx.io.runs import Calibration, check_ome_files, check_promised, manager_notes
+from fieldrx.io.runs import Calibration, check_manager, check_promised, manager_notes, ome_set
 
 _BROKEN_TIFF = re.compile("offset|corrupt|truncat|reshape|failed", re.IGNORECASE)
 _UNNAMED = set("IQ")
 _JPEG = (6, 7, 34892)
+_IMAGE = ("YX", "YXS", "SYX")  # axes of pages that hold one image
 
 
 @contextmanager
@@ -99,28 +107,26 @@ class _Layout:
         if dropped := len(self.directories) - len(full):
             self.notes.append(f"{dropped} thumbnails or masks beside the images were left out")
         self._remark(full)
-        if choice.alone and len(full) == 1:
-            return self._plain([p for p in self.tif.pages if p.offset == full[0].offset])
-        ome = self.tif.is_ome
-        if ome:
-            self.notes += check_ome_files(self.tif.ome_metadata or "", self.path)
-        every = [s for s in self.tif.series if not self._only_reduced(s)]
-        if ome and every and every[0].kind not in ("ome", "mmstack"):
-            self._ome_lost()
-        one = self._chosen_series(every, choice)
+        own = choice.alone and len(full) == 1
+        if self.tif.is_ome and not own:
+            told = ome_set(self.tif.ome_metadata or "", self.path, len(full))
+            self.notes += told
+            own = bool(told)
+        every = [] if own else [s for s in self.tif.series if not self._only_reduced(s)]
+        if self.tif.is_ome and every and every[0].kind not in ("ome", "mmstack"):
+            raise InputError(
+                f"{self.path}: its OME description does not fit its pages: it is damaged, or tells of other "
+                "files; "
+                "export it again"
+            )
+        one = self._chosen_series(every, choice) if every else None
+        if not own:
+            check_manager(self.path, one.kind if one else "pages")
         if one is None:
             return self._plain([p for p in self.tif.pages if p.offset in {d.offset for d in full}])
         self.kind = one.kind
         check_promised(self.tif, int(np.prod(one.shape)) // int(np.prod(one.keyframe.shape)), self.path)
         return self._series(one)
-
-    def _ome_lost(self) -> None:
-        """An OME description that tifffile did not follow."""
-        if not any("set that" in note for note in self.notes):
-            raise InputError(
-                f"{self.path}: its OME description does not fit its pages: damaged, or written by parts; "
-                "export it again"
-            )
 
     def _remark(self, full: list[Directory]) -> None:
         """What tags say that changes no number."""
@@ -153,7 +159,7 @@ class _Layout:
             return None if plain and reduced else every[0]
         shapes = [tuple(s.shape) for s in every]
         if len(set(shapes)) > 1 or len({s.dtype for s in every}) > 1:
-            told = ", ".join(f"{k}: {s}" for k, s in enumerate(shapes))
+            told = ", ".join(f"{k}: {s.shape} {s.dtype}" for k, s in enumerate(every))
             raise InputError(
                 f"{self.path}: its pages differ in shape or type ({told}); expected one stack: choose with "
                 "select = "
@@ -192,7 +198,7 @@ class _Layout:
         pages, key = list(series.pages), series.keyframe
         depth = len(series.shape) - len(key.shape)
         shape, axes = tuple(series.shape), series.axes
-        if axes.endswith(key.axes) and shape[depth:] == tuple(key.shape):
+        if key.axes in _IMAGE and axes.endswith(key.axes) and shape[depth:] == tuple(key.shape):
             lead = shape[:depth]
             if len(pages) == int(np.prod(lead, dtype=int)):
                 return self._of_pages(pages, lead, axes[:depth])
@@ -205,7 +211,9 @@ class _Layout:
         return Source(data, self.path, None if _UNNAMED & set(axes) else axes, notes=self.notes)
 
     def _shown(self, page: Any) -> Shown:
-        shown = Shown(self._directory(page), self.path, self.tif.is_imagej)
+        # some writers put the tag into the first directory of a stack alone
+        turn = self.directories[0].number(ORIENTATION, 1) if page.parent is self.tif else 1
+        shown = Shown(self._directory(page), self.path, turn, self.tif.is_imagej)
         self.notes += [note for note in shown.notes if note not in self.notes]
         return shown
 
@@ -243,7 +251,7 @@ class _Layout:
     def _pages_source(
         self, read: list[Any], lead: tuple[int, ...], names: str, key: Any, shown: Shown
     ) -> Source:
-        if key.axes not in ("YX", "YXS", "SYX"):
+        if key.axes not in _IMAGE:
             raise InputError(
                 f"{self.path}: pages of axes {key.axes}; expected grey images (y, x): export them alone"
             )

@@ -20,6 +20,11 @@ def read_zarr(path: Path, name: str | None, choice: Choice) -> Stack:
         import zarr
     except ImportError:
         raise InputError(f"{path}: reading Zarr needs zarr; pip install fieldrx[io]") from None
+    except Exception as error:  # what it is built on may be broken
+        raise InputError(
+            f"{path}: reading Zarr needs zarr, which cannot be imported here ({one_line(error)}); install it "
+            "again"
+        ) from None
     wanted = (name or "").strip("/")
     try:
         node: Any = zarr.open(str(path), mode="r")
