@@ -1,6 +1,8 @@
 """Arrays in files: HDF5 that points elsewhere or has holes, MATLAB's structs, .npz, Zarr; file names."""
 
 import json
+import os
+import shutil
 import sys
 import unicodedata
 
@@ -65,6 +67,32 @@ def test_hdf5_virtual_datasets(tmp_path):
     refused(tmp_path, "all.h5:/holes", r"has no source for 180 of its 1260 pixels")
     (tmp_path / "led4.h5").unlink()
     refused(tmp_path, "all.h5:/images", r"1 of the 6 files .*: led4\.h5; copy them beside it")
+
+
+def test_hdf5_raw_files(tmp_path):
+    STACK.tofile(tmp_path / "raw.bin")
+    with h5py.File(tmp_path / "d.h5", "w") as file:
+        file.create_dataset("images", STACK.shape, "u2", external=[("raw.bin", 0, STACK.nbytes)])
+    np.testing.assert_array_equal(read_images("d.h5:/images", tmp_path), STACK)
+    os.truncate(tmp_path / "raw.bin", STACK.nbytes - 1)
+    refused(tmp_path, "d.h5:/images", r"1 of the 1 raw files .*raw\.bin")
+
+
+def test_hdf5_odd_items(tmp_path):
+    with h5py.File(tmp_path / "d.h5", "w") as file:
+        file["images"] = STACK
+        file["itself"] = h5py.SoftLink("/itself")
+        file["empty"] = h5py.Empty("f4")
+        file.create_group("nothing")
+        file["number"] = 3.0
+    for name, words in (
+        ("itself", "itself is a link to /itself, which is not there"),
+        ("empty", "without any values"),
+        ("nothing", "holds nothing"),
+        ("number", r"shape \(\); expected"),
+        ("images/x", 'no dataset "images/x".*NAME one of: empty, images, number'),
+    ):
+        refused(tmp_path, f"d.h5:/{name}", words)
 
 
 def test_hdf5_of_a_run_that_stopped(tmp_path):
@@ -222,6 +250,8 @@ def test_zarr(tmp_path, version):
     np.testing.assert_array_equal(
         read_images("s.ome.zarr:/0", tmp_path, axes="TCYX", select={"c": 1}), STACK[::-1]
     )
+    shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "s.ome.zarr")
+    np.testing.assert_array_equal(read_images("packed.zip", tmp_path, select={"C": 0}), STACK)
     refused(tmp_path, "s.ome.zarr", r"T \(6\), C \(2\)")
     refused(tmp_path, "s.ome.zarr:/2", r'no image "2".*0, 1')
     plain = zarr.create_array(

@@ -15,7 +15,7 @@ from fieldrx.io.axes import Source, take
 from fieldrx.io.choice import Choice, Stack
 from fieldrx.io.files import check_file
 from fieldrx.io.matlab_hdf5 import cells, is_matlab, is_struct
-from fieldrx.io.whole import check_filters, check_sources, unwritten
+from fieldrx.io.whole import check_filters, check_sources, from_its_folder, unwritten
 
 if TYPE_CHECKING:
     import h5py
@@ -87,10 +87,9 @@ def read_hdf5(path: Path, name: str | None, choice: Choice) -> Stack:
         matlab = is_matlab(file, path, item)
         several = _several(item, path)
         if several is None or len(several) == 1:
-            source = _source(several[0] if several else item, path, matlab)
-            source.notes += _brothers(item)
-            return take(source, choice)
-        stacks = [take(_source(one, path, matlab), Choice(choice.region)) for one in several]
+            notes = [] if several else _brothers(item)
+            return take(_source(several[0] if several else item, path, matlab, notes), choice)
+        stacks = [take(_source(one, path, matlab, []), Choice(choice.region)) for one in several]
     notes = list(dict.fromkeys(note for stack in stacks for note in stack.notes))
     shapes = sorted({s.images.shape for s in stacks})
     if len(shapes) > 1 or shapes[0][0] != 1:
@@ -104,30 +103,40 @@ def read_hdf5(path: Path, name: str | None, choice: Choice) -> Stack:
 def _item(file: h5py.File, name: str | None, path: Path) -> Any:
     """The dataset or group called `name`, links followed, or an error that lists what there is."""
     wanted = (name or "").strip("/")
-    link = file.get(wanted, getlink=True) if wanted and wanted in _linked(file, wanted) else None
-    item = file.get(wanted) if wanted else None
-    if item is not None and (hasattr(item, "dtype") or len(item)):
+    item: Any = _led_to(file, wanted) if wanted else None
+    if hasattr(item, "dtype") and item.shape is None:
+        raise InputError(f"{path}: {wanted} is a dataset without any values; write it again")
+    if item is not None:
         return item
-    if link is not None:
+    if wanted and (link := _lost_link(file, wanted)) is not None:
         away = getattr(link, "filename", "")
-        to = f"{away}:{link.path}" if away else getattr(link, "path", wanted)
         raise InputError(
-            f"{path}: {wanted} is a link to {to}, which is not there; copy "
+            f"{path}: {wanted} is a link to {f'{away}:' if away else ''}{link.path}, which is not there; "
+            "copy "
             f"{'that file beside it' if away else 'the file again, whole'}"
         )
     found: list[str] = []
-    file.visititems_links(lambda key, _: found.append(key) if hasattr(file.get(key), "dtype") else None)
+    file.visititems_links(lambda key, _: found.append(key) if hasattr(_led_to(file, key), "dtype") else None)
     shown = [n for n in found if not n.startswith("#")]
     came = f'has no dataset "{wanted}"' if wanted else "needs the name of a dataset"
     names = ", ".join(shown[:_MANY]) + (" ..." if len(shown) > _MANY else "") or "(none)"
     raise InputError(f"{path} {came}; expected {Path(path).name}:/NAME with NAME one of: {names}")
 
 
-def _linked(file: h5py.File, wanted: str) -> list[str]:
-    """Links of the group that should hold it."""
-    group, _, _ = wanted.rpartition("/")
-    holder = file.get(group) if group else file
-    return [f"{group}/{key}" if group else key for key in holder] if hasattr(holder, "keys") else []
+def _led_to(group: Any, key: str) -> Any:
+    """What a name stands for; None where it is no name, or a link that leads nowhere."""
+    try:
+        return group[key]
+    except (KeyError, RuntimeError, OSError):  # a link to nothing, to itself, into a file that is not there
+        return None
+
+
+def _lost_link(file: h5py.File, wanted: str) -> Any:
+    """The link of a name that leads nowhere."""
+    group, _, last = wanted.rpartition("/")
+    holder = _led_to(file, group) if group else file
+    link = holder.get(last, getlink=True) if hasattr(holder, "keys") and last in list(holder) else None
+    return link if hasattr(link, "path") else None
 
 
 def _several(item: Any, path: Path) -> list[Any] | None:
@@ -135,10 +144,12 @@ def _several(item: Any, path: Path) -> list[Any] | None:
     if hasattr(item, "dtype"):
         return cells(item, path)
     inside = sorted(item)
+    if not inside:
+        raise InputError(f"{path}: {item.name} is a group that holds nothing; write it again")
     numbers = {key: "".join(c for c in key if c.isdigit()) for key in inside}
     stems = {"".join(c for c in key if not c.isdigit()) for key in inside}
     alike = len(stems) == 1 and all(numbers.values()) and len(set(map(int, numbers.values()))) == len(inside)
-    if is_struct(item) or not alike or not all(hasattr(item[key], "dtype") for key in inside):
+    if is_struct(item) or not alike or not all(hasattr(_led_to(item, key), "dtype") for key in inside):
         raise InputError(
             f"{path}: {item.name} is a group, not a dataset; it holds {', '.join(inside[:_MANY])}: expected "
             f"{path.name}:{item.name.rstrip('/')}/NAME"
@@ -149,28 +160,30 @@ def _several(item: Any, path: Path) -> list[Any] | None:
 def _brothers(item: Any) -> list[str]:
     """A note on an image beside others of its kind, as 0 of 0, 1, 2: they may be one stack."""
     group, _, name = item.name.rpartition("/")
-    alike = [
-        key
-        for key, other in item.parent.items()
-        if key.isdigit() and getattr(other, "shape", 0) == item.shape
-    ]
-    if not (name.isdigit() and group and item.ndim == 2 and len(alike) > 1):
+    if not (name.isdigit() and group and item.ndim == 2):
+        return []
+    others = [_led_to(item.parent, key) for key in item.parent if key.isdigit()]
+    alike = [other for other in others if getattr(other, "shape", 0) == item.shape]
+    if len(alike) < 2:
         return []
     return [f"{item.name} is one of {len(alike)} numbered images: {group} names them all"]
 
 
-def _source(item: Any, path: Path, matlab: bool) -> Source:
+def _source(item: Any, path: Path, matlab: bool, notes: list[str]) -> Source:
     """A dataset as images with axes, what makes it unreadable refused."""
     check_filters(item, path)
     check_sources(item, path)
+    item = from_its_folder(item, path)
     labels = [d.label for d in item.dims]
     named = all(labels) and {"y", "x"} <= {label.lower() for label in labels}
-    data, gaps = item, unwritten(item)
-    if matlab:
-        return Source(
-            _Reversed(item), path, last=True, gaps=lambda index, axis: gaps(index[::-1], item.ndim - 1 - axis)
-        )
-    return Source(data, path, labels if named else None, gaps=gaps)
+    gaps = unwritten(item)
+    if not matlab:
+        return Source(item, path, labels if named else None, notes=notes, gaps=gaps)
+
+    def reversed_gaps(index, axis):
+        return gaps(index[::-1], item.ndim - 1 - axis)
+
+    return Source(_Reversed(item), path, last=True, notes=notes, gaps=reversed_gaps)
 
 
 class _Reversed:

@@ -27,8 +27,9 @@ def read_matlab(path: Path, name: str | None, choice: Choice) -> Stack:
             f"{path}: cannot be read as MATLAB file ({one_line(error)}); save it again"
         ) from None
     if array is None:
+        came = f'has no variable "{wanted}"' if wanted else "needs the name of a variable"
         raise InputError(
-            f'{path} has no variable "{wanted}"; expected {path.name}:/NAME with NAME one of: '
+            f"{path} {came}; expected {path.name}:/NAME with NAME one of: "
             f"{', '.join(found) or '(none)'}{nearest(wanted, found)}"
         )
     for field in fields:

@@ -20,7 +20,7 @@ def is_matlab(file: Any, path: Path, item: Any) -> bool:
 
 
 def _members(item: Any) -> list[Any]:
-    return [] if hasattr(item, "dtype") else [v for v in (item.get(key) for key in item) if v is not None]
+    return [] if hasattr(item, "dtype") else list(item.values())
 
 
 def is_struct(item: Any) -> bool:

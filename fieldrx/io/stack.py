@@ -114,10 +114,11 @@ def read_stack(
         notes = missing_numbers(source, paths) if isinstance(source, (str, os.PathLike)) else []
         return _read_singles(paths, choice, notes)
     path, name = split_source(source, folder)
-    if set("*?") & set(path.name) and not path.exists():
+    if set("*?%") & set(path.name) and not path.exists():
         raise NoSuchFile(
-            f"{path}: no such file, and * and ? are no wildcards here; write "
-            'files = "img_y{row}_x{col}.tif" with {row} and {col} for numbers, or a list of names'
+            f"{path}: no such file, and *, ? and % are no wildcards here; write files = "
+            '"img_y{row}_x{col}.tif" or "img_{n}.tif" with {row}, {col} and {n} for numbers, or a list of '
+            "names"
         )
     return _read_one(path, name, choice)
 

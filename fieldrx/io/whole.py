@@ -38,8 +38,11 @@ def check_filters(data: Any, path: Path) -> None:
 def check_sources(data: Any, path: Path) -> None:
     """Refuse a dataset whose pixels lie in other files or datasets that are not there."""
     if data.external:
-        gone = [name for name, _, _ in data.external if not _beside(path, name)]
-        _refuse(gone, len(data.external), "raw files", data, path)
+        parts = [(name, offset + min(size, data.nbytes)) for name, offset, size in data.external]
+        gone = [
+            name for name, end in parts if not (found := _beside(path, name)) or found.stat().st_size < end
+        ]
+        _refuse(gone, len(parts), "raw files", data, path)
     if not data.is_virtual:
         return
     sources = [(s.file_name, s.dset_name, s.vspace.get_select_npoints()) for s in data.virtual_sources()]
@@ -53,6 +56,19 @@ def check_sources(data: Any, path: Path) -> None:
             f"{data.size} "
             "pixels, so that they are zero; make it again once all is there"
         )
+
+
+def from_its_folder(data: Any, path: Path) -> Any:
+    """A dataset whose raw files, if it has any, are looked for beside its file."""
+    import h5py
+
+    if not data.external or any(Path(name).is_file() for name, _, _ in data.external):
+        return data
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_efile_prefix(os.fsencode(path.resolve().parent))
+    file, name = data.file, data.name.encode()
+    data.id.close()  # an open dataset keeps the folder that it was opened with
+    return h5py.Dataset(h5py.h5d.open(file.id, name, access))
 
 
 def _refuse(gone: list[str], count: int, what: str, data: Any, path: Path) -> None:

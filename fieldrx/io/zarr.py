@@ -18,6 +18,7 @@ def read_zarr(path: Path, name: str | None, choice: Choice) -> Stack:
     """The chosen images of an array, or of the finest level of an OME-Zarr group."""
     try:
         import zarr
+        from zarr.storage import ZipStore
     except ImportError:
         raise InputError(f"{path}: reading Zarr needs zarr; pip install fieldrx[io]") from None
     except Exception as error:  # what it is built on may be broken
@@ -27,12 +28,13 @@ def read_zarr(path: Path, name: str | None, choice: Choice) -> Stack:
         ) from None
     wanted = (name or "").strip("/")
     try:
-        node: Any = zarr.open(str(path), mode="r")
+        root = zarr.open(ZipStore(path, mode="r") if path.is_file() else str(path), mode="r")
+        node: Any = root
         if wanted:
             node = node[wanted] if isinstance(node, zarr.Group) and wanted in node else None
         array, axes = (None, None) if node is None else _array_of(node)
         if array is None:
-            inside = _arrays_in(zarr.open(str(path), mode="r"))
+            inside = _arrays_in(root)
         else:
             return take(_source(array, axes, path), choice)
     except InputError:
