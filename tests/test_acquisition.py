@@ -439,6 +439,7 @@ AS_PEOPLE_WRITE = {
     "semicolons": ROWS.replace(",", ";"),
     "decimal commas": ROWS.replace(",", ";").replace(".", ","),
     "quoted decimal commas": ROWS.replace("-0.1", '"-0,1"').replace(",0.1", ',"0,1"'),
+    "a word for Excel": "sep=;\n" + ROWS.replace(",", ";"),
     "tabs": ROWS.replace(",", "\t"),
     "blanks": ROWS.replace(",", "  "),
     "commas above blanks": ROWS[:15] + ROWS[15:].replace(",", " "),

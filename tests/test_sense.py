@@ -60,6 +60,14 @@ def test_hot_and_dead_pixels_are_masked_in_all_images(still):
     assert "(20, 31)" in said(acquisition)
 
 
+def test_hot_pixels_side_by_side_are_all_masked():
+    raw = counts(3)
+    for place in ((20, 31), (20, 32), (21, 31)):
+        raw[:, *place] = 9000 + np.arange(N)
+    mask = read(raw, background=2000).mask
+    assert np.argwhere(~mask[0]).tolist() == [[20, 31], [20, 32], [21, 31]]
+
+
 def test_a_bright_pixel_in_one_image_is_the_samples():
     raw = counts(3)
     raw[4, 20, 31] = 9000
@@ -94,6 +102,14 @@ def test_blocks_of_zeros_are_masked():
     np.testing.assert_array_equal(acquisition.mask, expected)
     assert "image 7 holds zeros alone" in said(acquisition)
     assert "blocks of exact zeros in images 2, 3" in said(acquisition)
+
+
+def test_a_shadow_that_fades_to_zero_is_the_samples():
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    shadow = 1 - np.exp(-(((y - 25) / 9) ** 8 + ((x - 30) / 9) ** 8))
+    raw = np.rint(60 * shadow * np.ones((N, 1, 1))).astype(np.uint8)
+    assert (raw == 0).sum() > 50 * N
+    assert read(raw, background=60).mask is None
 
 
 def test_zeros_of_few_photons_are_counts():
@@ -205,6 +221,8 @@ def test_repeated_frames_are_named():
     raw[5] = raw[2]
     assert "image 5 (as 2) repeat an earlier frame" in said(read(raw, background=2000))
     assert said(read(np.full((N, *SHAPE), 500), background=500)) == ""  # an empty field without noise
+    same = LIGHT.select([0, 1, 2, 3, 4, 2, 6, 7, 8])  # the same lamp twice
+    assert said(read(raw, same, background=2000)) == ""
 
 
 def test_overexposed_images_are_named():

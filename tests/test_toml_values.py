@@ -61,7 +61,7 @@ def test_units_of_boards(folder):
 @pytest.mark.parametrize(
     ("optics", "words"),
     [
-        ({**OPTICS, "wavelength_nm": 515}, "says wavelength twice; keep one"),
+        ({**OPTICS, "wavelength_nm": 515}, "wavelength is given twice; keep one"),
         (changed(wavelength_um=515), "wavelength_um is 515; .* .wavelength_nm in a .toml"),
         (changed(wavelength_um='"515 nm"'), "is '515 nm'; expected a number .the unit stands in the key"),
         (changed(wavelength_um='"d.npz:/wlength * 1e6 * 2"'), "expected a number"),
@@ -165,6 +165,15 @@ def test_mistakes_of_directions_in_arrays(folder, light, words):
     np.savez(folder / "d.npz", na=NA, few=NA[:5])
     with pytest.raises(InputError, match=words):
         read(folder, text(light=f'kind = "table"\n{light}'))
+
+
+def test_archives_take_units_too(folder):
+    arrays = {**changed(wavelength_nm=515), "images": RAW, "illumination_na": NA, "background": 500}
+    np.savez(folder / "a.npz", **arrays)
+    assert read_acquisition(folder / "a.npz").microscope.to_dict() == OPTICS
+    np.savez(folder / "a.npz", **arrays, wavelength_um=0.515)
+    with pytest.raises(InputError, match=r"a.npz: wavelength is given twice"):
+        read_acquisition(folder / "a.npz")
 
 
 # ---- boards ------------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def intensities(
         images[:, odd] = 1
     levels = sense.Levels(raw, dark, images, valid, illumination, microscope)
     notes += [*words, *sense.scaled(raw, valid, told), *levels.notes(background, told)]
-    notes += [*sense.repeated(raw, valid), *remarks, *[found] * bool(found)]
+    notes += [*sense.repeated(raw, valid, illumination.pattern), *remarks, *[found] * bool(found)]
     way = sense.way(raw, background, told)
     levelled = told or bool(options.get("gain"))
     return Intensities(images, None if valid.all() else valid, tuple(notes), way, levelled)

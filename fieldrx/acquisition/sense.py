@@ -165,7 +165,7 @@ class Levels:
             notes.append(
                 f"images are typically {typical:.3g} over their background, where 1 is expected without a "
                 "sample: "
-                "is the background of another exposure, or saturated, or in other units?"
+                "is the background of another exposure, or does the sample absorb everywhere?"
             )
         if own and given.ndim == 3:
             notes += self._frames_of_one(lit)
@@ -251,15 +251,17 @@ def directions(illumination: Illumination, microscope: Microscope, shape: Sequen
     return notes
 
 
-def repeated(images: np.ndarray, valid: np.ndarray) -> list[str]:
-    """Notes about images that are the same frame, to the last bit."""
+def repeated(images: np.ndarray, valid: np.ndarray, pattern: np.ndarray) -> list[str]:
+    """Notes about images that are the same frame, to the last bit, although their light differs."""
     first: dict[int, int] = {}
     again = []
     for k, image in enumerate(images):
         if not valid[k].any() or np.ptp(image[valid[k]]) == 0:  # nothing in it that could tell
             continue
         other = first.setdefault(zlib.crc32(np.ascontiguousarray(image).data), k)
-        if other != k and np.array_equal(image, images[other], equal_nan=image.dtype.kind == "f"):
+        if np.array_equal(pattern[k], pattern[other]):
+            continue
+        if np.array_equal(image, images[other], equal_nan=image.dtype.kind == "f"):
             again.append(f"{k} (as {other})")
     if not again:
         return []
