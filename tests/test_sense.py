@@ -148,6 +148,17 @@ def test_images_unlike_the_others_are_named(background):
     assert "image 6: 5 times the brightness" in notes
 
 
+def test_what_is_saved_is_not_told_twice(tmp_path):
+    raw = counts()
+    raw[4] //= 20
+    raw[:, 20, 31] = 9000
+    before = read(raw, background=2000)
+    before.save(tmp_path / "a.npz")
+    after = read_acquisition(tmp_path / "a.npz")
+    assert after.notes == before.notes
+    np.testing.assert_array_equal(after.mask, before.mask)
+
+
 def test_exposures_that_differ_as_the_lamps_do_are_alike():
     """Half discs of many lamps beside single lamps, each at its own exposure."""
     light = LIGHT.multiplexed([(0, 1, 2, 3), (4, 5, 6, 7), (0,), (3,), (6,)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import binary_dilation, convolve, label, maximum_filter, median_filter, minimum_filter
+from scipy.ndimage import convolve, label, maximum_filter, median, median_filter, minimum_filter
 from scipy.special import j1
 
 from fieldrx.optics import Illumination, Microscope
@@ -51,11 +51,12 @@ def zero_blocks(images: np.ndarray, valid: np.ndarray, lit: np.ndarray) -> np.nd
         ):
             continue
         parts, _ = label(zero)
-        sizes = np.bincount(parts.ravel())
-        for part in np.flatnonzero(sizes >= _BLOCK)[1 if sizes[0] >= _BLOCK else 0 :]:
-            block = parts == part
-            rim = images[k][binary_dilation(block, np.ones((3, 3))) & ~block & valid[k]]
-            found[k] |= block & (not rim.size or np.median(rim) > _RIM * np.median(light))
+        large = np.flatnonzero(np.bincount(parts.ravel()) >= _BLOCK)
+        large = large[large > 0]
+        rim = np.where(valid[k] & ~zero, maximum_filter(parts, 3), 0)
+        beside = median(images[k], rim, large) if large.size else large
+        fades = np.isin(large, rim) & (beside <= _RIM * np.median(light if light.size else [0]))
+        found[k] = np.isin(parts, large[~fades])
     return found
 
 
