@@ -178,6 +178,16 @@ def test_a_saturated_background_is_refused():
         read(counts(), background=np.full(SHAPE, 65535, np.uint16))
 
 
+def test_saturated_parts_of_a_background_are_masked():
+    for top in (4095, 65535):
+        field = np.random.default_rng(0).poisson(2000, SHAPE).astype(np.uint16)
+        field[:10, 5:20] = top
+        acquisition = read(counts(), background=field)
+        assert not acquisition.mask[:, :10, 5:20].any()
+        assert acquisition.mask.sum() == N * (SHAPE[0] * SHAPE[1] - 150)
+        assert "150 pixels where the background is saturated" in said(acquisition)
+
+
 def test_dead_pixels_of_a_background_are_masked():
     field = np.full(SHAPE, 2000)
     field[:, 20] = 0
@@ -221,6 +231,8 @@ def test_images_scaled_by_a_program_are_told():
     raw = counts() / 2000
     each = (raw - raw.min(axis=(1, 2), keepdims=True)) / np.ptp(raw, axis=(1, 2), keepdims=True)
     assert "spans exactly 0 to 1" in said(read(each, background="smooth"))
+    stack = (raw - raw.min()) / np.ptp(raw)
+    assert "as after stretching the stack" in said(read(stack, background="smooth"))
     flat = 1 - 0.02 * np.random.default_rng(0).random((N, *SHAPE))
     assert 'say background = "smooth"' in said(read(flat))
     assert said(read(np.ones((N, *SHAPE)))) == ""

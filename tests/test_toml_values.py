@@ -119,6 +119,19 @@ def test_numbers_and_directions_in_data_files(folder, kind):
     assert any("table means" in note for note in acquisition.notes)
 
 
+@pytest.mark.parametrize("kind", ["h5", "mat"])
+def test_numbers_in_groups_and_structs(folder, kind):
+    if kind == "mat":
+        scipy.io.savemat(folder / "d.mat", {"setup": {"light": {"nm": 515.0}, "na": 0.4}})
+    else:
+        with h5py.File(folder / "d.h5", "w") as file:
+            file["setup/light/nm"], file["setup/na"] = 515.0, 0.4
+    optics = changed(wavelength_nm=f'"d.{kind}:/setup/light/nm"', objective_na=f'"d.{kind}:/setup/na"')
+    assert read(folder, text(optics)).microscope.to_dict() == OPTICS
+    with pytest.raises(InputError, match=r"setup/dark|\"dark\"; it holds light, na"):
+        read(folder, text(changed(wavelength_nm=f'"d.{kind}:/setup/dark"')))
+
+
 K = NA / 0.515
 PLACES = 60_000 * NA / np.sqrt(1 - (NA**2).sum(axis=1, keepdims=True))
 UNITS = {

@@ -74,13 +74,16 @@ def intensities(
     lit = np.any(illumination.pattern[:, illumination.bright(microscope)], axis=1)
     known = np.ones(raw.shape, bool) if mask is None else mask.copy()
     valid = valid_pixels(raw, level, missing, known)
-    sense.check_background(background)
+    spoilt = sense.saturated_background(background)
     notes = [*filter(None, averages), *sense.overexposed(valid, known)]
     notes += sense.directions(illumination, microscope, raw.shape)
     never = zero_blocks(raw, valid, lit) if missing != 0 else np.zeros(raw.shape, bool)
     notes += _of_zeros(never)
     dim, words = dim_parts(raw, valid & ~never, illumination, microscope)
     known &= ~(never | dim)
+    if spoilt is not None:
+        known &= ~as_frames(spoilt.astype(np.uint8), "background", raw.shape).astype(bool)
+        words.append(f"{spoilt.sum()} pixels where the background is saturated are masked")
     told = estimated(raw, background, valid & known & lit[:, None, None])
     if told:
         outside, more = dim_outside(raw, valid & known, illumination, microscope)

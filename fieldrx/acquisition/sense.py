@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldrx.acquisition.dim import DIM
-from fieldrx.background import typical_level
+from fieldrx.background import saturation_level, typical_level
 from fieldrx.errors import InputError
 from fieldrx.optics import Illumination, Microscope
 
@@ -59,24 +59,26 @@ def check_intensities(images: np.ndarray, dark: np.ndarray, valid: np.ndarray, l
         )
 
 
-def check_background(background: ArrayLike | str | None) -> None:
-    """Refuse images of the empty field that are saturated.
+def saturated_background(background: ArrayLike | str | None) -> np.ndarray | None:
+    """Where images of the empty field are saturated, of their shape; None where nowhere, or for no images.
 
     Raises
     ------
     InputError
-        If most of their pixels are at the end of their type.
+        If most of their pixels are.
     """
     frames = np.asarray(background) if background is not None else np.empty(0)
-    if frames.dtype.kind not in "iu" or frames.ndim < 2:
-        return
-    share = float(np.mean(frames == np.iinfo(frames.dtype).max))
-    if share > _SATURATED:
+    if frames.dtype.kind not in "iuf" or frames.ndim < 2:
+        return None
+    level = saturation_level(frames.reshape(-1, *frames.shape[-2:]))
+    saturated = frames >= level
+    if (share := float(saturated.mean())) > _SATURATED:
         raise InputError(
-            f"background is saturated in {share:.0%} of its pixels (at {np.iinfo(frames.dtype).max}); take "
-            "the empty "
-            "field again with a shorter exposure, or leave background out"
+            f"background is saturated in {share:.0%} of its pixels (at {level:g}); take the empty field "
+            "again with "
+            "a shorter exposure, or leave background out"
         )
+    return saturated if share else None
 
 
 def way(images: np.ndarray, background: ArrayLike | str | None, is_estimated: bool) -> str:
@@ -283,6 +285,12 @@ def scaled(images: np.ndarray, valid: np.ndarray, is_estimated: bool) -> list[st
             "every image spans exactly 0 to 1, as after stretching each by itself: that takes its level "
             "and dark "
             "away, and with them the sample's contrast; export the images unscaled"
+        ]
+    if ranges.min() == 0 and ranges.max() == 1:
+        return [
+            "the images span exactly 0 to 1, as after stretching the stack: that takes the dark level "
+            "away, and changes "
+            "the sample's contrast; export the images unscaled"
         ]
     if is_estimated or ranges.max() > 1 or ranges.min() < 0 or ranges.max() == ranges.min():
         return []

@@ -75,16 +75,20 @@ def _of_matlab(path: Path, name: str) -> np.ndarray:
         head = file.read(520)
     if _HDF5 in [head[part] for part in _HEADS]:
         return _of_hdf5(path, name).T  # which holds MATLAB's axes reversed
+    name, *fields = name.split("/")
     try:
         arrays = scipy.io.loadmat(path, variable_names=[name])
-        found = (
-            {name: np.asarray(arrays[name])} if name in arrays else {v[0]: v for v in scipy.io.whosmat(path)}
-        )
+        if name not in arrays:
+            arrays = dict.fromkeys(v[0] for v in scipy.io.whosmat(path))
     except Exception as error:  # a damaged file can make a parser raise anything
         raise InputError(
             f"{path}: cannot be read as MATLAB file ({one_line(error)}); save it again"
         ) from None
-    return _known(found, name, path)
+    value = np.asarray(_known(arrays, name, path))
+    for field in fields:  # of a struct, which is an array of one record
+        record = value.item() if value.dtype.names and value.size == 1 else ()
+        value = np.asarray(_known(dict(zip(value.dtype.names or (), record, strict=False)), field, path))
+    return value
 
 
 def _known(arrays: dict, name: str, path: Path) -> np.ndarray:
