@@ -235,6 +235,7 @@ def test_images_scaled_by_a_program_are_told():
     assert "as after stretching the stack" in said(read(stack, background="smooth"))
     flat = 1 - 0.02 * np.random.default_rng(0).random((N, *SHAPE))
     assert 'say background = "smooth"' in said(read(flat))
+    assert said(read(flat, background=np.ones(SHAPE))) == ""
     assert said(read(np.ones((N, *SHAPE)))) == ""
     assert said(read(raw)) == ""
 

@@ -89,20 +89,19 @@ def intensities(
         outside, more = dim_outside(raw, valid & known, illumination, microscope)
         known[outside] = False
         words += more
+        sense.check_intensities(raw, dark, valid & known, lit)
     elif background is None:
         options["background"] = 1.0
-    if told:  # a given background has its own say first
-        sense.check_intensities(raw, dark, valid & known, lit)
     images, mask, remarks = normalise(raw, saturation=level, mask=known, **options)
     valid = np.ones(raw.shape, bool) if mask is None else mask
-    if not told:
+    if not told:  # a given background has its own say first
         sense.check_intensities(raw, dark, valid, lit)
     odd, found = odd_pixels(raw, images, valid, microscope, illumination)
     if odd.any():
         valid[:, odd] = False
         images[:, odd] = 1
     levels = sense.Levels(raw, dark, images, valid, illumination, microscope)
-    notes += [*words, *sense.scaled(raw, valid, told), *levels.notes(background, told)]
+    notes += [*words, *sense.scaled(raw, valid, options.get("background")), *levels.notes(background, told)]
     notes += [*sense.repeated(raw, valid, illumination.pattern), *remarks, *[found] * bool(found)]
     way = sense.way(raw, background, told)
     levelled = told or bool(options.get("gain"))
@@ -110,8 +109,7 @@ def intensities(
 
 
 def _averaged(options: dict[str, Any], name: str, shape: tuple[int, ...]) -> str:
-    """Put the mean in the place of frames of an option that cannot be meant one per image; what to say of "
-    "it."""
+    """Put the mean in the place of frames that cannot be meant one per image; what to say of it."""
     frames = np.asarray(options.get(name))
     if frames.ndim != 3 or len(frames) in (1, shape[0]) or frames.shape[1:] != shape[1:]:
         return ""
@@ -137,7 +135,6 @@ def _of_zeros(never: np.ndarray) -> list[str]:
     if part.size:
         notes.append(
             f"blocks of exact zeros in {sense.numbered(part)} ({share[part].max():.1%} of the pixels at "
-            "most) are "
-            "masked: borders of a registration, or values never written"
+            "most) are masked: borders of a registration, or values never written"
         )
     return notes

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import convolve, label, maximum_filter, median, median_filter, minimum_filter
+from scipy.ndimage import (
+    convolve,
+    label,
+    maximum_filter,
+    median,
+    median_filter,
+    minimum_filter,
+    uniform_filter,
+)
 from scipy.special import j1
 
 from fieldrx.optics import Illumination, Microscope
@@ -13,7 +21,7 @@ from fieldrx.optics import Illumination, Microscope
 _BLOCK = 9  # zeros that hang together, from which no light can have made them
 _RIM = 0.1  # of the typical light, below which the pixels around zeros show a shadow that fades to zero
 _COUNTS = 5.0  # typical counts below which zeros come by chance
-_LOOKED_AT = 16  # images; a bad pixel shows in all of them
+_LOOKED_AT = 12  # images; a bad pixel shows in all of them
 _FEWEST_ODD, _FEWEST_STUCK = 4, 8  # images
 _BEYOND = 8.0  # standard deviations of what optics and noise explain
 _LEAST = 0.1  # of the empty field; gains of good pixels differ by less
@@ -107,9 +115,8 @@ def odd_pixels(
     places = [f"({y}, {x})" for y, x in np.argwhere(odd)[:_NAMED]]
     more = ", ..." if odd.sum() > _NAMED else ""
     return odd, (
-        f"{counted} pixels of the camera masked in all images, at (y, x) = {', '.join(places)}{more}: "
-        "alike in "
-        "nearly every image, and sharper than the optics can make"
+        f"{counted} pixels of the camera masked in all images, at (y, x) = {', '.join(places)}{more}: alike "
+        "in nearly every image, and sharper than the optics can make"
     )
 
 
@@ -134,15 +141,14 @@ def _off(images: np.ndarray, valid: np.ndarray, band: float) -> np.ndarray:
 def _missed(images: np.ndarray, valid: np.ndarray, weights: np.ndarray, open_share: float) -> np.ndarray:
     """The same for pixels that are worse than all others within two pixels."""
     shape = images.shape[1:]
-    around = np.ones((5, 5))
-    around[2, 2] = 0
     total, variance, positive, negative, seen = (np.zeros(shape) for _ in range(5))
     unsure = np.full(shape, _TELLS)  # at the border those of the other side stand in
     unsure[2:-2, 2:-2] = open_share
     for image, ok in zip(images.astype(np.float64) - 1, valid, strict=True):
         whole = minimum_filter(ok, 5)
         miss = (image - convolve(image, weights, mode="wrap")) * whole
-        mean, square = (convolve(image**p, around / 24, mode="wrap") for p in (1, 2))
+        # mean and mean square of the 24 around
+        mean, square = ((25 * uniform_filter(image**p, 5, mode="wrap") - image**p) / 24 for p in (1, 2))
         noise = 1.4826 * np.median(np.abs(miss[whole])) if whole.any() else 0.0
         total += miss
         variance += (len(images) * unsure * np.maximum(square - mean**2, 0) + noise**2) * whole

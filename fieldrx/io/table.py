@@ -109,8 +109,8 @@ def read_table_text(path: str | os.PathLike, what: str) -> Table:
     for line, cells in records[1:]:
         if [cell.lower() for cell in cells] == names:
             raise InputError(
-                f"{path}, line {line}: names the columns again, as two tables one after the other do; "
-                "keep one of them"
+                f"{path}, line {line}: names the columns again, as two tables one after the other do; keep "
+                "one of them"
             )
         while len(cells) > len(names) and not cells[-1]:
             cells = cells[:-1]

@@ -37,8 +37,8 @@ def read_text(path: str | os.PathLike, what: str, kind: str) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InputError(
-            f"{path}: not valid {kind}: line {line} is not UTF-8 text ({one_line(error)}); "
-            "save the file as UTF-8"
+            f"{path}: not valid {kind}: line {line} is not UTF-8 text ({one_line(error)}); save the file as "
+            "UTF-8"
         ) from None
     if "\0" in text:
         raise InputError(
