@@ -125,10 +125,11 @@ def test_numbers_in_groups_and_structs(folder, kind):
         scipy.io.savemat(folder / "d.mat", {"setup": {"light": {"nm": 515.0}, "na": 0.4}})
     else:
         with h5py.File(folder / "d.h5", "w") as file:
-            file["setup/light/nm"], file["setup/na"] = 515.0, 0.4
+            file["setup/light/nm"] = 515.0
+            file["setup"].attrs["na"] = 0.4
     optics = changed(wavelength_nm=f'"d.{kind}:/setup/light/nm"', objective_na=f'"d.{kind}:/setup/na"')
     assert read(folder, text(optics)).microscope.to_dict() == OPTICS
-    with pytest.raises(InputError, match=r"setup/dark|\"dark\"; it holds light, na"):
+    with pytest.raises(InputError, match=r"setup/dark.*setup/light/nm|\"dark\"; it holds light, na"):
         read(folder, text(changed(wavelength_nm=f'"d.{kind}:/setup/dark"')))
 
 
@@ -167,6 +168,10 @@ def test_two_variables_and_turned_arrays(folder):
     ("light", "words"),
     [
         ('table = "d.npz:/na"', r'lacks "axes"'),
+        (
+            'table = "d.npz"\naxes = ["x", "y"]',
+            r"needs the name of a variable, d.npz:/NAME; it holds na, few",
+        ),
         ('table = "d.npz:/na"\naxes = ["x", "x"]', r"axes is \['x', 'x'\]; expected .* such as"),
         ('table = "d.npz:/na"\naxes = ["x", "y"]\nunit = "deg"', "unit is 'deg'; .* did you mean \"degree\""),
         ('table = "d.npz:/na"\naxes = ["x", "y"]\nunit = "mm"', 'lacks "distance_um"'),

@@ -19,9 +19,8 @@ _HEADS = slice(0, 8), slice(512, 520)  # where it may stand: MATLAB writes 512 b
 
 
 def is_variable(source: str) -> bool:
-    """Whether a text names a variable: a file of arrays and, but for .npy, what is in it."""
-    match = _VARIABLE.fullmatch(source)
-    return match is not None and (bool(match["name"]) or match["file"].lower().endswith(".npy"))
+    """Whether a text names a file of arrays, perhaps with what is in it."""
+    return _VARIABLE.fullmatch(source) is not None
 
 
 def read_variable(source: str, folder: str | os.PathLike) -> np.ndarray:
@@ -30,7 +29,7 @@ def read_variable(source: str, folder: str | os.PathLike) -> np.ndarray:
     Parameters
     ----------
     source : str
-        ``file.mat:/NAME``, also of .h5 and .npz, or ``file.npy``.
+        ``file.mat:/NAME``, also of .h5 (a dataset or an attribute) and .npz, or ``file.npy``.
     folder : path-like
         Where relative names start.
 
@@ -51,7 +50,11 @@ def read_variable(source: str, folder: str | os.PathLike) -> np.ndarray:
 
 
 def _of_hdf5(path: Path, name: str) -> np.ndarray:
+    group, _, attribute = name.rpartition("/")
     with open_hdf5(path) as file:
+        holder = file.get(group or "/")
+        if holder is not None and name not in file and attribute in holder.attrs:
+            return np.asarray(holder.attrs[attribute])
         return np.asarray(dataset(file, name, path)[()])
 
 
@@ -93,5 +96,6 @@ def _of_matlab(path: Path, name: str) -> np.ndarray:
 
 def _known(arrays: dict, name: str, path: Path) -> np.ndarray:
     if name not in arrays:
-        raise InputError(f'{path} has no variable "{name}"; it holds {", ".join(arrays) or "nothing"}')
+        came = f'has no variable "{name}"' if name else f"needs the name of a variable, {path.name}:/NAME"
+        raise InputError(f"{path} {came}; it holds {', '.join(arrays) or 'nothing'}")
     return arrays[name]
