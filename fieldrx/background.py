@@ -42,6 +42,7 @@ _HUBER = 1.345
 _PLATEAU_PIXELS = 64
 _PLATEAU_RATIO = 10
 _FEW_COUNTS = 16
+_FEW_DEAD = 0.05  # share of an image's pixels that may lack a background
 _FEWEST = 36  # valid pixels among the samples; masks may fall together with them
 
 
@@ -89,7 +90,7 @@ def normalise(
     images = np.asarray(images)
     level = saturation_level(images) if saturation is None else float(saturation)
     given = _given(background)
-    dark = _frames(dark, "dark", images.shape)
+    dark = as_frames(dark, "dark", images.shape)
     known = np.ones(images.shape, bool) if mask is None else np.asarray(mask, bool)
     some = np.flatnonzero(known.any(axis=(1, 2)))  # an image that is masked as a whole takes no part
     if not some.size:
@@ -111,10 +112,11 @@ def normalise(
     if estimated(images, background, valid):
         estimate = median_background(out, valid) if given == "median" else _WAYS[given or "smooth"]
     else:
-        empty = _frames(1.0 if given is None else given, "background", images.shape)
+        empty = as_frames(1.0 if given is None else given, "background", images.shape)
+    dead = 0
     for k in some:
         field = empty[k] - dark[k].astype(np.float64) if estimate is None else estimate(out[k], valid[k])
-        _check_positive(field, valid[k], int(k), estimate is not None)
+        dead += _without_light(field, valid[k], int(k), estimate is not None)
         with np.errstate(all="ignore"):
             out[k] /= field
         out[k][~valid[k]] = 1.0
@@ -123,10 +125,11 @@ def normalise(
     if fixed_pattern:
         out /= _pattern(out, valid)
         out[~valid] = 1.0
-    bad = int(np.count_nonzero(known) - np.count_nonzero(valid))
+    bad = int(np.count_nonzero(known) - np.count_nonzero(valid)) - dead
     notes = ["fixed pattern of the stack divided out"] if fixed_pattern else []
     notes += ["gain of every image estimated"] if gain else []
     notes += _notes(estimate, bad, bad / valid.size, level)
+    notes += [f"{dead} pixels masked where the background is zero, negative or not finite"] if dead else []
     return out, (None if valid.all() else valid), notes
 
 
@@ -199,8 +202,8 @@ def _normalised_already(images: np.ndarray, valid: np.ndarray) -> bool:
     return all(abs(typical_level(image, ok) - 1) < 0.1 for image, ok in pairs if ok.any())
 
 
-def _frames(value: ArrayLike, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Numbers or images as a view of shape (n, y, x)."""
+def as_frames(value: ArrayLike, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers or images as a view of shape (n, y, x), or an error that says their `name`."""
     value = np.asarray(value)
     if value.dtype.kind not in "iuf":
         raise InputError(f"{name} has type {value.dtype}; expected real numbers")
@@ -219,17 +222,21 @@ def _frames(value: ArrayLike, name: str, shape: tuple[int, ...]) -> np.ndarray:
     )
 
 
-def _check_positive(field: np.ndarray, valid: np.ndarray, k: int, estimated: bool) -> None:
-    bad = np.count_nonzero(valid & ~((field > 0) & np.isfinite(field)))
-    if not bad:
-        return
+def _without_light(field: np.ndarray, valid: np.ndarray, k: int, estimated: bool) -> int:
+    """Take the pixels without background out of the valid ones; how many, or an error where they are many."""
+    bad = valid & ~((field > 0) & np.isfinite(field))
+    count = int(np.count_nonzero(bad))
+    if count <= _FEW_DEAD * np.count_nonzero(valid):
+        valid &= ~bad
+        return count
     if estimated:
         raise InputError(
-            f"the background of image {k} cannot be estimated: its surface is not positive in {bad} pixels; "
+            f"the background of image {k} cannot be estimated: its surface is not positive in {count} "
+            "pixels; "
             'give an empty-field image as background, or "mean", or leave the image out if it is dark field'
         )
     raise InputError(
-        f"background of image {k} is zero, negative or not finite in {bad} pixels (after dark); expected "
+        f"background of image {k} is zero, negative or not finite in {count} pixels (after dark); expected "
         "positive counts of the empty field: mark dead pixels with missing, or check dark"
     )
 

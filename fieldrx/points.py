@@ -10,7 +10,7 @@ from typing import TextIO
 import numpy as np
 
 from fieldrx.errors import InputError
-from fieldrx.io import check_file
+from fieldrx.io.table import read_table_text
 
 COLUMNS = ("z_um", "y_um", "x_um")
 
@@ -21,7 +21,7 @@ def read_points(path: str | PathLike) -> np.ndarray:
     Parameters
     ----------
     path : path-like
-        Of a csv file, in UTF-8.
+        Of a table as `fieldrx.io.table` reads it.
 
     Returns
     -------
@@ -31,34 +31,12 @@ def read_points(path: str | PathLike) -> np.ndarray:
     Raises
     ------
     InputError
-        If the file is missing or no csv table, lacks a column, or a coordinate is no finite number.
+        If the file is missing or no table, lacks a column, or a coordinate is no finite number.
     """
-    check_file(path, "table of points")
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            points = list(_rows(csv.DictReader(file), path))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is no csv table: {error}") from None
-    zyx = np.array(points, float).reshape(-1, 3)
-    if not np.isfinite(zyx).all():
-        bad = int(np.flatnonzero(~np.isfinite(zyx).all(axis=1))[0])
-        raise InputError(f"{path}, point {bad}: coordinates must be finite numbers in um")
-    return zyx
-
-
-def _rows(reader, path):
-    """The three coordinates of every row."""
-    if not set(COLUMNS) <= set(reader.fieldnames or ()):
-        raise InputError(
-            f"{path} has columns {reader.fieldnames}; expected {','.join(COLUMNS)} in its first line"
-        )
-    for row in reader:
-        try:
-            yield [float(row[name]) for name in COLUMNS]
-        except (TypeError, ValueError):
-            raise InputError(
-                f"{path}, line {reader.line_num}: expected three numbers, got {list(row.values())}"
-            ) from None
+    table = read_table_text(path, "table of points")
+    if not set(COLUMNS) <= set(table.names):
+        raise InputError(f"{path} has columns {table.names}; expected {','.join(COLUMNS)} in its first line")
+    return np.stack([table.numbers(name) for name in COLUMNS], axis=1)
 
 
 def write_points(file: TextIO, zyx: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:

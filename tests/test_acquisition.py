@@ -396,7 +396,29 @@ TABLE_MISTAKES = {
     "short table": ("image,na_y,na_x\n0,0,0\n", "no row for 3 of 4 images (first: image 1)"),
     "no column": (ROWS.replace("na_x", "nax"), "lacks the column na_x", "it has image, na_y, nax"),
     "no image column": (ROWS.replace("image", "number"), "lacks the column image", "page, or file"),
-    "semicolons": (ROWS.replace(",", ";"), "lacks the column", "separated by commas"),
+    "two runs": (
+        ROWS + ROWS[ROWS.index("\n") + 1 :],
+        "row 5 (line 6)",
+        "a second time",
+        "add a column weight",
+    ),
+    "two runs, names included": (ROWS + ROWS, "line 6", "names the columns again", "keep one"),
+    "part of a second run": (ROWS + "0,0.1,0.1\n", "row 5 (line 6)", "a second time"),
+    "column twice": ("image,na_y,na_x,NA_y\n0,0,0,0\n", "two columns na_y", "rename or delete"),
+    "image and page": (
+        re.sub(r"\n(\d),", lambda m: f"\n{m[1]},{3 - int(m[1])},", ROWS.replace("image", "image,page")),
+        "row 1 (line 2)",
+        "image and page name different images (0 and 3)",
+        "keep the one",
+    ),
+    "from one": (
+        re.sub(r"\n(\d),", lambda m: f"\n{int(m[1]) + 1},", ROWS),
+        "column image: 4 is no image",
+        "count from 1: take 1 off",
+    ),
+    "comma and point": (ROWS.replace(",", ";").replace("0.1;0\n1", "0,1;0\n1"), "line 2", '"0,1"', "alike"),
+    "open quote": (ROWS.replace("0,0.1,0\n", '0,0.1,"0\n'), "line 2", "is not closed"),
+    "underscore": (ROWS.replace("0,0.1,", "0,0_1,"), "row 1 (line 2), column na_y", '"0_1"'),
     "no rows": ("image,na_y,na_x\n", "has no rows", "one row per image"),
     "empty": ("", "has no rows"),
     "weight": ("image,na_y,na_x,weight\n0,0,0,1\n1,0,0,1\n2,0,0,1\n3,0,0,-1\n", "not negative"),
@@ -411,7 +433,49 @@ def test_table_mistakes(folder, mistake):
     assert_says(error_line(table, folder, text, n_images=N), "leds.csv", *words)
 
 
+PAGED = re.sub(r"\n(\d),", r"\n\1,\1,", ROWS.replace("image", "page,image"))
+NOTED = "image,na_y,na_x,note\n" + "".join(f"{row},\n" for row in ROWS.splitlines()[1:])
+AS_PEOPLE_WRITE = {
+    "semicolons": ROWS.replace(",", ";"),
+    "decimal commas": ROWS.replace(",", ";").replace(".", ","),
+    "quoted decimal commas": ROWS.replace("-0.1", '"-0,1"').replace(",0.1", ',"0,1"'),
+    "a word for Excel": "sep=;\n" + ROWS.replace(",", ";"),
+    "tabs": ROWS.replace(",", "\t"),
+    "blanks": ROWS.replace(",", "  "),
+    "commas above blanks": ROWS[:15] + ROWS[15:].replace(",", " "),
+    "header of numpy.savetxt": "# board 3\n# " + ROWS,
+    "capitals and quotes": ROWS.replace("image,na_y,na_x", '"Image", "NA_y",NA_X'),
+    "old line breaks": ROWS.replace("\n", "\r"),
+    "form feed": ROWS + "\x0c\n",
+    "typographic minus": ROWS.replace("-", "\u2212"),
+    "mark of no width": ROWS.replace("na_y", "na\ufeff_y"),
+    "rows of commas": ROWS + ",,\n,,\n",
+    "commas behind": ROWS[:15] + ROWS[15:].replace("\n", ",,\n")[2:],
+    "page and image alike": PAGED,
+    "quoted line break": NOTED.replace("0.1,0,\n", '0.1,0,"dim,\n# see ""book"""\n', 1),
+    "line separator": NOTED.replace("0.1,0,\n", "0.1,0,a\u2028b\n", 1),
+    "inch": NOTED.replace("0.1,0,\n", '0.1,0,off by 1.5" in y\n', 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", AS_PEOPLE_WRITE)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_as_people_write_them(folder, kind, encoding):
+    path = folder / "leds.csv"
+    path.write_bytes(AS_PEOPLE_WRITE[kind].encode(encoding))
+    light = read_table(path, N)
+    np.testing.assert_array_equal(
+        light.pattern @ light.sources_na, [[0.1, 0], [0, 0.1], [-0.1, 0], [0, -0.1]]
+    )
+
+
 def test_table_other_mistakes(folder):
+    (folder / "leds.csv").write_bytes(ROWS.encode("utf-16-le"))
+    assert_says(error_line(read_table, folder / "leds.csv"), "leds.csv", "zero bytes", "UTF-16")
+    (folder / "leds.csv").write_bytes(b"PK\x03\x04" + bytes(20))
+    assert_says(error_line(read_table, folder / "leds.csv"), "leds.csv", "workbook", "save it as csv")
+    (folder / "leds.csv").write_bytes(ROWS.replace("2,", "2,°").encode("latin-1"))
+    assert_says(error_line(read_table, folder / "leds.csv"), "leds.csv", "line 4", "save the file as UTF-8")
     (folder / "leds.csv").write_bytes(b"\xff\xfe\x00")
     assert_says(error_line(read_table, folder / "leds.csv"), "leds.csv", "UTF-8")
     line = error_line(table, folder, "file,na_y,na_x\nx1.tif,0,0\n", files=["x.tif", "y.tif"])

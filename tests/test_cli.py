@@ -630,12 +630,12 @@ def test_render_mistakes(folder, tmp_path, name, options, words):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"z_um,y_um,x_um\n0,0,0\n0,one,0\n", "line 3: expected three numbers"),
-        (b"z_um,y_um,x_um\n0,0\n", "line 2: expected three numbers"),
-        (b"z_um,y_um,x_um\n0,inf,0\n", "point 0: coordinates must be finite"),
+        (b"z_um,y_um,x_um\n0,0,0\n0,one,0\n", 'row 2 (line 3), column y_um: "one" is not a finite number'),
+        (b"z_um,y_um,x_um\n0,0\n", "row 1 (line 2): has 2 cells for 3 columns"),
+        (b"z_um,y_um,x_um\n0,inf,0\n", '(line 2), column y_um: "inf" is not a finite number'),
         (b"z,y,x\n0,0,0\n", "expected z_um,y_um,x_um in its first line"),
         (b"", "expected z_um,y_um,x_um in its first line"),
-        (b"\xff\xfe\x00z\x80", "is no csv table"),
+        (b"\xff\xfe\x00z\x80", "not valid csv"),
     ],
 )
 def test_points_that_are_none(folder, tmp_path, content, words):

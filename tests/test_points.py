@@ -31,3 +31,8 @@ def test_no_points(tmp_path):
 def test_a_table_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="no such file; expected table of points"):
         read_points(tmp_path / "p.csv")
+
+
+def test_what_spreadsheets_write_is_read(tmp_path):
+    (tmp_path / "p.csv").write_bytes('Z_um;Y_um;X_um;note\r\n0,5;1;-2;"a;\r\nb"\r\n'.encode("utf-16"))
+    assert read_points(tmp_path / "p.csv").tolist() == [[0.5, 1, -2]]

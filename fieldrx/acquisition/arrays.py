@@ -7,12 +7,13 @@ images                          (n, y, x), any real type
 illumination_na                 (n, 2) as (na_y, na_x), one source per image; or the next two
 sources_na, pattern             (s, 2) and (n, s): weights of the sources in each image
 wavelength_um, objective_na,    numbers
-medium_index, pixel_size_um
+medium_index, pixel_size_um      (lengths also as _nm, _mm, _cm, _m)
 background                      optional: number, (n,), (y, x) or (n, y, x)
 dark, saturation, missing       optional, as above
 mask                            optional: (n, y, x), true where a pixel is valid
 checksum                        optional: number that tells these images from others
 levelled                        optional: true where each image was divided by its own level before
+way                             optional: how the images were normalised before, in words
 holdout                         optional: numbers of images
 name, notes                     optional: text
 ==============================  ====================================================================
@@ -27,6 +28,7 @@ import numpy as np
 
 from fieldrx.acquisition.data import Acquisition
 from fieldrx.acquisition.schema import SCALARS
+from fieldrx.acquisition.values import in_micrometres
 from fieldrx.errors import InputError, in_file
 from fieldrx.io import check_keys
 from fieldrx.optics import Illumination, Microscope
@@ -34,6 +36,8 @@ from fieldrx.optics import Illumination, Microscope
 
 def from_arrays(arrays: dict[str, np.ndarray], path: Path, optional: bool) -> Acquisition:
     """The acquisition that arrays hold; without images, if these are optional, its optics alone."""
+    with in_file(path):
+        arrays = in_micrometres(arrays, SCALARS)
     check_keys(arrays, SCALARS, path, "acquisition")
     if not optional:
         check_keys(arrays, ("images",), path, "acquisition")
@@ -61,6 +65,7 @@ def from_arrays(arrays: dict[str, np.ndarray], path: Path, optional: bool) -> Ac
             mask=arrays.get("mask"),
             checksum=int(arrays["checksum"]) if "checksum" in arrays else None,
             levelled=bool(_scalar(arrays, "levelled")),
+            way=str(arrays["way"]) if "way" in arrays else None,
             **common,
         )
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fieldrx.background import typical_level
 from fieldrx.errors import InputError
-from fieldrx.optics import Illumination, Microscope
 
 _FAR = 5.0  # typical intensity, or one over it, from which images are not over their background
-DIM = 0.35  # share of the median brightness below which an image at the pupil's edge is dark field
-_NEAR_EDGE = 0.8  # share of the objective's aperture that counts as near the edge
 
 
 def as_stack(images: ArrayLike, n: int) -> np.ndarray:
@@ -49,23 +45,6 @@ def check_level(images: np.ndarray, mask: np.ndarray | None, lit: np.ndarray) ->
             f"images of type {images.dtype} have {typical}; expected intensities over the background, 1 "
             "without a sample: Acquisition.from_raw normalises counts"
         )
-
-
-def dim_images(
-    images: np.ndarray, valid: np.ndarray, illumination: Illumination, microscope: Microscope
-) -> np.ndarray:
-    """Images whose unscattered light must have missed the pupil although their table says otherwise.
-
-    LEDs at the pupil's edge fall outside it when the board sits slightly off; what is left is scattered
-    light alone.  Asked only of images of one source each, where brightness can be compared.
-    """
-    pattern, na = illumination.pattern, np.linalg.norm(illumination.sources_na, axis=1)
-    some = np.flatnonzero(valid.any(axis=(1, 2)))
-    if len(some) < 4 or (np.count_nonzero(pattern, axis=1) != 1).any():
-        return np.empty(0, int)
-    level = np.array([typical_level(images[k], valid[k]) for k in some]) / pattern[some].sum(axis=1)
-    near_edge = na[pattern[some].argmax(axis=1)] > _NEAR_EDGE * microscope.objective_na
-    return some[near_edge & (level < DIM * np.median(level))]
 
 
 def check_mask(mask: ArrayLike | None, images: np.ndarray | None) -> np.ndarray | None:

@@ -13,16 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldrx.acquisition.checks import (
-    DIM,
     array_of,
     as_stack,
     check_holdout,
     check_level,
     check_mask,
-    dim_images,
     without_junk,
 )
-from fieldrx.background import estimated, normalise, saturation_level, valid_pixels
+from fieldrx.acquisition.counts import intensities
+from fieldrx.acquisition.values import check_lengths
 from fieldrx.brief import times
 from fieldrx.errors import InputError
 from fieldrx.io import save_npz
@@ -56,14 +55,16 @@ class Acquisition:
         digits differ between machines.
     levelled : bool
         Whether every image was divided by its own level, so that the lamps' brightness does not show.
+    way : str
+        How the images were normalised, in words, where it is known.
     normalised : bool
         That the images are known to be over their background, whatever they look like.
 
     Raises
     ------
     InputError
-        If shapes or counts disagree, a valid pixel is not finite, no image is left to fit, or the images look
-        like the counts of a camera.
+        If shapes or counts disagree, a valid pixel is not finite, no image is left to fit, the images look
+        like the counts of a camera, or lengths are in other units.
     """
 
     images: np.ndarray | None
@@ -75,9 +76,11 @@ class Acquisition:
     notes: tuple[str, ...] = ()
     checksum: int | None = None
     levelled: bool = False
+    way: str = ""
     normalised: InitVar[bool] = False
 
     def __post_init__(self, normalised):
+        check_lengths(self.microscope.to_dict())
         images, n = self.images, self.illumination.n_images
         if images is not None:
             images = as_stack(images, n)
@@ -119,8 +122,9 @@ class Acquisition:
         notes: Sequence[str] = (),
         checksum: int | None = None,
         levelled: bool = False,
+        way: str | None = None,
     ) -> Acquisition:
-        """Normalise camera images and mask saturated, missing and non-finite pixels.
+        """Normalise camera images, mask pixels that tell nothing of the sample, and note what is odd.
 
         Parameters
         ----------
@@ -128,31 +132,27 @@ class Acquisition:
             Counts of any real type; not changed.
         background, dark, saturation, missing, mask, fixed_pattern, gain
             As in `fieldrx.background.normalise`.
-        illumination, microscope, holdout, name, notes, checksum, levelled
+        illumination, microscope, holdout, name, notes, checksum, levelled, way
             As in the class; estimated backgrounds and `gain` make it levelled, whatever it was.
         """
         images = as_stack(images, illumination.n_images)
         checksum = _checksum(images) if checksum is None else checksum
-        mask = check_mask(mask, images)
-        saturation = saturation_level(images) if saturation is None else saturation
-        valid = valid_pixels(images, saturation, missing, mask)
-        dim = dim_images(images, valid, illumination, microscope)
-        valid[dim] = False
-        levelled = levelled or gain or estimated(images, background, valid)
-        if dim.size:
-            mask = np.ones(images.shape, bool) if mask is None else mask.copy()
-            mask[dim] = False
-            notes = (
-                *notes,
-                f"images {', '.join(map(str, dim))} are masked: below {DIM:.0%} of the others' brightness "
-                "and lit from near the pupil's edge, so the unscattered light missed the pupil (dark field)",
-            )
-        images, mask, remarks = normalise(
-            images, background, dark, saturation, missing, mask, fixed_pattern, gain
+        options = {"background": background, "dark": dark, "saturation": saturation, "missing": missing,
+                   "fixed_pattern": fixed_pattern, "gain": gain}  # fmt: skip
+        done = intensities(images, illumination, microscope, check_mask(mask, images), **options)
+        return cls(
+            done.images,
+            illumination,
+            microscope,
+            done.mask,
+            array_of(holdout, "holdout"),
+            name,
+            tuple(dict.fromkeys((*notes, *done.notes))),  # some are found again in what was saved
+            checksum,
+            levelled or done.levelled,
+            done.way if way is None else way,
+            normalised=True,
         )
-        notes = (*notes, *remarks)
-        known = checksum, levelled, True
-        return cls(images, illumination, microscope, mask, array_of(holdout, "holdout"), name, notes, *known)
 
     @property
     def n_images(self) -> int:
@@ -244,7 +244,7 @@ class Acquisition:
             arrays |= {"sources_na": sources, "pattern": pattern}
         if self.images is not None:
             arrays |= {"images": self.images, "background": 1.0, "checksum": self.checksum}
-            arrays |= {"levelled": self.levelled}
+            arrays |= {"levelled": self.levelled, "way": self.way}
         if self.mask is not None:
             arrays["mask"] = self.mask
         save_npz(path, **arrays)

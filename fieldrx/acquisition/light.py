@@ -10,24 +10,31 @@ import numpy as np
 
 from fieldrx.acquisition.schema import ILLUMINATION, POSITION, TEXT, TRAVEL, check_table, need, whole_numbers
 from fieldrx.acquisition.table import read_table
+from fieldrx.acquisition.vectors import read_vectors
 from fieldrx.errors import InputError, NoSuchFile, in_file, nearest
 from fieldrx.io import list_images, list_pattern
-from fieldrx.optics import Illumination
+from fieldrx.io.variables import is_variable
+from fieldrx.optics import Illumination, Microscope
 
 
 def illumination_of(
-    table: dict[str, Any], images_table: dict[str, Any], images: np.ndarray | None, path: Path
+    table: dict[str, Any],
+    images_table: dict[str, Any],
+    images: np.ndarray | None,
+    microscope: Microscope,
+    path: Path,
 ) -> Illumination:
     """The illumination of every image; `images` is None for optics alone."""
-    light = _light_as_given(table, images_table, images, path)
+    light = _light_as_given(table, images_table, images, microscope, path)
     if table.get("directions", TRAVEL) == TRAVEL:
         return light
     return replace(light, sources_na=0.0 - light.sources_na)
 
 
 def assumed_directions(table: dict[str, Any]) -> list[str]:
-    """What to say of an LED board that does not tell which way its light goes: many think of places."""
-    if table["kind"] == "table" or "directions" in table:
+    """What to say of numbers that do not tell which way the light goes: many think of places of LEDs."""
+    named = table["kind"] == "table" and "axes" not in table  # columns of a csv table say it with their names
+    if named or "directions" in table:
         return []
     return [
         f"[illumination] does not say what its {table['kind']} means: taken as directions of travel of the "
@@ -36,7 +43,11 @@ def assumed_directions(table: dict[str, Any]) -> list[str]:
 
 
 def _light_as_given(
-    table: dict[str, Any], images_table: dict[str, Any], images: np.ndarray | None, path: Path
+    table: dict[str, Any],
+    images_table: dict[str, Any],
+    images: np.ndarray | None,
+    microscope: Microscope,
+    path: Path,
 ) -> Illumination:
     """The illumination with the signs of the file."""
     n = None if images is None else len(images)
@@ -48,7 +59,7 @@ def _light_as_given(
                 + nearest(kind, ILLUMINATION)
             )
         known = {"kind": (TEXT,), "directions": (TEXT,), **ILLUMINATION[kind]}
-        check_table(table, known, "illumination", path)
+        table = check_table(table, known, "illumination", path)
         if (directions := table.get("directions", TRAVEL)) not in (TRAVEL, POSITION):
             raise InputError(
                 f'[illumination] directions is {directions!r}; expected "{TRAVEL}" (the numbers say where '
@@ -60,6 +71,13 @@ def _light_as_given(
         if kind == "led-grid":
             return _grid_of(table, n, files, path.parent)
         source = need(table, "table", "illumination")
+        if isinstance(source, list) or is_variable(source):
+            return read_vectors(table, n, microscope, path)
+        if extra := [key for key in ("axes", "unit", "distance_um") if key in table]:
+            raise InputError(
+                f"[illumination] {extra[0]} belongs to arrays such as data.mat:/na; the columns of {source} "
+                "are na_y and na_x: leave it out"
+            )
     return read_table(path.parent / source, n, _file_names(files, path.parent))
 
 
@@ -88,20 +106,25 @@ def _grid_of(table: dict[str, Any], n: int | None, files: Any, folder: Path) -> 
         if not value > 0:
             raise InputError(f"[illumination] {name} is {value}; expected a positive length in um")
     centre = _numbers_in(need(table, "centre", "illumination"), "centre", (2,))
-    leds = _leds_of(table, files, folder)
+    leds = _leds_of(table, n, files, folder)
     if n is not None and len(leds) != n:
         raise InputError(f"[illumination] names {len(leds)} LEDs for {n} images; name one LED per image")
-    return Illumination.led_grid(leds, pitch, distance, centre, table.get("axes", ["row", "col"]))
+    place = {"rotation_deg": table.get("rotation_deg", 0.0)}
+    for name in ("tilt_deg", "offset_um"):
+        place[name] = _numbers_in(table.get(name, [0, 0]), name, (2,), "(y, x)")
+    return Illumination.led_grid(leds, pitch, distance, centre, table.get("axes", ["row", "col"]), **place)
 
 
-def _leds_of(table: dict[str, Any], files: Any, folder: Path) -> np.ndarray:
+def _leds_of(table: dict[str, Any], n: int | None, files: Any, folder: Path) -> np.ndarray:
     """Row and column of the LED of each image, shape (n, 2)."""
     pattern = isinstance(files, str) and "{" in files
-    ways = [key for key in ("leds", "shape") if key in table] + (["the pattern of files"] if pattern else [])
+    ways: list[str] = [key for key in ("leds", "shape", "spiral") if key in table]
+    ways += ["the pattern of files"] if pattern else []
     if len(ways) != 1:
         raise InputError(
             f"[illumination] says which LED lit each image by {' and '.join(ways) or 'nothing'}; expected "
-            "one of leds = [[row, col], ...], shape = [rows, cols], or {row} and {col} in [images] files"
+            "one of leds = [[row, col], ...], shape = [rows, cols], spiral = [first step, second step], or "
+            "{row} and {col} in [images] files"
         )
     if "leds" in table:
         return _numbers_in(table["leds"], "leds", (len(table["leds"]), 2))
@@ -110,10 +133,29 @@ def _leds_of(table: dict[str, Any], files: Any, folder: Path) -> np.ndarray:
         if min(rows, cols) < 1:
             raise InputError(f"[illumination] shape is {[rows, cols]}; expected two positive whole numbers")
         return np.argwhere(np.ones((rows, cols), bool))
+    if "spiral" in table:
+        count = need(table, "count", "illumination") if n is None else n
+        return _spiral(table["spiral"], *whole_numbers([count], "count", 1))
     return list_pattern(files, folder)[1]
 
 
-def _numbers_in(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def _spiral(steps: list, count: int) -> np.ndarray:
+    """LEDs of a square spiral outwards from (0, 0): one step, one across, two back, two back, three, ..."""
+    ways = {"row": (1, 0), "-row": (-1, 0), "col": (0, 1), "-col": (0, -1)}
+    if len(steps) != 2 or not set(steps) <= set(ways) or len({s.lstrip("-") for s in steps}) != 2:
+        raise InputError(
+            f'[illumination] spiral is {steps!r}; expected the first two steps, one of "row", "-row" and '
+            'one of "col", "-col"'
+        )
+    first, second = (np.array(ways[step]) for step in steps)
+    moves = []
+    for k in range(2 * int(np.ceil(np.sqrt(count)))):  # legs of 1, 1, 2, 2, 3, 3, ... steps
+        leg = (first, second)[k % 2] * (-1) ** (k // 2)
+        moves += [leg] * (k // 2 + 1)
+    return np.cumsum([np.zeros(2, int), *moves], axis=0)[:count]
+
+
+def _numbers_in(value: Any, name: str, shape: tuple[int, ...], axes: str = "(row, col)") -> np.ndarray:
     """A list of TOML as numbers of one shape."""
     try:
         array = np.array(value)
@@ -121,5 +163,5 @@ def _numbers_in(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
         array = np.empty(0, object)
     if array.dtype.kind not in "iuf" or array.shape != shape or array.size == 0:
         came = f"{value!r:.60}"
-        raise InputError(f"[illumination] {name} is {came}; expected numbers of shape {shape} as (row, col)")
+        raise InputError(f"[illumination] {name} is {came}; expected numbers of shape {shape} as {axes}")
     return array.astype(float)

@@ -1,6 +1,8 @@
 """What an acquisition.toml may say, once for reading and for writing.
 
-TOML, beside the images; every file name is relative to the TOML file.  Unknown keys are errors.
+TOML, beside the images; every file name is relative to the TOML file.  Unknown keys are errors.  A key that
+ends in _um may end in _nm, _mm, _cm or _m instead.  A number may stand in a data file: "data.mat:/wlength *
+1e6" is the variable wlength, times a factor or as it is; also of .h5, .npz and .npy.
 
 =================  ====================  ==========================================================
 table              key                   meaning
@@ -22,7 +24,9 @@ table              key                   meaning
 \\                                        an image file as in ``files``: see `fieldrx.background`
 \\                  fixed_pattern, gain   true to divide out dust that stays put, and to level lamps that
 \\                                        flicker: see `fieldrx.background`; by default false
-\\                  dark                  number or image file: the camera without light
+\\                  dark                  number or image file: the camera without light.  More frames
+\\                                        than one, of it or of the background, are averaged where
+\\                                        they are not as many as the images
 \\                  saturation            counts from which a pixel is saturated
 \\                  missing               the value that marks a missing pixel
 [illumination]     kind                  "table", "led-grid" or "led-ring"
@@ -30,7 +34,15 @@ table              key                   meaning
 \\                                        "led-position": they say where the LED stands, seen along the
 \\                                        optical axis, so that its light travels towards (-y, -x).  The
 \\                                        wrong one turns a dense sample into a hole
-kind "table"       table                 csv file, see `read_table`
+kind "table"       table                 csv file, see `read_table`; or a variable such as
+\\                                        "data.mat:/na" of shape (n, 2), also of .h5, .npz and .npy, or a
+\\                                        list of two of shape (n,); the next three are of variables
+\\                  axes                  what the two numbers run along: "y" or "-y" and "x" or "-x", such
+\\                                        as ["x", "-y"]
+\\                  unit                  "na", the default; "degree": angles to the optical axis, seen from
+\\                                        the side; "1/um", "rad/um": wave vectors across; "um", "mm":
+\\                                        places of LEDs on a flat board
+\\                  distance_um           from that board to the sample [um]
 kind "led-grid"    pitch_um              distance of neighbouring LEDs [um]
 \\                  distance_um           from the board to the sample [um]
 \\                  centre                [row, col] on the optical axis, may be fractions
@@ -38,7 +50,13 @@ kind "led-grid"    pitch_um              distance of neighbouring LEDs [um]
 \\                                        "col", "-col"; by default ["row", "col"]
 \\                  leds                  [[row, col], ...] of each image; or
 \\                  shape                 [rows, cols]: all LEDs, row by row, from (0, 0); or
+\\                  spiral                the first two steps of a square spiral outwards from LED (0, 0),
+\\                                        such as ["col", "row"]: 1 col, 1 row, 2 back, 2 back, 3 ...; or
 \\                                        neither, when ``files`` is a pattern of {row} and {col}
+\\                  count                 of LEDs of a spiral, where there are no images
+\\                  offset_um             [y, x] by which the board is shifted [um]; by default none
+\\                  rotation_deg          of the board, from +x towards +y; by default 0
+\\                  tilt_deg              [y, x] by which the side of growing y, x is farther; by default none
 kind "led-ring"    count                 number of LEDs and of images
 \\                  na                    numerical aperture of the ring
 \\                  start_deg             angle of the first LED, from +x towards +y; by default 0
@@ -50,10 +68,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from fieldrx.acquisition.values import check_lengths, plain
 from fieldrx.background import ESTIMATES
-from fieldrx.errors import InputError, nearest
+from fieldrx.errors import InputError, in_file, nearest
 
 SCALARS = ("wavelength_um", "objective_na", "medium_index", "pixel_size_um")
 _NUMBER, TEXT, _LIST = "a number", "text", "a list"
@@ -65,14 +85,14 @@ IMAGES = {
     "region": (_LIST,),
     "holdout": (_LIST,),
     "background": (_NUMBER, TEXT, _LIST),
-    "dark": (_NUMBER, TEXT),
+    "dark": (_NUMBER, TEXT, _LIST),
     "saturation": (_NUMBER,),
     "missing": (_NUMBER,),
     "fixed_pattern": ("true or false",),
     "gain": ("true or false",),
 }
-ILLUMINATION = {
-    "table": {"table": (TEXT,)},
+ILLUMINATION: dict[str, dict[str, Sequence[str]]] = {
+    "table": {"table": (TEXT, _LIST), "axes": (_LIST,), "unit": (TEXT,), "distance_um": (_NUMBER,)},
     "led-grid": {
         "pitch_um": (_NUMBER,),
         "distance_um": (_NUMBER,),
@@ -80,6 +100,11 @@ ILLUMINATION = {
         "axes": (_LIST,),
         "leds": (_LIST,),
         "shape": (_LIST,),
+        "spiral": (_LIST,),
+        "count": (_NUMBER,),
+        "rotation_deg": (_NUMBER,),
+        "tilt_deg": (_LIST,),
+        "offset_um": (_LIST,),
     },
     "led-ring": {
         "count": (_NUMBER,),
@@ -95,13 +120,17 @@ FILE_KEYS = ("files", "background", "dark")  # of [images], that may name files
 def check_table(
     table: dict[str, Any], known: Mapping[str, Sequence[str]], name: str, path: str | os.PathLike
 ) -> dict:
-    """Refuse unknown keys and wrong types."""
+    """The table with lengths in um and numbers in place, as of `values.plain`; unknown keys, wrong types and
+    lengths of other units are refused."""
+    table = plain(table, known, name, Path(path))
     for key, value in table.items():
         if key not in known:
             raise InputError(
                 f'{path}: unknown key "{key}" in [{name}]; known are {", ".join(known)}{nearest(key, known)}'
             )
         check_type(value, known[key], f"[{name}] {key}", path)
+    with in_file(path):
+        check_lengths(table)
     return table
 
 
@@ -125,8 +154,8 @@ def named_files(content: dict) -> Iterator[str]:
     images = content.get("images", {})
     for key in FILE_KEYS:
         yield from names_in(key, images.get(key))
-    if "table" in content.get("illumination", {}):
-        yield content["illumination"]["table"]
+    table = content.get("illumination", {}).get("table", [])
+    yield from [table] if isinstance(table, str) else table
 
 
 def with_files(images: dict, change: Callable) -> dict:
@@ -144,6 +173,23 @@ def with_files(images: dict, change: Callable) -> dict:
         if list(names_in(key, value)):
             changed[key] = [change(name) for name in value] if isinstance(value, list) else change(value)
     return changed
+
+
+def check_names(images: dict) -> None:
+    """Refuse file names in [images] with characters that nobody means.
+
+    Raises
+    ------
+    InputError
+        If a name holds a control character, as a backslash in double quotes makes it.
+    """
+    for key in FILE_KEYS:
+        for name in names_in(key, images.get(key)):
+            if any(ord(c) < 32 for c in name):
+                raise InputError(
+                    f"[images] {key} names {name!r}: in double quotes a backslash begins a special "
+                    "character; write / in paths, or put them in single quotes"
+                )
 
 
 def names_in(key: str, value: Any) -> Iterator[str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from fieldrx.errors import InputError, in_file, nearest, one_line
-from fieldrx.io import check_file
+from fieldrx.errors import InputError, in_file, nearest
+from fieldrx.io.table import Table, read_table_text
 from fieldrx.optics import Illumination
 
 
@@ -20,9 +19,9 @@ def read_table(
     """Read the directions of all sources from a csv file.
 
     The first line names the columns: ``image`` or ``page`` (numbers from 0) or ``file`` (the name of
-    the image's file), ``na_y``, ``na_x`` and, optionally, ``weight``; other columns are ignored, as are
-    empty lines and lines that begin with #.  Several rows for one image are sources that shine
-    together; rows of equal direction share one source.
+    the image's file), ``na_y``, ``na_x`` and, optionally, ``weight``; other columns are ignored.  How cells
+    may be separated and numbers written is said in `fieldrx.io.table`.  Several rows for one image are
+    sources that shine together; rows of equal direction share one source.
 
     Parameters
     ----------
@@ -35,96 +34,103 @@ def read_table(
     Raises
     ------
     InputError
-        If a column is missing, a cell is not a finite number, or an image has no row.
+        If a column is missing, a cell is not a finite number, an image has no row, or the table can be
+        understood in two ways.
     """
-    path = check_file(path, "a csv table of the illumination")
-    rows = _csv_rows(path)
-    columns = list(rows[0][1])
-    which = next((c for c in ("image", "page", "file") if c in columns), None)
-    absent = [c for c in ("na_y", "na_x") if c not in columns]
-    if which is None or absent:
+    table = read_table_text(path, "a csv table of the illumination")
+    which = [c for c in ("image", "page", "file") if c in table.names]
+    absent = [c for c in ("na_y", "na_x") if c not in table.names]
+    if len(table.rows) == 0:
+        raise InputError(f"{path}: expected a line of column names and one row per image; it has no rows")
+    if not which or absent:
         lacks = absent[0] if absent else "image"
         raise InputError(
             f"{path}: lacks the column {lacks}; expected image (or page, or file), na_y, na_x and perhaps "
-            f"weight, separated by commas; it has {', '.join(columns)}"
+            f"weight, separated by commas; it has {', '.join(table.names)}"
         )
-    if which == "file" and files is None:
-        if n_images is not None:
-            raise InputError(
-                f"{path}: column file needs [images] files as a pattern or list; use column image"
-            )
-        files = list(dict.fromkeys(row["file"] for _, row in rows))
+    images = _images_of(table, which, n_images, files)
     sources: dict[tuple[float, float], int] = {}
-    entries = []
-    for where, row in rows:
-        if which == "file":
-            image = _file_number(row["file"], files or (), path, where)
-        else:
-            image = _image_number(row, which, n_images, path, where)
-        direction = _cell(row, "na_y", path, where), _cell(row, "na_x", path, where)
-        weight = _cell(row, "weight", path, where) if "weight" in row else 1.0
-        entries.append((image, sources.setdefault(direction, len(sources)), weight))
-    return _from_entries(entries, list(sources), n_images, path)
+    directions = zip(*(table.numbers(name).tolist() for name in ("na_y", "na_x")), strict=True)
+    columns = np.array([sources.setdefault(direction, len(sources)) for direction in directions])
+    weighted = "weight" in table.names
+    if not weighted:
+        _check_one_run(table, images)
+    weights = table.numbers("weight") if weighted else np.ones(len(images))
+    return _from_entries((images, columns, weights), list(sources), n_images, Path(path))
 
 
-def _csv_rows(path: Path) -> list[tuple[str, dict[str, str]]]:
-    """Rows as dictionaries, each with the words for where it stands."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file ({one_line(error)}); save it as csv in UTF-8") from None
-    kept = [(k, line) for k, line in enumerate(text.splitlines(), 1) if line.strip() and line[0] != "#"]
-    if len(kept) < 2:
-        raise InputError(f"{path}: expected a line of column names and one row per image; it has no rows")
-    cells = [[cell.strip() for cell in row] for row in csv.reader(line for _, line in kept)]
-    rows = []
-    for row, ((line, _), values) in enumerate(zip(kept[1:], cells[1:], strict=True), 1):
-        where = f"row {row} (line {line})"
-        if len(values) != len(cells[0]):
+def _images_of(
+    table: Table, which: Sequence[str], n_images: int | None, files: Sequence[str] | None
+) -> np.ndarray:
+    """Number of the image of every row; columns that say it twice must agree."""
+    told = [name for name in which if name != "file"]
+    numbers = {name: _image_numbers(table, name, n_images) for name in told}
+    if "file" in which and (files is not None or not told):
+        if files is None and n_images is not None:
             raise InputError(
-                f"{path}, {where}: has {len(values)} cells for {len(cells[0])} columns; complete the row"
+                f"{table.path}: column file needs [images] files as a pattern or list; use column image"
             )
-        rows.append((where, dict(zip(cells[0], values, strict=True))))
-    return rows
+        numbers["file"] = _file_numbers(table, files)
+    (first, images), *others = numbers.items()
+    for name, other in others:
+        if (differ := np.flatnonzero(other != images)).size:
+            row = int(differ[0])
+            raise InputError(
+                f"{table.where(row)}: columns {first} and {name} name different images "
+                f"({table.texts(first)[row]} and {table.texts(name)[row]}); keep the one that numbers the "
+                "images"
+            )
+    return images
 
 
-def _cell(row: dict[str, str], column: str, path: Path, where: str) -> float:
-    try:
-        number = float(row[column])
-    except ValueError:
-        number = np.nan
-    if not np.isfinite(number):
-        raise InputError(
-            f'{path}, {where}, column {column}: "{row[column]}" is not a finite number; correct it'
-        )
-    return number
-
-
-def _image_number(row: dict[str, str], column: str, n_images: int | None, path: Path, where: str) -> int:
-    number = _cell(row, column, path, where)
-    if number != int(number) or number < 0 or (n_images is not None and number >= n_images):
+def _image_numbers(table: Table, column: str, n_images: int | None) -> np.ndarray:
+    numbers = table.numbers(column)
+    limit = np.inf if n_images is None else n_images
+    wrong = np.flatnonzero((numbers != np.rint(numbers)) | (numbers < 0) | (numbers >= limit))
+    if wrong.size:
         last = "" if n_images is None else f" to {n_images - 1}, as there are {n_images} images"
+        shifted = numbers.min() == 1 and numbers.max() == n_images
+        row = int(wrong[0])
         raise InputError(
-            f"{path}, {where}, column {column}: {row[column]} is no image; images are numbered from 0{last}"
+            f"{table.where(row)}, column {column}: {table.texts(column)[row]} is no image; images "
+            f"are numbered from 0{last}" + ("; these count from 1: take 1 off all" if shifted else "")
         )
-    return int(number)
+    return numbers.astype(int)
 
 
-def _file_number(name: str, files: Sequence[str], path: Path, where: str) -> int:
-    names = list(files)
-    if Path(name).name not in names:
-        raise InputError(f"{path}, {where}, column file: no image is called {name}{nearest(name, names)}")
-    return names.index(Path(name).name)
+def _file_numbers(table: Table, files: Sequence[str] | None) -> np.ndarray:
+    cells = [Path(cell).name for cell in table.texts("file")]
+    names = list(dict.fromkeys(cells)) if files is None else list(files)
+    for row, name in enumerate(cells):
+        if name not in names:
+            raise InputError(
+                f"{table.where(row)}, column file: no image is called {name}{nearest(name, names)}"
+            )
+    return np.array([names.index(name) for name in cells])
+
+
+def _check_one_run(table: Table, images: np.ndarray) -> None:
+    """Refuse an image that returns after others, as the rows of two runs one after the other make it."""
+    begun = np.append(True, images[1:] != images[:-1])
+    seen: set[int] = set()
+    for row in np.flatnonzero(begun):
+        if images[row] in seen:
+            raise InputError(
+                f"{table.where(int(row))}: names an image a second time, after others, as two runs one after "
+                "the other do; keep one of them, or, where several sources light an image together, add a "
+                "column weight"
+            )
+        seen.add(int(images[row]))
 
 
 def _from_entries(
-    entries: list[tuple[int, int, float]],
+    entries: tuple[np.ndarray, np.ndarray, np.ndarray],
     sources: list[tuple[float, float]],
     n_images: int | None,
     path: Path,
 ) -> Illumination:
-    """Illumination of (image, source, weight) entries; the directions are `sources`."""
-    images, columns, weights = (np.array(v) for v in zip(*entries, strict=True))
+    """Illumination of images, sources and weights, one of each a row; the directions are `sources`."""
+    images, columns, weights = entries
     n = int(images.max()) + 1 if n_images is None else n_images
     missing = np.setdiff1d(np.arange(n), images)
     if missing.size:

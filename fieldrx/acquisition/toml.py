@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fieldrx.acquisition.schema import (
     MICROSCOPE,
     SCALARS,
     TOP,
+    check_names,
     check_table,
     check_type,
     names_in,
@@ -22,29 +24,43 @@ from fieldrx.acquisition.schema import (
     whole_numbers,
 )
 from fieldrx.errors import InputError, NoSuchFile, in_file, nearest, one_line
-from fieldrx.io import check_keys, read_images
+from fieldrx.io import check_keys, list_images, read_images
+from fieldrx.io.metadata import read_metadata
+from fieldrx.io.text import read_text
 from fieldrx.optics import Microscope
+
+_CONTRADICTS = 0.02  # by which two numbers for one thing may differ
+_SLIPS = {  # what people write, and what TOML wants
+    "[\u2018\u2019\u201c\u201d\u201e]": 'write straight quotes, "',
+    r'"[^"]*\\': "write / in paths, or put them in single quotes",
+    r"=\s*[-+]?\d+,\d": "write a decimal point",
+    r"=\s*[-+]?\.\d": "write 0 before the decimal point",
+}
 
 
 def read_toml(path: Path, wanted: str) -> Acquisition:
     """Read an acquisition.toml; `wanted` as `images` of `fieldrx.read_acquisition`."""
     content, required = parse_toml(path), wanted == "required"
     check_keys(content, ("microscope", "illumination", *["images"] * required), path, "acquisition")
-    check_table(content["microscope"], MICROSCOPE, "microscope", path)
+    scope = check_table(content["microscope"], MICROSCOPE, "microscope", path)
     table = check_table(content.get("images", {}), IMAGES, "images", path)
     if required and "files" not in table:
         raise InputError(f'{path}: [images] lacks "files"; name the image file, such as files = "stack.tif"')
     with in_file(path):
-        microscope = _microscope_of(content["microscope"])
+        check_names(table)
         region = whole_numbers(table["region"], "region", 4) if "region" in table else None
     images = _toml_images(table, path.parent, region, wanted == "optional")
-    illumination = illumination_of(content["illumination"], table, images, path)
+    told = _metadata(table, path.parent)
+    with in_file(path):
+        microscope = _microscope_of({**_lacking(scope, told), **scope})
+    illumination = illumination_of(content["illumination"], table, images, microscope, path)
     common = {
         "holdout": table.get("holdout", ()),
         "name": content.get("name") or _name_of(path),
         "notes": [content["notes"]] if content.get("notes") else [],
     }
     common["notes"] += assumed_directions(content["illumination"])
+    common["notes"] += _of_metadata(scope, told, microscope)
     with in_file(path):
         if images is None:
             return Acquisition(None, illumination, microscope, **common)
@@ -64,11 +80,11 @@ def read_toml(path: Path, wanted: str) -> Acquisition:
 
 def parse_toml(path: str | os.PathLike) -> dict:
     """The content of a file, its tables and top keys checked."""
+    text = read_text(path, "an acquisition (.toml)", "TOML")
     try:
-        with open(path, "rb") as file:
-            content = tomllib.load(file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML: {one_line(error)}; correct that line") from None
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not valid TOML: {one_line(error)}; {_remedy(text, error)}") from None
     known = {**TOP, "microscope": (), "images": (), "illumination": ()}
     for name, value in content.items():
         if name not in known:
@@ -81,6 +97,47 @@ def parse_toml(path: str | os.PathLike) -> dict:
         elif not isinstance(value, dict):
             raise InputError(f"{path}: {name} is {value!r}; expected a table [{name}]")
     return content
+
+
+def _remedy(text: str, error: tomllib.TOMLDecodeError) -> str:
+    """What to do about the line that TOML stumbles over."""
+    place = re.search(r"at line (\d+)", str(error))
+    line = text.split("\n")[int(place[1]) - 1] if place else ""
+    return next((words for pattern, words in _SLIPS.items() if re.search(pattern, line)), "correct that line")
+
+
+def _metadata(table: dict[str, Any], folder: Path) -> dict[str, tuple[float, str]]:
+    """What the first image file says of the optics; nothing where it is not there."""
+    files = table.get("files", [])
+    try:
+        single = isinstance(files, str) and "{" not in files
+        paths = [Path(folder, files)] if single else list_images(files, folder)[0] if files else []
+        return read_metadata(paths[0]) if paths else {}
+    except NoSuchFile:
+        return {}  # which the reader of images says, where they are needed
+
+
+def _lacking(scope: dict[str, Any], told: dict[str, tuple[float, str]]) -> dict[str, float]:
+    """What metadata say and [microscope] does not."""
+    has = {*scope, *(["pixel_size_um"] if {"camera_pixel_um", "magnification"} & set(scope) else [])}
+    return {name: value for name, (value, _) in told.items() if name not in has}
+
+
+def _of_metadata(
+    scope: dict[str, Any], told: dict[str, tuple[float, str]], microscope: Microscope
+) -> list[str]:
+    """Notes about what was taken from metadata, and about what contradicts them."""
+    notes, lacking = [], _lacking(scope, told)
+    for name, (value, program) in told.items():
+        used = microscope.to_dict()[name]
+        if name in lacking:
+            notes.append(f"{name} {value:.6g} is taken from the {program} metadata of the images")
+        elif abs(value / used - 1) > _CONTRADICTS:
+            notes.append(
+                f"{name} is {used:.6g} here and {value:.6g} in the {program} metadata of the images: the "
+                "first is used"
+            )
+    return notes
 
 
 def _microscope_of(table: dict[str, Any]) -> Microscope:
@@ -117,8 +174,7 @@ def _toml_images(table, folder, region, optional):
 def _frames(table, key, folder, region, default=None):
     """A background or dark as TOML gives it: numbers, a word, or an image file."""
     value = table.get(key, default)
-    named = isinstance(value, str) and any(names_in(key, value))
-    if named:
+    if any(names_in(key, value)):
         return read_images(value, folder, region)
     return array_of(value, key) if isinstance(value, list) else value
 

@@ -58,6 +58,8 @@ def write_calibrated(
         return written
     content, table = parse_toml(source), written[1]
     content["images"] = with_files(content["images"], _elsewhere(source.parent, path.parent))
+    if any(isinstance(value, str) for value in content["microscope"].values()):  # names of files elsewhere
+        content["microscope"] = calibration.acquisition.microscope.to_dict()
     if calibration.levels:
         content["images"]["gain"] = True
     content["illumination"] = {"kind": "table", "table": table.name, "directions": "travel"}

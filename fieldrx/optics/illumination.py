@@ -81,8 +81,11 @@ class Illumination:
         distance_um: float,
         centre: Sequence[float] | np.ndarray,
         axes: Sequence[str] = ("row", "col"),
+        rotation_deg: float = 0.0,
+        tilt_deg: Sequence[float] | np.ndarray = (0.0, 0.0),
+        offset_um: Sequence[float] | np.ndarray = (0.0, 0.0),
     ) -> Illumination:
-        """Directions of LEDs on a flat board, ``na = offset / sqrt(|offset|^2 + distance^2)``.
+        """Directions of LEDs on a flat board, ``na = v / |(v, w)|`` for places v across and w along.
 
         Parameters
         ----------
@@ -95,6 +98,13 @@ class Illumination:
         axes : (str, str)
             What runs along the image's y and x: "row", "-row", "col" or "-col".  The sign says
             whether the direction of travel grows with the LED's number.
+        rotation_deg : float
+            Of the board about `centre`, from +x towards +y.
+        tilt_deg : (float, float)
+            Of the board about `centre`: first the side of growing y is moved away from the sample, then that
+            of growing x.
+        offset_um : (float, float)
+            Shift of the board along y and x [um].
         """
         leds = np.asarray(leds, dtype=np.float64)
         if leds.ndim != 2 or leds.shape[1] != 2:
@@ -106,8 +116,13 @@ class Illumination:
         names = [str(a) for a in axes]
         if len(names) != 2 or {n.lstrip("-") for n in names} != {"row", "col"}:
             raise InputError(f'axes is {list(axes)}; expected one of "row", "-row" and one of "col", "-col"')
-        across = np.stack([offset[n] for n in names], axis=1)
-        return cls(across / np.hypot(np.linalg.norm(across, axis=1), float(distance_um))[:, None])
+        y, x = offset[names[0]], offset[names[1]]
+        turn, (tilt_y, tilt_x) = np.deg2rad(float(rotation_deg)), np.deg2rad(np.asarray(tilt_deg, float))
+        y, x = y * np.cos(turn) + x * np.sin(turn), x * np.cos(turn) - y * np.sin(turn)
+        y, away = y * np.cos(tilt_y), y * np.sin(tilt_y)
+        x, away = x * np.cos(tilt_x) - away * np.sin(tilt_x), x * np.sin(tilt_x) + away * np.cos(tilt_x)
+        across = np.stack([y, x], axis=1) + np.asarray(offset_um, float)
+        return cls(across / np.hypot(np.linalg.norm(across, axis=1), float(distance_um) + away)[:, None])
 
     @classmethod
     def led_ring(cls, count: int, na: float, start_deg: float = 0.0, clockwise: bool = True) -> Illumination:

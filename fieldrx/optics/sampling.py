@@ -35,7 +35,8 @@ def sampling_notes(microscope: Microscope, illumination: Illumination, dz: float
     if na.max() >= microscope.medium_index:
         raise InputError(
             f"source {int(na.argmax())} has NA {na.max():.3g}, not below medium_index "
-            f"{microscope.medium_index:g}: no such wave travels in the medium; check na_y and na_x"
+            f"{microscope.medium_index:g}: no such wave travels in the medium; check na_y and na_x (of "
+            "an angle in degrees NA is the sine)"
         )
     bright = illumination.bright(microscope)
     notes = []

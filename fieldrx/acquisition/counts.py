@@ -1,0 +1,140 @@
+"""From the counts of a camera to intensities: what is masked, divided by and said, in this order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fieldrx.acquisition import sense
+from fieldrx.acquisition.dim import dim_outside, dim_parts
+from fieldrx.acquisition.pixels import odd_pixels, zero_blocks
+from fieldrx.background import as_frames, estimated, normalise, saturation_level, valid_pixels
+from fieldrx.errors import InputError
+from fieldrx.optics import Illumination, Microscope
+
+_ALIKE = 0.1  # of their brightness, by which frames of one lamp may differ
+_WHOLE = 0.95  # share of zeros from which an image was never written
+
+
+@dataclass(frozen=True)
+class Intensities:
+    """Images over their background, and how they came to be so.
+
+    Parameters
+    ----------
+    images : float32 ndarray, shape (n, y, x)
+    mask : ndarray of bool, shape (n, y, x), or None
+    notes : tuple of str
+    way : str
+        How they were normalised, in words.
+    levelled : bool
+        Whether every image was divided by its own level.
+    """
+
+    images: np.ndarray
+    mask: np.ndarray | None
+    notes: tuple[str, ...]
+    way: str
+    levelled: bool
+
+
+def intensities(
+    raw: np.ndarray,
+    illumination: Illumination,
+    microscope: Microscope,
+    mask: np.ndarray | None = None,
+    **options: Any,
+) -> Intensities:
+    """Normalise images, mask what tells nothing of the sample, and check the rest for sense.
+
+    Parameters
+    ----------
+    raw : ndarray, shape (n, y, x)
+        Of any real type; not changed.
+    illumination : Illumination
+    microscope : Microscope
+    mask : ndarray of bool, shape (n, y, x), optional
+        Pixels known to be valid.
+    **options
+        As of `fieldrx.background.normalise`.
+
+    Raises
+    ------
+    InputError
+        As of `fieldrx.background.normalise`, or if the images or their background cannot be what they are
+        taken for.
+    """
+    averages = [_averaged(options, name, raw.shape) for name in ("background", "dark")]
+    background, missing = options.get("background"), options.get("missing")
+    level = options.pop("saturation", None)
+    level = saturation_level(raw) if level is None else float(level)
+    dark = as_frames(options.get("dark", 0.0), "dark", raw.shape)
+    lit = np.any(illumination.pattern[:, illumination.bright(microscope)], axis=1)
+    known = np.ones(raw.shape, bool) if mask is None else mask.copy()
+    valid = valid_pixels(raw, level, missing, known)
+    spoilt = sense.saturated_background(background)
+    notes = [*filter(None, averages), *sense.overexposed(valid, known)]
+    notes += sense.directions(illumination, microscope, raw.shape)
+    never = zero_blocks(raw, valid, lit) if missing != 0 else np.zeros(raw.shape, bool)
+    notes += _of_zeros(never)
+    dim, words = dim_parts(raw, valid & ~never, illumination, microscope)
+    known &= ~(never | dim)
+    if spoilt is not None:
+        known &= ~as_frames(spoilt.astype(np.uint8), "background", raw.shape).astype(bool)
+        words.append(f"{spoilt.sum()} pixels where the background is saturated are masked")
+    told = estimated(raw, background, valid & known & lit[:, None, None])
+    if told:
+        outside, more = dim_outside(raw, valid & known, illumination, microscope)
+        known[outside] = False
+        words += more
+        sense.check_intensities(raw, dark, valid & known, lit)
+    elif background is None:
+        options["background"] = 1.0
+    images, mask, remarks = normalise(raw, saturation=level, mask=known, **options)
+    valid = np.ones(raw.shape, bool) if mask is None else mask
+    if not told:  # a given background has its own say first
+        sense.check_intensities(raw, dark, valid, lit)
+    odd, found = odd_pixels(raw, images, valid, microscope, illumination)
+    if odd.any():
+        valid[:, odd] = False
+        images[:, odd] = 1
+    levels = sense.Levels(raw, dark, images, valid, illumination, microscope)
+    notes += [*words, *sense.scaled(raw, valid, options.get("background")), *levels.notes(background, told)]
+    notes += [*sense.repeated(raw, valid, illumination.pattern), *remarks, *[found] * bool(found)]
+    way = sense.way(raw, background, told)
+    levelled = told or bool(options.get("gain"))
+    return Intensities(images, None if valid.all() else valid, tuple(notes), way, levelled)
+
+
+def _averaged(options: dict[str, Any], name: str, shape: tuple[int, ...]) -> str:
+    """Put the mean in the place of frames that cannot be meant one per image; what to say of it."""
+    frames = np.asarray(options.get(name))
+    if frames.ndim != 3 or len(frames) in (1, shape[0]) or frames.shape[1:] != shape[1:]:
+        return ""
+    levels = np.median(frames, axis=(1, 2)).astype(float)
+    if name == "background" and np.ptp(levels) > _ALIKE * np.median(levels):
+        raise InputError(
+            f"background has {len(frames)} frames for {shape[0]} images, between {levels.min():g} and "
+            f"{levels.max():g} counts; give one frame per image, or frames of one lamp, which are averaged"
+        )
+    options[name] = frames.mean(axis=0)
+    return f"the mean of {len(frames)} frames is taken as {name}"
+
+
+def _of_zeros(never: np.ndarray) -> list[str]:
+    """What to say of pixels that were never written."""
+    share = never.mean(axis=(1, 2))
+    whole, part = np.flatnonzero(share > _WHOLE), np.flatnonzero((share > 0) & (share <= _WHOLE))
+    notes = []
+    if whole.size:
+        notes.append(
+            f"{sense.numbered(whole)} holds zeros alone, as where a file is missing or no lamp shone: masked"
+        )
+    if part.size:
+        notes.append(
+            f"blocks of exact zeros in {sense.numbered(part)} ({share[part].max():.1%} of the pixels at "
+            "most) are masked: borders of a registration, or values never written"
+        )
+    return notes

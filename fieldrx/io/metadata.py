@@ -1,0 +1,111 @@
+"""What a TIFF says of the optics that made it: OME, ImageJ and Micro-Manager."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from fieldrx.errors import InputError, one_line
+from fieldrx.io.files import check_file
+
+_MICROMETRES = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "mm": 1e3,
+                "cm": 1e4, "m": 1e6, "å": 1e-4}  # fmt: skip
+
+
+def read_metadata(path: Path) -> dict[str, tuple[float, str]]:
+    """Optics that a TIFF names, each with the program whose words they are.
+
+    Parameters
+    ----------
+    path : Path
+        A file of another kind says nothing.
+
+    Returns
+    -------
+    dict
+        Of (value, "OME"), (value, "ImageJ") or (value, "Micro-Manager") under the names wavelength_um,
+        objective_na and pixel_size_um; without what the file does not say, or says as 0.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, or its description is damaged.
+    """
+    if path.suffix.lower() not in (".tif", ".tiff", ".btf", ".ome"):
+        return {}
+    path = check_file(path, "a TIFF file")
+    try:
+        with tifffile.TiffFile(path) as tif:
+            told = [
+                ("ImageJ", _of_imagej(tif)),
+                ("Micro-Manager", _of_micromanager(tif)),
+                ("OME", _of_ome(tif.ome_metadata)),
+            ]
+    except Exception as error:  # a damaged file can make a parser raise anything
+        raise InputError(
+            f"{path}: its metadata cannot be read ({one_line(error)}); copy or export it again"
+        ) from None
+    found: dict[str, tuple[float, str]] = {}
+    for program, values in told:
+        found |= {k: (v, program) for k, v in values.items() if np.isfinite(v) and v > 0}
+    return found
+
+
+def _of_imagej(tif: tifffile.TiffFile) -> dict[str, float]:
+    """Pixels of a calibrated ImageJ image: the resolution counts them per unit."""
+    told = tif.imagej_metadata or {}
+    unit = str(told.get("unit", "")).replace("\\u00B5", "µ").strip().lower()
+    resolution = tif.pages.first.tags.get("XResolution")
+    if unit not in _MICROMETRES or resolution is None:
+        return {}
+    pixels, units = resolution.value
+    return {"pixel_size_um": _MICROMETRES[unit] * units / pixels} if pixels else {}
+
+
+def _of_micromanager(tif: tifffile.TiffFile) -> dict[str, float]:
+    """Pixels as Micro-Manager's configuration has them, of the first image or of the summary."""
+    page = tif.pages.first.tags.get("MicroManagerMetadata")
+    summary = (tif.micromanager_metadata or {}).get("Summary", {}) if tif.is_micromanager else {}
+    names = (("PixelSizeUm", "PixelSize_um"), ("NumericalAperture", "ObjectiveNA"))
+    told: Mapping[str, Any] = {**summary, **(page.value if page is not None and page.value else {})}
+    values = {}
+    for goal, keys in zip(("pixel_size_um", "objective_na"), names, strict=True):
+        if (number := _number(next((told[k] for k in keys if k in told), None))) is not None:
+            values[goal] = number
+    return values
+
+
+def _of_ome(text: str | None) -> dict[str, float]:
+    """Pixels, wavelength and objective of the first image of OME-XML."""
+    if not text:
+        return {}
+    root = ElementTree.fromstring(text)
+    elements: dict[str, Mapping[str, str]] = {}
+    for element in root.iter():
+        elements.setdefault(element.tag.rpartition("}")[2], element.attrib)
+    pixels, channel, objective = (elements.get(k, {}) for k in ("Pixels", "Channel", "Objective"))
+    values = {"pixel_size_um": _length(pixels, "PhysicalSizeX", "µm")}
+    values["wavelength_um"] = _length(channel, "EmissionWavelength", "nm")
+    if values["wavelength_um"] is None:
+        values["wavelength_um"] = _length(channel, "ExcitationWavelength", "nm")
+    values["objective_na"] = _number(objective.get("LensNA"))
+    return {k: v for k, v in values.items() if v is not None}
+
+
+def _length(attributes: Mapping[str, str], name: str, unit: str) -> float | None:
+    """A length [um] and its unit, which OME leaves out where it is the usual one; None for none."""
+    value = _number(attributes.get(name))
+    factor = _MICROMETRES.get(attributes.get(f"{name}Unit", unit).lower())
+    return None if value is None or factor is None else value * factor
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        return None  # a word where a number should be says nothing
