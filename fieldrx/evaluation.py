@@ -12,7 +12,7 @@ from fieldrx.comparison import MeasuredImages
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
 from fieldrx.metrics import image_errors, index_error
-from fieldrx.models import ForwardModel, Optics, grid_for
+from fieldrx.models import ForwardModel, Optics, grid_for, spacing_of
 from fieldrx.noise import NoiseFloor, noise_floor
 from fieldrx.optics import Illumination, Microscope
 from fieldrx.volume import Volume
@@ -213,7 +213,7 @@ def model_of(
     if name is None:
         raise InputError("the field does not say with which model it was fitted; give one, --model")
     depth = (*field.region_um[0], field.spacing_um[0])
-    grid = grid_for(name, image_shape, microscope, depth)
+    grid = grid_for(name, image_shape, microscope, depth, spacing_of(field.provenance))
     contrast = field.on_axes(*map(get(device).asarray, grid.axes))
     optics = optics or Optics.of(illumination)
     return name, optics.model(name, grid, microscope, illumination, image_shape), contrast

@@ -8,9 +8,11 @@ from scipy.ndimage import gaussian_filter
 from fieldrx.acquisition import Acquisition
 from fieldrx.backends import get, to_host
 from fieldrx.errors import InputError
-from fieldrx.models import make_model, predict
+from fieldrx.models import exact_model, predict
 from fieldrx.optics import Grid, Microscope
 from fieldrx.volume import Volume
+
+_NOTHING = 1e-6  # of a voxel
 
 
 def simulate(
@@ -61,9 +63,9 @@ def simulate(
         raise InputError("the acquisition has no images: say how large they shall be, --image-shape NY NX")
     if photons is not None and not 0 < photons <= 1e15:
         raise InputError(f"photons is {photons:g}; expected a positive number up to 1e15")
-    contrast, grid = on_image_grid(volume, shape, scope)
-    forward = make_model(model, grid, scope, optics.illumination, shape)
-    parts = predict(forward, get(device).asarray(contrast), np.arange(optics.n_images))
+    forward = exact_model(model, scope, optics.illumination, shape, _depth(volume))
+    contrast = get(device).asarray(on_grid(volume, forward.grid))
+    parts = predict(forward, contrast, np.arange(optics.n_images))
     images = np.concatenate([to_host(part) for _, part in parts])
     if photons is not None:
         counts = np.random.default_rng(seed).poisson(photons * np.maximum(images, 0))
@@ -74,35 +76,61 @@ def simulate(
 def on_image_grid(
     volume: Volume, image_shape: tuple[int, int], microscope: Microscope
 ) -> tuple[np.ndarray, Grid]:
-    """A volume on the grid on which images are modelled.
-
-    The volume's own slices are kept; laterally voxels finer than the pixels are averaged over a pixel,
-    wider ones are interpolated linearly.
+    """A volume on the grid of the camera's pixels; see :func:`on_grid`.
 
     Returns
     -------
     complex64 array, shape ``grid.shape``
     Grid
+        Its slices are the volume's.
     """
-    z = volume.grid.axis(0)
-    depth = (z[0], z[-1], volume.spacing_um[0])
-    if len(z) == 1:  # a range needs two ends; the second slice stays empty
-        depth = (z[0], z[0] + volume.spacing_um[0], volume.spacing_um[0])
-    grid = Grid.for_images(image_shape, microscope, depth)
-    rows, columns = (_means(grid.axis(k), grid.spacing_um[k], volume.grid, k) for k in (1, 2))
-    out = np.zeros(grid.shape, np.complex64)
-    for plane, target in zip(np.asarray(volume.contrast, np.complex64), out, strict=False):
-        target[...] = rows @ plane @ columns.T
-    return out, grid
+    grid = Grid.for_images(image_shape, microscope, _depth(volume))
+    return on_grid(volume, grid), grid
 
 
-def _means(points, pixel, voxels, axis):
-    """Weights (points, voxels): means over a pixel, or linear interpolation of voxels wider than that."""
+def on_grid(volume: Volume, grid: Grid) -> np.ndarray:
+    """A volume on another grid, with all the detail that both can hold.
+
+    Voxels are samples of what has no frequencies beyond their own: sums of sinc functions (Whittaker,
+    Shannon), as wide as the wider of both voxels, so that detail too fine for the grid is left out, not
+    folded.
+
+    Parameters
+    ----------
+    volume : Volume
+        Outside it the contrast is 0; a single slice is a sheet.
+    grid : Grid
+
+    Returns
+    -------
+    complex64 array, shape ``grid.shape``
+    """
+    if volume.grid.shape[0] == 1:  # on the nearest slice
+        slices = np.zeros((grid.shape[0], 1), np.float32)
+        slices[np.abs(grid.axis(0) - volume.grid.origin_um[0]).argmin()] = 1
+    else:
+        slices = _sinc_weights(grid, volume.grid, 0)
+    rows, columns = (_sinc_weights(grid, volume.grid, k) for k in (1, 2))
+    out = np.zeros((grid.shape[0], len(rows), len(columns)), np.complex64)
+    for weights, plane in zip(slices.T, np.asarray(volume.contrast, np.complex64), strict=True):
+        across = rows @ plane @ columns.T
+        for k in np.flatnonzero(np.abs(weights) > _NOTHING):
+            out[k] += weights[k] * across
+    return out
+
+
+def _depth(volume):
+    """Its slices as a depth range, which needs two ends."""
+    z, dz = volume.grid.axis(0), volume.spacing_um[0]
+    return z[0], z[-1] if len(z) > 1 else z[0] + dz, dz
+
+
+def _sinc_weights(grid, voxels, axis):
+    """Weights (points of the grid, voxels) along an axis."""
     spacing = voxels.spacing_um[axis]
-    width = max(pixel, spacing) / spacing
-    low = ((points - voxels.origin_um[axis]) / spacing + 0.5 - 0.5 * width)[:, None]
-    low = low - np.arange(voxels.shape[axis])
-    return ((np.clip(low + width, 0, 1) - np.clip(low, 0, 1)) / width).astype(np.float32)
+    width = max(grid.spacing_um[axis], spacing)
+    away = grid.axis(axis)[:, None] - voxels.axis(axis)
+    return (spacing / width * np.sinc(away / width)).astype(np.float32)
 
 
 def cell_phantom(

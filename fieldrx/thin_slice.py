@@ -61,7 +61,7 @@ def thin_slice(
     )
     grid = Grid((1, *lateral.shape[1:]), lateral.spacing_um, (height_um, *lateral.origin_um[1:]))
     model = Rytov(grid, scope, acquisition.illumination, shape)
-    spectrum = scipy.fft.rfft2(extend(_signal(acquisition, model, images), model))
+    spectrum = scipy.fft.rfft2(extend(_signal(acquisition, model, images), model.pixels))
     blocks = list(_blocks(model, spectrum, images))
     index = np.zeros(spectrum.shape[1:], np.complex64)
     for block in blocks:

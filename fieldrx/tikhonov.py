@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fieldrx.backends import is_on_device, module_of, of, to_host
-from fieldrx.backends.fft import irfft2, rfft2
+from fieldrx.backends.fft import irfft2
 from fieldrx.errors import InputError
 from fieldrx.resources import Need
 
 if TYPE_CHECKING:
     from fieldrx.models import Born
+    from fieldrx.models.plane import Plane
 
 _BLOCK, _DEVICE_BYTES = 128, 1 << 28  # frequencies solved at once, or bytes of their matrices on a GPU
 _DEVICE_ORDER = 256  # of the largest matrices that CuPy solves in stacks; larger ones it takes one by one
@@ -76,7 +77,7 @@ def tikhonov(
     if len(signal) != len(images):
         raise InputError(f"signal has {len(signal)} images; expected {len(images)}, one per chosen image")
     xp = module_of(signal)
-    spectrum = rfft2(extend(signal, model))
+    spectrum = model.pixels.half_spectrum(extend(signal, model.pixels), model.grid.shape[1:])
     rows, columns = map(xp.asarray, passband(model, images))
     peak, best = choose(model, spectrum, images, rows, columns, regularisation)
     nz = model.grid.shape[0]
@@ -97,9 +98,9 @@ def tikhonov(
     return contrast, best
 
 
-def extend(signal: np.ndarray, model: Born) -> np.ndarray:
-    """The images on the model's grid, continued by reflection that fades to 0 at the border."""
-    (y, x), (ny, nx) = model.window, model.grid.shape[1:]
+def extend(signal: np.ndarray, pixels: Plane) -> np.ndarray:
+    """The images on a plane of pixels, continued by reflection that fades to 0 at the border."""
+    (y, x), (ny, nx) = pixels.window, pixels.shape
     before, after = (y.start, x.start), (ny - y.stop, nx - x.stop)
     n, m = signal.shape[1:]
     pads = [(min(b, size - 1), min(a, size - 1)) for b, a, size in zip(before, after, (n, m), strict=True)]

@@ -57,3 +57,9 @@ __device__ __forceinline__ double root(double w) {
 
 // Signed number of entry k of an FFT of n points.
 __device__ __forceinline__ int signed_number(int k, int n) { return 2 * k < n ? k : k - n; }
+
+// k modulo n, from 0 to n - 1.
+__device__ __forceinline__ int modulo(int k, int n) {
+    k %= n;
+    return k < 0 ? k + n : k;
+}

@@ -439,6 +439,7 @@ AS_PEOPLE_WRITE = {
     "semicolons": ROWS.replace(",", ";"),
     "decimal commas": ROWS.replace(",", ";").replace(".", ","),
     "quoted decimal commas": ROWS.replace("-0.1", '"-0,1"').replace(",0.1", ',"0,1"'),
+    "a word for Excel": "sep=;\n" + ROWS.replace(",", ";"),
     "tabs": ROWS.replace(",", "\t"),
     "blanks": ROWS.replace(",", "  "),
     "commas above blanks": ROWS[:15] + ROWS[15:].replace(",", " "),
@@ -471,6 +472,8 @@ def test_tables_as_people_write_them(folder, kind, encoding):
 def test_table_other_mistakes(folder):
     (folder / "leds.csv").write_bytes(ROWS.encode("utf-16-le"))
     assert_says(error_line(read_table, folder / "leds.csv"), "leds.csv", "zero bytes", "UTF-16")
+    (folder / "leds.csv").write_bytes(b"PK\x03\x04" + bytes(20))
+    assert_says(error_line(read_table, folder / "leds.csv"), "leds.csv", "workbook", "save it as csv")
     (folder / "leds.csv").write_bytes(ROWS.replace("2,", "2,°").encode("latin-1"))
     assert_says(error_line(read_table, folder / "leds.csv"), "leds.csv", "line 4", "save the file as UTF-8")
     (folder / "leds.csv").write_bytes(b"\xff\xfe\x00")

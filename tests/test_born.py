@@ -151,7 +151,7 @@ def test_grid_that_misses_the_pixels():
 
 
 def test_voxels_that_are_no_pixels():
-    for spacing in ((1, 0.3, 0.21), (1, 0.21, 0.3), (1, 0.105, 0.105)):
+    for spacing in ((1, 0.2137, 0.21), (1, 0.21, 0.2137), (1, 0.01, 0.01)):
         grid = Grid((3, 8, 8), spacing)
         for kind in MODELS.values():
             with pytest.raises(InputError, match=r"camera's pixels 0\.21: .* use Grid\.for_images"):

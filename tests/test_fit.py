@@ -397,7 +397,7 @@ def test_patience_stops():
 
 
 def test_patience_waits_for_the_fine_steps():
-    schedule = tiny.schedule(steps=30, coarse=0.5, patience=1, learning_rate=0.5, table_learning_rate=0.5)
+    schedule = tiny.schedule(steps=30, coarse=0.5, patience=1, learning_rate=0.3, table_learning_rate=0.3)
     assert tiny.fit(schedule=schedule).run().provenance["steps_done"] > 15
 
 

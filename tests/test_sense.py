@@ -60,6 +60,14 @@ def test_hot_and_dead_pixels_are_masked_in_all_images(still):
     assert "(20, 31)" in said(acquisition)
 
 
+def test_hot_pixels_side_by_side_are_all_masked():
+    raw = counts(3)
+    for place in ((20, 31), (20, 32), (21, 31)):
+        raw[:, *place] = 9000 + np.arange(N)
+    mask = read(raw, background=2000).mask
+    assert np.argwhere(~mask[0]).tolist() == [[20, 31], [20, 32], [21, 31]]
+
+
 def test_a_bright_pixel_in_one_image_is_the_samples():
     raw = counts(3)
     raw[4, 20, 31] = 9000
@@ -94,6 +102,14 @@ def test_blocks_of_zeros_are_masked():
     np.testing.assert_array_equal(acquisition.mask, expected)
     assert "image 7 holds zeros alone" in said(acquisition)
     assert "blocks of exact zeros in images 2, 3" in said(acquisition)
+
+
+def test_a_shadow_that_fades_to_zero_is_the_samples():
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    shadow = 1 - np.exp(-(((y - 25) / 9) ** 8 + ((x - 30) / 9) ** 8))
+    raw = np.rint(60 * shadow * np.ones((N, 1, 1))).astype(np.uint8)
+    assert (raw == 0).sum() > 50 * N
+    assert read(raw, background=60).mask is None
 
 
 def test_zeros_of_few_photons_are_counts():
@@ -132,6 +148,17 @@ def test_images_unlike_the_others_are_named(background):
     assert "image 6: 5 times the brightness" in notes
 
 
+def test_what_is_saved_is_not_told_twice(tmp_path):
+    raw = counts()
+    raw[4] //= 20
+    raw[:, 20, 31] = 9000
+    before = read(raw, background=2000)
+    before.save(tmp_path / "a.npz")
+    after = read_acquisition(tmp_path / "a.npz")
+    assert after.notes == before.notes
+    np.testing.assert_array_equal(after.mask, before.mask)
+
+
 def test_exposures_that_differ_as_the_lamps_do_are_alike():
     """Half discs of many lamps beside single lamps, each at its own exposure."""
     light = LIGHT.multiplexed([(0, 1, 2, 3), (4, 5, 6, 7), (0,), (3,), (6,)])
@@ -149,6 +176,16 @@ def test_a_background_of_another_exposure_is_told(background, words):
 def test_a_saturated_background_is_refused():
     with pytest.raises(InputError, match=r"background is saturated in 100% of its pixels .at 65535.; take"):
         read(counts(), background=np.full(SHAPE, 65535, np.uint16))
+
+
+def test_saturated_parts_of_a_background_are_masked():
+    for top in (4095, 65535):
+        field = np.random.default_rng(0).poisson(2000, SHAPE).astype(np.uint16)
+        field[:10, 5:20] = top
+        acquisition = read(counts(), background=field)
+        assert not acquisition.mask[:, :10, 5:20].any()
+        assert acquisition.mask.sum() == N * (SHAPE[0] * SHAPE[1] - 150)
+        assert "150 pixels where the background is saturated" in said(acquisition)
 
 
 def test_dead_pixels_of_a_background_are_masked():
@@ -194,8 +231,11 @@ def test_images_scaled_by_a_program_are_told():
     raw = counts() / 2000
     each = (raw - raw.min(axis=(1, 2), keepdims=True)) / np.ptp(raw, axis=(1, 2), keepdims=True)
     assert "spans exactly 0 to 1" in said(read(each, background="smooth"))
+    stack = (raw - raw.min()) / np.ptp(raw)
+    assert "as after stretching the stack" in said(read(stack, background="smooth"))
     flat = 1 - 0.02 * np.random.default_rng(0).random((N, *SHAPE))
     assert 'say background = "smooth"' in said(read(flat))
+    assert said(read(flat, background=np.ones(SHAPE))) == ""
     assert said(read(np.ones((N, *SHAPE)))) == ""
     assert said(read(raw)) == ""
 
@@ -205,6 +245,8 @@ def test_repeated_frames_are_named():
     raw[5] = raw[2]
     assert "image 5 (as 2) repeat an earlier frame" in said(read(raw, background=2000))
     assert said(read(np.full((N, *SHAPE), 500), background=500)) == ""  # an empty field without noise
+    same = LIGHT.select([0, 1, 2, 3, 4, 2, 6, 7, 8])  # the same lamp twice
+    assert said(read(raw, same, background=2000)) == ""
 
 
 def test_overexposed_images_are_named():

@@ -61,7 +61,7 @@ def test_units_of_boards(folder):
 @pytest.mark.parametrize(
     ("optics", "words"),
     [
-        ({**OPTICS, "wavelength_nm": 515}, "says wavelength twice; keep one"),
+        ({**OPTICS, "wavelength_nm": 515}, "wavelength is given twice; keep one"),
         (changed(wavelength_um=515), "wavelength_um is 515; .* .wavelength_nm in a .toml"),
         (changed(wavelength_um='"515 nm"'), "is '515 nm'; expected a number .the unit stands in the key"),
         (changed(wavelength_um='"d.npz:/wlength * 1e6 * 2"'), "expected a number"),
@@ -119,6 +119,20 @@ def test_numbers_and_directions_in_data_files(folder, kind):
     assert any("table means" in note for note in acquisition.notes)
 
 
+@pytest.mark.parametrize("kind", ["h5", "mat"])
+def test_numbers_in_groups_and_structs(folder, kind):
+    if kind == "mat":
+        scipy.io.savemat(folder / "d.mat", {"setup": {"light": {"nm": 515.0}, "na": 0.4}})
+    else:
+        with h5py.File(folder / "d.h5", "w") as file:
+            file["setup/light/nm"] = 515.0
+            file["setup"].attrs["na"] = 0.4
+    optics = changed(wavelength_nm=f'"d.{kind}:/setup/light/nm"', objective_na=f'"d.{kind}:/setup/na"')
+    assert read(folder, text(optics)).microscope.to_dict() == OPTICS
+    with pytest.raises(InputError, match=r"setup/dark.*setup/light/nm|\"dark\"; it holds light, na"):
+        read(folder, text(changed(wavelength_nm=f'"d.{kind}:/setup/dark"')))
+
+
 K = NA / 0.515
 PLACES = 60_000 * NA / np.sqrt(1 - (NA**2).sum(axis=1, keepdims=True))
 UNITS = {
@@ -154,6 +168,10 @@ def test_two_variables_and_turned_arrays(folder):
     ("light", "words"),
     [
         ('table = "d.npz:/na"', r'lacks "axes"'),
+        (
+            'table = "d.npz"\naxes = ["x", "y"]',
+            r"needs the name of a variable, d.npz:/NAME; it holds na, few",
+        ),
         ('table = "d.npz:/na"\naxes = ["x", "x"]', r"axes is \['x', 'x'\]; expected .* such as"),
         ('table = "d.npz:/na"\naxes = ["x", "y"]\nunit = "deg"', "unit is 'deg'; .* did you mean \"degree\""),
         ('table = "d.npz:/na"\naxes = ["x", "y"]\nunit = "mm"', 'lacks "distance_um"'),
@@ -165,6 +183,15 @@ def test_mistakes_of_directions_in_arrays(folder, light, words):
     np.savez(folder / "d.npz", na=NA, few=NA[:5])
     with pytest.raises(InputError, match=words):
         read(folder, text(light=f'kind = "table"\n{light}'))
+
+
+def test_archives_take_units_too(folder):
+    arrays = {**changed(wavelength_nm=515), "images": RAW, "illumination_na": NA, "background": 500}
+    np.savez(folder / "a.npz", **arrays)
+    assert read_acquisition(folder / "a.npz").microscope.to_dict() == OPTICS
+    np.savez(folder / "a.npz", **arrays, wavelength_um=0.515)
+    with pytest.raises(InputError, match=r"a.npz: wavelength is given twice"):
+        read_acquisition(folder / "a.npz")
 
 
 # ---- boards ------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ images                          (n, y, x), any real type
 illumination_na                 (n, 2) as (na_y, na_x), one source per image; or the next two
 sources_na, pattern             (s, 2) and (n, s): weights of the sources in each image
 wavelength_um, objective_na,    numbers
-medium_index, pixel_size_um
+medium_index, pixel_size_um      (lengths also as _nm, _mm, _cm, _m)
 background                      optional: number, (n,), (y, x) or (n, y, x)
 dark, saturation, missing       optional, as above
 mask                            optional: (n, y, x), true where a pixel is valid
@@ -28,6 +28,7 @@ import numpy as np
 
 from fieldrx.acquisition.data import Acquisition
 from fieldrx.acquisition.schema import SCALARS
+from fieldrx.acquisition.values import in_micrometres
 from fieldrx.errors import InputError, in_file
 from fieldrx.io import check_keys
 from fieldrx.optics import Illumination, Microscope
@@ -35,6 +36,8 @@ from fieldrx.optics import Illumination, Microscope
 
 def from_arrays(arrays: dict[str, np.ndarray], path: Path, optional: bool) -> Acquisition:
     """The acquisition that arrays hold; without images, if these are optional, its optics alone."""
+    with in_file(path):
+        arrays = in_micrometres(arrays, SCALARS)
     check_keys(arrays, SCALARS, path, "acquisition")
     if not optional:
         check_keys(arrays, ("images",), path, "acquisition")

@@ -74,41 +74,42 @@ def intensities(
     lit = np.any(illumination.pattern[:, illumination.bright(microscope)], axis=1)
     known = np.ones(raw.shape, bool) if mask is None else mask.copy()
     valid = valid_pixels(raw, level, missing, known)
-    sense.check_background(background)
+    spoilt = sense.saturated_background(background)
     notes = [*filter(None, averages), *sense.overexposed(valid, known)]
     notes += sense.directions(illumination, microscope, raw.shape)
     never = zero_blocks(raw, valid, lit) if missing != 0 else np.zeros(raw.shape, bool)
     notes += _of_zeros(never)
     dim, words = dim_parts(raw, valid & ~never, illumination, microscope)
     known &= ~(never | dim)
+    if spoilt is not None:
+        known &= ~as_frames(spoilt.astype(np.uint8), "background", raw.shape).astype(bool)
+        words.append(f"{spoilt.sum()} pixels where the background is saturated are masked")
     told = estimated(raw, background, valid & known & lit[:, None, None])
     if told:
         outside, more = dim_outside(raw, valid & known, illumination, microscope)
         known[outside] = False
         words += more
+        sense.check_intensities(raw, dark, valid & known, lit)
     elif background is None:
         options["background"] = 1.0
-    if told:  # a given background has its own say first
-        sense.check_intensities(raw, dark, valid & known, lit)
     images, mask, remarks = normalise(raw, saturation=level, mask=known, **options)
     valid = np.ones(raw.shape, bool) if mask is None else mask
-    if not told:
+    if not told:  # a given background has its own say first
         sense.check_intensities(raw, dark, valid, lit)
     odd, found = odd_pixels(raw, images, valid, microscope, illumination)
     if odd.any():
         valid[:, odd] = False
         images[:, odd] = 1
     levels = sense.Levels(raw, dark, images, valid, illumination, microscope)
-    notes += [*words, *sense.scaled(raw, valid, told), *levels.notes(background, told)]
-    notes += [*sense.repeated(raw, valid), *remarks, *[found] * bool(found)]
+    notes += [*words, *sense.scaled(raw, valid, options.get("background")), *levels.notes(background, told)]
+    notes += [*sense.repeated(raw, valid, illumination.pattern), *remarks, *[found] * bool(found)]
     way = sense.way(raw, background, told)
     levelled = told or bool(options.get("gain"))
     return Intensities(images, None if valid.all() else valid, tuple(notes), way, levelled)
 
 
 def _averaged(options: dict[str, Any], name: str, shape: tuple[int, ...]) -> str:
-    """Put the mean in the place of frames of an option that cannot be meant one per image; what to say of "
-    "it."""
+    """Put the mean in the place of frames that cannot be meant one per image; what to say of it."""
     frames = np.asarray(options.get(name))
     if frames.ndim != 3 or len(frames) in (1, shape[0]) or frames.shape[1:] != shape[1:]:
         return ""
@@ -134,7 +135,6 @@ def _of_zeros(never: np.ndarray) -> list[str]:
     if part.size:
         notes.append(
             f"blocks of exact zeros in {sense.numbered(part)} ({share[part].max():.1%} of the pixels at "
-            "most) are "
-            "masked: borders of a registration, or values never written"
+            "most) are masked: borders of a registration, or values never written"
         )
     return notes

@@ -147,7 +147,7 @@ class Acquisition:
             done.mask,
             array_of(holdout, "holdout"),
             name,
-            (*notes, *done.notes),
+            tuple(dict.fromkeys((*notes, *done.notes))),  # some are found again in what was saved
             checksum,
             levelled or done.levelled,
             done.way if way is None else way,

@@ -17,7 +17,7 @@ from fieldrx.optics import Illumination, Microscope
 
 DIM = 0.35  # share of the median brightness below which an image at the pupil's edge is dark field
 _NEAR_EDGE = 0.8  # share of the objective's aperture that counts as near the edge
-_FEWEST = 4  # images
+_FEWEST, _MANY = 4, 16  # images
 _BLOCKS, _PIXELS = 24, 16  # blocks along the shorter side of a frame, pixels along a block's side at least
 _BRIGHT = 90  # percentile of blocks that is the brightness of an image's bright part
 _PART = 0.02  # share of the blocks from which a dark part counts
@@ -55,11 +55,12 @@ def dim_parts(
     near_edge = na[pattern[some].argmax(axis=1)] > _NEAR_EDGE * microscope.objective_na
     dim = near_edge & (level < DIM * np.median(level))
     dark[some[dim]] = True
-    inner = some[~near_edge]
+    partly, inner = [], some[~near_edge][:_MANY]
+    edge = some[near_edge & ~dim]
     # what is dark under all light is the sample's, or the optics'
-    usual = np.median([_blocks(images[k], valid[k]) for k in inner], axis=0) if len(inner) >= _FEWEST else 1.0
-    partly = []
-    for k in some[near_edge & ~dim]:
+    ask = len(edge) > 0 and len(inner) >= _FEWEST
+    usual = np.median([_blocks(images[k], valid[k]) for k in inner], axis=0) if ask else 1.0
+    for k in edge:
         blocks = median_filter(_blocks(images[k], valid[k]) / usual, 3)
         part = blocks < DIM * np.percentile(blocks, _BRIGHT)
         towards = illumination.sources_na[pattern[k].argmax()]
@@ -135,8 +136,8 @@ def _notes(dim: list[int], partly: list[int], dark: np.ndarray) -> list[str]:
     notes = []
     if dim:
         notes.append(
-            f"images {', '.join(map(str, dim))} are masked: below {DIM:.0%} of the others' brightness "
-            f"and {why} (dark field)"
+            f"images {', '.join(map(str, dim))} are masked: below {DIM:.0%} of the others' brightness and "
+            f"{why} (dark field)"
         )
     if partly:
         shares = ", ".join(f"{k} ({dark[k].mean():.0%})" for k in partly)

@@ -77,9 +77,8 @@ def _light_as_given(
             return read_vectors(table, n, microscope, path)
         if extra := [key for key in ("axes", "unit", "distance_um") if key in table]:
             raise InputError(
-                f"[illumination] {extra[0]} belongs to arrays such as data.mat:/na; the columns of "
-                f"{source} are "
-                "na_y and na_x: leave it out"
+                f"[illumination] {extra[0]} belongs to arrays such as data.mat:/na; the columns of {source} "
+                "are na_y and na_x: leave it out"
             )
     return read_table(
         path.parent / source, n, _file_names(files, path.parent), None if stack is None else stack.kept
@@ -129,8 +128,7 @@ def _leds_of(table: dict[str, Any], n: int | None, files: Any, folder: Path) -> 
         raise InputError(
             f"[illumination] says which LED lit each image by {' and '.join(ways) or 'nothing'}; expected "
             "one of leds = [[row, col], ...], shape = [rows, cols], spiral = [first step, second step], or "
-            "{row} and "
-            "{col} in [images] files"
+            "{row} and {col} in [images] files"
         )
     if "leds" in table:
         return _numbers_in(table["leds"], "leds", (len(table["leds"]), 2))
@@ -146,14 +144,12 @@ def _leds_of(table: dict[str, Any], n: int | None, files: Any, folder: Path) -> 
 
 
 def _spiral(steps: list, count: int) -> np.ndarray:
-    """LEDs of a square spiral outwards from (0, 0): one step, one step across, two back, two back, three "
-    "..."""
+    """LEDs of a square spiral outwards from (0, 0): one step, one across, two back, two back, three, ..."""
     ways = {"row": (1, 0), "-row": (-1, 0), "col": (0, 1), "-col": (0, -1)}
     if len(steps) != 2 or not set(steps) <= set(ways) or len({s.lstrip("-") for s in steps}) != 2:
         raise InputError(
             f'[illumination] spiral is {steps!r}; expected the first two steps, one of "row", "-row" and '
-            "one of "
-            '"col", "-col"'
+            'one of "col", "-col"'
         )
     first, second = (np.array(ways[step]) for step in steps)
     moves = []

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import convolve, label, maximum_filter, minimum_filter
+from scipy.ndimage import (
+    convolve,
+    label,
+    maximum_filter,
+    median,
+    median_filter,
+    minimum_filter,
+    uniform_filter,
+)
 from scipy.special import j1
 
 from fieldrx.optics import Illumination, Microscope
 
 _BLOCK = 9  # zeros that hang together, from which no light can have made them
+_RIM = 0.1  # of the typical light, below which the pixels around zeros show a shadow that fades to zero
 _COUNTS = 5.0  # typical counts below which zeros come by chance
-_LOOKED_AT = 16  # images; a bad pixel shows in all of them
+_LOOKED_AT = 12  # images; a bad pixel shows in all of them
 _FEWEST_ODD, _FEWEST_STUCK = 4, 8  # images
 _BEYOND = 8.0  # standard deviations of what optics and noise explain
 _LEAST = 0.1  # of the empty field; gains of good pixels differ by less
@@ -20,7 +29,9 @@ _AGREE = 0.9  # share of images that show half of that at least, with the same s
 _TELLS = 0.5  # share of a pixel's variance that its neighbours leave open, from which they tell too little
 _NOISE = 1e-2  # share of the variance, so that the prediction does not amplify noise
 _VARIES = 3.0  # counts, standard deviation over images of a living pixel beside one that never changes
+_ROUNDS = 4  # in which bad pixels side by side are found, one after the other
 _NAMED = 5  # pixels that a note lists
+_RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
 
 
 def zero_blocks(images: np.ndarray, valid: np.ndarray, lit: np.ndarray) -> np.ndarray:
@@ -48,9 +59,12 @@ def zero_blocks(images: np.ndarray, valid: np.ndarray, lit: np.ndarray) -> np.nd
         ):
             continue
         parts, _ = label(zero)
-        large = np.bincount(parts.ravel()) >= _BLOCK
-        large[0] = False
-        found[k] = large[parts]
+        large = np.flatnonzero(np.bincount(parts.ravel()) >= _BLOCK)
+        large = large[large > 0]
+        rim = np.where(valid[k] & ~zero, maximum_filter(parts, 3), 0)
+        beside = median(images[k], rim, large) if large.size else large
+        fades = np.isin(large, rim) & (beside <= _RIM * np.median(light if light.size else [0]))
+        found[k] = np.isin(parts, large[~fades])
     return found
 
 
@@ -91,7 +105,7 @@ def odd_pixels(
         np.minimum(np.linalg.norm(illumination.sources_na, axis=1), microscope.objective_na).max()
     )
     band = (microscope.objective_na + steepest) / microscope.wavelength_um * microscope.pixel_size_um
-    off = _off(images, valid, some, band)
+    off = _off(images[some], valid[some], band)
     stuck = _stuck(raw, valid, some)
     odd = (off != 0) | stuck
     if not odd.any():
@@ -101,38 +115,53 @@ def odd_pixels(
     places = [f"({y}, {x})" for y, x in np.argwhere(odd)[:_NAMED]]
     more = ", ..." if odd.sum() > _NAMED else ""
     return odd, (
-        f"{counted} pixels of the camera masked in all images, at (y, x) = {', '.join(places)}{more}: "
-        "alike in "
-        "nearly every image, and sharper than the optics can make"
+        f"{counted} pixels of the camera masked in all images, at (y, x) = {', '.join(places)}{more}: alike "
+        "in nearly every image, and sharper than the optics can make"
     )
 
 
-def _off(images: np.ndarray, valid: np.ndarray, some: Sequence[int] | np.ndarray, band: float) -> np.ndarray:
+def _off(images: np.ndarray, valid: np.ndarray, band: float) -> np.ndarray:
     """By how much hot (positive) and dead pixels miss their prediction, 0 elsewhere, shape (y, x)."""
-    shape = images.shape[1:]
+    off = np.zeros(images.shape[1:])
     weights, open_share = _prediction(band)
-    if len(some) < _FEWEST_ODD or min(shape) < 5 or open_share > _TELLS:
-        return np.zeros(shape)
-    around = np.ones((5, 5))
-    around[2, 2] = 0
+    if len(images) < _FEWEST_ODD or min(off.shape) < 5 or open_share > _TELLS:
+        return off
+    for _ in range(_ROUNDS):  # the worst of neighbours first
+        found = _missed(images, valid, weights, open_share)
+        if not found.any():
+            break
+        off += found
+        images = images.copy()
+        for y, x in np.argwhere(found):
+            part = slice(max(y - 1, 0), y + 2), slice(max(x - 1, 0), x + 2)
+            images[:, y, x] = np.median(images[:, *part][:, off[part] == 0], axis=1)
+    return off
+
+
+def _missed(images: np.ndarray, valid: np.ndarray, weights: np.ndarray, open_share: float) -> np.ndarray:
+    """The same for pixels that are worse than all others within two pixels."""
+    shape = images.shape[1:]
     total, variance, positive, negative, seen = (np.zeros(shape) for _ in range(5))
     unsure = np.full(shape, _TELLS)  # at the border those of the other side stand in
     unsure[2:-2, 2:-2] = open_share
-    for k in some:
-        image = images[k].astype(np.float64) - 1
-        whole = minimum_filter(valid[k], 5)
+    for image, ok in zip(images.astype(np.float64) - 1, valid, strict=True):
+        whole = minimum_filter(ok, 5)
         miss = (image - convolve(image, weights, mode="wrap")) * whole
-        mean, square = (convolve(image**p, around / 24, mode="wrap") for p in (1, 2))
+        # mean and mean square of the 24 around
+        mean, square = ((25 * uniform_filter(image**p, 5, mode="wrap") - image**p) / 24 for p in (1, 2))
         noise = 1.4826 * np.median(np.abs(miss[whole])) if whole.any() else 0.0
         total += miss
-        variance += (len(some) * unsure * np.maximum(square - mean**2, 0) + noise**2) * whole
+        variance += (len(images) * unsure * np.maximum(square - mean**2, 0) + noise**2) * whole
         positive += miss > 0.5 * _LEAST
         negative += miss < -0.5 * _LEAST
         seen += whole
     agree = np.maximum(positive, negative) >= _AGREE * seen
     mean = total / np.maximum(seen, 1)
     odd = (np.abs(total) > _BEYOND * np.sqrt(variance)) & (np.abs(mean) > _LEAST) & agree
-    odd &= (seen >= 0.5 * len(some)) & (np.abs(mean) == maximum_filter(np.abs(mean), 5))
+    typical = images.mean(axis=0)
+    beside = typical - median_filter(typical, footprint=_RING)  # or it is good, and those beside it are not
+    odd &= (seen >= 0.5 * len(images)) & (beside * np.sign(mean) > 0.5 * np.abs(mean))
+    odd &= np.abs(mean) == maximum_filter(np.abs(mean) * odd, 5)
     return np.where(odd, mean, 0.0)
 
 
@@ -162,7 +191,5 @@ def _stuck(raw: np.ndarray, valid: np.ndarray, some: Sequence[int] | np.ndarray)
         return np.zeros(shape, bool)
     looked = raw[some].astype(np.float64)
     varies = looked.std(axis=0)
-    ring = np.ones((3, 3), bool)
-    ring[1, 1] = False
-    beside = minimum_filter(varies, footprint=ring)
+    beside = minimum_filter(varies, footprint=_RING)
     return (varies == 0) & (beside > _VARIES) & valid[some].all(axis=0)

@@ -201,8 +201,7 @@ def check_names(images: dict) -> None:
             if any(ord(c) < 32 for c in name):
                 raise InputError(
                     f"[images] {key} names {name!r}: in double quotes a backslash begins a special "
-                    "character; "
-                    "write / in paths, or put them in single quotes"
+                    "character; write / in paths, or put them in single quotes"
                 )
 
 

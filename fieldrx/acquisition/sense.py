@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldrx.acquisition.dim import DIM
-from fieldrx.background import typical_level
+from fieldrx.background import saturation_level, typical_level
 from fieldrx.errors import InputError
 from fieldrx.optics import Illumination, Microscope
 
@@ -54,29 +54,29 @@ def check_intensities(images: np.ndarray, dark: np.ndarray, valid: np.ndarray, l
         typical = np.median([typical_level(images[k] - dark[k].astype(float), valid[k]) for k in some])
         raise InputError(
             f"{np.median(shares):.0%} of the images' pixels are negative (typical value {typical:.3g}); "
-            "expected "
-            "intensities: if these are I / I0 - 1, add 1 to them; else check dark"
+            "expected intensities: if these are I / I0 - 1, add 1 to them; else check dark"
         )
 
 
-def check_background(background: ArrayLike | str | None) -> None:
-    """Refuse images of the empty field that are saturated.
+def saturated_background(background: ArrayLike | str | None) -> np.ndarray | None:
+    """Where images of the empty field are saturated, of their shape; None where nowhere, or for no images.
 
     Raises
     ------
     InputError
-        If most of their pixels are at the end of their type.
+        If most of their pixels are.
     """
     frames = np.asarray(background) if background is not None else np.empty(0)
-    if frames.dtype.kind not in "iu" or frames.ndim < 2:
-        return
-    share = float(np.mean(frames == np.iinfo(frames.dtype).max))
-    if share > _SATURATED:
+    if frames.dtype.kind not in "iuf" or frames.ndim < 2:
+        return None
+    level = saturation_level(frames.reshape(-1, *frames.shape[-2:]))
+    saturated = frames >= level
+    if (share := float(saturated.mean())) > _SATURATED:
         raise InputError(
-            f"background is saturated in {share:.0%} of its pixels (at {np.iinfo(frames.dtype).max}); take "
-            "the empty "
-            "field again with a shorter exposure, or leave background out"
+            f"background is saturated in {share:.0%} of its pixels (at {level:g}); take the empty field "
+            "again with a shorter exposure, or leave background out"
         )
+    return saturated if share else None
 
 
 def way(images: np.ndarray, background: ArrayLike | str | None, is_estimated: bool) -> str:
@@ -164,8 +164,7 @@ class Levels:
         if not 1 / _FAR < typical < _FAR:
             notes.append(
                 f"images are typically {typical:.3g} over their background, where 1 is expected without a "
-                "sample: "
-                "is the background of another exposure, or saturated, or in other units?"
+                "sample: is the background of another exposure, or does the sample absorb everywhere?"
             )
         if own and given.ndim == 3:
             notes += self._frames_of_one(lit)
@@ -203,8 +202,7 @@ class Levels:
             return []
         return [
             f"{numbered(outside)} lie outside the pupil by their directions, but are as bright as those "
-            "inside: are "
-            "the directions in NA (not degrees), and is objective_na right?"
+            "inside: are the directions in NA (not degrees), and is objective_na right?"
         ]
 
     def _frames_of_one(self, lit):
@@ -214,8 +212,7 @@ class Levels:
             return []
         return [
             "the frames of the background are taken one per image, in their order, and make the images' "
-            "brightness "
-            "less alike than it was: if all are of one lamp, average them into one"
+            "brightness less alike than it was: if all are of one lamp, average them into one"
         ]
 
 
@@ -237,57 +234,70 @@ def directions(illumination: Illumination, microscope: Microscope, shape: Sequen
         where = "one direction" if span == 0 else f"directions within {span:.2g} in NA"
         notes.append(
             f"all light comes from {where}, where the frame tells {resolved:.2g} apart: such images hardly "
-            "tell depth; if directions should "
-            "differ, "
-            "check their table and its units"
+            "tell depth; if directions should differ, check their table and its units"
         )
     pixels = microscope.pixel_size_um * 4 * microscope.objective_na / microscope.wavelength_um
     if not 1 / _PIXELS < pixels < _PIXELS:
         notes.append(
             f"pixels of {microscope.pixel_size_um:g} um are {pixels:.2g} times what NA "
-            f"{microscope.objective_na:g} needs: pixel_size_um is the camera's pixel over the "
-            "magnification, in um"
+            f"{microscope.objective_na:g} needs: pixel_size_um is the camera's pixel over the magnification, "
+            "in um"
         )
     return notes
 
 
-def repeated(images: np.ndarray, valid: np.ndarray) -> list[str]:
-    """Notes about images that are the same frame, to the last bit."""
+def repeated(images: np.ndarray, valid: np.ndarray, pattern: np.ndarray) -> list[str]:
+    """Notes about images that are the same frame, to the last bit, although their light differs."""
     first: dict[int, int] = {}
     again = []
     for k, image in enumerate(images):
         if not valid[k].any() or np.ptp(image[valid[k]]) == 0:  # nothing in it that could tell
             continue
         other = first.setdefault(zlib.crc32(np.ascontiguousarray(image).data), k)
-        if other != k and np.array_equal(image, images[other], equal_nan=image.dtype.kind == "f"):
+        if np.array_equal(pattern[k], pattern[other]):
+            continue
+        if np.array_equal(image, images[other], equal_nan=image.dtype.kind == "f"):
             again.append(f"{k} (as {other})")
     if not again:
         return []
     return [
         f"image{'s' if len(again) > 1 else ''} {', '.join(again[:_LISTED])} repeat an earlier frame, pixel "
-        "by pixel: a "
-        "lamp that was not switched, or a file copied twice; leave them out"
+        "by pixel: a lamp that was not switched, or a file copied twice; leave them out"
     ]
 
 
-def scaled(images: np.ndarray, valid: np.ndarray, is_estimated: bool) -> list[str]:
-    """Notes about floating-point images that some program scaled to the range from 0 to 1."""
+def scaled(images: np.ndarray, valid: np.ndarray, background: ArrayLike | str | None) -> list[str]:
+    """Notes about floating-point images that some program scaled to the range from 0 to 1.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, y, x)
+        As stored.
+    valid : ndarray of bool, shape (n, y, x)
+        Pixels to look at.
+    background
+        What they are divided by; 1 where they are taken as they are.
+    """
     if images.dtype.kind != "f":
         return []
     some = [image[ok] for image, ok in zip(images, valid, strict=True) if ok.any()]
     ranges = np.array([(v.min(), v.max()) for v in some])
     if (ranges == [0, 1]).all():
         return [
-            "every image spans exactly 0 to 1, as after stretching each by itself: that takes its level "
-            "and dark "
-            "away, and with them the sample's contrast; export the images unscaled"
+            "every image spans exactly 0 to 1, as after stretching each by itself: that takes its level and "
+            "dark away, and with them the sample's contrast; export the images unscaled"
         ]
-    if is_estimated or ranges.max() > 1 or ranges.min() < 0 or ranges.max() == ranges.min():
+    if ranges.min() == 0 and ranges.max() == 1:
+        return [
+            "the images span exactly 0 to 1, as after stretching the stack: that takes the dark level away, "
+            "and changes the sample's contrast; export the images unscaled"
+        ]
+    as_they_are = np.array_equal(np.asarray(background), 1.0)
+    if not as_they_are or ranges.max() > 1 or ranges.min() < 0 or ranges.max() == ranges.min():
         return []
     return [
         f"no pixel exceeds {ranges.max():.4g}, though intensities over the background do where light "
-        "gathers: if some "
-        'program scaled the images to 1, say background = "smooth"'
+        'gathers: if some program scaled the images to 1, say background = "smooth"'
     ]
 
 
@@ -306,6 +316,5 @@ def overexposed(valid: np.ndarray, known: np.ndarray) -> list[str]:
         return []
     return [
         f"{numbered(many)} lost {', '.join(f'{lost[k]:.0%}' for k in many[:_LISTED])} of the pixels to "
-        "saturation, or "
-        "to missing values: if overexposed, take it again or leave it out"
+        "saturation, or to missing values: if overexposed, take it again or leave it out"
     ]

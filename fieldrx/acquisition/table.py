@@ -83,8 +83,8 @@ def _images_of(
             row = int(differ[0])
             raise InputError(
                 f"{table.where(row)}: columns {first} and {name} name different images "
-                f"({table.texts(first)[row]} and {table.texts(name)[row]}); keep the one that numbers "
-                "the images"
+                f"({table.texts(first)[row]} and {table.texts(name)[row]}); keep the one that numbers the "
+                "images"
             )
     return images
 
@@ -129,9 +129,9 @@ def _check_one_run(table: Table, images: np.ndarray) -> None:
     for row in np.flatnonzero(begun):
         if images[row] in seen:
             raise InputError(
-                f"{table.where(int(row))}: names an image a second time, after others, as two runs one "
-                "after the other do; keep one of them, or, where several sources light an image together, "
-                "add a column weight"
+                f"{table.where(int(row))}: names an image a second time, after others, as two runs one after "
+                "the other do; keep one of them, or, where several sources light an image together, add a "
+                "column weight"
             )
         seen.add(int(images[row]))
 

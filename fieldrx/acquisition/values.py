@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,24 +53,49 @@ def plain(table: dict[str, Any], known: Mapping[str, Sequence[str]], name: str, 
     InputError
         If a length is given twice, or a file does not hold what it should.
     """
+    values = dict(table)
+    with in_file(path):
+        for key, value in table.items():
+            kinds = known.get(_goal(key, known), ("text",))
+            if isinstance(value, str) and not {"text", "true or false"} & set(kinds):
+                values[key] = _pointed(value, f"[{name}] {key}", path.parent)
+        return in_micrometres(values, known)
+
+
+def in_micrometres(table: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """A table whose lengths are in micrometres and say so in their names.
+
+    Parameters
+    ----------
+    table : dict
+        Of numbers, lists and arrays by name; all else stays as it is.
+    known : collection of str
+        Names, of which those in _um may stand there in another unit.
+
+    Raises
+    ------
+    InputError
+        If a length is given twice.
+    """
     values: dict[str, Any] = {}
     for key, value in table.items():
-        base, _, unit = key.rpartition("_")
-        goal = f"{base}_um" if unit in _MICROMETRES and f"{base}_um" in known and key not in known else key
+        goal = _goal(key, known)
         if goal in values or (goal != key and goal in table):
-            raise InputError(f"{path}: [{name}] says {goal.removesuffix('_um')} twice; keep one of them")
-        if isinstance(value, str) and not {"text", "true or false"} & set(known.get(goal, ("text",))):
-            with in_file(path):
-                value = _pointed(value, f"[{name}] {key}", path.parent)
-        values[goal] = value if goal == key else _times(value, _MICROMETRES[unit])
+            raise InputError(f"{goal.removesuffix('_um')} is given twice; keep one of them")
+        values[goal] = value if goal == key else _times(value, _MICROMETRES[key.rpartition("_")[2]])
     return values
+
+
+def _goal(key: str, known: Collection[str]) -> str:
+    """The name in _um of a length in another unit; other names as they are."""
+    base, _, unit = key.rpartition("_")
+    return f"{base}_um" if unit in _MICROMETRES and f"{base}_um" in known and key not in known else key
 
 
 def _times(value: Any, factor: float) -> Any:
     if isinstance(value, list):
         return [_times(v, factor) for v in value]
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number:
+    if isinstance(value, (bool, str)) or (isinstance(value, np.ndarray) and value.dtype.kind not in "iuf"):
         return value  # which the check of types refuses
     return value * factor if factor > 1 else value / round(1 / factor)  # 515 nm are 0.515 um to the last bit
 

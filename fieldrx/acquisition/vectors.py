@@ -64,9 +64,8 @@ def _pairs(source: str | list, n: int | None, path: Path) -> np.ndarray:
         pairs = np.empty((0, 2))
     if not len(pairs) or (n is not None and len(pairs) != n):
         raise InputError(
-            f"[illumination] table holds directions of shape {shapes}; expected ({n or 'n_images'}, 2), or "
-            "a list of "
-            "two variables with one number per image each"
+            f"[illumination] table holds directions of shape {shapes}; expected ({n or 'n_images'}, 2), or a "
+            "list of two variables with one number per image each"
         )
     return pairs
 

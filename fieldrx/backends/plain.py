@@ -14,6 +14,7 @@ F^-1 and no factors of n appear.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 
@@ -209,12 +210,14 @@ class Refocus(Refocusing):
     def __init__(
         self,
         shape: tuple[int, int],
+        plane: tuple[int, int],
         size: tuple[int, int],
         window: tuple[slice, slice],
         fade: np.ndarray,
         transfer: Callable[[int], tuple],
     ):
-        self.padded, self.fade, self.transfer = PaddedFourier(shape, size, window), fade, transfer
+        self.padded, self.fade, self.transfer = PaddedFourier(shape, plane, size, window), fade, transfer
+        self.per_point = np.divide(shape, plane)
 
     def fields(self, waves: np.ndarray, sources: list[int]) -> np.ndarray:
         filters = [self.transfer(s) for s in sources]
@@ -224,7 +227,8 @@ class Refocus(Refocusing):
         scattered = carry((wave - 1) * self._fade(wave), turns)
         spectrum = self.padded.forward(scattered, rows, columns)
         table = module_of(wave).asarray(table.astype(wave.dtype))
-        there = carry(self.padded.inverse(table * spectrum, rows, columns), -turns, self.padded.window)
+        there = self.padded.inverse(table * spectrum, rows, columns)
+        there = carry(there, -turns * self.per_point, self.padded.window)
         return (incident + there).astype(wave.dtype, copy=False)
 
     def add_intensities(self, fields: np.ndarray, share: np.ndarray, images: np.ndarray) -> None:
@@ -245,7 +249,7 @@ class Refocus(Refocusing):
 
     def _wave_gradient(self, d_field, rows, columns, table, _, turns):
         table = module_of(d_field).asarray(table.conj().astype(d_field.dtype))
-        d_field = carry(d_field, turns, self.padded.window)
+        d_field = carry(d_field, turns * self.per_point, self.padded.window)
         d_scattered = self.padded.inverse_adjoint(d_field, rows, columns, table)
         return self._fade(d_field) * carry(d_scattered, -turns)
 
@@ -268,7 +272,7 @@ def field_gradient(d_images: np.ndarray, field: np.ndarray, share: np.ndarray) -
 
 
 def carry(wave: np.ndarray, turns: np.ndarray, window: tuple[slice, slice] | None = None) -> np.ndarray:
-    """`wave` times exp(2 pi i turns . rho), rho in pixels of the grid in which it lies at `window`."""
+    """`wave` times exp(2 pi i turns . rho), rho in points of the plane in which it lies at `window`."""
     xp = module_of(wave)
     y, x = (
         xp.asarray(np.exp(2j * np.pi * t * k).astype(wave.dtype))
@@ -278,19 +282,27 @@ def carry(wave: np.ndarray, turns: np.ndarray, window: tuple[slice, slice] | Non
 
 
 def pixel_numbers(shape: tuple[int, int], window: tuple[slice, slice] | None = None) -> list[np.ndarray]:
-    """Numbers in the grid of the rows and columns of an array that lies there at `window`."""
-    starts = [w.start for w in window] if window else (0, 0)
-    return [np.arange(start, start + n) for start, n in zip(starts, shape, strict=True)]
+    """Numbers in the plane of the rows and columns of an array that lies there at `window`."""
+    if window is None:
+        return [np.arange(n) for n in shape]
+    return [np.arange(w.stop)[w] for w in window]
 
 
 class PaddedFourier:
     """One padded transform, visited where something is, its inverse within the window, and adjoints.
 
-    Spectra carry the plain inner product here, so the adjoint of F is n F^-1.  Parameters as of `Refocus`.
+    The inverse may have another number of points than the transform, of the same frequencies.  Spectra carry
+    the plain inner product here, so the adjoint of F is n F^-1.  Parameters as of `Refocus`.
     """
 
-    def __init__(self, shape: tuple[int, int], size: tuple[int, int], window: tuple[slice, slice]):
-        self.shape, self.size, self.window = tuple(shape), tuple(size), window
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        plane: tuple[int, int],
+        size: tuple[int, int],
+        window: tuple[slice, slice],
+    ):
+        self.shape, self.plane, self.size, self.window = tuple(shape), tuple(plane), tuple(size), window
 
     def forward(self, wave: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Spectrum of a wave at some rows and columns."""
@@ -300,8 +312,10 @@ class PaddedFourier:
 
     def inverse(self, spectrum: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """The wave within the window."""
-        (ny, nx), (y, x), xp = self.shape, self.window, module_of(spectrum)
-        rows, columns = xp.asarray(rows), xp.asarray(columns)
+        (ny, nx), (y, x), xp = self.plane, self.window, module_of(spectrum)
+        rows, columns = self._there(rows, columns, xp)
+        if self.plane != self.shape:
+            spectrum = spectrum * spectrum.real.dtype.type(prod(self.plane) / prod(self.shape))
         half = xp.zeros((ny, len(columns)), spectrum.dtype)
         half[rows] = spectrum
         half = ifft(half, axis=0)[y]
@@ -313,14 +327,19 @@ class PaddedFourier:
         self, d_field: np.ndarray, rows: np.ndarray, columns: np.ndarray
     ) -> np.ndarray:
         """Adjoint of :meth:`inverse`."""
-        (ny, nx), (y, x), xp = self.shape, self.window, module_of(d_field)
-        rows, columns = xp.asarray(rows), xp.asarray(columns)
+        (ny, nx), (y, x), xp = self.plane, self.window, module_of(d_field)
+        rows, columns = self._there(rows, columns, xp)
         full = xp.zeros((d_field.shape[0], nx), d_field.dtype)
         full[:, x] = d_field
         full = fft(full, axis=1)[:, columns]
         half = xp.zeros((ny, len(columns)), d_field.dtype)
         half[y] = full
-        return fft(half, axis=0)[rows] / (ny * nx)
+        return fft(half, axis=0)[rows] / prod(self.shape)
+
+    def _there(self, rows, columns, xp):
+        """Where frequencies of the transform stand in the inverse."""
+        ends = (rows, columns), self.shape, self.plane
+        return [xp.asarray(np.where(2 * k < n, k, k - n) % m) for k, n, m in zip(*ends, strict=True)]
 
     def inverse_adjoint(
         self, d_field: np.ndarray, rows: np.ndarray, columns: np.ndarray, conj_transfer: np.ndarray

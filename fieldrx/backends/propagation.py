@@ -76,22 +76,25 @@ class Refocusing(Protocol):
     Parameters
     ----------
     shape : (int, int)
-        (py, px) of the padded plane in which the waves travel to the camera.
+        (py, px) of the padded grid in which the waves travel to the camera.
+    plane : (int, int)
+        (qy, qx) of a plane as wide as that, with points of its own, in which the fields are read off.
     size : (int, int)
         (ny, nx) of the waves.
     window : (slice, slice)
-        Where the images, (iy, ix), lie in it.
+        Where the images, (iy, ix), lie in the plane; every so many points where they have steps.
     fade : float64 host array, shape (ny, nx)
         Factor of the scattered wave.
     transfer : callable
         Gives for the number of a source, on the host, the rows and columns of the padded spectrum that pass,
-        the complex transfer function there, the incident wave P(nu_s) on the camera, and the turns per pixel
-        (y, x) of the carrier by which the wave is multiplied on its way there.
+        the complex transfer function there, the incident wave P(nu_s) on the camera, and the turns per point
+        of the grid (y, x) of the carrier by which the wave is multiplied on its way there.
     """
 
     def __init__(
         self,
         shape: tuple[int, int],
+        plane: tuple[int, int],
         size: tuple[int, int],
         window: tuple[slice, slice],
         fade: np.ndarray,

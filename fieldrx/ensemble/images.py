@@ -11,7 +11,7 @@ from fieldrx.backends import get
 from fieldrx.band import Band, supported_band
 from fieldrx.comparison import MeasuredImages, predicted_images
 from fieldrx.field import NeuralField
-from fieldrx.models import Optics, grid_for
+from fieldrx.models import Optics, grid_for, spacing_of
 from fieldrx.optics import Grid
 from fieldrx.provenance import Provenance
 
@@ -37,9 +37,8 @@ class FitImages:
     def grid(self) -> Grid:
         """The fit's grid."""
         acq = self.acquisition
-        return grid_for(
-            self.settings.need("model"), acq.stack.shape[1:], acq.microscope, self.settings.need("depth")
-        )
+        name, depth = self.settings.need("model"), self.settings.need("depth")
+        return grid_for(name, acq.stack.shape[1:], acq.microscope, depth, spacing_of(self.settings))
 
     def band(self, images: np.ndarray) -> Band:
         """The band that some images support on the fit's grid."""

@@ -134,6 +134,9 @@ class Options:
         Directions, gains, defocus and aberrations to start from, when known better than the acquisition's.
     loss : str
         "squared", or "huber" or "poisson" with numbers of their own: see `fieldrx.losses.make_loss`.
+    grid_um : float, optional
+        Widest lateral distance of voxels [um]; chosen from the optics when not given, see
+        `fieldrx.models.grid_spacing`.
     precision : str, optional
         Of the network's matrix products on a GPU: "half" or "float32".  Chosen when not given: half, but for
         sines.  A CPU computes in float32.
@@ -150,6 +153,7 @@ class Options:
     background: bool | None = None
     optics: Any = None
     loss: Any = "squared"
+    grid_um: float | None = None
     precision: str | None = None
 
     @classmethod

@@ -91,6 +91,7 @@ class Problem:
             "acquisition": self.acquisition.fingerprint(),
             "model": self.model,
             "depth": [float(d) for d in self.depth],
+            "grid": self.grid.to_dict(),
             "encoding": self.encoding.to_dict(),
             "network": self.network.to_dict(),
             "priors": asdict(self.priors),
@@ -128,7 +129,7 @@ def pose(
     train, held = split_images(acquisition, options.holdout, options.seed)
     heights, choices = _depth(acquisition, depth, train)
     model, chosen = settle_model(acquisition, heights, model, train, backend)
-    grid = grid_for(model, acquisition.stack.shape[1:], acquisition.microscope, heights)
+    grid = grid_for(model, acquisition.stack.shape[1:], acquisition.microscope, heights, options.grid_um)
     priors, schedule = settings(model, options.priors, options.schedule)
     loss, estimated = make_loss(options.loss, acquisition, train)
     kinds = parse_refine(options.refine) if options.refine else ()

@@ -232,8 +232,8 @@ class Fit:
     def field(self, interrupted: bool = False) -> NeuralField:
         """The best field so far."""
         state, grid, acq = self.state, self.grid, self.acquisition
-        (y, x), axes = self.model.window, grid.axes
-        region = [(axes[0][0], axes[0][-1])] + [(a[w][0], a[w][-1]) for a, w in ((axes[1], y), (axes[2], x))]
+        heights, pixel = grid.axis(0), acq.microscope.pixel_size_um
+        region = [(heights[0], heights[-1])] + [(0.0, (n - 1) * pixel) for n in acq.stack.shape[1:]]
         history = {name: np.array(values, np.float64) for name, values in state.history.items()}
         return NeuralField(
             self.encoding,
@@ -259,7 +259,6 @@ class Fit:
             device=describe_device(self.backend),
             name=acq.name,
             microscope=acq.microscope.to_dict(),
-            grid=self.grid.to_dict(),
             **self.arguments,
             steps_done=state.step,
             best_step=state.best_step,
@@ -332,9 +331,8 @@ class Fit:
             upsample_adjoint(pullback(residual), stride, shift), state.output_scale
         )
         del predicted, pullback, residual, contrast
-        prior, d_prior = self.priors.value_and_gradient(
-            outputs, sampling.spacing_um(stride), min(self.grid.spacing_um)
-        )
+        unit = min(self.grid.spacing_um[0], self.acquisition.microscope.pixel_size_um)
+        prior, d_prior = self.priors.value_and_gradient(outputs, sampling.spacing_um(stride), unit)
         d_outputs += d_prior
         gradient = sampling.gradient(state.params, sampling.axes(stride, shift), d_outputs, gain)
         self.descent.update(

@@ -109,8 +109,8 @@ def read_table_text(path: str | os.PathLike, what: str) -> Table:
     for line, cells in records[1:]:
         if [cell.lower() for cell in cells] == names:
             raise InputError(
-                f"{path}, line {line}: names the columns again, as two tables one after the other do; "
-                "keep one of them"
+                f"{path}, line {line}: names the columns again, as two tables one after the other do; keep "
+                "one of them"
             )
         while len(cells) > len(names) and not cells[-1]:
             cells = cells[:-1]
@@ -129,6 +129,8 @@ def read_table_text(path: str | os.PathLike, what: str) -> Table:
 def _header(text: str) -> tuple[int, str | None]:
     """Number of the line of names, from 1, and what separates cells; None for blanks."""
     numbered = [(k, line) for k, line in enumerate(text.split("\n"), 1) if line.strip("# \t\f")]
+    if numbered and numbered[0][1].lower().strip('"').startswith("sep="):
+        del numbered[0]  # a word of Excel's to itself
     plain = [(k, line) for k, line in numbered if not line.startswith("#")]
     if not plain:
         return 0, None

@@ -9,6 +9,7 @@ from fieldrx.errors import InputError, one_line
 from fieldrx.io.files import check_file
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # of spreadsheets, new and old
 
 
 def read_text(path: str | os.PathLike, what: str, kind: str) -> str:
@@ -28,14 +29,16 @@ def read_text(path: str | os.PathLike, what: str, kind: str) -> str:
         If the file is missing, or in another encoding.
     """
     data = check_file(path, what).read_bytes()
+    if data.startswith(_WORKBOOKS):
+        raise InputError(f"{path}: not valid {kind}: it is a workbook or an archive; save it as {kind} text")
     encoding = "utf-16" if data.startswith(_UTF16) else "utf-8-sig"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InputError(
-            f"{path}: not valid {kind}: line {line} is not UTF-8 text ({one_line(error)}); "
-            "save the file as UTF-8"
+            f"{path}: not valid {kind}: line {line} is not UTF-8 text ({one_line(error)}); save the file as "
+            "UTF-8"
         ) from None
     if "\0" in text:
         raise InputError(

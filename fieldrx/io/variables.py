@@ -19,9 +19,8 @@ _HEADS = slice(0, 8), slice(512, 520)  # where it may stand: MATLAB writes 512 b
 
 
 def is_variable(source: str) -> bool:
-    """Whether a text names a variable: a file of arrays and, but for .npy, what is in it."""
-    match = _VARIABLE.fullmatch(source)
-    return match is not None and (bool(match["name"]) or match["file"].lower().endswith(".npy"))
+    """Whether a text names a file of arrays, perhaps with what is in it."""
+    return _VARIABLE.fullmatch(source) is not None
 
 
 def read_variable(source: str, folder: str | os.PathLike) -> np.ndarray:
@@ -30,7 +29,7 @@ def read_variable(source: str, folder: str | os.PathLike) -> np.ndarray:
     Parameters
     ----------
     source : str
-        ``file.mat:/NAME``, also of .h5 and .npz, or ``file.npy``.
+        ``file.mat:/NAME``, also of .h5 (a dataset or an attribute) and .npz, or ``file.npy``.
     folder : path-like
         Where relative names start.
 
@@ -51,7 +50,11 @@ def read_variable(source: str, folder: str | os.PathLike) -> np.ndarray:
 
 
 def _of_hdf5(path: Path, name: str) -> np.ndarray:
+    group, _, attribute = name.rpartition("/")
     with open_hdf5(path) as file:
+        holder = file.get(group or "/")
+        if holder is not None and name not in file and attribute in holder.attrs:
+            return np.asarray(holder.attrs[attribute])
         return np.asarray(dataset(file, name, path)[()])
 
 
@@ -75,19 +78,24 @@ def _of_matlab(path: Path, name: str) -> np.ndarray:
         head = file.read(520)
     if _HDF5 in [head[part] for part in _HEADS]:
         return _of_hdf5(path, name).T  # which holds MATLAB's axes reversed
+    name, *fields = name.split("/")
     try:
         arrays = scipy.io.loadmat(path, variable_names=[name])
-        found = (
-            {name: np.asarray(arrays[name])} if name in arrays else {v[0]: v for v in scipy.io.whosmat(path)}
-        )
+        if name not in arrays:
+            arrays = dict.fromkeys(v[0] for v in scipy.io.whosmat(path))
     except Exception as error:  # a damaged file can make a parser raise anything
         raise InputError(
             f"{path}: cannot be read as MATLAB file ({one_line(error)}); save it again"
         ) from None
-    return _known(found, name, path)
+    value = np.asarray(_known(arrays, name, path))
+    for field in fields:  # of a struct, which is an array of one record
+        record = value.item() if value.dtype.names and value.size == 1 else ()
+        value = np.asarray(_known(dict(zip(value.dtype.names or (), record, strict=False)), field, path))
+    return value
 
 
 def _known(arrays: dict, name: str, path: Path) -> np.ndarray:
     if name not in arrays:
-        raise InputError(f'{path} has no variable "{name}"; it holds {", ".join(arrays) or "nothing"}')
+        came = f'has no variable "{name}"' if name else f"needs the name of a variable, {path.name}:/NAME"
+        raise InputError(f"{path} {came}; it holds {', '.join(arrays) or 'nothing'}")
     return arrays[name]

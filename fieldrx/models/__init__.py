@@ -6,7 +6,15 @@ from fieldrx.models.bpm import BeamPropagation
 from fieldrx.models.corrections import Optics
 from fieldrx.models.mlb import MultiLayerBorn
 from fieldrx.models.multislice import MultiSlice
-from fieldrx.models.registry import MODELS, grid_for, is_multislice, make_model, model_class
+from fieldrx.models.registry import (
+    MODELS,
+    exact_model,
+    grid_for,
+    is_multislice,
+    make_model,
+    model_class,
+    spacing_of,
+)
 from fieldrx.models.rytov import Rytov
 from fieldrx.models.ssnp import SSNP
 
@@ -21,9 +29,11 @@ __all__ = [
     "MultiSlice",
     "Optics",
     "Rytov",
+    "exact_model",
     "grid_for",
     "is_multislice",
     "make_model",
     "model_class",
     "predict",
+    "spacing_of",
 ]

@@ -160,36 +160,3 @@ def gain_of_images(gain: ArrayLike | None, illumination: Illumination) -> np.nda
     if gain.shape != (illumination.n_images,):
         raise InputError(f"gain has shape {gain.shape}; expected one per image")
     return gain
-
-
-def image_window(grid: Grid, image_shape: tuple[int, int], microscope: Microscope) -> tuple[slice, slice]:
-    """Where the images lie in the lateral plane of the grid.
-
-    Raises
-    ------
-    InputError
-        If voxels are not as wide as the camera's pixels, pixel (0, 0) is not at a voxel centre, or the images
-        reach beyond the grid.
-    """
-    (dy, dx), pixel = grid.spacing_um[1:], microscope.pixel_size_um
-    if not np.allclose((dy, dx), pixel, rtol=1e-4, atol=0):
-        raise InputError(
-            f"the grid's voxels are {dy:g} x {dx:g} um (y, x), the camera's pixels {pixel:g}: a model images "
-            "one voxel on one pixel; use Grid.for_images, or bring a volume there by fieldrx.simulate"
-        )
-    window = []
-    for k in (1, 2):
-        start = -grid.origin_um[k] / grid.spacing_um[k]
-        first, n = round(start), int(image_shape[k - 1])
-        if abs(start - first) > 1e-3:
-            raise InputError(
-                f"the grid's origin {grid.origin_um[k]:g} um is not a whole number of its voxels "
-                f"({grid.spacing_um[k]:g} um) from the first pixel; shift it by a fraction of a voxel"
-            )
-        if first < 0 or first + n > grid.shape[k]:
-            raise InputError(
-                f"images of {tuple(image_shape)} pixels do not fit in a grid of {grid.shape[1:]} voxels that "
-                f"starts {first} voxels before them; use Grid.for_images"
-            )
-        window.append(slice(first, first + n))
-    return window[0], window[1]

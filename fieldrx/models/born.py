@@ -41,7 +41,8 @@ from fieldrx.backends import module_of, of, to_host
 from fieldrx.backends.fft import fft2, ifft2
 from fieldrx.brief import brief
 from fieldrx.errors import InputError
-from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images, image_window
+from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images
+from fieldrx.models.plane import image_window, plane_of
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import Pupil, zernike
 from fieldrx.resources import Need
@@ -78,8 +79,8 @@ class Born:
     Parameters
     ----------
     grid : Grid
-        Voxels of the contrast; laterally the camera's pixels.  The FFTs run on this grid, so it should
-        reach beyond the images (``Grid.for_images``).
+        Voxels of the contrast.  The FFTs run on this grid, so it should reach beyond the images
+        (``Grid.for_images``).
     microscope : Microscope
     illumination : Illumination
     image_shape : (int, int), optional
@@ -119,6 +120,10 @@ class Born:
         height, width = image_shape or grid.shape[1:]
         self.image_shape = height, width
         self.window = image_window(grid, self.image_shape, microscope)
+        steepest = np.linalg.norm(illumination.sources_na, axis=1).max() / microscope.wavelength_um
+        band = 2 * (microscope.cutoff + min(steepest, microscope.cutoff))
+        where = grid, grid.shape[1:], self.image_shape, microscope
+        self.plane, self.pixels = plane_of(*where, band), plane_of(*where)
         self.pupil, self.defocus_um = pupil, float(defocus_um)
         if pupil is not None and pupil.array is not None:
             raise InputError("single scattering takes a pupil of Zernike coefficients, not an array")
@@ -132,8 +137,7 @@ class Born:
         spectrum = fft2(as_complex(contrast, self.grid, self.microscope.medium_index))
         field = self._scattered(spectrum, self._rows(images))
         del spectrum
-        field = ifft2(field, overwrite=True)
-        return (2 * self._scale) * field.real[(slice(None), *self.window)]
+        return (2 * self._scale) * self.plane.at_pixels(field)
 
     def _scattered(self, spectrum: np.ndarray, rows: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
         """Spectra of the scattered fields: one per image, or, weighted alike, the sum over its sources."""
@@ -166,9 +170,9 @@ class Born:
         self._check_images(signal, images)
         rows = self._rows(images)
         dtype = np.complex128 if signal.dtype == np.float64 else np.complex64
-        padded = module_of(signal).zeros((len(rows[0]) - 1, *self.grid.shape[1:]), dtype)
-        padded[(slice(None), *self.window)] = signal
-        padded = fft2(padded, overwrite=True)
+        padded = module_of(signal).zeros((len(rows[0]) - 1, *self.plane.shape), dtype)
+        padded[(slice(None), *self.plane.window)] = signal
+        padded = self.plane.spectrum(padded, self.grid.shape[1:])
         xp = module_of(padded)
         if self.pupil is not None:
             image = np.repeat(np.arange(len(padded)), np.diff(rows[0]))
@@ -275,7 +279,7 @@ class Born:
         f_s = scope.axial_frequency(source @ source)
 
         def image(spectrum):
-            return (2 * self._scale) * ifft2(spectrum).real[self.window]
+            return (2 * self._scale) * self.plane.at_pixels(spectrum[None])[0]
 
         phase, terms = np.zeros((2, 1, 1)), []
         if self.pupil is not None:

@@ -18,11 +18,16 @@ something.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
+from math import ceil
+
 import numpy as np
 
 from fieldrx.backends import module_of, of, to_host
 from fieldrx.backends.plain import PaddedFourier, carry, pixel_numbers
 from fieldrx.errors import InputError
+from fieldrx.models.plane import plane_of, voxels_of_pixels
 from fieldrx.optics import Grid, Microscope
 from fieldrx.pupil import Pupil
 
@@ -35,8 +40,7 @@ class Camera:
     Parameters
     ----------
     grid : Grid
-    window : (slice, slice)
-        Where the images lie in the grid.
+    image_shape : (int, int)
     microscope : Microscope
     pupil : Pupil
     distance_um : float
@@ -51,20 +55,27 @@ class Camera:
     def __init__(
         self,
         grid: Grid,
-        window: tuple[slice, slice],
+        image_shape: tuple[int, int],
         microscope: Microscope,
         pupil: Pupil,
         distance_um: float,
         edge: str = "hard",
         border_um: float | None = None,
     ):
-        self.grid, self.window, self.microscope, self.pupil = grid, window, microscope, pupil
+        self.grid, self.microscope, self.pupil = grid, microscope, pupil
         self.distance_um = distance_um
-        height, width = (_padded(w.stop - w.start, n) for w, n in zip(window, grid.shape[1:], strict=True))
+        ratios = voxels_of_pixels(grid, microscope)
+        height, width = (_padded(*sizes) for sizes in zip(image_shape, grid.shape[1:], ratios, strict=True))
         self.shape = height, width
-        self.edge, self.fade = edge, _fade(grid, window, border_um)
+        cells = [1 / (n * d) for n, d in zip(self.shape, grid.spacing_um[1:], strict=True)]
+        band = 2 * microscope.cutoff + 3 * max(cells)  # with those that the edge of the aperture cuts
+        self.plane = plane_of(grid, self.shape, image_shape, microscope, band)
+        self.window = self.plane.window
+        per_point = [n / m for n, m in zip(self.shape, self.plane.shape, strict=True)]
+        self.per_point = np.array(per_point)  # voxels
+        self.edge, self.fade = edge, _fade(grid, self.window, per_point, border_um)
         self.cell = np.prod([n * d for n, d in zip(self.shape, grid.spacing_um[1:], strict=True)]) ** -0.5
-        self.padded = PaddedFourier(self.shape, grid.shape[1:], window)
+        self.padded = PaddedFourier(self.shape, self.plane.shape, grid.shape[1:], self.window)
         self._kept: dict[bytes, tuple] = {}  # transfer functions, by source
         self.nu = [np.fft.fftfreq(n, d) for n, d in zip(self.shape, grid.spacing_um[1:], strict=True)]
 
@@ -91,7 +102,7 @@ class Camera:
         incident : complex
             P(nu_s).
         carrier : float64, shape (2,)
-            Turns per pixel along y and x of the carrier c.
+            Turns per voxel along y and x of the carrier c.
         """
         key = nu_s.tobytes()
         if key not in self._kept:
@@ -125,13 +136,14 @@ class Camera:
         rows, columns, place, nu = self._support(nu_s)
         turns = self._cells(nu_s)[1]
         faded = scattered * of(scattered).asarray(self.fade.astype(scattered.dtype))
-        carried, d_carried = carry(faded, turns), carry(d_field, turns, self.window)
+        carried, d_carried = carry(faded, turns), carry(d_field, turns * self.per_point, self.window)
         spectrum = self.padded.forward(carried, rows, columns)
         d_filtered = self.padded.inverse_adjoint_spectrum(d_carried, rows, columns)
         table = of(scattered).asarray(self.transfer(nu_s)[2].astype(scattered.dtype))
         wave = self.padded.inverse(table * spectrum, rows, columns)
         d_wave = self.padded.inverse_adjoint(d_carried, rows, columns, table.conj())
-        d_turns = _carrier_slope(d_wave, carried) - _carrier_slope(d_carried, wave, self.window)
+        there = self.per_point * _carrier_slope(d_carried, wave, self.window)
+        d_turns = _carrier_slope(d_wave, carried) - there
         d_source, d_distance, d_pupil = self._details(
             nu, nu_s, to_host(d_filtered)[place], to_host(spectrum)[place], complex(d_field.sum())
         )
@@ -181,39 +193,46 @@ class Camera:
         return np.clip(0.5 + (self.microscope.cutoff - radius) / self.cell, 0, 1)
 
     def _cells(self, nu_s):
-        """nu_s as a whole number m of the spectrum's cells, and turns per pixel of what is left."""
-        pixels = np.array(self.grid.spacing_um[1:])
-        whole = np.round(nu_s * pixels * self.shape)
-        return whole, nu_s * pixels - whole / self.shape
+        """nu_s as a whole number m of the spectrum's cells, and turns per voxel of what is left."""
+        voxels = np.array(self.grid.spacing_um[1:])
+        whole = np.round(nu_s * voxels * self.shape)
+        return whole, nu_s * voxels - whole / self.shape
 
     def _support(self, nu_s):
         """Rows and columns of the padded spectrum with a wave that passes; where, and nu there."""
         radius = self.microscope.cutoff + 0.5 * self.cell
-        cells, pixels = self._cells(nu_s)[0], self.grid.spacing_um[1:]
-        y, x = (k + m / (n * d) for k, m, n, d in zip(self.nu, cells, self.shape, pixels, strict=True))
+        cells, voxels = self._cells(nu_s)[0], self.grid.spacing_um[1:]
+        y, x = (k + m / (n * d) for k, m, n, d in zip(self.nu, cells, self.shape, voxels, strict=True))
         rows, columns = np.flatnonzero(np.abs(y) <= radius), np.flatnonzero(np.abs(x) <= radius)
         place = np.nonzero(y[rows, None] ** 2 + x[columns] ** 2 <= radius**2)
         return rows, columns, place, np.stack([y[rows[place[0]]], x[columns[place[1]]]])
 
 
 def _carrier_slope(d_wave, wave, window=None):
-    """Gradient of the carrier's turns per pixel, where `wave` was multiplied by it."""
+    """Gradient of the carrier's turns per point, where `wave` was multiplied by it."""
     xp = module_of(wave)
     density = -2 * np.pi * (xp.conj(d_wave) * wave).imag  # Re(conj(d_wave) 2 pi i wave)
     rows, columns = (xp.asarray(k) for k in pixel_numbers(wave.shape, window))
     return np.array([float(density.sum(axis=1) @ rows), float(density.sum(axis=0) @ columns)])
 
 
-def _padded(n_image: int, n_grid: int) -> int:
-    """Pixels of the refocusing grid: the power of two that holds the image twice and the grid once."""
-    return 1 << (max(2 * n_image, n_grid) - 1).bit_length()
+def _padded(n_image: int, n_grid: int, pixel: Fraction) -> int:
+    """Voxels of the refocusing grid; a pixel is `pixel` voxels wide.
+
+    In pixels it is the power of two that holds the image twice and the grid once, whatever the voxels: the
+    frequencies on which the aperture is drawn are the same.
+    """
+    least = max(2 * n_image, ceil(n_grid / pixel))
+    return ceil(pixel * (1 << (least - 1).bit_length()))
 
 
-def _fade(grid: Grid, window: tuple[slice, slice], width_um: float | None) -> np.ndarray:
+def _fade(
+    grid: Grid, window: tuple[slice, slice], per_point: Sequence[float], width_um: float | None
+) -> np.ndarray:
     """1 inside, a sine's rise from 0 over the frame at the edge."""
     ramps = []
-    for w, n, d in zip(window, grid.shape[1:], grid.spacing_um[1:], strict=True):
-        width = 0.5 * d * min(w.start, n - w.stop) if width_um is None else float(width_um)
+    for w, n, d, r in zip(window, grid.shape[1:], grid.spacing_um[1:], per_point, strict=True):
+        width = 0.5 * d * min(r * w.start, n - r * w.stop) if width_um is None else float(width_um)
         if not (np.isfinite(width) and width >= 0):
             raise InputError(f"border_um is {width_um}; expected a width of 0 or more")
         inside = (np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5) * d

@@ -22,8 +22,9 @@ from numpy.typing import ArrayLike
 from fieldrx.backends import module_of, of, plain, to_host
 from fieldrx.backends.propagation import MOST_STORED, Refocusing
 from fieldrx.errors import InputError
-from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images, image_window
+from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images
 from fieldrx.models.camera import Camera
+from fieldrx.models.plane import image_window
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import Pupil
 from fieldrx.resources import Need
@@ -40,8 +41,8 @@ class MultiSlice(ABC):
     Parameters
     ----------
     grid : Grid
-        Voxels of the contrast; laterally the camera's pixels.  The waves travel on this grid, so it should
-        reach beyond the images (``Grid.for_images``).
+        Voxels of the contrast.  The waves travel on this grid, so it should reach beyond the images
+        (``Grid.for_images``).
     microscope : Microscope
     illumination : Illumination
     image_shape : (int, int), optional
@@ -116,7 +117,7 @@ class MultiSlice(ABC):
         if edge not in ("hard", "soft"):
             raise InputError(f'edge is "{edge}"; expected hard or soft')
         distance = self.heights[-1] - self.defocus_um
-        self.camera = Camera(grid, self.window, microscope, self.pupil, distance, edge, border_um)
+        self.camera = Camera(grid, self.image_shape, microscope, self.pupil, distance, edge, border_um)
         self._power = np.array([abs(self.camera.incident(nu)) ** 2 for nu in self._sources])
         self._refocus: dict[Any, Refocusing] = {}  # by backend
 
@@ -267,7 +268,7 @@ class MultiSlice(ABC):
         if engine not in self._refocus:
             camera = self.camera
             self._refocus[engine] = engine.Refocus(
-                *(camera.shape, self.grid.shape[1:], self.window, camera.fade),
+                *(camera.shape, camera.plane.shape, self.grid.shape[1:], camera.window, camera.fade),
                 lambda s: camera.transfer(self._sources[s]),
             )
         return self._refocus[engine]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fieldrx.errors import InputError
 from fieldrx.models.base import ForwardModel
 from fieldrx.models.born import Born
@@ -13,6 +15,10 @@ from fieldrx.models.mlb import MultiLayerBorn
 from fieldrx.models.rytov import Rytov
 from fieldrx.models.ssnp import SSNP
 from fieldrx.optics import Grid, Illumination, Microscope
+from fieldrx.provenance import Provenance
+
+_LINEAR_WIDTH = 130  # of a linear model's grid for simulations, over wavelength / NA
+_FINE, _THIN = 0.25, 0.5  # widest voxels and thickest slices of the others, over the wavelength in the medium
 
 MODELS = {m.name: m for m in (Born, Rytov, BeamPropagation, SSNP, MultiLayerBorn)}
 
@@ -48,14 +54,67 @@ def make_model(
     return model_class(name)(grid, microscope, illumination, image_shape, **optics)
 
 
-def grid_for(name: str, image_shape: tuple[int, int], microscope: Microscope, depth: Sequence[float]) -> Grid:
+def grid_for(
+    name: str,
+    image_shape: tuple[int, int],
+    microscope: Microscope,
+    depth: Sequence[float],
+    spacing_um: float | None = None,
+) -> Grid:
     """The grid on which a fit models images; parameters as of :meth:`Grid.for_images`.
 
     The waves of multi-slice models return to the camera on a padded grid of their own, so they get half the
     margin, for the light that enters from outside the images.
     """
     margin = None if model_class(name).linear else 0.5 * Grid.margin_um(microscope, depth)
-    return Grid.for_images(image_shape, microscope, depth, margin)
+    return Grid.for_images(image_shape, microscope, depth, margin, spacing_um)
+
+
+def exact_model(
+    name: str,
+    microscope: Microscope,
+    illumination: Illumination,
+    image_shape: tuple[int, int],
+    depth: Sequence[float],
+) -> ForwardModel:
+    """The model called `name` on a grid that spares nothing, for simulations.
+
+    A linear model has voxels as narrow as what it transfers, and frequencies so close that its sharp aperture
+    draws no rings.  The others have a soft aperture, and voxels and slices as fine as the light on its way.
+    What is left of the error is measured by scripts/study_simulation.py.
+
+    Parameters
+    ----------
+    name, microscope, illumination, image_shape
+        As of :func:`make_model`.
+    depth : (float, float, float)
+        As of :meth:`Grid.for_images`; slices too thick for the model are split.
+    """
+    cutoff, wave = microscope.cutoff, microscope.wavelength_um / microscope.medium_index
+    margin, options = Grid.margin_um(microscope, depth), {}
+    if model_class(name).linear:
+        steepest = np.linalg.norm(illumination.sources_na, axis=1).max() / microscope.wavelength_um
+        spacing = 0.5 / (cutoff + min(steepest, cutoff))
+        width = min(image_shape) * microscope.pixel_size_um
+        margin = max(margin, 0.5 * (_LINEAR_WIDTH / cutoff - width))
+    else:
+        spacing, options = _FINE * wave, {"edge": "soft"}
+        depth = _thin_slices(depth, _THIN * wave)
+    spacing = min(spacing, microscope.pixel_size_um)
+    grid = Grid.for_images(image_shape, microscope, depth, margin, spacing)
+    return make_model(name, grid, microscope, illumination, image_shape, **options)
+
+
+def _thin_slices(depth: Sequence[float], most_um: float) -> tuple[float, float, float]:
+    """A depth range whose slices are no thicker than that, with room for what two of its slices stand for."""
+    z0, z1, dz = depth
+    parts = int(np.ceil(dz / most_um - 1e-6))
+    return (z0 - dz, z1 + dz, dz / parts) if parts > 1 else (z0, z1, dz)
+
+
+def spacing_of(provenance: Provenance) -> float | None:
+    """Lateral distance of voxels in a fit [um], from its provenance; None where that says nothing."""
+    return provenance.grid["spacing_um"][1] if provenance.grid else None
 
 
 def is_multislice(name: str) -> bool:

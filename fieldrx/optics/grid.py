@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, lcm
 
 import numpy as np
 from scipy.fft import next_fast_len
@@ -14,6 +16,8 @@ from fieldrx.optics.checks import finite_number
 from fieldrx.optics.microscope import Microscope
 
 _MOST_SLICES = 100_000
+_SMOOTH = (1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16)
+_WIDTHS = {Fraction(a, b) for a in (1, 2, 4, 8, 16) for b in _SMOOTH}  # of a voxel, in pixels
 
 
 @brief
@@ -54,14 +58,14 @@ class Grid:
         microscope: Microscope,
         depth: Sequence[float],
         margin_um: float | None = None,
+        spacing_um: float | None = None,
     ) -> Grid:
         """The grid on which images of `image_shape` pixels are modelled.
 
-        Laterally it has the camera's pixels and reaches `margin_um` beyond the images on every side
-        (by default as far as light from the deepest slice spreads within the pupil), so that what
-        lies outside the images but shines into them is part of the model, and light that an FFT
-        wraps round ends up in the margin.  Sizes are rounded up to even products of
-        2, 3 and 5, fast FFT lengths.
+        It reaches `margin_um` beyond the images on every side (by default as far as light from the
+        deepest slice spreads within the pupil), so that what lies outside the images but shines into
+        them is part of the model, and light that an FFT wraps round ends up in the margin.  Sizes are
+        rounded up to even products of 2, 3 and 5, fast FFT lengths, that are a whole number of pixels wide.
 
         Parameters
         ----------
@@ -70,16 +74,24 @@ class Grid:
         depth : (float, float, float)
             First and last slice centre and slice distance (z0, z1, dz) [um], both ends included.
         margin_um : float, optional
+        spacing_um : float, optional
+            Widest distance of voxels, y and x; the next smaller one that fits the pixels is taken
+            (`pixels_of_voxel`).  The camera's pixels when not given.
         """
         z = slice_positions(depth)
         if margin_um is None:
             margin_um = cls.margin_um(microscope, depth)
         pixel = microscope.pixel_size_um
+        width = Fraction(1) if spacing_um is None else pixels_of_voxel(spacing_um, pixel)
+        unit = lcm(2, width.denominator)  # voxels that are a whole number of pixels wide, and even
         margin = int(np.ceil(margin_um / pixel))
-        full = [2 * next_fast_len(-(-(int(n) + 2 * margin) // 2), real=True) for n in image_shape]
-        before = [(f - int(n)) // 2 for f, n in zip(full, image_shape, strict=True)]
+        full = [
+            unit * next_fast_len(ceil((int(n) + 2 * margin) / (unit * width)), real=True) for n in image_shape
+        ]
+        before = [int(f * width - int(n)) // 2 for f, n in zip(full, image_shape, strict=True)]
         dz = (z[-1] - z[0]) / (len(z) - 1) if len(z) > 1 else float(depth[2])
-        return cls((len(z), *full), (dz, pixel, pixel), (z[0], -before[0] * pixel, -before[1] * pixel))
+        lateral = float(width) * pixel
+        return cls((len(z), *full), (dz, lateral, lateral), (z[0], -before[0] * pixel, -before[1] * pixel))
 
     @staticmethod
     def margin_um(microscope: Microscope, depth: Sequence[float]) -> float:
@@ -115,6 +127,27 @@ class Grid:
             "spacing_um": list(self.spacing_um),
             "origin_um": list(self.origin_um),
         }
+
+
+def pixels_of_voxel(spacing_um: float, pixel_um: float) -> Fraction:
+    """The widest voxel up to `spacing_um`, in pixels, of which a few are as wide as some pixels.
+
+    The pixels are a power of two, so that those of a padded plane, which are one too, are a whole number of
+    voxels wide; the voxels are a product of 2, 3 and 5, so that their FFTs are fast.
+
+    Raises
+    ------
+    InputError
+        If the distance is no positive number, or below a sixteenth of a pixel.
+    """
+    spacing = finite_number(spacing_um, "the grid's spacing")
+    fitting = [w for w in _WIDTHS if float(w) <= spacing / pixel_um * (1 + 1e-6)]
+    if not fitting:
+        raise InputError(
+            f"the grid's spacing is {spacing:g} um; expected at least a sixteenth of a pixel, "
+            f"{pixel_um / 16:.3g} um"
+        )
+    return max(fitting)
 
 
 def slice_positions(depth: Sequence[float]) -> np.ndarray:

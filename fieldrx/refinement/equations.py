@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from fieldrx.backends.fft import rfft2, taper
+from fieldrx.backends.fft import taper
 from fieldrx.comparison import MeasuredImages
 from fieldrx.models import model_class
 from fieldrx.models.corrections import Optics
+from fieldrx.models.plane import plane_of
 from fieldrx.refinement.jacobian import Jacobian
 from fieldrx.refinement.layout import WIDTH
 from fieldrx.tikhonov import choose, passband, transfer_matrix
@@ -124,7 +125,7 @@ class NormalEquations:
             linear = self._single_scattering(self.layout.start)
             signal = linear.signal(self.acquisition.stack[self.train])
             rows, cols = passband(linear, self.train)
-            spectrum = self._spectrum(np.where(np.isfinite(signal), signal, 0), linear.window)
+            spectrum = self._spectrum(np.where(np.isfinite(signal), signal, 0))
             peak, best = choose(linear, spectrum, self.train, rows, cols)
             if len(rows) > _FREQUENCIES:
                 some = np.sort(np.random.default_rng(0).permutation(len(rows))[:_FREQUENCIES])
@@ -132,11 +133,13 @@ class NormalEquations:
             self._chosen = rows, cols, np.float32(peak * best)
         return self._chosen
 
-    def _spectrum(self, images, window):
+    def _spectrum(self, images):
         """Of images that fade to 0 at their borders, on the grid: no cut edge spreads over it."""
-        padded = np.zeros((len(images), *self.grid.shape[1:]), np.float32)
-        padded[(slice(None), *window)] = images * self._taper
-        return rfft2(padded)
+        size = self.grid.shape[1:]
+        pixels = plane_of(self.grid, size, images.shape[1:], self.acquisition.microscope)
+        padded = np.zeros((len(images), *pixels.shape), np.float32)
+        padded[(slice(None), *pixels.window)] = images * self._taper
+        return pixels.half_spectrum(padded, size)
 
     def _spectra(self, optics, contrast, rows, cols):
         """Spectra of the residuals (image, frequency), of the columns (image, column, frequency), the
@@ -150,7 +153,7 @@ class NormalEquations:
                 valid, residual = self._residual(model, m, predicted)
                 stack = np.stack([residual, *(c for _, c in own)]) * valid
                 moments += [((self._taper * stack[0]) ** k).sum() for k in (2, 4)]
-                spectrum = self._spectrum(stack, model.window)[:, rows, cols]
+                spectrum = self._spectrum(stack)[:, rows, cols]
                 out.append((spectrum, [place for place, _ in own]))
         width = max(len(p) for _, p in out)
         places = np.full((len(out), width), len(self.layout.width))

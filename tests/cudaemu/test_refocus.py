@@ -7,7 +7,8 @@ from fieldrx.backends import cpu, cuda
 from fieldrx.interpolation import upsample, upsample_adjoint
 
 SIZE, PADDED = (11, 9), (18, 25)
-WINDOW = slice(3, 8), slice(1, 8)
+WINDOW = slice(3, 8, 1), slice(1, 8, 1)
+PLANES = {"the grid's points": (PADDED, WINDOW), "its own": ((27, 40), (slice(4, 14, 2), slice(2, 23, 3)))}
 
 
 def close(found, expected, tolerance):
@@ -27,27 +28,35 @@ def transfer(s):
     return rows, columns, table, incident, rng.uniform(-0.03, 0.03, 2)
 
 
-def plain_field(wave, fade, s):
+def plain_field(wave, fade, s, plane=PADDED, window=WINDOW):
+    """Every frequency for itself, at the points of a plane that is as wide as the padded grid."""
     rows, columns, table, incident, turns = transfer(s)
-    full = np.zeros(PADDED, complex)
-    full[np.ix_(rows, columns)] = table
     y, x = np.indices(PADDED)
-    carrier = np.exp(2j * np.pi * (turns[0] * y + turns[1] * x))
     there = np.zeros(PADDED, complex)
     there[: SIZE[0], : SIZE[1]] = (wave - 1) * fade
-    return incident + (carrier.conj() * np.fft.ifft2(full * np.fft.fft2(carrier * there)))[WINDOW]
+    spectrum = np.fft.fft2(np.exp(2j * np.pi * (turns[0] * y + turns[1] * x)) * there)[np.ix_(rows, columns)]
+    y, x = (np.arange(n)[w] * p / n for n, w, p in zip(plane, window, PADDED, strict=True))  # in voxels
+    along_y, along_x = (
+        np.exp(2j * np.pi * v[:, None] * (np.where(2 * k < p, k, k - p) / p - t))
+        for v, k, p, t in zip((y, x), (rows, columns), PADDED, turns, strict=True)
+    )
+    return incident + along_y @ (table * spectrum) @ along_x.T / np.prod(PADDED)
 
 
-def test_fields_and_gradients_against_plain_numpy(gpu):
+@pytest.mark.parametrize("plane", PLANES)
+def test_fields_and_gradients_against_plain_numpy(gpu, plane):
     import cupy
 
-    rng, sources = np.random.default_rng(0), [4, 0, 2]
+    rng, sources, where = np.random.default_rng(0), [4, 0, 2], PLANES[plane]
     waves, fade = noise(rng, 3, *SIZE), rng.uniform(size=SIZE)
     share = np.array([[0.5, 0, 1.5], [0, 2, 0], [0, 0, 0], [1, 1, 1]])
-    expected = np.stack([plain_field(w, fade, s) for w, s in zip(waves, sources, strict=True)])
-    refocus = cuda.Refocus(PADDED, SIZE, WINDOW, fade, transfer)
+    expected = np.stack([plain_field(w, fade, s, *where) for w, s in zip(waves, sources, strict=True)])
+    plane, window = where
+    refocus = cuda.Refocus(PADDED, plane, SIZE, window, fade, transfer)
     fields = refocus.fields(cupy.asarray(waves.astype("c8")), sources)
     assert close(fields.get(), expected, 2e-6)
+    host = cpu.Refocus(PADDED, plane, SIZE, window, fade, transfer)
+    assert close(host.fields(waves, sources), expected, 1e-12)
 
     start = rng.uniform(size=(4, 5, 7))
     power = np.einsum("mn,nyx->myx", share, np.abs(expected) ** 2)
@@ -60,11 +69,10 @@ def test_fields_and_gradients_against_plain_numpy(gpu):
     d_waves = refocus.waves_gradient(cupy.asarray(d_images.astype("f4")), fields, share, sources)
     change = noise(rng, 3, *SIZE)
     step = np.stack(
-        [plain_field(1 + c, fade, s) - transfer(s)[3] for c, s in zip(change, sources, strict=True)]
+        [plain_field(1 + c, fade, s, *where) - transfer(s)[3] for c, s in zip(change, sources, strict=True)]
     )
     d_fields = 2 * expected * np.einsum("mn,myx->nyx", share, d_images)
     assert np.vdot(d_waves.get(), change).real == pytest.approx(np.vdot(d_fields, step).real, rel=1e-5)
-    host = cpu.Refocus(PADDED, SIZE, WINDOW, fade, transfer)
     assert close(d_waves.get(), host.waves_gradient(d_images, expected, share, sources), 2e-6)
 
 
@@ -83,7 +91,7 @@ def test_transfer_functions_take_turns_where_there_is_little_room(gpu, monkeypat
 
     rng = np.random.default_rng(1)
     waves, fade = noise(rng, 2, *SIZE).astype("c8"), np.ones(SIZE)
-    refocus = cuda.Refocus(PADDED, SIZE, WINDOW, fade, counted)
+    refocus = cuda.Refocus(PADDED, PADDED, SIZE, WINDOW, fade, counted)
     for sources in ([1, 2], [3, 1], [4, 1], [3, 2]):
         fields = refocus.fields(cupy.asarray(waves), sources)
         expected = np.stack([plain_field(w, fade, s) for w, s in zip(waves, sources, strict=True)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import cupy
 import numpy as np
@@ -25,27 +26,29 @@ class Refocus(Refocusing):
     def __init__(
         self,
         shape: tuple[int, int],
+        plane: tuple[int, int],
         size: tuple[int, int],
         window: tuple[slice, slice],
         fade: np.ndarray,
         transfer: Callable[[int], tuple],
     ):
-        self.shape, self.size, self.transfer = tuple(shape), tuple(size), transfer
-        self.origin = tuple(w.start for w in window)
-        self.images = tuple(w.stop - w.start for w in window)
+        self.shape, self.plane, self.size = tuple(shape), tuple(plane), tuple(size)
+        self.transfer, self.per_point = transfer, np.divide(shape, plane)
+        steps = [w.step or 1 for w in window]
+        self.window = *(w.start for w in window), *steps
+        self.images = tuple((w.stop - w.start) // s for w, s in zip(window, steps, strict=True))
         self.fade = cupy.asarray(np.ascontiguousarray(fade, np.float32))
-        self.points = self.shape[0] * self.shape[1]
         self.table, self.slots = None, {}
 
     def fields(self, waves: np.ndarray, sources: list[int]) -> np.ndarray:
-        place, incident, carrier = self._filters(sources)
+        place, incident, carrier, there = self._filters(sources)
         padded = cupy.empty((len(waves), *self.shape), np.complex64)
         sizes = _ints(*self.size, *self.shape)
-        self._launch("refocus_in", self.points, len(waves), waves, self.fade, carrier, *sizes, padded)
-        self._filter(padded, place, 1)
+        self._launch("refocus_in", prod(self.shape), len(waves), waves, self.fade, carrier, *sizes, padded)
+        plane = self._filter(padded, place, 1, self.plane)
         out = cupy.empty((len(waves), *self.images), np.complex64)
-        sizes = _ints(*self.shape, *self.origin, *self.images)
-        self._launch("refocus_out", out[0].size, len(out), padded, incident, carrier, *sizes, out)
+        sizes = _ints(*self.plane, *self.window, *self.images)
+        self._launch("refocus_out", out[0].size, len(out), plane, incident, there, *sizes, out)
         return out
 
     def add_intensities(self, fields: np.ndarray, share: np.ndarray, images: np.ndarray) -> None:
@@ -61,30 +64,35 @@ class Refocus(Refocusing):
     def waves_gradient(
         self, d_images: np.ndarray, fields: np.ndarray, share: np.ndarray, sources: list[int]
     ) -> np.ndarray:
-        place, _, carrier = self._filters(sources)
+        place, _, carrier, there = self._filters(sources)
         share = cupy.asarray(np.ascontiguousarray(share, np.float32))
         d_images = cupy.ascontiguousarray(d_images, np.float32)
-        padded = cupy.empty((len(fields), *self.shape), np.complex64)
-        sizes = _ints(len(d_images), len(fields), *self.shape, *self.origin, *self.images)
-        arrays = d_images, share, fields, carrier
-        self._launch("refocus_back_in", self.points, len(fields), *arrays, *sizes, padded)
-        self._filter(padded, place, -1)
+        plane = cupy.empty((len(fields), *self.plane), np.complex64)
+        sizes = _ints(len(d_images), len(fields), *self.plane, *self.window, *self.images)
+        arrays = d_images, share, fields, there
+        self._launch("refocus_back_in", prod(self.plane), len(fields), *arrays, *sizes, plane)
+        padded = self._filter(plane, place, -1, self.shape)
         out = cupy.empty((len(fields), *self.size), np.complex64)
         sizes = _ints(*self.size, *self.shape)
         self._launch("refocus_back_out", out[0].size, len(out), padded, self.fade, carrier, *sizes, out)
         return out
 
-    def _filter(self, padded, place, sign):
-        plan = fft.plan(padded.shape)
-        plan.forward(padded, padded)
-        numbers = *_ints(*self.shape), np.float32(sign), np.float32(1 / self.points)
-        self._launch("refocus_filter", self.points, len(padded), padded, place, self.table, *numbers)
-        plan.inverse(padded, padded)
+    def _filter(self, spectra, place, sign, shape):
+        """Transform, apply the transfer functions or their conjugates, and transform back to `shape`."""
+        plan = fft.plan(spectra.shape)
+        plan.forward(spectra, spectra)
+        out = spectra if shape == spectra.shape[1:] else cupy.empty((len(spectra), *shape), np.complex64)
+        numbers = *_ints(*spectra.shape[1:], *shape), np.float32(sign), np.float32(1 / prod(self.shape))
+        self._launch("refocus_filter", prod(shape), len(out), spectra, place, self.table, *numbers, out)
+        fft.plan(out.shape).inverse(out, out)
+        return out
 
     def _filters(self, sources):
-        """Where the table holds the transfer functions of some sources, P(nu_s), and their carriers."""
+        """Where the table holds the transfer functions of some sources, P(nu_s), and their carriers on
+        the grid and on the plane."""
         rows = [self._slot(s) for s in sources]
-        kinds = ((slice(5), np.int32), (5, np.complex64), (6, np.float32))
+        rows = [(*row, row[6] * self.per_point) for row in rows]
+        kinds = ((slice(5), np.int32), (5, np.complex64), (6, np.float32), (7, np.float32))
         return [cupy.asarray(np.array([row[part] for row in rows], kind)) for part, kind in kinds]
 
     def _slot(self, s):
