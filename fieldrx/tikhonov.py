@@ -45,6 +45,7 @@ def tikhonov(
     images: np.ndarray | None = None,
     regularisation: float | None = None,
     progress: Callable[[float], object] | None = None,
+    least: float = 0.0,
 ) -> tuple[np.ndarray, float]:
     """Invert the linear model in closed form.
 
@@ -60,6 +61,8 @@ def tikhonov(
         are predicted from the others on a sample of frequencies.
     progress : callable, optional
         Called with the share done, 0 to 1.
+    least : float
+        Of the regularisation, where it is chosen.
 
     Returns
     -------
@@ -80,6 +83,7 @@ def tikhonov(
     spectrum = model.pixels.half_spectrum(extend(signal, model.pixels), model.grid.shape[1:])
     rows, columns = map(xp.asarray, passband(model, images))
     peak, best = choose(model, spectrum, images, rows, columns, regularisation)
+    best = max(best, least) if regularisation is None else best
     nz = model.grid.shape[0]
     index = xp.zeros((nz, *spectrum.shape[1:]), np.complex64)
     absorption = xp.zeros_like(index)

@@ -129,7 +129,7 @@ def test_numbers_in_groups_and_structs(folder, kind):
             file["setup"].attrs["na"] = 0.4
     optics = changed(wavelength_nm=f'"d.{kind}:/setup/light/nm"', objective_na=f'"d.{kind}:/setup/na"')
     assert read(folder, text(optics)).microscope.to_dict() == OPTICS
-    with pytest.raises(InputError, match=r"setup/dark.*setup/light/nm|\"dark\"; it holds light, na"):
+    with pytest.raises(InputError, match=r"setup/dark.*setup/light/nm|no field \"dark\"; it has light, na"):
         read(folder, text(changed(wavelength_nm=f'"d.{kind}:/setup/dark"')))
 
 

@@ -171,7 +171,7 @@ class Fit:
             self.state.keep()
             return
         begun = time.perf_counter()
-        target = start.closed_form(self.linear, self.objective, self._tell)
+        target = start.closed_form(self.linear, self.objective, self.problem.multislice, self._tell)
         self.state = start.random_state(self.problem, self.backend, target, self.model.window)
         self.correction.begin(self.state)
         self.closed_form_error = start.closed_form_error(target, self.linear, self.objective, self.held)
@@ -358,7 +358,7 @@ class Fit:
         for _ in range(_BEFORE):
             self.notes.append(self.correction.refine(state, target, closed_form=True))
             self.linear = self._single_scattering()
-            target = start.closed_form(self.linear, self.objective, self._tell)
+            target = start.closed_form(self.linear, self.objective, self.problem.multislice, self._tell)
         state.corrections, state.best_optics = 0, state.optics
         return target
 

@@ -23,19 +23,26 @@ from fieldrx.models import Born, ForwardModel
 from fieldrx.progress import Progress
 from fieldrx.tikhonov import tikhonov
 
+_LEAST = 0.01
 _HEADROOM = (
     8.0  # of the output scale over the closed form's contrast, which is far too weak for thick samples
 )
 
 
-def closed_form(model: Born, objective: Objective, tell: Callable) -> np.ndarray:
-    """The Tikhonov inversion of the training images by a linear model."""
+def closed_form(model: Born, objective: Objective, multislice: bool, tell: Callable) -> np.ndarray:
+    """The Tikhonov inversion of the training images by a linear model.
+
+    Of light that scatters more than once it explains a part alone, and images that were left out say little
+    of how much of it to believe: with a regularisation below `_LEAST` its strength, which is all that such a
+    fit takes from it, would be chance.
+    """
     images = objective.train
     return tikhonov(
         model,
         objective.signal(images, model),
         images,
         progress=lambda share: tell(Progress("closed form", round(100 * share), 100)),
+        least=_LEAST if multislice else 0.0,
     )[0]
 
 

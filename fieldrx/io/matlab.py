@@ -15,10 +15,26 @@ from fieldrx.io.files import check_file
 
 def read_matlab(path: Path, name: str | None, choice: Choice) -> Stack:
     """The chosen images of a variable, a field of a struct or a cell: MATLAB's (y, x, n) as (n, y, x)."""
+    array, last = matlab_variable(path, name or ""), True
+    if array.dtype.kind == "O" and array.size == 1:
+        array = np.asarray(array.reshape(-1)[0])
+    if array.dtype.kind == "O":
+        array, last = _stacked(array, name, path), False
+    return take(Source(array, path, last=last), choice)
+
+
+def matlab_variable(path: Path, name: str) -> np.ndarray:
+    """An array of a file of version 5, or a field of a struct, STRUCT/FIELD.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or has no such array.
+    """
     import scipy.io  # here: other files need not wait for it
 
     path = check_file(path, "a MATLAB file")
-    wanted, *fields = (name or "").strip("/").split("/")
+    wanted, *fields = name.strip("/").split("/")
     try:
         found = [v[0] for v in scipy.io.whosmat(path)]
         array = scipy.io.loadmat(path, variable_names=[wanted])[wanted] if wanted in found else None
@@ -41,12 +57,7 @@ def read_matlab(path: Path, name: str | None, choice: Choice) -> Stack:
             f'{path}: "{name}" is a struct; expected {path.name}:/{wanted}/FIELD with FIELD one of: '
             f"{', '.join(array.dtype.names)}"
         )
-    last = True
-    if array.dtype.kind == "O" and array.size == 1:
-        array = np.asarray(array.reshape(-1)[0])
-    if array.dtype.kind == "O":
-        array, last = _stacked(array, name, path), False
-    return take(Source(array, path, last=last), choice)
+    return array
 
 
 def _field(array: Any, field: str, wanted: str, path: Path) -> Any:
