@@ -1,8 +1,8 @@
 """Integers to bytes and back: an adaptive binary range coder for the quantised coefficients of blocks.
 
-Symbols are (output, fz, fy, fx, gz, gy, gx): frequency f of the block at g.  How large the neighbours were, the
-next lower frequencies of the same block and the same frequency of the blocks before, chooses the model of a
-symbol; a magnitude is a run of binary decisions, each with a probability that adapts at two speeds, then an
+Symbols are (output, fz, fy, fx, gz, gy, gx): frequency f of the block at g.  How large the neighbours were,
+the next lower frequencies of the same block and the same frequency of the blocks before, chooses the model of
+a symbol; a magnitude is a run of binary decisions, each with a probability that adapts at two speeds, then an
 Exp-Golomb code where it is large; signs are stored as they are.  The range coder is the carry-propagating one
 of G. N. N. Martin, Range encoding (1979), as LZMA writes it: 32 bits, a byte at a time.  ``web/coded.js`` is
 the same decoder.
@@ -268,7 +268,7 @@ def decode(stream: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         If the stream does not end where the symbols do.
     """
     symbols = np.zeros(shape, np.int32)
-    taken = _decode(np.ascontiguousarray(stream, np.uint8), symbols)
+    taken = _decode(np.array(stream, np.uint8), symbols)  # a copy, since read-only bytes compile anew
     if taken != stream.size:
         raise InputError(f"a stream of {stream.size} bytes is no code of {symbols.size} symbols")
     return symbols
