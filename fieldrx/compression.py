@@ -117,7 +117,7 @@ class _Search:
         room = size - _file_bytes(self.small(nothing)) - _SPARE
         if room < self._bytes(nothing):
             raise InputError(
-                f"{size:.0f} bytes are too few: the field's description takes {size - room:.0f}, its values more"
+                f"{size:.0f} bytes are too few: describing the field takes {size - room:.0f}, its values more"
             )
         least = self._typical(LOSSES[0])
         return max(least, self._around(lambda step: self._bytes(step) > room, self._typical(LOSS), least)[1])

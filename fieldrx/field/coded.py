@@ -4,8 +4,8 @@ The lattice has the voxels of the field's own grid for nodes, and between them t
 grid encoding of one level and a network that hands on what it is given, so that it is evaluated as any
 other.
 Values are cut into blocks, each turned into cosines (DCT-II, orthonormal), rounded to multiples of a step and
-coded by `fieldrx.backends.cpu.entropy`.  What lies beyond the images, in the margin of the grid, shows in them
-only a little and is rounded more coarsely.
+coded by `fieldrx.backends.cpu.entropy`.  What lies beyond the images, in the margin of the grid, shows in
+them only a little and is rounded more coarsely.
 """
 
 from __future__ import annotations

@@ -15,12 +15,17 @@ PLAIN, CODED = 1, 2
 KEYS = {PLAIN: ("encoding", "network", "table"), CODED: ("lattice", "stream")}
 
 
+def current(coded: Coded | None, params: np.ndarray) -> Coded | None:
+    """The code, where it is that of these parameters."""
+    return coded if coded is not None and np.array_equal(coded.params(), params) else None
+
+
 def stored(
     encoding: Encoding, network: Network, params: np.ndarray, coded: Coded | None
 ) -> dict[str, np.ndarray]:
-    """Version and parameters as arrays of a file; coded only where the code is that of these parameters."""
-    if coded is not None and np.array_equal(coded.params(), params):
-        return {"version": np.array(CODED), **coded.to_arrays()}
+    """Version and parameters as arrays of a file."""
+    if (code := current(coded, params)) is not None:
+        return {"version": np.array(CODED), **code.to_arrays()}
     table, weights = np.split(params, [encoding.n_params])
     return {
         "version": np.array(PLAIN),
