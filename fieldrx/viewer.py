@@ -188,6 +188,7 @@ def _coded(coded):
         "shape": blocks.shape,
         "block": blocks.block,
         "counts": blocks.counts,
+        "before": blocks.before,
         "outputs": coded.n_outputs,
         "step": coded.step,
         "relative_steps": blocks.steps().ravel().tolist(),

@@ -23,8 +23,8 @@ from fieldrx.errors import InputError
 from fieldrx.field.encodings import Hash
 from fieldrx.field.network import Network
 
-_EDGE = 20  # voxels along an edge of a block, about
-_DEAD = 0.4  # added before the fraction is cut: rounding to the smaller multiple costs fewer bits
+_EDGE = 16  # voxels along an edge of a block, about
+_DEAD = 0.38  # added before the fraction is cut: rounding to the smaller multiple costs fewer bits
 _COARSER = 4.0  # steps beyond the images over those within
 _MOST_NODES = 1 << 28
 
@@ -38,7 +38,8 @@ class Blocks:
     shape : (int, int, int)
         Voxels along z, y and x.
     block : (int, int, int)
-        Voxels of a block; the last along an axis is filled up with the outermost voxels.
+        Voxels of a block.  A block begins where the images do; the first and the last along an axis are
+        filled up with the outermost voxels.
     images : three (int, int)
         First voxel that the images show, and the one after the last, along each axis.
     coarser : float
@@ -53,7 +54,7 @@ class Blocks:
     def __post_init__(self):
         edges = np.array(self.images, np.int64)
         sizes = np.array([self.shape, self.block], np.int64)
-        if sizes.shape != (2, 3) or sizes.min() < 1 or edges.shape != (3, 2):
+        if sizes.shape != (2, 3) or sizes.min() < 1 or edges.shape != (3, 2) or edges.min() < 0:
             raise InputError(f"{self.shape} voxels in blocks of {self.block} are no blocks of a volume")
         if math.prod(n + 2 for n in self.shape) > _MOST_NODES or (self.block > sizes[0]).any():
             raise InputError(f"{self.shape} voxels in blocks of {self.block} are too many, or too few")
@@ -62,19 +63,26 @@ class Blocks:
 
     @classmethod
     def of(cls, shape: Iterable[int], images: Iterable[Iterable[int]]) -> Blocks:
-        """Blocks whose edges are as equal as the shape allows."""
-        shape = _zyx(shape)
-        block = [-(-n // max(1, round(n / _EDGE))) for n in shape]
-        return cls(shape, _zyx(block), _zyx((int(first), int(end)) for first, end in images))
+        """Blocks that are as equal as the images allow."""
+        edges = [(int(first), int(end)) for first, end in images]
+        sizes = [end - first for first, end in edges]
+        block = [-(-n // max(1, round(n / _EDGE))) for n in sizes]
+        return cls(_zyx(shape), _zyx(block), _zyx(edges))
+
+    @property
+    def before(self) -> tuple[int, ...]:
+        """Voxels that the first block along each axis is filled up with."""
+        return tuple(-first % b for (first, _), b in zip(self.images, self.block, strict=True))
 
     @property
     def counts(self) -> tuple[int, ...]:
         """Blocks along each axis."""
-        return tuple(-(-n // b) for n, b in zip(self.shape, self.block, strict=True))
+        return tuple(-(-(f + n) // b) for f, n, b in zip(self.before, self.shape, self.block, strict=True))
 
     def steps(self) -> np.ndarray:
         """Relative step of every block, (gz, gy, gx)."""
-        first = [b * np.arange(count) for b, count in zip(self.block, self.counts, strict=True)]
+        ranges = zip(self.block, self.counts, self.before, strict=True)
+        first = [b * np.arange(count) - f for b, count, f in ranges]
         shown = [
             (start < high) & (start + b > low)
             for start, b, (low, high) in zip(first, self.block, self.images, strict=True)
@@ -83,8 +91,9 @@ class Blocks:
 
     def cosines(self, values: np.ndarray) -> np.ndarray:
         """Of values (outputs, z, y, x): (outputs, fz, fy, fx, gz, gy, gx) float64."""
-        short = [(0, g * b - n) for n, b, g in zip(self.shape, self.block, self.counts, strict=True)]
-        whole = np.pad(values.astype(np.float64), [(0, 0), *short], mode="edge")
+        sizes = zip(self.shape, self.before, self.counts, self.block, strict=True)
+        filled = [(f, g * b - f - n) for n, f, g, b in sizes]
+        whole = np.pad(values.astype(np.float64), [(0, 0), *filled], mode="edge")
         cut = whole.reshape(len(values), *self._interleaved())
         return dctn(cut, axes=(2, 4, 6), norm="ortho").transpose(0, 2, 4, 6, 1, 3, 5)
 
@@ -92,8 +101,8 @@ class Blocks:
         """The inverse of `cosines`."""
         cut = idctn(cosines.transpose(0, 4, 1, 5, 2, 6, 3), axes=(2, 4, 6), norm="ortho")
         whole = [g * b for g, b in zip(self.counts, self.block, strict=True)]
-        nz, ny, nx = self.shape
-        return cut.reshape(len(cosines), *whole)[:, :nz, :ny, :nx]
+        z, y, x = (slice(f, f + n) for f, n in zip(self.before, self.shape, strict=True))
+        return cut.reshape(len(cosines), *whole)[:, z, y, x]
 
     def _interleaved(self):
         return [n for pair in zip(self.counts, self.block, strict=True) for n in pair]

@@ -123,7 +123,7 @@ function alongAxis(from, to, cosines, n, outer, inner) {
 }
 
 /** The grid's table, (z, y, x, output): voxels, and one node more beyond each face, as its neighbour. */
-function decodeLattice(bytes, { shape, block, counts, outputs, step, relative_steps }) {
+function decodeLattice(bytes, { shape, block, counts, before, outputs, step, relative_steps }) {
   const decoder = new RangeDecoder(bytes), tables = block.map(cosinesOf);
   const [bz, by, bx] = block, size = bz * by * bx, blocks = relative_steps.length;
   const nodes = shape.map((n) => n + 2), table = new Float32Array(nodes[0] * nodes[1] * nodes[2] * outputs);
@@ -144,7 +144,7 @@ function decodeLattice(bytes, { shape, block, counts, outputs, step, relative_st
           for (let x = 0, at = ((z0 + z) * whole[1] + y0 + y) * whole[2] + x0; x < bx; x++)
             voxels[at++] = values[i++];
     }
-    const within = (node, axis) => Math.min(Math.max(node - 1, 0), shape[axis] - 1);
+    const within = (node, axis) => Math.min(Math.max(node - 1, 0), shape[axis] - 1) + before[axis];
     for (let z = 0, at = output; z < nodes[0]; z++)
       for (let y = 0; y < nodes[1]; y++) {
         const row = (within(z, 0) * whole[1] + within(y, 1)) * whole[2];
