@@ -7,8 +7,8 @@ the images show.  Voxels store these alone, and no word of where they came from;
 the margin, the course of the fit and its provenance, and all of it counts.  Every method is made just coarse
 enough for the error: voxels rounded to a step, then deflated, packed by Blosc2 or by xz; float16, whose error
 is smaller than asked for; zfp with a tolerance; and cosines of the whole volume (DCT), rounded and packed by
-xz.  Blosc2 and zfp are tried where ``blosc2`` and ``zfpy`` are installed.  With ACQ, the error of the held-out
-images before and after is told, too.
+xz.  Blosc2 and zfp are tried where ``blosc2`` and ``zfpy`` are installed.  With ACQ, the error of the
+held-out images before and after is told, too.
 """
 
 import argparse
@@ -96,7 +96,7 @@ def coarsened(parts, make, loss):
 
 
 def compressed(field, loss, acquisition):
-    """Bytes, error, error between the voxels, and held-out error of a compressed field, read from its file."""
+    """Bytes, error, error between the voxels, and held-out error of a compressed field's file."""
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/small.npz"
         fieldrx.compress(field, loss).save(path)
