@@ -25,7 +25,7 @@ from fieldrx.field.network import Network
 
 _EDGE = 16  # voxels along an edge of a block, about
 _DEAD = 0.38  # added before the fraction is cut: rounding to the smaller multiple costs fewer bits
-_COARSER = 4.0  # steps beyond the images over those within
+_COARSER = 8.0  # steps beyond the images over those within
 _MOST_NODES = 1 << 28
 
 
