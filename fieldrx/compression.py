@@ -8,6 +8,7 @@ size.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -20,12 +21,14 @@ from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
 from fieldrx.field.coded import Blocks, Coded, quantised, reconstructed
 from fieldrx.progress import Progress
+from fieldrx.resources import physical_memory
 
 LOSS = 0.01  # when nothing is asked for
 LOSSES = (1e-4, 0.5)  # that can be asked for
 _POINTS = 1 << 16  # at which what lies between the voxels is compared
 _SPARE = 512  # bytes by which descriptions of one field differ
 _TRIALS = 16  # of steps, about
+_VOXEL = 80  # bytes of memory for each
 
 
 def compress(
@@ -59,7 +62,7 @@ def compress(
     Raises
     ------
     InputError
-        If both or an impossible one are asked for, or the field cannot be coded.
+        If both or an impossible one are asked for, the field cannot be coded, or the memory is too small.
     """
     if loss is not None and size is not None:
         raise InputError("give a loss or a size, not both")
@@ -90,6 +93,7 @@ class _Search:
         self.field, self.callback, self.tried = field, callback, 0
         extent = np.diff(field.bounds_um, axis=1)[:, 0]
         shape = tuple(int(n) for n in np.maximum(np.rint(extent / field.spacing_um), 1))
+        _check_memory(shape)
         self.spacing = extent / shape
         centres = np.asarray(field.bounds_um) + 0.5 * self.spacing[:, None] * [1, -1]
         contrast = field.volume(shape=shape, region=centres).contrast
@@ -179,6 +183,16 @@ class _Search:
         self.tried += 1
         self.callback(Progress("compress", min(self.tried, _TRIALS), _TRIALS))
         return answer
+
+
+def _check_memory(shape):
+    """Refuse more voxels than there is memory for."""
+    need, have = _VOXEL * math.prod(shape), physical_memory()
+    if have is not None and need > have:
+        raise InputError(
+            f"compressing {' x '.join(map(str, shape))} voxels needs about {need / 2**30:.1f} GiB of memory; there "
+            f"are {have / 2**30:.1f}: use a machine or a job with more"
+        )
 
 
 def _shown(region_um, first, spacing, shape):

@@ -15,11 +15,12 @@ import fieldrx
 from fieldrx import InputError, NeuralField, compress, load_field
 from fieldrx.cli import main
 from fieldrx.compression import compress_ensemble
-from fieldrx.ensemble import Ensemble, load_ensemble
+from fieldrx.ensemble import Ensemble, load_ensemble, make_ensemble
 from fieldrx.ensemble.data import identity
 from fieldrx.evaluation import evaluate
 from fieldrx.field import Fourier, Hash, Identity, Network, Positional, Radial
 from fieldrx.field.coded import Blocks, Coded, quantised, reconstructed
+from fieldrx.recipe import recipe
 
 ENCODINGS = {
     "radial": Radial(angle_step_deg=30.0, xy_octaves=3, z_octaves=2),
@@ -129,7 +130,7 @@ def test_blocks_are_orthonormal_cosines():
     assert cosines[1, :, :, :, 0, 0, 0] == pytest.approx(dctn(values[1, :3, :4], norm="ortho"), abs=1e-5)
     filled = np.pad(values[0, 3:, 4:], [(0, 1), (0, 1), (0, 0)], mode="edge")
     assert cosines[0, :, :, :, 1, 1, 0] == pytest.approx(dctn(filled, norm="ortho"), abs=1e-5)
-    assert blocks.values(cosines) == pytest.approx(values, abs=1e-6)
+    assert blocks.values(cosines) == pytest.approx(values, abs=1e-5)
     assert blocks.steps()[:, :, 0].tolist() == [[8, 1], [8, 1]]  # the first block in y holds no image
 
 
@@ -211,7 +212,18 @@ def test_predicts_as_the_field_does():
 def test_cannot_be_fitted_on():
     small = compress(tiny.field())
     with pytest.raises(InputError, match="a compressed field cannot be fitted on"):
+        make_ensemble(small, tiny.acquisition())
+    with pytest.raises(InputError, match="another encoding, network or domain"):
         tiny.fit().start(small)
+
+
+def test_recipe_is_that_of_the_fit():
+    acq = tiny.acquisition()
+    whole = tiny.fit(
+        acq, encoding=None, network=None, preset="decaf-small", schedule=tiny.schedule(steps=1)
+    ).run()
+    assert "--preset=decaf-small" in recipe(whole, acq)[0]
+    assert recipe(compress(whole, loss=0.3), acq) == recipe(whole, acq)
 
 
 BAD = {
@@ -252,6 +264,12 @@ def described(arrays, name, text):
     """With another text for a number of the lattice."""
     values = json.loads(str(arrays["lattice"]))
     return arrays | {"lattice": json.dumps(values | {name: "?"}).replace('"?"', text)}
+
+
+def test_too_little_memory(whole, monkeypatch):
+    monkeypatch.setattr("fieldrx.compression.physical_memory", lambda: 2**19)
+    with pytest.raises(InputError, match="6 x 36 x 42 voxels needs about 0.0 GiB of memory; there are 0.0"):
+        compress(whole)
 
 
 DAMAGE = {

@@ -90,10 +90,10 @@ class Blocks:
         return np.where(shown[0][:, None, None] & shown[1][:, None] & shown[2], 1.0, self.coarser)
 
     def cosines(self, values: np.ndarray) -> np.ndarray:
-        """Of values (outputs, z, y, x): (outputs, fz, fy, fx, gz, gy, gx) float64."""
+        """Of values (outputs, z, y, x): (outputs, fz, fy, fx, gz, gy, gx) float32."""
         sizes = zip(self.shape, self.before, self.counts, self.block, strict=True)
         filled = [(f, g * b - f - n) for n, f, g, b in sizes]
-        whole = np.pad(values.astype(np.float64), [(0, 0), *filled], mode="edge")
+        whole = np.pad(values.astype(np.float32), [(0, 0), *filled], mode="edge")
         cut = whole.reshape(len(values), *self._interleaved())
         return dctn(cut, axes=(2, 4, 6), norm="ortho").transpose(0, 2, 4, 6, 1, 3, 5)
 
@@ -205,7 +205,7 @@ def _zyx(values: Iterable) -> tuple[Any, Any, Any]:
 
 def quantised(blocks: Blocks, cosines: np.ndarray, step: float) -> np.ndarray:
     """Cosines as multiples of their blocks' steps: int32, of the same shape."""
-    multiples = cosines / (step * blocks.steps())
+    multiples = cosines / (step * blocks.steps()).astype(np.float32)
     return np.copysign(np.floor(np.abs(multiples) + _DEAD), multiples).astype(np.int32)
 
 

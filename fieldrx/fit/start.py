@@ -71,8 +71,6 @@ def state_of(field: NeuralField, problem: Problem, backend: Operators) -> State:
     InputError
         If the field is not of this fit's encoding, network and domain.
     """
-    if field.coded is not None:
-        raise InputError("a compressed field cannot be fitted on: give the one that it was made from")
     same = field.encoding == problem.encoding and field.network == problem.network
     if not same or not np.allclose(field.bounds_um, problem.grid.bounds_um):
         raise InputError(
