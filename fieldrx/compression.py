@@ -190,8 +190,8 @@ def _check_memory(shape):
     need, have = _VOXEL * math.prod(shape), physical_memory()
     if have is not None and need > have:
         raise InputError(
-            f"compressing {' x '.join(map(str, shape))} voxels needs about {need / 2**30:.1f} GiB of memory; there "
-            f"are {have / 2**30:.1f}: use a machine or a job with more"
+            f"compressing {' x '.join(map(str, shape))} voxels needs about {need / 2**30:.2g} GiB of memory; "
+            f"there are {have / 2**30:.2g}: use a machine or a job with more"
         )
 
 
