@@ -28,6 +28,7 @@ LOSSES = (1e-4, 0.5)  # that can be asked for
 _POINTS = 1 << 16  # at which what lies between the voxels is compared
 _SPARE = 512  # bytes by which descriptions of one field differ
 _TRIALS = 16  # of steps, about
+_EMPTY = "the field has no contrast within its images: there is nothing to compress"
 _VOXEL = 80  # bytes of memory for each
 
 
@@ -98,13 +99,15 @@ class _Search:
         centres = np.asarray(field.bounds_um) + 0.5 * self.spacing[:, None] * [1, -1]
         contrast = field.volume(shape=shape, region=centres).contrast
         values = np.stack([contrast.real, contrast.imag][: field.network.n_outputs])
-        if not values.any():
-            raise InputError("the field has no contrast: there is nothing to compress")
+        if not field.output_scale:
+            raise InputError(_EMPTY)
         values /= np.float32(field.output_scale)
         self.blocks = Blocks.of(shape, _shown(field.region_um, centres[:, 0], self.spacing, shape))
         self.part = (slice(None), *(slice(*pair) for pair in self.blocks.images))
         self.values, self.cosines = values[self.part], self.blocks.cosines(values)
         self.norm = float(np.linalg.norm(self.values.astype(np.float64)))
+        if not self.norm > 0:
+            raise InputError(_EMPTY)
 
     def coarsest(self, loss: float) -> float:
         """The coarsest step that keeps a loss."""

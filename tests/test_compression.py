@@ -248,6 +248,8 @@ def test_fields_that_cannot_be_compressed(whole):
         compress(compress(whole))
     with pytest.raises(InputError, match="no contrast"):
         compress(replace(whole, params=np.zeros_like(whole.params)))
+    with pytest.raises(InputError, match="no contrast"):
+        compress(replace(whole, output_scale=0.0))
     given = Network(3, width=4, depth=1)
     features = NeuralField(
         Identity(3),
