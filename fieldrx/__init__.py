@@ -12,6 +12,7 @@ from fieldrx._version import __version__
 if TYPE_CHECKING:  # for editors, which do not run `__getattr__`
     from fieldrx.acquisition import Acquisition, read_acquisition
     from fieldrx.calibration.calibrate import calibrate
+    from fieldrx.compression import compress
     from fieldrx.ensemble import Ensemble, load_ensemble, make_ensemble
     from fieldrx.errors import InputError
     from fieldrx.evaluation import evaluate
@@ -38,6 +39,7 @@ _HOMES = {
     "Volume": "volume",
     "calibrate": "calibration",
     "cell_phantom": "simulation",
+    "compress": "compression",
     "evaluate": "evaluation",
     "load_ensemble": "ensemble",
     "load_field": "field",
@@ -65,6 +67,7 @@ __all__ = [
     "__version__",
     "calibrate",
     "cell_phantom",
+    "compress",
     "evaluate",
     "load_ensemble",
     "load_field",

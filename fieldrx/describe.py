@@ -78,7 +78,18 @@ def _describe_field(path):
         ("fitted", f"to {provenance.name or 'an acquisition'} {', '.join(fitted)}".rstrip()),
         ("held-out error", "unknown" if error is None else f"{error:.4f} over {held} images"),
     ]
+    if "compressed" in provenance.origin:
+        rows.append(("compressed", _cost(provenance.origin["compressed"])))
     return rows + ([("interrupted", "yes: the fit had not ended")] if provenance.interrupted else [])
+
+
+def _cost(told):
+    """What a compressed field lost, and what it was."""
+    return (
+        f"the contrast changed by {100 * told['loss']:.2g}% at the voxels of the fit and by "
+        f"{100 * told['loss_between']:.2g}% between them; it was {told['encoding']['kind']} and a network "
+        f"of {told['network']['depth']} x {told['network']['width']}"
+    )
 
 
 def _describe_ensemble(path):

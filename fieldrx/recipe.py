@@ -7,8 +7,9 @@ from dataclasses import asdict
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
-from fieldrx.field import NeuralField
+from fieldrx.field import Network, NeuralField
 from fieldrx.field.choices import preset_of
+from fieldrx.field.encodings import Encoding, encoding_from_dict
 from fieldrx.fit import settings
 
 
@@ -48,7 +49,7 @@ def recipe(field: NeuralField, acquisition: Acquisition) -> tuple[str, list[str]
         "--loss": ":".join([kind, *map(repr, numbers)]) if kind != "squared" else None,
         "--refine": ",".join(provenance.refine or ()) or None,
         "--no-absorption": True if field.network.n_outputs == 1 else None,
-        "--preset": preset_of(field.encoding, field.network),
+        "--preset": preset_of(*_architecture(field)),
         "--seed": mine["seed"],
     }
     words = [
@@ -57,3 +58,11 @@ def recipe(field: NeuralField, acquisition: Acquisition) -> tuple[str, list[str]
     said = {"steps", "budget_s", "patience", "seed"} | ({"tv", "tv_absorption"} if len(tv) == 1 else set())
     besides = [f"{name}={value}" for name, value in changed.items() if name not in said]
     return f"fieldrx reconstruct ACQ {' '.join(words)} -o FIELD.npz\nfieldrx evaluate FIELD.npz ACQ", besides
+
+
+def _architecture(field: NeuralField) -> tuple[Encoding, Network]:
+    """Encoding and network of the fit, of a compressed field, too."""
+    if field.coded is None:
+        return field.encoding, field.network
+    told = field.provenance
+    return encoding_from_dict(told.need("encoding")), Network.from_dict(told.need("network"))

@@ -9,7 +9,7 @@ style.css         its looks
 *.js              its program: one scope, in the order of `_SCRIPTS`
 *.glsl            the shaders
 header            JSON: encoding, network, domain, colours, contrast (`_header`)
-weights           base64: the encoding's table, then the layers, little-endian
+weights           base64: the encoding's table, or its code, then the layers, little-endian
 ================  ==========================================================================
 """
 
@@ -26,13 +26,13 @@ import numpy as np
 
 from fieldrx._version import __version__
 from fieldrx.errors import InputError
-from fieldrx.field import NeuralField
+from fieldrx.field import NeuralField, storage
 from fieldrx.io import atomic_path
 from fieldrx.render import colour
 
 PRECISIONS = ("auto", "half", "float32")
 _SCRIPTS = (
-    "field.js", "engine_js.js", "engine_gl.js", "raster.js", "view.js", "plane.js", "brick.js",
+    "coded.js", "field.js", "engine_js.js", "engine_gl.js", "raster.js", "view.js", "plane.js", "brick.js",
     "volume.js", "scheduler.js", "contrast.js", "app.js",
 )  # fmt: skip
 _SHADERS = ("points.glsl", "encode_hash.glsl", "encode_waves.glsl", "layer.glsl")
@@ -56,7 +56,8 @@ def write_viewer(
         Of the page.
     precision : {"auto", "half", "float32"}
         Of a hash grid's table in the file: 2 or 4 bytes per parameter.  Half keeps 11 bits of every
-        parameter, scaled per level; "auto" is half above a million parameters.  Layers are always float32.
+        parameter, scaled per level; "auto" is half above a million parameters, and the code of a field that
+        was compressed, which the page decodes.  Layers are always float32.
 
     Returns
     -------
@@ -83,8 +84,9 @@ def write_viewer(
 
 def _page(field, title, precision):
     table, layers = np.split(field.params, [field.encoding.n_params])
-    half = precision == "half" or (precision == "auto" and table.size > _SINGLE_UP_TO)
-    size = table.size * (2 if half else 4) + 4 * layers.size
+    coded = storage.current(field.coded, field.params) if precision == "auto" else None
+    half = precision == "half" or (precision == "auto" and coded is None and table.size > _SINGLE_UP_TO)
+    size = (coded.stream.size if coded else table.size * (2 if half else 4)) + 4 * layers.size
     if size > _MOST_BYTES:
         raise InputError(
             f"the field's {field.params.size} parameters take {size / 1e6:.0f} MB; a page holds at most "
@@ -92,10 +94,12 @@ def _page(field, title, precision):
             + ("" if half or not table.size else ', or choose precision "half"')
         )
     table, scales = _half_table(field.encoding, table) if half else (table.astype("<f4"), None)
-    words = table.tobytes()
+    words = coded.stream.tobytes() if coded else table.tobytes()
     words += bytes(-len(words) % 4)  # layers start on whole words
     weights = base64.b64encode(words + layers.astype("<f4").tobytes()).decode()
     header = _header(field, title, half, scales)
+    if coded:
+        header["encoding"]["coded"] = _coded(coded)
     parts = {
         "title": html.escape(title),
         "style": _asset("style.css"),
@@ -174,6 +178,21 @@ def _encoding(encoding, half, scales):
             for level, resolution in enumerate(encoding.resolutions)
         ],
     }  # fmt: skip
+
+
+def _coded(coded):
+    """What the page needs to decode a lattice."""
+    blocks = coded.blocks
+    return {
+        "bytes": coded.stream.size,
+        "shape": blocks.shape,
+        "block": blocks.block,
+        "counts": blocks.counts,
+        "before": blocks.before,
+        "outputs": coded.n_outputs,
+        "step": coded.step,
+        "relative_steps": blocks.steps().ravel().tolist(),
+    }
 
 
 def _what_is_there(field, region):

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import pytest
 import tiny
 from browser import Browser, find_chromium
 
-from fieldrx import InputError, write_viewer
+from fieldrx import InputError, compress, write_viewer
 from fieldrx.field import Fourier, Hash, Identity, Network, NeuralField, Positional, Radial
 from fieldrx.render import colour
 
@@ -201,6 +202,59 @@ def test_command_refuses(tmp_path, field, page, message):
     assert [p.name for p in tmp_path.iterdir()] == ["field.npz"]
 
 
+# --- compressed fields, in Node.js ------------------------------------------------------------------
+
+IN_NODE = """
+const fs = require("fs"), text = fs.readFileSync(process.argv[2], "utf-8");
+const part = (id) => text.split(`id="${id}">`)[1].split("</script>")[0];
+const field = new Field(JSON.parse(part("header")), part("weights"));
+const engine = new JsEngine(field);
+const points = JSON.parse(fs.readFileSync(0, "utf-8")), none = [0, 0, 0];
+const value = (p, channel) => engine.evaluate(field.lattice(p, [none, none, none], [1, 1, 1]), channel)[0];
+const channels = field.network.n_outputs;
+const values = points.map((p) => [0, 1].map((channel) => (channel < channels ? value(p, channel) : 0)));
+console.log(JSON.stringify({ table: Array.from(field.stored), values }));
+"""
+
+
+def in_node(page, points, folder):
+    """What the page's program, without a browser, makes of its field."""
+    text = page.read_text(encoding="utf-8")
+    parts = re.split(r"^// --- (\w+\.js)$", text, flags=re.M)
+    scripts = dict(zip(parts[1::2], parts[2::2], strict=True))
+    program = "".join(scripts[name] for name in ("coded.js", "field.js", "engine_js.js"))
+    (folder / "program.js").write_text(program + IN_NODE, encoding="utf-8")
+    done = subprocess.run(
+        ["node", folder / "program.js", page],
+        input=json.dumps(points.tolist()),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not shutil.which("node"), reason="no Node.js found: install it to test the page's decoder"
+)
+@pytest.mark.parametrize(
+    ("name", "loss"), [("hash", 0.01), ("hash", 0.0005), ("radial", 0.1), ("positional", 0.01)]
+)
+def test_page_decodes_a_compressed_field(tmp_path, name, loss):
+    small = compress(FIELDS[name], loss=loss)
+    page = write_viewer(small, tmp_path / "a.html")
+    assert weights_of(page).startswith(small.coded.stream.tobytes())
+    assert len(weights_of(page)) <= small.coded.stream.size + 3 + 4 * small.network.n_params
+    points = some_points()
+    found = in_node(page, points, tmp_path)
+    table = small.params[: small.encoding.n_params]
+    assert np.abs(np.array(found["table"]) - table).max() < 1e-6 * np.abs(table).max()
+    expected = small.contrast(points)
+    wrong = np.array(found["values"]) - np.stack([expected.real, expected.imag], axis=1)
+    assert np.abs(wrong).max() < 1e-5 * np.abs(expected).max()
+
+
 # --- in a browser ---------------------------------------------------------------------------------
 
 needs_chromium = pytest.mark.skipif(
@@ -262,6 +316,16 @@ def test_values_are_those_of_the_field(show, name, engine):
     assert np.abs([r["absorption"] for r in read] - expected.imag).max() < 1e-3 * window_of(field)
     outside = page.js("[[9, 0, 0], [0, -9, 0], [0, 0, 9]].map((p) => fieldrx.read(p))")
     assert outside == [{"index": 1.33, "absorption": 0}] * 3
+
+
+@pytest.mark.slow
+@needs_chromium
+@pytest.mark.parametrize("engine", ENGINES)
+def test_values_of_a_compressed_field(show, engine):
+    small, points = compress(FIELDS["hash"]), some_points()
+    read = show(small, engine, size=SMALL).js(f"{points.tolist()}.map((p) => fieldrx.read(p))")
+    error = np.abs([r["index"] for r in read] - small(points).real).max() / window_of(small)
+    assert error < (1e-4 if engine == "js" else 1e-3)
 
 
 @pytest.mark.slow

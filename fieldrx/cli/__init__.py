@@ -8,6 +8,7 @@
 `fitting`       demo, reconstruct, run
 `judging`       evaluate, ensemble, report
 `showing`       render, view, query
+`keeping`       compress
 `imaging`       simulate, calibrate
 `about`         info, doctor
 ==============  ============================================================================
@@ -20,14 +21,15 @@ from fieldrx.cli.fitting import demo, reconstruct, run
 from fieldrx.cli.group import main
 from fieldrx.cli.imaging import calibrate, simulate
 from fieldrx.cli.judging import ensemble, evaluate, report
+from fieldrx.cli.keeping import compress
 from fieldrx.cli.showing import query, render, view
 from fieldrx.cli.status import NOTHING, STOPPED
 
 __all__ = ["NOTHING", "STOPPED", "main"]
 
 _IN_ORDER_OF_USE = (
-    demo, reconstruct, run, evaluate, render, view, query, ensemble, report, simulate, calibrate, info,
-    doctor,
+    demo, reconstruct, run, evaluate, render, view, query, compress, ensemble, report, simulate, calibrate,
+    info, doctor,
 )  # fmt: skip
 for _command in _IN_ORDER_OF_USE:
     main.add_command(_command)

@@ -70,6 +70,42 @@ class Duration(click.ParamType):
         return seconds
 
 
+class Bytes(click.ParamType):
+    """A size of a file, with its unit or in bytes."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The size in bytes."""
+        units = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+        text = str(value).strip().lower()
+        number = text.rstrip("bgikm ")
+        try:
+            size = float(number) * units[text[len(number) :].strip()]
+        except (ValueError, KeyError):
+            size = math.nan
+        if not 0 < size < math.inf:
+            raise InputError(f'{_option(param)} "{value}" is not a size such as 300kB, 1MB or 500000')
+        return size
+
+
+class Share(click.ParamType):
+    """A share, in per cent or as a number."""
+
+    name = "SHARE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The share, 0 to 1."""
+        text = str(value).strip()
+        try:
+            share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            share = math.nan
+        if not 0 < share < 1:
+            raise InputError(f'{_option(param)} "{value}" is not a share such as 1% or 0.01')
+        return share
+
+
 class Numbers(click.ParamType):
     """Numbers, separated by commas or colons.
 

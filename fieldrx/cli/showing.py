@@ -165,7 +165,8 @@ def render(
     type=click.Choice(["auto", "half", "float32"]),
     default="auto",
     show_default=True,
-    help="Of a hash grid's table in the page: 2 or 4 bytes a number. auto: half above a million numbers.",
+    help="Of a hash grid's table in the page: 2 or 4 bytes a number. auto: half above a million numbers; "
+    "of a compressed field its code.",
 )
 def view(field: Path, output: Path, title: str | None, precision: str) -> None:
     """Write the field as one web page that shows it: planes, 3D, any zoom; opens without a network."""

@@ -135,7 +135,7 @@ class Ensemble:
         }
         for k, member in enumerate(self.members):
             arrays |= {f"member_{k}_{name}": value for name, value in member.to_arrays().items()}
-        save_npz(path, **arrays)
+        save_npz(path, compressed=any(member.coded for member in self.members), **arrays)
 
     def _statistics(self, values_of):
         """Mean and standard deviation of what the members say, one member at a time (Welford, 1962)."""
@@ -164,9 +164,10 @@ class Ensemble:
 
 
 def identity(field: NeuralField) -> dict:
-    """What tells a field from others, JSON-ready."""
+    """What tells a field from others, JSON-ready; compressed, it is still the same."""
     known = {name: getattr(field.provenance, name) for name in ("name", "acquisition", "model", "depth")}
-    return known | {"params": zlib.crc32(to_host(field.params).tobytes())}
+    made_from = field.provenance.origin.get("compressed", {}).get("params")
+    return known | {"params": made_from or zlib.crc32(to_host(field.params).tobytes())}
 
 
 def load_field_or_ensemble(path: str | os.PathLike) -> NeuralField | Ensemble:

@@ -67,7 +67,8 @@ def make_ensemble(
     Raises
     ------
     InputError
-        If the images are not the field's, none was held out, or a number does not make sense.
+        If the field is compressed, the images are not its own, none was held out, or a number does not make
+        sense.
     """
     train, held, parts = _images(field, acquisition, members, steps, folds, seed)
     how: dict[str, Any] = {"callback": callback, "device": device, "precision": precision_of(field, device)}
@@ -90,6 +91,8 @@ def make_ensemble(
 
 def _images(field, acquisition, members, steps, folds, seed):
     """The images that a field learnt from, those held out, and the former in one part for each member."""
+    if field.coded is not None:
+        raise InputError("a compressed field cannot be fitted on: give the one that it was made from")
     if not same_images(field, acquisition):
         raise InputError("the field was fitted to other images: give the acquisition of its fit")
     held = field.provenance.held

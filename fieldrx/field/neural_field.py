@@ -5,10 +5,11 @@ A field file is one .npz without pickles:
 ==================  ==============================================================================
 key                 meaning
 ==================  ==============================================================================
-format, version     "fieldrx-field" and the version of this table, now 1
+format, version     "fieldrx-field"; 1, or 2 where the field is coded (`fieldrx.field.coded`)
 encoding, network   JSON text: descriptions of `fieldrx.field.encodings` and `fieldrx.field.network`
 table               float32: parameters of the encoding (empty unless it is a hash grid)
 weight_0, bias_0 …  float32: layers, (fan_in, fan_out) and (fan_out,)
+lattice, stream     of a coded field in place of the four above: JSON text of its blocks, and bytes
 output_scale        contrast per unit of the network's output
 medium_index        n0
 bounds_um           (3, 2): domain, mapped to [-1, 1] per axis; outside it the contrast is 0
@@ -21,7 +22,6 @@ history_*           float arrays: the course of the fit
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -32,7 +32,9 @@ from numpy.typing import ArrayLike
 
 from fieldrx.backends import get, is_on_device, module_of, of, to_host
 from fieldrx.errors import InputError, one_line
-from fieldrx.field.encodings import Encoding, encoding_from_dict
+from fieldrx.field import storage
+from fieldrx.field.coded import Coded
+from fieldrx.field.encodings import Encoding
 from fieldrx.field.network import Network
 from fieldrx.io import check_keys, load_npz, save_npz
 from fieldrx.optics import Grid
@@ -43,13 +45,8 @@ from fieldrx.volume import Volume
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMAT, VERSION = "fieldrx-field", 1
+FORMAT = "fieldrx-field"
 _KEYS = (
-    "format",
-    "version",
-    "encoding",
-    "network",
-    "table",
     "output_scale",
     "medium_index",
     "bounds_um",
@@ -86,6 +83,8 @@ class NeuralField:
         How the field came to be.
     history : dict of arrays
         The course of the fit.
+    coded : Coded, optional
+        What the parameters were decoded from, for the file, of a field that was compressed.
 
     Raises
     ------
@@ -103,6 +102,7 @@ class NeuralField:
     medium_index: float
     provenance: Provenance = field(default_factory=Provenance)
     history: dict = field(default_factory=dict)
+    coded: Coded | None = None
 
     def __post_init__(self):
         shapes = {
@@ -291,18 +291,13 @@ class NeuralField:
     def save(self, path: str | os.PathLike) -> None:
         """Write the field file; an interruption leaves the old one."""
         arrays: dict[str, Any] = self.to_arrays()
-        save_npz(path, **arrays)
+        save_npz(path, compressed=self.coded is not None, **arrays)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The contents of the field file."""
-        table, weights = np.split(to_host(self.params), [self.encoding.n_params])
         return {
             "format": np.array(FORMAT),
-            "version": np.array(VERSION),
-            "encoding": np.array(json.dumps(self.encoding.to_dict())),
-            "network": np.array(json.dumps(self.network.to_dict())),
-            "table": table,
-            **self.network.unpack(weights),
+            **storage.stored(self.encoding, self.network, to_host(self.params), self.coded),
             "output_scale": np.array(self.output_scale),
             "medium_index": np.array(self.medium_index),
             "bounds_um": np.asarray(self.bounds_um),
@@ -330,22 +325,18 @@ def field_from_arrays(arrays: dict[str, np.ndarray], path: str | os.PathLike) ->
     if str(arrays["format"]) != FORMAT:
         raise InputError(f'{path} has format "{arrays["format"]}"; expected "{FORMAT}"')
     version = arrays["version"]
-    if version.shape != () or version.item() != VERSION:
+    if version.shape != () or version.item() not in storage.KEYS:
         raise InputError(
-            f"{path} is a field file of version {version}; this fieldrx reads version {VERSION}: update "
-            "fieldrx, or fit again"
+            f"{path} is a field file of version {version}; this fieldrx reads versions "
+            f"{' and '.join(map(str, storage.KEYS))}: update fieldrx, or fit again"
         )
-    check_keys(arrays, _KEYS, path, "field")
+    check_keys(arrays, storage.KEYS[version.item()] + _KEYS, path, "field")
     try:
-        encoding = encoding_from_dict(json.loads(str(arrays["encoding"])))
-        network = Network.from_dict(json.loads(str(arrays["network"])))
-        table = np.asarray(arrays["table"], np.float32)
-        if table.shape != (encoding.n_params,):
-            raise InputError(f"table has shape {table.shape}; expected ({encoding.n_params},)")
+        encoding, network, params, coded = storage.restored(arrays)
         return NeuralField(
             encoding,
             network,
-            np.concatenate([table, network.pack(arrays)]),
+            params,
             np.asarray(arrays["bounds_um"], np.float64),
             np.asarray(arrays["region_um"], np.float64),
             tuple(np.asarray(arrays["spacing_um"], np.float64).tolist()),
@@ -353,6 +344,7 @@ def field_from_arrays(arrays: dict[str, np.ndarray], path: str | os.PathLike) ->
             float(arrays["medium_index"]),
             Provenance.from_json(str(arrays["provenance"])),
             {k.removeprefix("history_"): v for k, v in arrays.items() if k.startswith("history_")},
+            coded,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # InputError is a ValueError
         raise InputError(f"{path} is damaged: {one_line(error)}; fit again or restore the file") from None

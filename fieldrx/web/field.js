@@ -29,11 +29,12 @@ class Field {
     const bytes = bytesOf(base64.trim());
     let start = 0;
     if (this.encoding.kind === "hash") {
-      const { levels, half, features_per_level: perLevel } = this.encoding;
+      const { levels, half, coded, features_per_level: perLevel } = this.encoding;
       const last = levels[levels.length - 1];
       const size = (last.first_node + last.nodes) * perLevel;
-      this.stored = half ? new Uint16Array(bytes.buffer, 0, size) : new Float32Array(bytes.buffer, 0, size);
-      start = 4 * Math.ceil((size * (half ? 2 : 4)) / 4);
+      if (coded) this.stored = decodeLattice(bytes.subarray(0, coded.bytes), coded);
+      else this.stored = half ? new Uint16Array(bytes.buffer, 0, size) : new Float32Array(bytes.buffer, 0, size);
+      start = 4 * Math.ceil((coded ? coded.bytes : size * (half ? 2 : 4)) / 4);
     }
     this.layers = this.unpackLayers(new Float32Array(bytes.buffer, start));
     this.nFeatures = this.network.n_inputs;

@@ -1,0 +1,55 @@
+"""How a field's file holds its parameters: as they are (version 1), or coded (version 2)."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from fieldrx.errors import InputError
+from fieldrx.field.coded import Coded
+from fieldrx.field.encodings import Encoding, encoding_from_dict
+from fieldrx.field.network import Network
+
+PLAIN, CODED = 1, 2
+KEYS = {PLAIN: ("encoding", "network", "table"), CODED: ("lattice", "stream")}
+
+
+def current(coded: Coded | None, params: np.ndarray) -> Coded | None:
+    """The code, where it is that of these parameters."""
+    return coded if coded is not None and np.array_equal(coded.params(), params) else None
+
+
+def stored(
+    encoding: Encoding, network: Network, params: np.ndarray, coded: Coded | None
+) -> dict[str, np.ndarray]:
+    """Version and parameters as arrays of a file."""
+    if (code := current(coded, params)) is not None:
+        return {"version": np.array(CODED), **code.to_arrays()}
+    table, weights = np.split(params, [encoding.n_params])
+    return {
+        "version": np.array(PLAIN),
+        "encoding": np.array(json.dumps(encoding.to_dict())),
+        "network": np.array(json.dumps(network.to_dict())),
+        "table": table,
+        **network.unpack(weights),
+    }
+
+
+def restored(arrays: dict[str, np.ndarray]) -> tuple[Encoding, Network, np.ndarray, Coded | None]:
+    """What `stored` was given.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree or the code is damaged; beside it the errors of JSON and of missing names.
+    """
+    if arrays["version"].item() == CODED:
+        coded = Coded.from_arrays(arrays)
+        return coded.encoding, coded.network, coded.params(), coded
+    encoding = encoding_from_dict(json.loads(str(arrays["encoding"])))
+    network = Network.from_dict(json.loads(str(arrays["network"])))
+    table = np.asarray(arrays["table"], np.float32)
+    if table.shape != (encoding.n_params,):
+        raise InputError(f"table has shape {table.shape}; expected ({encoding.n_params},)")
+    return encoding, network, np.concatenate([table, network.pack(arrays)]), None
