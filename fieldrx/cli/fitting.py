@@ -101,6 +101,13 @@ class _Fitting(click.Command):
     default=None,
     help="Share of the images held out, unless ACQ names its own. Default: 0.1.",
 )
+@click.option(
+    "--grid-um",
+    type=click.FloatRange(min=0, min_open=True),
+    default=None,
+    help="Widest lateral voxels in um; the next smaller ones that fit the pixels are taken. Default: what "
+    "the optics resolve, or the pixels.",
+)
 @click.option("--preset", default=None, help="A published architecture: decaf or decaf-small.")
 @click.option(
     "--tv",
@@ -150,7 +157,8 @@ class _Fitting(click.Command):
 def reconstruct(
     acquisition: Path, output: Path, depth: tuple[float, float, float] | str, model: str,
     steps: int | None, budget: float | None, device: str, precision: str | None, holdout: float | None,
-    preset: str | None, tv: float | str | None, refine: str | None, loss: str, no_absorption: bool,
+    grid_um: float | None, preset: str | None, tv: float | str | None, refine: str | None, loss: str,
+    no_absorption: bool,
     patience: int | None, seed: int, resume: str | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Fit a neural field to the images of ACQ (.toml, .npz or .h5).
@@ -191,7 +199,7 @@ def reconstruct(
         fit = prepare(
             acq, depth, model, tv=tv, origin={"automatic": []}, earlier=earlier, remarks=remarks,
             preset=preset, schedule=schedule, holdout=holdout, absorption=not no_absorption, refine=kinds,
-            loss=loss, callback=reporter, device=device, precision=precision,
+            loss=loss, callback=reporter, device=device, precision=precision, grid_um=grid_um,
         )  # fmt: skip
         if len(acq.holdout) and holdout is not None:
             fit.notes.append(f"{acquisition} names its own held-out images; --holdout is not used")

@@ -11,6 +11,7 @@ from fieldrx.acquisition import Acquisition
 from fieldrx.backends import get
 from fieldrx.field import NeuralField
 from fieldrx.fit import Fit, Schedule
+from fieldrx.models import spacing_of
 from fieldrx.priors import Priors
 
 
@@ -41,6 +42,7 @@ def refit(
         schedule=schedule,
         loss=settings.loss,
         background=settings.background,
+        grid_um=spacing_of(settings),
         origin={"images": train.tolist()},
         **options,
     )

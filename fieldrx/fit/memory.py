@@ -10,7 +10,7 @@ from fieldrx.acquisition import Acquisition
 from fieldrx.backends.operators import Operators
 from fieldrx.comparison import images_need
 from fieldrx.fit.state import weights_need
-from fieldrx.models import grid_for, model_class
+from fieldrx.models import grid_for, grid_spacing, model_class
 from fieldrx.resources import Need, check_needs
 from fieldrx.tikhonov import tikhonov_need
 
@@ -79,5 +79,7 @@ def check_room(acquisition: Acquisition, depth: Sequence[float], backend: Operat
     InputError
         If the smallest grid and the smallest field need more than there is.
     """
-    least = grid_for("ssnp", acquisition.stack.shape[1:], acquisition.microscope, depth)
+    scope = acquisition.microscope
+    spacing = grid_spacing(scope, acquisition.illumination)
+    least = grid_for("ssnp", acquisition.stack.shape[1:], scope, depth, spacing)
     check_fit(backend, least.shape, acquisition.n_images, 0, "born")

@@ -17,7 +17,7 @@ from fieldrx.field.encodings import Encoding
 from fieldrx.fit.memory import check_fit, check_room
 from fieldrx.fit.options import Options, Schedule, settings
 from fieldrx.losses import Loss, make_loss
-from fieldrx.models import Optics, grid_for, is_multislice
+from fieldrx.models import Optics, grid_for, grid_spacing, is_multislice
 from fieldrx.optics import Grid
 from fieldrx.priors import Priors
 from fieldrx.refinement import parse_refine
@@ -129,7 +129,7 @@ def pose(
     train, held = split_images(acquisition, options.holdout, options.seed)
     heights, choices = _depth(acquisition, depth, train)
     model, chosen = settle_model(acquisition, heights, model, train, backend)
-    grid = grid_for(model, acquisition.stack.shape[1:], acquisition.microscope, heights, options.grid_um)
+    grid, spaced = _grid(options, acquisition, model, heights)
     priors, schedule = settings(model, options.priors, options.schedule)
     loss, estimated = make_loss(options.loss, acquisition, train)
     kinds = parse_refine(options.refine) if options.refine else ()
@@ -156,7 +156,7 @@ def pose(
         optics=options.optics,
         precision=backend.choose_precision(network, options.precision),
         choices=choices,
-        notes=tuple(note for note in (chosen, estimated, drawn) if note),
+        notes=tuple(note for note in (chosen, spaced, estimated, drawn) if note),
     )
 
 
@@ -196,6 +196,21 @@ def settle_model(
     check_room(acquisition, depth, backend)
     model, why = choose_model(acquisition, depth, images)
     return model, f"model {model}: {why}"
+
+
+def _grid(options, acquisition, model, depth):
+    """The model's grid, and a note where its voxels were chosen and are not the pixels."""
+    scope, spacing = acquisition.microscope, options.grid_um
+    chosen = spacing is None
+    if chosen:
+        spacing = grid_spacing(scope, acquisition.illumination)
+    grid = grid_for(model, acquisition.stack.shape[1:], scope, depth, spacing)
+    if not chosen or np.isclose(grid.spacing_um[1], scope.pixel_size_um):
+        return grid, ""
+    return grid, (
+        f"voxels are {grid.spacing_um[1]:.3g} um wide, not the pixels' {scope.pixel_size_um:.3g}: the optics "
+        f"carry half periods of {spacing:.3g} um (--grid-um for others)"
+    )
 
 
 def _architecture(options, grid, acquisition):

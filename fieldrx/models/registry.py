@@ -17,6 +17,7 @@ from fieldrx.models.ssnp import SSNP
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.provenance import Provenance
 
+_WORTH = 4 / 3  # width in pixels from which wider voxels are taken
 _LINEAR_WIDTH = 130  # of a linear model's grid for simulations, over wavelength / NA
 _FINE, _THIN = 0.25, 0.5  # widest voxels and thickest slices of the others, over the wavelength in the medium
 
@@ -61,7 +62,7 @@ def grid_for(
     depth: Sequence[float],
     spacing_um: float | None = None,
 ) -> Grid:
-    """The grid on which a fit models images; parameters as of :meth:`Grid.for_images`.
+    """The grid on which images are modelled; parameters as of :meth:`Grid.for_images`.
 
     The waves of multi-slice models return to the camera on a padded grid of their own, so they get half the
     margin, for the light that enters from outside the images.
@@ -115,6 +116,19 @@ def _thin_slices(depth: Sequence[float], most_um: float) -> tuple[float, float, 
 def spacing_of(provenance: Provenance) -> float | None:
     """Lateral distance of voxels in a fit [um], from its provenance; None where that says nothing."""
     return provenance.grid["spacing_um"][1] if provenance.grid else None
+
+
+def grid_spacing(microscope: Microscope, illumination: Illumination) -> float:
+    """Lateral distance of voxels for a fit where none is asked for [um].
+
+    Half the shortest period that the objective and the light's tilts together carry,
+    lambda / 2 (NA + NA_light), where that is a third wider than a pixel; else the pixels, which tell no finer
+    detail.
+    """
+    bright = illumination.sources_na[illumination.bright(microscope)]
+    steepest = np.linalg.norm(bright, axis=1).max(initial=0.0)
+    half_period = 0.5 * microscope.wavelength_um / (microscope.objective_na + steepest)
+    return half_period if half_period >= _WORTH * microscope.pixel_size_um else microscope.pixel_size_um
 
 
 def is_multislice(name: str) -> bool:
