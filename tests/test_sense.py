@@ -144,7 +144,7 @@ def test_images_unlike_the_others_are_named(background):
     raw[6] *= 5
     notes = said(read(raw, background=background))
     assert "image 4: 0.051 times the brightness" in notes
-    assert "not lit?" in notes
+    assert "not lit: masked" in notes
     assert "image 6: 5 times the brightness" in notes
 
 

@@ -101,6 +101,9 @@ def intensities(
         valid[:, odd] = False
         images[:, odd] = 1
     levels = sense.Levels(raw, dark, images, valid, illumination, microscope)
+    unlit = levels.without_light(background, told)
+    valid[unlit] = False
+    images[unlit] = 1
     notes += [*words, *sense.scaled(raw, valid, options.get("background")), *levels.notes(background, told)]
     notes += [*sense.repeated(raw, valid, illumination.pattern), *remarks, *[found] * bool(found)]
     way = sense.way(raw, background, told)

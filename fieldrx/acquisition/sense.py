@@ -16,6 +16,7 @@ from fieldrx.optics import Illumination, Microscope
 _NEGATIVE = 0.2  # share of negative pixels from which images are no intensities
 _ODD = 3.0  # brightness over that of the others from which an image is not like them
 _AS_BRIGHT = 0.5  # of bright-field images, what no scattered light alone comes to
+_NO_LIGHT = 0.1  # brightness over that of the others below which a lamp did not shine
 _FAR = 1.7  # typical intensity, or one over it, that samples do not explain
 _OVEREXPOSED = 0.3  # share of saturated pixels
 _SATURATED = 0.5  # share of a background's pixels from which it is of no use
@@ -156,39 +157,51 @@ class Levels:
         lit = np.flatnonzero(self.lit)
         if not lit.size:
             return []
-        given = np.asarray(0.0 if background is None or is_estimated else background)
-        own = given.ndim in (1, 3) and len(given) == len(self.raw)
-        level = self.normalised if own else self.raw
-        notes = self._unlike(lit, level) + ([] if own else self._bright_outside(lit))
+        own = self._own(background, is_estimated)
+        notes = self._unlike(lit, self._shares(lit, own)) + ([] if own else self._bright_outside(lit))
         typical = float(np.median(self.normalised[lit]))
         if not 1 / _FAR < typical < _FAR:
             notes.append(
                 f"images are typically {typical:.3g} over their background, where 1 is expected without a "
                 "sample: is the background of another exposure, or does the sample absorb everywhere?"
             )
-        if own and given.ndim == 3:
+        if own and np.asarray(background).ndim == 3:
             notes += self._frames_of_one(lit)
         return notes
 
-    def _unlike(self, lit, level):
-        """Images much darker or brighter than the others, of equal exposure or of exposures that differ."""
-        if len(lit) < _FEWEST:
-            return []
-        shares = [v / np.median(v) for v in (level[lit], level[lit] / self.weight[lit]) if np.median(v) > 0]
-        if len(shares) < 2:
-            return []
+    def without_light(self, background: ArrayLike | str | None, is_estimated: bool) -> np.ndarray:
+        """Numbers of bright-field images whose lamps did not shine; parameters as of `notes`."""
+        lit = np.flatnonzero(self.lit)
+        return lit[self._shares(lit, self._own(background, is_estimated)) < _NO_LIGHT]
+
+    def _own(self, background, is_estimated):
+        """Whether every image has a background of its own, which tells its exposure."""
+        given = np.asarray(0.0 if background is None or is_estimated else background)
+        return given.ndim in (1, 3) and len(given) == len(self.raw)
+
+    def _shares(self, lit, own):
+        """Brightness over that of the others, of equal exposure or of exposures that differ; 1 for a few."""
+        level = (self.normalised if own else self.raw)[lit]
+        shares = [v / np.median(v) for v in (level, level / self.weight[lit]) if len(v) and np.median(v) > 0]
+        if len(lit) < _FEWEST or len(shares) < 2:
+            return np.ones(len(lit))
         off = np.abs(np.log(np.maximum(shares, 1e-9)))
-        share = np.where(off[0] < off[1], *shares)
+        return np.where(off[0] < off[1], *shares)
+
+    def _unlike(self, lit, share):
+        """Images much darker or brighter than the others."""
         notes = []
+        dim = share < DIM * np.minimum(self.falloff[lit] / np.median(self.falloff[lit]), 1)
         for odd, words in (
-            (share < DIM * np.minimum(self.falloff[lit] / np.median(self.falloff[lit]), 1), "not lit"),
-            (share > _ODD, "overexposed, or lit by other lamps too"),
+            (share < _NO_LIGHT, "not lit: masked"),
+            (dim & (share >= _NO_LIGHT), "not lit? leave out what is"),
+            (share > _ODD, "overexposed, or lit by other lamps too? leave out what is"),
         ):
             if odd.any():
                 times = ", ".join(f"{s:.2g}" for s in share[odd][:_LISTED])
                 notes.append(
                     f"{numbered(lit[odd])}: {times} times the brightness of the other bright-field images; "
-                    f"{words}? leave out what is"
+                    f"{words}"
                 )
         return notes
 
