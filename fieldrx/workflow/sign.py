@@ -13,7 +13,7 @@ from fieldrx.workflow.trials import Case, Trials
 # Where a trial with the light reversed ends, over that with the light as given: in the zoo 0.89 to 1.46 for
 # samples denser than their medium, 0.59 and 0.66 for those less dense, 0.96 where the light was reversed.
 _TOLD = 0.8  # below, the light is reversed or the sample less dense
-_OPEN = 1.03  # from there up to here longer trials are asked
+_OPEN = 1.1  # from there up to here longer trials are asked
 _SURE = 0.01  # by which the ratio of longer ones must differ from 1 to leave no doubt, or to doubt a table
 
 
