@@ -64,18 +64,21 @@ def _describe_field(path):
     fitted += [f"fieldrx {provenance.fieldrx}"] if provenance.fieldrx else []
     held = len(provenance.held)
     ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", field.region_um, strict=True)]
-    error = provenance.nrmse_holdout
+    error, source = provenance.nrmse_holdout, provenance.origin.get("imported")
+    made = ("fitted", f"to {provenance.name or 'an acquisition'} {', '.join(fitted)}".rstrip())
+    if isinstance(source, dict):
+        made = ("imported", f"from {source.get('from')}, {source.get('checkpoint')}")
     rows = [
         ("field", f"refractive index n(z, y, x), {field.params.size} parameters, {_size(path)}"),
         ("region", ", ".join(ranges) + " um"),
-        ("medium", f"index {field.medium_index:g}, contrast scale {field.output_scale:.3g}"),
+        ("medium", f"index {field.medium_index:g}, {field.quantity} scale {field.output_scale:.3g}"),
         ("encoding", f"{type(field.encoding).__name__.lower()}, {field.encoding.n_features} features"),
         (
             "network",
             f"{network.depth} x {network.width}, {network.activation}, skips {list(network.skips)}, "
             + ("index and absorption" if network.n_outputs > 1 else "index only"),
         ),
-        ("fitted", f"to {provenance.name or 'an acquisition'} {', '.join(fitted)}".rstrip()),
+        made,
         ("held-out error", "unknown" if error is None else f"{error:.4f} over {held} images"),
     ]
     return rows + ([("interrupted", "yes: the fit had not ended")] if provenance.interrupted else [])

@@ -145,6 +145,7 @@ def _header(field, title, half, scales):
         "spacing_um": list(map(float, field.spacing_um)),
         "medium_index": float(field.medium_index),
         "output_scale": float(field.output_scale),
+        "quantity": field.quantity,
         "encoding": _encoding(field.encoding, half, scales),
         "network": {**field.network.to_dict(), "layer_shapes": field.network.layer_shapes()},
         **_what_is_there(field, region),

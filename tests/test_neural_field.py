@@ -161,7 +161,7 @@ def saved(tmp_path, **changes):
 
 
 DAMAGE = {
-    "newer": ({"version": 2}, "version 2; this fieldrx reads version 1: update fieldrx"),
+    "newer": ({"version": 3}, "version 3; this fieldrx reads versions 1 and 2: update fieldrx"),
     "other": ({"format": "fieldrx-volume"}, 'expected "fieldrx-field"'),
     "no weights": ({"weight_0": None}, "is damaged.*weight_0"),
     "no bounds": ({"bounds_um": None}, 'lacks "bounds_um"'),

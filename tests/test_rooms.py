@@ -18,7 +18,7 @@ ROWS = (
     ("io", "band", "noise", "priors", "shading", "tikhonov", "interpolation"),
     ("volume",),
     ("acquisition", "export", "field", "losses", "points"),
-    ("models",),
+    ("decaf", "models"),
     ("comparison", "refocus", "thin_slice"),
     ("automatic",),
     ("refinement", "simulation"),

@@ -9,6 +9,7 @@
 `judging`       evaluate, ensemble, report
 `showing`       render, view, query
 `imaging`       simulate, calibrate
+`importing`     import-decaf
 `about`         info, doctor
 ==============  ============================================================================
 
@@ -19,6 +20,7 @@ from fieldrx.cli.about import doctor, info
 from fieldrx.cli.fitting import demo, reconstruct, run
 from fieldrx.cli.group import main
 from fieldrx.cli.imaging import calibrate, simulate
+from fieldrx.cli.importing import import_decaf
 from fieldrx.cli.judging import ensemble, evaluate, report
 from fieldrx.cli.showing import query, render, view
 from fieldrx.cli.status import NOTHING, STOPPED
@@ -26,8 +28,8 @@ from fieldrx.cli.status import NOTHING, STOPPED
 __all__ = ["NOTHING", "STOPPED", "main"]
 
 _IN_ORDER_OF_USE = (
-    demo, reconstruct, run, evaluate, render, view, query, ensemble, report, simulate, calibrate, info,
-    doctor,
+    demo, reconstruct, run, evaluate, render, view, query, ensemble, report, simulate, calibrate,
+    import_decaf, info, doctor,
 )  # fmt: skip
 for _command in _IN_ORDER_OF_USE:
     main.add_command(_command)

@@ -1,8 +1,8 @@
 """Encodings: how a coordinate becomes the features that the network reads.
 
 Coordinates are (z, y, x), each normalised to [-1, 1] over the domain of the field.  These classes
-only describe an encoding, as of `Encoding`; the arithmetic is in `fieldrx.backends`.  `Radial`, `Positional`
-and `Fourier` are lists of plane waves: ``waves()`` says which.
+only describe an encoding, as of `Encoding`; the arithmetic is in `fieldrx.backends`.  `Radial`, `Positional`,
+`Fourier` and `PlaneWaves` are lists of plane waves: ``waves()`` says which.
 """
 
 from __future__ import annotations
@@ -216,6 +216,32 @@ class Fourier(_WaveDescription):
 
 
 @dataclass(frozen=True)
+class PlaneWaves(_WaveDescription):
+    """PlaneWaves(frequencies): waves that are listed one by one.
+
+    The features are sin(2 pi f.p) for all frequencies f = (fz, fy, fx), in cycles per normalised unit, then
+    cos(2 pi f.p).
+    """
+
+    frequencies: tuple
+    kind: ClassVar[str] = "waves"
+
+    def __post_init__(self):
+        try:
+            listed = np.array(self.frequencies, float)
+        except (TypeError, ValueError):
+            listed = np.empty(0)
+        if listed.ndim != 2 or listed.shape[1] != 3 or not len(listed) or not np.isfinite(listed).all():
+            raise InputError("PlaneWaves: expected frequencies as ((fz, fy, fx), ...), finite numbers")
+        object.__setattr__(self, "frequencies", tuple(map(tuple, listed.tolist())))
+
+    def waves(self) -> Waves:
+        """The plane waves behind the features."""
+        index = np.arange(len(self.frequencies))
+        return Waves(np.array(self.frequencies), index, index + len(index))
+
+
+@dataclass(frozen=True)
 class Hash(_Description):
     """Hash(resolutions, log2_table_size, n_features_per_level, smooth, initial_scale): a grid.
 
@@ -330,7 +356,7 @@ class Identity(_Description):
         return np.zeros(self.n_features)
 
 
-_KINDS = {encoding.kind: encoding for encoding in (Radial, Positional, Fourier, Hash, Identity)}
+_KINDS = {encoding.kind: encoding for encoding in (Radial, Positional, Fourier, PlaneWaves, Hash, Identity)}
 
 
 def encoding_from_dict(values: dict[str, Any]) -> Encoding:

@@ -5,11 +5,12 @@ A field file is one .npz without pickles:
 ==================  ==============================================================================
 key                 meaning
 ==================  ==============================================================================
-format, version     "fieldrx-field" and the version of this table, now 1
+format, version     "fieldrx-field" and the version of this table: 1, or 2 with a quantity
 encoding, network   JSON text: descriptions of `fieldrx.field.encodings` and `fieldrx.field.network`
 table               float32: parameters of the encoding (empty unless it is a hash grid)
 weight_0, bias_0 …  float32: layers, (fan_in, fan_out) and (fan_out,)
 output_scale        contrast per unit of the network's output
+quantity            of version 2: what contrast that is, of "permittivity", n^2 - n0^2
 medium_index        n0
 bounds_um           (3, 2): domain, mapped to [-1, 1] per axis; outside it the contrast is 0
 region_um           (3, 2): first and last voxel centre of what the images show
@@ -34,6 +35,7 @@ from fieldrx.backends import get, is_on_device, module_of, of, to_host
 from fieldrx.errors import InputError, one_line
 from fieldrx.field.encodings import Encoding, encoding_from_dict
 from fieldrx.field.network import Network
+from fieldrx.field.outputs import QUANTITIES, from_permittivity, normalised, to_contrast
 from fieldrx.io import check_keys, load_npz, save_npz
 from fieldrx.optics import Grid
 from fieldrx.provenance import Provenance
@@ -43,7 +45,7 @@ from fieldrx.volume import Volume
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMAT, VERSION = "fieldrx-field", 1
+FORMAT, VERSION, WITH_QUANTITY = "fieldrx-field", 1, 2
 _KEYS = (
     "format",
     "version",
@@ -86,6 +88,8 @@ class NeuralField:
         How the field came to be.
     history : dict of arrays
         The course of the fit.
+    quantity : {"contrast", "permittivity"}
+        What the scaled outputs are: index contrast n - n0, or contrast of permittivity n^2 - n0^2.
 
     Raises
     ------
@@ -103,6 +107,7 @@ class NeuralField:
     medium_index: float
     provenance: Provenance = field(default_factory=Provenance)
     history: dict = field(default_factory=dict)
+    quantity: str = "contrast"
 
     def __post_init__(self):
         shapes = {
@@ -124,6 +129,8 @@ class NeuralField:
             raise InputError(
                 f"spacing_um {self.spacing_um} and medium_index {self.medium_index} must be positive"
             )
+        if self.quantity not in QUANTITIES:
+            raise InputError(f'quantity is "{self.quantity}"; expected one of {", ".join(QUANTITIES)}')
         object.__setattr__(self, "provenance", Provenance.from_dict(self.provenance))
 
     def __call__(self, points: ArrayLike) -> np.ndarray:
@@ -164,7 +171,7 @@ class NeuralField:
             block = inside[first : first + _BLOCK]
             at = xp.stack(normalised(flat[block].T, self.bounds_um), axis=1)
             values = backend.field_forward(self.encoding, self.network, params, backend.asarray(at))
-            out[block] = _like(places, to_contrast(values.T, self.output_scale))
+            out[block] = _like(places, self._contrast_of(values.T))
         return out.reshape(places.shape[:-1])
 
     def on_axes(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -186,8 +193,13 @@ class NeuralField:
             part = slice(first, first + slab)
             values = backend.grid_forward(self.encoding, self.network, params, z[part], y, x)
             places = [xp.asarray(k) for k in np.ix_(keep[0][part], keep[1], keep[2])]
-            out[tuple(places)] = _like(like, to_contrast(values, self.output_scale))
+            out[tuple(places)] = _like(like, self._contrast_of(values))
         return out
+
+    def _contrast_of(self, outputs):
+        """Index contrast of the network's outputs."""
+        scaled = to_contrast(outputs, self.output_scale)
+        return scaled if self.quantity == "contrast" else from_permittivity(scaled, self.medium_index)
 
     def _at(self, points):
         """Where the field is evaluated, and its parameters there: on a GPU if either lives on one."""
@@ -296,9 +308,11 @@ class NeuralField:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The contents of the field file."""
         table, weights = np.split(to_host(self.params), [self.encoding.n_params])
+        plain = self.quantity == "contrast"
         return {
             "format": np.array(FORMAT),
-            "version": np.array(VERSION),
+            "version": np.array(VERSION if plain else WITH_QUANTITY),
+            **({} if plain else {"quantity": np.array(self.quantity)}),
             "encoding": np.array(json.dumps(self.encoding.to_dict())),
             "network": np.array(json.dumps(self.network.to_dict())),
             "table": table,
@@ -330,12 +344,13 @@ def field_from_arrays(arrays: dict[str, np.ndarray], path: str | os.PathLike) ->
     if str(arrays["format"]) != FORMAT:
         raise InputError(f'{path} has format "{arrays["format"]}"; expected "{FORMAT}"')
     version = arrays["version"]
-    if version.shape != () or version.item() != VERSION:
+    if version.shape != () or version.item() not in (VERSION, WITH_QUANTITY):
         raise InputError(
-            f"{path} is a field file of version {version}; this fieldrx reads version {VERSION}: update "
-            "fieldrx, or fit again"
+            f"{path} is a field file of version {version}; this fieldrx reads versions {VERSION} and "
+            f"{WITH_QUANTITY}: update fieldrx, or fit again"
         )
-    check_keys(arrays, _KEYS, path, "field")
+    quantity = ("quantity",) if version.item() == WITH_QUANTITY else ()
+    check_keys(arrays, (*_KEYS, *quantity), path, "field")
     try:
         encoding = encoding_from_dict(json.loads(str(arrays["encoding"])))
         network = Network.from_dict(json.loads(str(arrays["network"])))
@@ -353,6 +368,7 @@ def field_from_arrays(arrays: dict[str, np.ndarray], path: str | os.PathLike) ->
             float(arrays["medium_index"]),
             Provenance.from_json(str(arrays["provenance"])),
             {k.removeprefix("history_"): v for k, v in arrays.items() if k.startswith("history_")},
+            *(str(arrays[name]) for name in quantity),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # InputError is a ValueError
         raise InputError(f"{path} is damaged: {one_line(error)}; fit again or restore the file") from None
@@ -372,20 +388,3 @@ def _numbers(value: ArrayLike, sizes: tuple[int, ...], expected: str) -> np.ndar
 def _like(array, values):
     """Values on the device of an array."""
     return values if is_on_device(array) else to_host(values)
-
-
-def normalised(axes: Sequence[np.ndarray], bounds_um: np.ndarray) -> list[np.ndarray]:
-    """Coordinates in um to [-1, 1] over the domain: one float32 array per axis."""
-    return [
-        (2 * (of(a).asarray(a) - lo) / (hi - lo) - 1).astype(np.float32)
-        for a, (lo, hi) in zip(axes, bounds_um, strict=True)
-    ]
-
-
-def to_contrast(outputs: np.ndarray, scale: float) -> np.ndarray:
-    """Network outputs (1 or 2, ...) to complex64 contrast (...)."""
-    contrast = module_of(outputs).zeros(outputs.shape[1:], np.complex64)
-    contrast.real = scale * outputs[0]
-    if len(outputs) > 1:
-        contrast.imag = scale * outputs[1]
-    return contrast
