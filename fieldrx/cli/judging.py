@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fieldrx.cli.options import FILE, check_ending, check_output, device_option, quiet_option
+from fieldrx.cli.options import FILE, check_ending, check_output, device_option, quiet_option, volume_options
 from fieldrx.cli.progress import reporting
 from fieldrx.errors import InputError
 
@@ -19,20 +19,34 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("field", metavar="FIELD", type=FILE)
 @click.argument("acquisition", metavar="ACQ", type=FILE)
-@click.option("--truth", metavar="TRUTH.npz", type=FILE, default=None, help="Known volume to compare with.")
+@click.option(
+    "--truth",
+    metavar="TRUTH",
+    type=FILE,
+    default=None,
+    help="Known volume to compare with, as simulate takes it.",
+)
+@volume_options
 @click.option("--model", default=None, help="Image formation. Default: the one of the fit.")
 @device_option
-def evaluate(field: Path, acquisition: Path, truth: Path | None, model: str | None, device: str) -> None:
+def evaluate(
+    field: Path, acquisition: Path, truth: Path | None, spacing: list[float] | None,
+    origin: list[float] | None, model: str | None, device: str,
+) -> None:  # fmt: skip
     """Predicted against measured images, as JSON."""
     from fieldrx.acquisition import read_acquisition
     from fieldrx.errors import in_file
     from fieldrx.evaluation import evaluate as evaluate_field
     from fieldrx.field import load_field
     from fieldrx.io import json_values
-    from fieldrx.volume import read_volume
+    from fieldrx.volume import open_volume
 
+    if truth is None and (spacing or origin):
+        raise InputError("--spacing and --origin belong to --truth TRUTH")
     loaded, acq = load_field(field), read_acquisition(acquisition)
-    known = None if truth is None else read_volume(truth)
+    known, notes = (None, []) if truth is None else open_volume(truth, spacing, origin, loaded.medium_index)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     with in_file(acquisition):
         result = evaluate_field(loaded, acq, known, model, device)
     shown = {"field": str(field), "acquisition": str(acquisition), **json_values(result)}
