@@ -17,7 +17,6 @@ from fieldrx.backends import cuda_unavailable, describe_device, get, n_threads, 
 from fieldrx.errors import InputError
 from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
-from fieldrx.fit import fit_needs
 from fieldrx.io import check_file, load_npz
 from fieldrx.optics import sampling_notes
 from fieldrx.resources import memory_limit, total
@@ -160,6 +159,8 @@ def examine(n_images: int, shape: tuple[int, int, int]) -> Iterator[tuple[str, s
     shape : (int, int, int)
         A job whose memory is estimated: images, and voxels of the model's grid.
     """
+    from fieldrx.fit import fit_needs  # here: what a file holds is told without the whole fit
+
     yield "fieldrx", f"{__version__}, Python {platform.python_version()}, {platform.platform()}", True
     for package in ("numpy", "scipy", "numba", "click", "tifffile"):
         yield package, *_version(package, True)

@@ -548,7 +548,7 @@ def test_damaged_fields(folder, tmp_path):
     arrays = dict(np.load(folder / "field.npz"))
     path = tmp_path / "f.npz"
     changes = {
-        "version 9; this fieldrx reads version 1": {"version": 9},
+        "version 9; this fieldrx reads versions 1": {"version": 9},
         "Python objects": {"provenance": np.array([{}], object)},
         'has format "fieldrx-checkpoint"': {"format": "fieldrx-checkpoint"},
         "is damaged": {"table": arrays["table"][:-1]},

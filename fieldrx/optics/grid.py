@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import next_fast_len
 
 from fieldrx.brief import brief
 from fieldrx.errors import InputError
@@ -71,6 +70,8 @@ class Grid:
             First and last slice centre and slice distance (z0, z1, dz) [um], both ends included.
         margin_um : float, optional
         """
+        from scipy.fft import next_fast_len  # here: reading a file need not wait for it
+
         z = slice_positions(depth)
         if margin_um is None:
             margin_um = cls.margin_um(microscope, depth)
