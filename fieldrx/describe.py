@@ -14,7 +14,7 @@ import numpy as np
 from fieldrx._version import __version__
 from fieldrx.acquisition import read_acquisition
 from fieldrx.backends import cuda_unavailable, describe_device, get, n_threads, to_host
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, one_line
 from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
 from fieldrx.io import check_file, load_npz
@@ -166,11 +166,11 @@ def examine(n_images: int, shape: tuple[int, int, int]) -> Iterator[tuple[str, s
         yield package, *_version(package, True)
     for package in ("cupy", "h5py", "zarr", "imageio-ffmpeg", "matplotlib"):
         yield package, *_version(package, False)
-    yield "threads", f"{n_threads()} of {os.cpu_count()} cores", True
+    yield _tried("threads", lambda: ("threads", f"{n_threads()} of {os.cpu_count()} cores", True))
     why = cuda_unavailable()
     yield "gpu", why or describe_device(get("cuda")), True
-    yield _kernels(get("cpu"), "kernels")
-    yield "kept kernels", _kept(), True
+    yield _tried("kernels", lambda: _kernels(get("cpu"), "kernels"))
+    yield _tried("kept kernels", lambda: ("kept kernels", _kept(), True))
     if not why:
         yield _kernels(get("cuda"), "gpu kernels")
     need, (have, limit) = total(fit_needs(shape, n_images)), memory_limit()
@@ -181,9 +181,17 @@ def examine(n_images: int, shape: tuple[int, int, int]) -> Iterator[tuple[str, s
         yield "memory", f"{job}; {limit} {have / 2**30:.1f}", need < have
 
 
+def _tried(name, look):
+    """What `look` finds, or why it cannot: settings or an installation with which nothing can be computed."""
+    try:
+        return look()
+    except (InputError, ImportError, RuntimeError, OSError) as error:
+        return name, one_line(error), False
+
+
 def _kept():
     """Where compiled kernels are found the next time."""
-    from fieldrx.backends.cpu.cache import FOLDER
+    from fieldrx.backends.compiler import FOLDER
 
     return FOLDER or "nowhere: every start compiles anew; set NUMBA_CACHE_DIR to a folder that you may write"
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from fieldrx._version import __version__
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, printable
 from fieldrx.field import NeuralField
 from fieldrx.io import atomic_path
 from fieldrx.render import colour
@@ -97,7 +97,7 @@ def _page(field, title, precision):
     weights = base64.b64encode(words + layers.astype("<f4").tobytes()).decode()
     header = _header(field, title, half, scales)
     parts = {
-        "title": html.escape(title),
+        "title": html.escape(printable(title)),
         "style": _asset("style.css"),
         "header": json.dumps(header, allow_nan=False).replace("<", "\\u003c"),
         "shaders": "\n".join(

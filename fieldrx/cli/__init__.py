@@ -4,6 +4,7 @@
 `group`         the command ``fieldrx`` itself
 `status`        how a command ends: statuses, and one line for every mistake
 `options`       parameters that commands share, and checks of the files they name
+`text`          printing
 `progress`      progress of long work
 `fitting`       demo, reconstruct, run
 `judging`       evaluate, ensemble, report

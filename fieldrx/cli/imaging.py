@@ -16,6 +16,7 @@ from fieldrx.cli.options import (
     volume_options,
 )
 from fieldrx.cli.progress import speaker
+from fieldrx.cli.text import echo
 
 
 @click.command()
@@ -58,10 +59,10 @@ def simulate(
     acq = read_acquisition(acquisition, images="optional" if image_shape else "required")
     known, notes = open_volume(volume, spacing, origin, acq.microscope.medium_index)
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
     result = simulate_images(known, acq, model, image_shape, photons, seed, device)
     result.save(output)
-    click.echo(f"{output}: {result.n_images} images of {times(result.stack.shape[1:])} pixels")
+    echo(f"{output}: {result.n_images} images of {times(result.stack.shape[1:])} pixels")
 
 
 @click.command()
@@ -108,4 +109,4 @@ def calibrate(acquisition: Path, output: Path, depth: list[float] | None, contra
     for note in found.notes:
         say(f"note: {note}")
     if not quiet:
-        click.echo(", ".join(map(str, written)))
+        echo(", ".join(map(str, written)))

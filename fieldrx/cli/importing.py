@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fieldrx.cli.options import FILE, Depth, check_ending, check_output
+from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
 
 
@@ -67,5 +68,5 @@ def import_decaf(
     field = import_network(folder, Geometry(pixels, pixel_size, depth, medium_index, first))
     field.save(output)
     for note in field.provenance.notes or ():
-        click.echo(f"note: {note}", err=True)
-    click.echo(f"{output}: {field!r}")
+        echo(f"note: {note}", err=True)
+    echo(f"{output}: {field!r}")

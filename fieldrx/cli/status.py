@@ -10,7 +10,8 @@ from typing import NoReturn
 
 import click
 
-from fieldrx.errors import InputError
+from fieldrx.cli.text import echo
+from fieldrx.errors import InputError, printable
 
 NOTHING = 3  # a fit ended, and found nothing
 STOPPED = 75  # EX_TEMPFAIL: a fit was interrupted, and goes on when it is called again
@@ -18,7 +19,7 @@ STOPPED = 75  # EX_TEMPFAIL: a fit was interrupted, and goes on when it is calle
 
 def leave(message: str, status: int) -> NoReturn:
     """Print one line and end the process."""
-    click.echo(f"fieldrx: error: {message}", err=True)
+    echo(f"fieldrx: error: {printable(message)}", err=True)
     sys.exit(status)
 
 
