@@ -145,7 +145,7 @@ def _describe_acquisition(path):
     ]
     if acq.images is not None:
         valid = 1.0 if acq.mask is None else float(acq.mask.mean())
-        rms = float(np.sqrt(np.mean((acq.images - 1.0) ** 2) / max(valid, 1e-12)))
+        rms = float(np.sqrt(np.mean(np.square(acq.images - 1.0, dtype=np.float64)) / max(valid, 1e-12)))
         rows.append(("signal", f"root mean square of I - 1: {rms:.3g}; valid pixels {valid:.2%}"))
     return rows + [("note", note) for note in (*acq.notes, *sampling_notes(scope, light))]
 

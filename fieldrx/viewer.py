@@ -214,7 +214,7 @@ def _distribution(values, name):
     """
     values = values.astype(np.float64).ravel()
     low, high = np.quantile(values, [0.0005, 0.9998])
-    span = max(high - low, 1e-9)
+    span = max(high - low, 1e-9, 1e-6 * abs(low))  # bins that numbers can tell apart
     low, high = low - 0.02 * span, high + 0.1 * span
     counts, edges = np.histogram(values, _BINS, (low, high))
     first, middle, last = np.quantile(values, [0.01, 0.5, 0.999])

@@ -17,6 +17,10 @@ import numpy as np
 
 from fieldrx.errors import InputError
 
+_MOST = 1 << 20  # of anything that is counted: no file may ask for more than a machine has
+_MOST_OCTAVES, _MOST_ANGLES = 60, 1800
+_LARGEST = 1e30
+
 
 class Waves(NamedTuple):
     """Features sin(2 pi f.p) and cos(2 pi f.p) of a point p = (z, y, x).
@@ -57,14 +61,18 @@ class Encoding(Protocol):
         """The description as JSON-ready values, read back by `encoding_from_dict`."""
 
 
-def _require_int(owner, name, value, least):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{owner}: expected {name} to be an integer >= {least}; got {value!r}")
+def _require_int(owner, name, value, least, most=_MOST):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= most:
+        raise InputError(
+            f"{owner}: expected {name} to be an integer from {least} to {most}; got {f'{value!r}'[:40]}"
+        )
 
 
 def _require_positive(owner, name, value):
-    if not (isinstance(value, (int, float, np.number)) and math.isfinite(value) and value > 0):
-        raise InputError(f"{owner}: expected {name} to be a number > 0; got {value!r}")
+    if not isinstance(value, (int, float, np.number)) or not 0 < value <= _LARGEST:
+        raise InputError(
+            f"{owner}: expected {name} to be a number > 0, up to {_LARGEST:g}; got {f'{value!r}'[:40]}"
+        )
 
 
 @dataclass(frozen=True)
@@ -137,8 +145,12 @@ class Radial(_WaveDescription):
 
     def __post_init__(self):
         _require_positive("Radial", "angle_step_deg", self.angle_step_deg)
-        _require_int("Radial", "xy_octaves", self.xy_octaves, 1)
-        _require_int("Radial", "z_octaves", self.z_octaves, 0)
+        _require_int("Radial", "xy_octaves", self.xy_octaves, 1, _MOST_OCTAVES)
+        _require_int("Radial", "z_octaves", self.z_octaves, 0, _MOST_OCTAVES)
+        if 180 / self.angle_step_deg > _MOST_ANGLES:
+            raise InputError(
+                f"Radial: expected angle_step_deg >= {180 / _MOST_ANGLES:g}; got {self.angle_step_deg}"
+            )
 
     def waves(self) -> Waves:
         """The plane waves behind the features."""
@@ -171,7 +183,7 @@ class Positional(_WaveDescription):
 
     def __post_init__(self):
         for name in ("z_octaves", "y_octaves", "x_octaves"):
-            _require_int("Positional", name, getattr(self, name), 0)
+            _require_int("Positional", name, getattr(self, name), 0, _MOST_OCTAVES)
         if self.z_octaves + self.y_octaves + self.x_octaves == 0:
             raise InputError("Positional: expected at least one octave on some axis; got none")
 

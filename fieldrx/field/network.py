@@ -13,6 +13,7 @@ import numpy as np
 
 from fieldrx.errors import InputError
 
+_MOST, _DEEPEST = 1 << 20, 1000  # no file may ask for more than a machine has
 ACTIVATIONS = ("leaky_relu", "relu", "sine")
 
 
@@ -51,8 +52,12 @@ class Network:
     def __post_init__(self):
         for name in ("n_inputs", "width", "depth", "n_outputs"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise InputError(f"Network: expected {name} to be an integer >= 1; got {value!r}")
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value <= _MOST:
+                raise InputError(
+                    f"Network: expected {name} to be an integer from 1 to {_MOST}; got {f'{value!r}'[:40]}"
+                )
+        if self.depth > _DEEPEST:
+            raise InputError(f"Network: expected depth up to {_DEEPEST}; got {self.depth}")
         skips = tuple(self.skips)
         if len(set(skips)) < len(skips) or not set(skips) <= set(range(1, self.depth)):
             raise InputError(

@@ -120,7 +120,7 @@ class NeuralField:
         }
         for name, shape in shapes.items():
             value = to_host(getattr(self, name))
-            if value.shape != shape or not np.isfinite(value).all():
+            if value.shape != shape or value.dtype.kind not in "iuf" or not np.isfinite(value).all():
                 raise InputError(f"{name} must be finite numbers of shape {shape}; got shape {value.shape}")
         bounds, region = np.asarray(self.bounds_um), np.asarray(self.region_um)
         if not (bounds[:, 0] < bounds[:, 1]).all() or not (region[:, 0] <= region[:, 1]).all():

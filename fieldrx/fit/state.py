@@ -11,7 +11,7 @@ import numpy as np
 
 from fieldrx.backends import to_host
 from fieldrx.backends.operators import Operators
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, one_line
 from fieldrx.io import load_npz, save_npz
 from fieldrx.resources import Need
 
@@ -133,7 +133,7 @@ def load_checkpoint(path: str | os.PathLike, arguments: dict, backend: Operators
     _check_version(arrays, path)
     names += [name for name in _SINCE_0_1 if name in arrays]
     told += ["closed_form_error"] if "closed_form_error" in arrays else []
-    words = {name: json.loads(str(arrays[name])) for name in told}
+    words = {name: _words(arrays, name, path) for name in told}
     _check_arguments(words["arguments"], arguments, path)
     values: dict[str, Any] = {
         name: backend.asarray(arrays[name]) if arrays[name].ndim else arrays[name].item() for name in names
@@ -142,6 +142,16 @@ def load_checkpoint(path: str | os.PathLike, arguments: dict, backend: Operators
     if len(history["error"]) < len(history["loss"]):  # of version 0.1 of the package
         history["error"] = list(np.sqrt(history["loss"]))
     return State(**values, history=history), words
+
+
+def _words(arrays, name, path):
+    """What one entry, JSON text, says."""
+    try:
+        return json.loads(str(arrays[name]))
+    except ValueError as error:
+        raise InputError(
+            f'{path} is damaged: its "{name}" is no JSON ({one_line(error)}); start anew without --resume'
+        ) from None
 
 
 def _check_version(arrays, path):
@@ -171,4 +181,4 @@ def checkpoint_arguments(path: str | os.PathLike) -> dict:
     InputError
         If the file is no checkpoint.
     """
-    return json.loads(str(load_npz(path, "checkpoint", ["arguments"])["arguments"]))
+    return _words(load_npz(path, "checkpoint", ["arguments"]), "arguments", path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError  # what NumPy lets through of a damaged header
 
 import numpy as np
 
@@ -17,7 +18,7 @@ def read_npy(path: Path, region: Sequence[int] | None) -> np.ndarray:
     path = check_file(path, "a NumPy array (.npy)")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, TokenError) as error:
         raise InputError(f"{path}: not a readable .npy file ({one_line(error)}); write it again") from None
     if not isinstance(array, np.ndarray):
         array.close()

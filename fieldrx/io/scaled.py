@@ -20,6 +20,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError  # what NumPy lets through of a damaged header
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def _check_size(shape: Sequence[int], itemsize: int, path: Path) -> None:
 def _npy(path):
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, TokenError) as error:
         raise InputError(f"{path}: not a readable .npy file ({one_line(error)}); write it again") from None
     if not isinstance(array, np.ndarray):
         array.close()

@@ -13,6 +13,7 @@ from fieldrx.optics.checks import finite_number
 from fieldrx.optics.microscope import Microscope
 
 _MOST_SLICES = 100_000
+_MOST_PIXELS = 1 << 20  # of a margin
 
 
 @brief
@@ -76,6 +77,11 @@ class Grid:
         if margin_um is None:
             margin_um = cls.margin_um(microscope, depth)
         pixel = microscope.pixel_size_um
+        if not margin_um / pixel < _MOST_PIXELS:
+            raise InputError(
+                f"slices from {z[0]:g} to {z[-1]:g} um ask for {margin_um:.3g} um around images of pixels of "
+                f"{pixel:g} um, more than a grid holds: expected slices near the focal plane"
+            )
         margin = int(np.ceil(margin_um / pixel))
         full = [2 * next_fast_len(-(-(int(n) + 2 * margin) // 2), real=True) for n in image_shape]
         before = [(f - int(n)) // 2 for f, n in zip(full, image_shape, strict=True)]
