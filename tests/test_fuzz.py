@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tiny
 
-from fieldrx import Grid, InputError, Microscope
-from fieldrx.field import Fourier, Network, Radial
+from fieldrx import Grid, InputError, Microscope, load_field
+from fieldrx.field import Fourier, Hash, Network, Radial
 from fieldrx.fit import checkpoint_arguments
 from fieldrx.io import load_npz
 from fieldrx.viewer import write_viewer
@@ -97,6 +97,7 @@ def test_the_fuzzer_sees(flag, status, err, failure, warned, case, after):
         ),
         (lambda: Fourier(10**400, 1, 1, 1), "n_frequencies"),
         (lambda: Fourier(3, 10**400, 1, 1), "sigma_z"),
+        (lambda: Hash(((2, 2, 2),), smooth={}), "smooth to be true or false"),
         (lambda: Radial(1e-300, 3, 3), "angle_step_deg"),
         (lambda: Radial(9.0, 2000, 3), "xy_octaves"),
         (lambda: Network(3, depth=2**63), "depth"),
@@ -121,10 +122,25 @@ def test_an_archive_that_claims_more_than_it_holds(tmp_path):
         load_npz(path, "volume")
 
 
-def test_checkpoints_whose_words_are_damaged(tmp_path):
-    np.savez(tmp_path / "c.npz", arguments=np.array("{"))
-    with pytest.raises(InputError, match='"arguments" is no JSON'):
+@pytest.mark.parametrize("text, words", [("{", "is no JSON"), ("[1]", "is a list")])
+def test_checkpoints_whose_words_are_damaged(tmp_path, text, words):
+    np.savez(tmp_path / "c.npz", arguments=np.array(text))
+    with pytest.raises(InputError, match=f'"arguments" {words}'):
         checkpoint_arguments(tmp_path / "c.npz")
+
+
+@pytest.mark.parametrize(
+    "name, value, words",
+    [
+        ("bounds_um", np.ones((3, 2), complex), "bounds_um is complex128"),
+        ("weight_0", np.ones((4, 16), "U3"), "weight_0 as numbers"),
+        ("history_loss", np.array(0.3), "history_loss is float64"),
+    ],
+)
+def test_fields_of_other_types(tmp_path, name, value, words):
+    np.savez(tmp_path / "f.npz", **(tiny.field().to_arrays() | {name: value}))
+    with pytest.raises(InputError, match=words):
+        load_field(tmp_path / "f.npz")
 
 
 def test_a_page_of_a_field_that_is_absurd_everywhere(tmp_path):

@@ -223,7 +223,7 @@ class Fourier(_WaveDescription):
         """The plane waves behind the features."""
         normal = np.random.default_rng(self.seed).standard_normal((self.n_frequencies, 3))
         index = np.arange(self.n_frequencies)
-        sigmas = (self.sigma_z, self.sigma_y, self.sigma_x)
+        sigmas = np.array([self.sigma_z, self.sigma_y, self.sigma_x], float)
         return Waves(normal * sigmas, index, index + self.n_frequencies)
 
 
@@ -283,6 +283,8 @@ class Hash(_Description):
         _require_int("Hash", "log2_table_size", self.log2_table_size, 1)
         _require_int("Hash", "n_features_per_level", self.n_features_per_level, 1)
         _require_positive("Hash", "initial_scale", self.initial_scale)
+        if not isinstance(self.smooth, bool):
+            raise InputError(f"Hash: expected smooth to be true or false; got {f'{self.smooth!r}'[:40]}")
         if self.log2_table_size > 28:
             raise InputError(f"Hash: expected log2_table_size <= 28; got {self.log2_table_size}")
         try:

@@ -128,11 +128,13 @@ class Network:
         for name, view in self.unpack(flat).items():
             if name not in named:
                 raise InputError(f"Network: expected an array {name}; got {sorted(named)}")
-            if np.shape(named[name]) != view.shape:
+            given = np.asarray(named[name])
+            if given.shape != view.shape or given.dtype.kind not in "iuf":
                 raise InputError(
-                    f"Network: expected {name} of shape {view.shape}; got {np.shape(named[name])}"
+                    f"Network: expected {name} as numbers of shape {view.shape}; got {given.dtype} "
+                    f"{given.shape}"
                 )
-            view[...] = named[name]
+            view[...] = given
         return flat
 
     def initial_params(self, rng: np.random.Generator) -> np.ndarray:

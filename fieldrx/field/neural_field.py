@@ -354,24 +354,32 @@ def field_from_arrays(arrays: dict[str, np.ndarray], path: str | os.PathLike) ->
     try:
         encoding = encoding_from_dict(json.loads(str(arrays["encoding"])))
         network = Network.from_dict(json.loads(str(arrays["network"])))
-        table = np.asarray(arrays["table"], np.float32)
+        table = _real(arrays, "table", 1).astype(np.float32)
         if table.shape != (encoding.n_params,):
             raise InputError(f"table has shape {table.shape}; expected ({encoding.n_params},)")
         return NeuralField(
             encoding,
             network,
             np.concatenate([table, network.pack(arrays)]),
-            np.asarray(arrays["bounds_um"], np.float64),
-            np.asarray(arrays["region_um"], np.float64),
-            tuple(np.asarray(arrays["spacing_um"], np.float64).tolist()),
-            float(arrays["output_scale"]),
-            float(arrays["medium_index"]),
+            _real(arrays, "bounds_um", 2),
+            _real(arrays, "region_um", 2),
+            tuple(_real(arrays, "spacing_um", 1).tolist()),
+            float(_real(arrays, "output_scale", 0)),
+            float(_real(arrays, "medium_index", 0)),
             Provenance.from_json(str(arrays["provenance"])),
-            {k.removeprefix("history_"): v for k, v in arrays.items() if k.startswith("history_")},
+            {k.removeprefix("history_"): _real(arrays, k, 1) for k in arrays if k.startswith("history_")},
             *(str(arrays[name]) for name in quantity),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # InputError is a ValueError
         raise InputError(f"{path} is damaged: {one_line(error)}; fit again or restore the file") from None
+
+
+def _real(arrays, name, axes):
+    """One array of a file, which must hold real numbers."""
+    value = arrays[name]
+    if value.ndim != axes or value.dtype.kind not in "iuf":
+        raise InputError(f"{name} is {value.dtype} {value.shape}; expected numbers along {axes} axes")
+    return value.astype(np.float64)
 
 
 def _numbers(value: ArrayLike, sizes: tuple[int, ...], expected: str) -> np.ndarray:

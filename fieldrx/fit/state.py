@@ -17,6 +17,13 @@ from fieldrx.resources import Need
 
 FORMAT, VERSION = "fieldrx-checkpoint", 1
 HISTORY = ("loss", "prior", "error", "holdout", "seconds")
+# Entries that are JSON text, and what they must say.
+_WORDS: dict[str, Any] = {
+    "arguments": dict,
+    "origin": dict,
+    "notes": list,
+    "closed_form_error": (float, int, type(None)),
+}
 # Entries that older checkpoints, which name no format, may lack.
 _SINCE_0_1 = ("setbacks", "judged_from", "pool_size", "aligned")
 
@@ -147,18 +154,24 @@ def load_checkpoint(path: str | os.PathLike, arguments: dict, backend: Operators
 def _words(arrays, name, path):
     """What one entry, JSON text, says."""
     try:
-        return json.loads(str(arrays[name]))
+        words = json.loads(str(arrays[name]))
     except ValueError as error:
         raise InputError(
             f'{path} is damaged: its "{name}" is no JSON ({one_line(error)}); start anew without --resume'
         ) from None
+    if not isinstance(words, _WORDS[name]):
+        raise InputError(
+            f'{path} is damaged: its "{name}" is a {type(words).__name__}; start anew without --resume'
+        )
+    return words
 
 
 def _check_version(arrays, path):
     """Those of version 0.1 of the package name neither format nor version."""
-    if "version" in arrays and int(arrays["version"]) != VERSION:
+    version = arrays.get("version", np.array(VERSION))
+    if version.shape != () or version.item() != VERSION:
         raise InputError(
-            f"{path} is a checkpoint of version {arrays['version']}; this fieldrx reads version {VERSION}: "
+            f"{path} is a checkpoint of version {str(version)[:40]}; this fieldrx reads version {VERSION}: "
             "start anew without --resume"
         )
 
