@@ -128,6 +128,16 @@ def test_every_package_is_installed():
     assert without == {"web"}  # a folder of data
 
 
+def test_numba_is_imported_after_its_settings_were_looked_at():
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [n.name for n in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found |= {path.relative_to(PACKAGE).as_posix() for n in names if n in ("numba", "numba.np")}
+    assert found == {"backends/compiler.py"}
+
+
 @pytest.mark.parametrize("extra", ["torch", "jax", "tensorflow"])
 def test_no_large_framework(extra):
     for path in PACKAGE.rglob("*.py"):
