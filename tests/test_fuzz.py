@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tiny
 
-from fieldrx import Grid, InputError, Microscope, load_field
+from fieldrx import Grid, InputError, Microscope, load_field, read_acquisition
 from fieldrx.field import Fourier, Hash, Network, Radial
 from fieldrx.fit import checkpoint_arguments
 from fieldrx.io import load_npz
@@ -148,3 +148,15 @@ def test_a_page_of_a_field_that_is_absurd_everywhere(tmp_path):
     field.params[:] = 0
     field.params[-2:] = 1e35  # the biases of the outputs
     write_viewer(field, tmp_path / "v.html")
+
+
+def test_archives_and_light_of_other_types(tmp_path):
+    tiny.acquisition().save(tmp_path / "a.npz")
+    arrays = load_npz(tmp_path / "a.npz", "acquisition") | {"checksum": np.array("x")}
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(InputError, match="checksum has shape"):
+        read_acquisition(tmp_path / "a.npz")
+    scope = "wavelength_um = 0.5\nobjective_na = 0.5\nmedium_index = 1.3\npixel_size_um = 0.2\n"
+    (tmp_path / "a.toml").write_text(f"[microscope]\n{scope}[illumination]\nkind = [1]\n")
+    with pytest.raises(InputError, match="kind"):
+        read_acquisition(tmp_path / "a.toml", images="optional")
