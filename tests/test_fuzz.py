@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tiny
 
-from fieldrx import Grid, InputError, Microscope, load_field, read_acquisition
+from fieldrx import Grid, InputError, Microscope, load_field, read_acquisition, refocus
 from fieldrx.field import Fourier, Hash, Network, Radial
 from fieldrx.fit import checkpoint_arguments
 from fieldrx.io import load_npz
+from fieldrx.render.pictures import scale_of
 from fieldrx.viewer import write_viewer
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -148,6 +149,17 @@ def test_a_page_of_a_field_that_is_absurd_everywhere(tmp_path):
     field.params[:] = 0
     field.params[-2:] = 1e35  # the biases of the outputs
     write_viewer(field, tmp_path / "v.html")
+
+
+def test_pictures_of_fields_without_contrast():
+    for low in (1.33, 1e35):
+        scale = scale_of(np.full((3, 3), low), medium=low)
+        assert scale.low < scale.high
+
+
+def test_optics_that_transfer_nothing_explain_nothing():
+    seen = np.ones((2, 1, 3, 1), np.complex64)
+    assert not np.any(refocus._explained_by(np.zeros((2, 1, 3, 2), np.complex64)[:, 0], seen[:, 0]))
 
 
 def test_archives_and_light_of_other_types(tmp_path):
