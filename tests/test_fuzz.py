@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tiny
 
-from fieldrx import Grid, InputError, Microscope, load_field, read_acquisition, refocus
+from fieldrx import Grid, Illumination, InputError, Microscope, load_field, read_acquisition, refocus
 from fieldrx.field import Fourier, Hash, Network, Radial
 from fieldrx.fit import checkpoint_arguments
 from fieldrx.io import load_npz
@@ -98,6 +98,8 @@ def test_the_fuzzer_sees(flag, status, err, failure, warned, case, after):
         ),
         (lambda: Fourier(10**400, 1, 1, 1), "n_frequencies"),
         (lambda: Fourier(3, 10**400, 1, 1), "sigma_z"),
+        (lambda: Illumination.led_ring(2**70, 0.3), "at most 1000000"),
+        (lambda: Illumination.led_ring(3, float("inf")), "na is inf"),
         (lambda: Hash(((2, 2, 2),), smooth={}), "smooth to be true or false"),
         (lambda: Radial(1e-300, 3, 3), "angle_step_deg"),
         (lambda: Radial(9.0, 2000, 3), "xy_octaves"),
