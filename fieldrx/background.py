@@ -377,7 +377,7 @@ def saturation_level(images: np.ndarray) -> float:
     """
     limit = float(np.iinfo(images.dtype).max) if images.dtype.kind in "iu" else np.inf
     tops = [image.max(where=np.isfinite(image), initial=0) for image in images]
-    top = max(tops)
+    top = max(tops, default=0)
     if not _FEW_COUNTS <= top < limit or top != np.rint(top):
         return limit
     counts = [int(np.count_nonzero(image == top)) for image in images]

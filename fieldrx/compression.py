@@ -143,6 +143,7 @@ class _Search:
             params=coded.params(),
             bounds_um=bounds,
             coded=coded,
+            quantity="contrast",
         )
         told = {
             "fieldrx": __version__,

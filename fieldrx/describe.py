@@ -14,10 +14,9 @@ import numpy as np
 from fieldrx._version import __version__
 from fieldrx.acquisition import read_acquisition
 from fieldrx.backends import cuda_unavailable, describe_device, get, n_threads, to_host
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, one_line
 from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
-from fieldrx.fit import fit_needs
 from fieldrx.io import check_file, load_npz
 from fieldrx.optics import sampling_notes
 from fieldrx.resources import memory_limit, total
@@ -64,18 +63,21 @@ def _describe_field(path):
     fitted += [f"fieldrx {provenance.fieldrx}"] if provenance.fieldrx else []
     held = len(provenance.held)
     ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", field.region_um, strict=True)]
-    error = provenance.nrmse_holdout
+    error, source = provenance.nrmse_holdout, provenance.origin.get("imported")
+    made = ("fitted", f"to {provenance.name or 'an acquisition'} {', '.join(fitted)}".rstrip())
+    if isinstance(source, dict):
+        made = ("imported", f"from {source.get('from')}, {source.get('checkpoint')}")
     rows = [
         ("field", f"refractive index n(z, y, x), {field.params.size} parameters, {_size(path)}"),
         ("region", ", ".join(ranges) + " um"),
-        ("medium", f"index {field.medium_index:g}, contrast scale {field.output_scale:.3g}"),
+        ("medium", f"index {field.medium_index:g}, {field.quantity} scale {field.output_scale:.3g}"),
         ("encoding", f"{type(field.encoding).__name__.lower()}, {field.encoding.n_features} features"),
         (
             "network",
             f"{network.depth} x {network.width}, {network.activation}, skips {list(network.skips)}, "
             + ("index and absorption" if network.n_outputs > 1 else "index only"),
         ),
-        ("fitted", f"to {provenance.name or 'an acquisition'} {', '.join(fitted)}".rstrip()),
+        made,
         ("held-out error", "unknown" if error is None else f"{error:.4f} over {held} images"),
     ]
     if "compressed" in provenance.origin:
@@ -154,7 +156,7 @@ def _describe_acquisition(path):
     ]
     if acq.images is not None:
         valid = 1.0 if acq.mask is None else float(acq.mask.mean())
-        rms = float(np.sqrt(np.mean((acq.images - 1.0) ** 2) / max(valid, 1e-12)))
+        rms = float(np.sqrt(np.mean(np.square(acq.images - 1.0, dtype=np.float64)) / max(valid, 1e-12)))
         rows += [("normalised", acq.way)] if acq.way else []
         rows.append(("signal", f"root mean square of I - 1: {rms:.3g}; valid pixels {valid:.2%}"))
     return rows + [("note", note) for note in (*acq.notes, *sampling_notes(scope, light))]
@@ -169,16 +171,18 @@ def examine(n_images: int, shape: tuple[int, int, int]) -> Iterator[tuple[str, s
     shape : (int, int, int)
         A job whose memory is estimated: images, and voxels of the model's grid.
     """
+    from fieldrx.fit import fit_needs  # here: what a file holds is told without the whole fit
+
     yield "fieldrx", f"{__version__}, Python {platform.python_version()}, {platform.platform()}", True
     for package in ("numpy", "scipy", "numba", "click", "tifffile"):
         yield package, *_version(package, True)
     for package in ("cupy", "h5py", "zarr", "imageio-ffmpeg", "matplotlib"):
         yield package, *_version(package, False)
-    yield "threads", f"{n_threads()} of {os.cpu_count()} cores", True
+    yield _tried("threads", lambda: ("threads", f"{n_threads()} of {os.cpu_count()} cores", True))
     why = cuda_unavailable()
     yield "gpu", why or describe_device(get("cuda")), True
-    yield _kernels(get("cpu"), "kernels")
-    yield "kept kernels", _kept(), True
+    yield _tried("kernels", lambda: _kernels(get("cpu"), "kernels"))
+    yield _tried("kept kernels", lambda: ("kept kernels", _kept(), True))
     if not why:
         yield _kernels(get("cuda"), "gpu kernels")
     need, (have, limit) = total(fit_needs(shape, n_images)), memory_limit()
@@ -189,9 +193,17 @@ def examine(n_images: int, shape: tuple[int, int, int]) -> Iterator[tuple[str, s
         yield "memory", f"{job}; {limit} {have / 2**30:.1f}", need < have
 
 
+def _tried(name, look):
+    """What `look` finds, or why it cannot: settings or an installation with which nothing can be computed."""
+    try:
+        return look()
+    except (InputError, ImportError, RuntimeError, OSError) as error:
+        return name, one_line(error), False
+
+
 def _kept():
     """Where compiled kernels are found the next time."""
-    from fieldrx.backends.cpu.cache import FOLDER
+    from fieldrx.backends.compiler import FOLDER
 
     return FOLDER or "nowhere: every start compiles anew; set NUMBA_CACHE_DIR to a folder that you may write"
 

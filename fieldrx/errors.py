@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,19 @@ class NoSuchFile(InputError):
 def one_line(error: BaseException) -> str:
     """The text of an exception without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """The text on one line: characters that cannot be seen, as those that steer a terminal, as escapes."""
+    if text.isprintable():
+        return text
+    seen = (c if c.isprintable() or unicodedata.category(c) == "Zs" else f"{c!a}"[1:-1] for c in text)
+    return "".join(seen)
+
+
+def printable_lines(text: str) -> str:
+    """The text with every line as `printable` gives it."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def nearest(name: object, known: Iterable[str]) -> str:

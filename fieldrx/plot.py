@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, printable
 from fieldrx.render.pictures import scale_of, three_planes
 from fieldrx.render.quantities import Quantity, make_quantity
 
@@ -214,7 +214,7 @@ def acquisition_html(acquisition: Acquisition) -> str:
 def _table(title, rows):
     cells = "".join(
         f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-        f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+        f"<td style='text-align:left'>{html.escape(printable(text))}</td></tr>"
         for name, text in rows
     )
     return f"<table><caption>{title}</caption>{cells}</table>"

@@ -267,7 +267,8 @@ def _columns(model, nu_y, nu_x, images):
 def _damped(gram):
     """Gram matrices whose inverse does not blow up what the optics hardly transfer."""
     diagonal = np.arange(gram.shape[-1])
-    gram[..., diagonal, diagonal] += np.float32(_DAMPING * np.trace(gram, axis1=-2, axis2=-1).real.max())
+    largest = np.trace(gram, axis1=-2, axis2=-1).real.max() or 1.0  # 0 where the optics transfer nothing
+    gram[..., diagonal, diagonal] += np.float32(_DAMPING * largest)
     return gram
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from fieldrx._version import __version__
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, printable
 from fieldrx.field import NeuralField, storage
 from fieldrx.io import atomic_path
 from fieldrx.render import colour
@@ -101,7 +101,7 @@ def _page(field, title, precision):
     if coded:
         header["encoding"]["coded"] = _coded(coded)
     parts = {
-        "title": html.escape(title),
+        "title": html.escape(printable(title)),
         "style": _asset("style.css"),
         "header": json.dumps(header, allow_nan=False).replace("<", "\\u003c"),
         "shaders": "\n".join(
@@ -149,6 +149,7 @@ def _header(field, title, half, scales):
         "spacing_um": list(map(float, field.spacing_um)),
         "medium_index": float(field.medium_index),
         "output_scale": float(field.output_scale),
+        "quantity": field.quantity,
         "encoding": _encoding(field.encoding, half, scales),
         "network": {**field.network.to_dict(), "layer_shapes": field.network.layer_shapes()},
         **_what_is_there(field, region),
@@ -232,7 +233,7 @@ def _distribution(values, name):
     """
     values = values.astype(np.float64).ravel()
     low, high = np.quantile(values, [0.0005, 0.9998])
-    span = max(high - low, 1e-9)
+    span = max(high - low, 1e-9, 1e-6 * abs(low))  # bins that numbers can tell apart
     low, high = low - 0.02 * span, high + 0.1 * span
     counts, edges = np.histogram(values, _BINS, (low, high))
     first, middle, last = np.quantile(values, [0.01, 0.5, 0.999])

@@ -1,9 +1,10 @@
-"""A refractive index contrast on a regular grid, and its file."""
+"""A refractive index contrast on a regular grid, and its files."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,10 @@ from numpy.typing import ArrayLike
 from fieldrx.brief import times
 from fieldrx.errors import InputError, in_file
 from fieldrx.io import load_npz, save_npz
+from fieldrx.io.scaled import read_scaled
 from fieldrx.optics import Grid, check_contrast
+
+_LARGEST = 0.5  # contrast; an index is larger
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,19 +125,101 @@ def _three_numbers(value: Any, name: str, alone: bool = True) -> tuple[float, fl
     return z, y, x
 
 
-def read_volume(path: str | os.PathLike) -> Volume:
-    """Read a volume .npz: contrast, spacing_um, origin_um, medium_index.
+def read_volume(
+    path: str | os.PathLike,
+    spacing_um: ArrayLike | None = None,
+    origin_um: ArrayLike | None = None,
+    medium_index: float | None = None,
+) -> Volume:
+    """Read a volume, as `open_volume` does, whose notes are left out.
+
+    Parameters
+    ----------
+    path : path-like
+    spacing_um, origin_um : array_like, optional
+    medium_index : float, optional
 
     Raises
     ------
     InputError
-        If the file is missing or damaged, lacks a key, or a value is wrong.
     """
-    arrays = load_npz(path, "volume", ("contrast", "spacing_um", "origin_um", "medium_index"))
+    return open_volume(path, spacing_um, origin_um, medium_index)[0]
+
+
+def open_volume(
+    path: str | os.PathLike,
+    spacing_um: ArrayLike | None = None,
+    origin_um: ArrayLike | None = None,
+    medium_index: float | None = None,
+) -> tuple[Volume, list[str]]:
+    """Read a volume, and what was assumed of it.
+
+    Parameters
+    ----------
+    path : path-like
+        A .npz with contrast, spacing_um, origin_um, medium_index; or what `fieldrx.io.scaled` reads, the
+        index or its contrast: .tif, .npy, .ome.zarr.
+    spacing_um : float or (float, float, float), optional
+        Instead of what the file says, or where it says nothing.
+    origin_um : (float, float, float), optional
+        Likewise; (0, 0, 0) where nobody says.
+    medium_index : float, optional
+        Of files that do not tell; needed for those.
+
+    Returns
+    -------
+    volume : Volume
+    notes : list of str
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged, lacks a key or its spacing, or a value is wrong.
+    """
+    if Path(path).suffix.lower() == ".npz":
+        arrays = load_npz(path, "volume", ("contrast", "spacing_um", "origin_um", "medium_index"))
+        spacing = arrays["spacing_um"] if spacing_um is None else spacing_um
+        origin = arrays["origin_um"] if origin_um is None else origin_um
+        with in_file(path):
+            return Volume(arrays["contrast"], spacing, origin, arrays["medium_index"]), []
+    read = read_scaled(path)
+    missing = [name for name, step in zip("zyx", read.spacing_um, strict=True) if step is None]
+    if spacing_um is None and missing:
+        raise InputError(
+            f"{path}: does not say how far its voxels are apart along {', '.join(missing)}: give the spacing "
+            "in um, --spacing DZ,DY,DX"
+        )
+    if medium_index is None:
+        raise InputError(f"{path}: does not say the index of the medium: give medium_index")
+    contrast, notes = _contrast(read.values, medium_index, path)
+    if origin_um is None and read.origin_um is None:
+        notes.append(f"{path} does not say where it lies: its first voxel is put at z = y = x = 0 (--origin)")
     with in_file(path):
         return Volume(
-            arrays["contrast"], arrays["spacing_um"], arrays["origin_um"], arrays["medium_index"]
-        )  # fmt: skip
+            contrast,
+            np.array(read.spacing_um, float) if spacing_um is None else spacing_um,
+            (read.origin_um or (0.0, 0.0, 0.0)) if origin_um is None else origin_um,
+            medium_index,
+        ), notes
+
+
+def _contrast(
+    values: np.ndarray, medium_index: float, path: str | os.PathLike
+) -> tuple[np.ndarray, list[str]]:
+    """Index contrast of an array that holds it, or the index."""
+    real = values.real
+    low, high, typical = float(real.min()), float(real.max()), float(np.median(real))
+    if max(-low, high) <= _LARGEST or not np.isfinite(low + high):
+        return values, []
+    if low > _LARGEST and abs(typical - medium_index) < 0.3 * medium_index:
+        told = f"{path} holds the index itself, {low:.4g} ... {high:.4g}"
+        return values - values.dtype.type(medium_index), [
+            f"{told}: the medium's {medium_index:g} is subtracted"
+        ]
+    raise InputError(
+        f"{path}: holds values from {low:.4g} to {high:.4g}; expected an index near the medium's "
+        f"{medium_index:g} everywhere, or a contrast, 0 in the medium: convert it"
+    )
 
 
 def write_volume(path: str | os.PathLike, volume: Volume, *, compressed: bool = False) -> None:

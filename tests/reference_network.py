@@ -5,7 +5,7 @@ Written for reading: whole batches, no tiles, no sharing of work.
 
 import numpy as np
 
-from fieldrx.field.encodings import Fourier, Hash, Identity, Positional, Radial
+from fieldrx.field.encodings import Fourier, Hash, Identity, PlaneWaves, Positional, Radial
 
 
 def features_and_taps(encoding, params, points):
@@ -25,6 +25,9 @@ def features_and_taps(encoding, params, points):
             for octave in range(count):
                 columns += [np.sin(2**octave * np.pi * coordinate), np.cos(2**octave * np.pi * coordinate)]
         return np.stack(columns, 1), None
+    if isinstance(encoding, PlaneWaves):
+        phase = 2 * np.pi * points @ np.array(encoding.frequencies).T
+        return np.concatenate([np.sin(phase), np.cos(phase)], 1), None
     assert isinstance(encoding, Fourier)
     sigmas = [encoding.sigma_z, encoding.sigma_y, encoding.sigma_x]
     drawn = np.random.default_rng(encoding.seed).normal(size=(encoding.n_frequencies, 3)) * sigmas

@@ -27,7 +27,7 @@ from fieldrx import (
 from fieldrx.backends import cpu
 from fieldrx.field import Hash, Network, NeuralField, Radial
 from fieldrx.field.choices import make_preset
-from fieldrx.field.neural_field import normalised, to_contrast
+from fieldrx.field.outputs import normalised, to_contrast
 from fieldrx.fit import course, descent, fit_needs, split_images
 from fieldrx.interpolation import upsample, upsample_adjoint
 from fieldrx.io import load_npz

@@ -18,7 +18,7 @@ ROWS = (
     ("io", "band", "noise", "priors", "shading", "tikhonov", "interpolation"),
     ("volume",),
     ("acquisition", "export", "field", "losses", "points"),
-    ("models",),
+    ("decaf", "models"),
     ("comparison", "refocus", "thin_slice"),
     ("automatic",),
     ("refinement", "simulation"),
@@ -126,6 +126,16 @@ def test_every_package_is_installed():
     assert listed == {".".join(f.relative_to(ROOT).parts) for f in folders} | {"fieldrx.kernels"}
     without = {f.name for f in folders if not (f / "__init__.py").exists()}
     assert without == {"web"}  # a folder of data
+
+
+def test_numba_is_imported_after_its_settings_were_looked_at():
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [n.name for n in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found |= {path.relative_to(PACKAGE).as_posix() for n in names if n in ("numba", "numba.np")}
+    assert found == {"backends/compiler.py"}
 
 
 @pytest.mark.parametrize("extra", ["torch", "jax", "tensorflow"])

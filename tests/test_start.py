@@ -1,6 +1,7 @@
 """How a process starts: what it imports, where its kernels are kept, and what a fork leaves of them."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 
 import fieldrx
 
 TESTS = Path(__file__).parent
+ROOT = Path(fieldrx.__file__).parents[1]  # of the package under test, in whatever folder a process starts
 
 
 def python(text, path=TESTS, **environment):
     """What a process in the folder `path` prints that runs `text`."""
-    environment = os.environ | {"PYTHONPATH": str(path)} | environment
+    environment = os.environ | {"PYTHONPATH": f"{path}{os.pathsep}{ROOT}"} | environment
     command, told = [sys.executable, "-c", text], {"capture_output": True, "text": True}
     run = subprocess.run(command, env=environment, cwd=path, timeout=300, **told)
     assert run.returncode == 0, run.stderr
@@ -65,7 +68,7 @@ import numpy as np
 from fieldrx.backends import get
 a = [np.ones(3, np.float32) for _ in range(4)]
 get("cpu").adam_step(*a, 1, 0.1)
-from fieldrx.backends.cpu.cache import FOLDER
+from fieldrx.backends.compiler import FOLDER
 print(a[0][0] < 1, FOLDER)
 """
 
@@ -76,7 +79,8 @@ def read_only(tmp_path):
     shutil.copytree(
         Path(fieldrx.__file__).parent, tmp_path / "fieldrx", ignore=shutil.ignore_patterns("__pycache__")
     )
-    (tmp_path / "fieldrx" / "backends" / "cpu" / "__pycache__").write_text("no folder")
+    for room in ("backends", "backends/cpu", "render", "export"):
+        (tmp_path / "fieldrx" / room / "__pycache__").write_text("no folder")
     nowhere = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), "/proc/none")
     return {"path": tmp_path, "TMPDIR": str(tmp_path / "tmp"), **nowhere}
 
@@ -165,3 +169,51 @@ def test_other_layers_survive_a_fork():
         python(FORK + "evaluate(0); print(len(set(pool(evaluate))))", NUMBA_THREADING_LAYER="workqueue")
         == "1\n"
     )
+
+
+# ---- settings of the compiler ----------------------------------------------------------------------
+
+THREADS = """
+import numpy as np, tiny
+from concurrent.futures import ThreadPoolExecutor
+field = tiny.field()
+points = np.random.default_rng(0).uniform((-1, -1, -1), (1, 5, 5), (3000, 3))
+expected = field(points)
+with ThreadPoolExecutor(4) as pool:
+    print(all(np.array_equal(found, expected) for found in pool.map(lambda _: field(points), range(12))))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", ["workqueue", "default"])
+def test_several_threads_may_ask_one_field(layer):
+    assert python(THREADS, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2") == "True\n"
+
+
+def start(folder, *command, **environment):
+    """A command in a folder, run to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "fieldrx", *command], env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        cwd=folder, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, value, words",
+    [
+        ("NUMBA_NUM_THREADS", "0", "NUMBA_NUM_THREADS is 0; expected 1 or more"),
+        ("NUMBA_DISABLE_JIT", "1", "NUMBA_DISABLE_JIT is set"),
+        ("NUMBA_THREADING_LAYER", "nonsense", "NUMBA_THREADING_LAYER is nonsense, which cannot be used"),
+    ],
+)
+def test_settings_that_cannot_work_are_named(tmp_path, name, value, words):
+    tiny.field().save(tmp_path / "f.npz")
+    (tmp_path / "p.csv").write_text("z_um,y_um,x_um\n0,1,1\n")
+    for command in (("query", "f.npz", "p.csv"), ("render", "f.npz", "o.gif", "--movie", "spin")):
+        run = start(tmp_path, *command, **{name: value})
+        assert run.returncode == 2 and words in run.stderr and len(run.stderr.splitlines()) == 1
+    assert not (tmp_path / "o.gif").exists()
+    run = start(tmp_path, "doctor", **{name: value})
+    assert run.returncode == 1 and re.search(f"FAIL threads +{words}", run.stdout) and not run.stderr
+    assert start(tmp_path, "info", "f.npz", **{name: value}).returncode == 0  # computes nothing

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import tiny
 from browser import Browser, find_chromium
 
 from fieldrx import InputError, compress, write_viewer
-from fieldrx.field import Fourier, Hash, Identity, Network, NeuralField, Positional, Radial
+from fieldrx.field import Fourier, Hash, Identity, Network, NeuralField, PlaneWaves, Positional, Radial
 from fieldrx.render import colour
 
 BOUNDS = np.array([(-1.25, 1.25), (-2.0, 7.0), (-1.5, 6.0)])
@@ -59,6 +60,11 @@ FIELDS = {
     "positional": random_field(Positional(2, 3, 4), width=16, depth=2, n_outputs=1),
     "fourier": random_field(
         Fourier(20, 0.5, 1.5, 1.2, seed=3), width=12, depth=2, activation="sine", omega=8.0
+    ),
+    "permittivity": replace(
+        random_field(PlaneWaves(((0.5, 0, 0), (0, 1, -0.75), (0.25, 0.5, 1))), width=12, depth=1),
+        quantity="permittivity",
+        output_scale=0.3,
     ),
 }
 

@@ -63,11 +63,20 @@ def from_arrays(arrays: dict[str, np.ndarray], path: Path, optional: bool) -> Ac
             dark=arrays.get("dark", 0.0),
             missing=_scalar(arrays, "missing"),
             mask=arrays.get("mask"),
-            checksum=int(arrays["checksum"]) if "checksum" in arrays else None,
+            checksum=_checksum(arrays),
             levelled=bool(_scalar(arrays, "levelled")),
             way=str(arrays["way"]) if "way" in arrays else None,
             **common,
         )
+
+
+def _checksum(arrays: dict[str, np.ndarray]) -> int | None:
+    value = arrays.get("checksum")
+    if value is None:
+        return None
+    if value.size != 1 or value.dtype.kind not in "iu":
+        raise InputError(f"checksum has shape {value.shape} and type {value.dtype}; expected a whole number")
+    return int(value.item())
 
 
 def _scalar(arrays: dict[str, np.ndarray], name: str) -> float | None:

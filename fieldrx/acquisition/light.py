@@ -55,7 +55,7 @@ def _light_as_given(
     n = None if stack is None else stack.count
     with in_file(path):
         kind = need(table, "kind", "illumination")
-        if kind not in ILLUMINATION:
+        if not isinstance(kind, str) or kind not in ILLUMINATION:
             raise InputError(
                 f"[illumination] kind is {kind!r}; expected one of {', '.join(ILLUMINATION)}"
                 + nearest(kind, ILLUMINATION)

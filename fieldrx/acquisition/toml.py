@@ -88,6 +88,8 @@ def parse_toml(path: str | os.PathLike) -> dict:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not valid TOML: {one_line(error)}; {_remedy(text, error)}") from None
+    except RecursionError:
+        raise InputError(f"{path}: too many lists or tables within each other; flatten them") from None
     known = {**TOP, "microscope": (), "images": (), "illumination": ()}
     for name, value in content.items():
         if name not in known:

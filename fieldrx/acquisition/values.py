@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -131,7 +132,7 @@ def check_lengths(table: Mapping[str, Any]) -> None:
     """
     for name, (low, high) in _POSSIBLE.items():
         value = table.get(name, low)
-        if low <= value <= high or not value > 0 or not np.isfinite(value):
+        if low <= value <= high or not 0 < value < math.inf:
             continue
         usual = [
             f"{value:g} {unit} would be {value * factor:.4g} um ({name[:-2]}{unit} in a .toml)"

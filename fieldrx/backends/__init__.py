@@ -23,9 +23,9 @@ DEVICES = ("auto", "cpu", "cuda")
 
 def n_threads() -> int:
     """Threads that kernels and FFTs may use; NUMBA_NUM_THREADS sets them."""
-    import numba  # here, so that reading a file does not wait for a compiler
+    from fieldrx.backends import compiler  # here, so that reading a file does not wait for it
 
-    return numba.get_num_threads()
+    return compiler.n_threads()
 
 
 def in_threads(work: Callable[[int], Any], count: int) -> list:
@@ -33,7 +33,7 @@ def in_threads(work: Callable[[int], Any], count: int) -> list:
     threads = min(n_threads(), count)
     if threads < 2:
         return [work(k) for k in range(count)]
-    import numba
+    from fieldrx.backends.compiler import numba
 
     with ThreadPoolExecutor(threads, initializer=numba.set_num_threads, initargs=(1,)) as pool:
         return list(pool.map(work, range(count)))

@@ -4,12 +4,14 @@
 `group`         the command ``fieldrx`` itself
 `status`        how a command ends: statuses, and one line for every mistake
 `options`       parameters that commands share, and checks of the files they name
+`text`          printing
 `progress`      progress of long work
 `fitting`       demo, reconstruct, run
 `judging`       evaluate, ensemble, report
 `showing`       render, view, query
 `keeping`       compress
 `imaging`       simulate, calibrate
+`importing`     import-decaf
 `about`         info, doctor
 ==============  ============================================================================
 
@@ -20,6 +22,7 @@ from fieldrx.cli.about import doctor, info
 from fieldrx.cli.fitting import demo, reconstruct, run
 from fieldrx.cli.group import main
 from fieldrx.cli.imaging import calibrate, simulate
+from fieldrx.cli.importing import import_decaf
 from fieldrx.cli.judging import ensemble, evaluate, report
 from fieldrx.cli.keeping import compress
 from fieldrx.cli.showing import query, render, view
@@ -29,7 +32,7 @@ __all__ = ["NOTHING", "STOPPED", "main"]
 
 _IN_ORDER_OF_USE = (
     demo, reconstruct, run, evaluate, render, view, query, compress, ensemble, report, simulate, calibrate,
-    info, doctor,
+    import_decaf, info, doctor,
 )  # fmt: skip
 for _command in _IN_ORDER_OF_USE:
     main.add_command(_command)

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from fieldrx.cli.options import FILE
+from fieldrx.cli.text import echo
+from fieldrx.errors import printable
 
 
 @click.command()
@@ -17,7 +19,7 @@ def info(path: Path) -> None:
     from fieldrx.describe import describe
 
     for name, text in describe(path):
-        click.echo(f"{name:<18}{text}")
+        echo(f"{name:<18}{printable(text)}")
 
 
 @click.command()
@@ -37,6 +39,6 @@ def doctor(images: int, shape: tuple[int, int, int]) -> None:
 
     healthy = True
     for name, text, good in examine(images, shape):
-        click.echo(f"{'ok  ' if good else 'FAIL'} {name:<16}{text}")
+        echo(f"{'ok  ' if good else 'FAIL'} {name:<16}{text}")
         healthy &= good
     sys.exit(0 if healthy else 1)

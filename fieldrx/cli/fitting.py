@@ -22,6 +22,7 @@ from fieldrx.cli.options import (
 )
 from fieldrx.cli.progress import reporting, speaker
 from fieldrx.cli.status import NOTHING, STOPPED, leave
+from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,14 +44,14 @@ def demo(out: Path, steps: int | None, quiet: bool) -> None:
 
     with reporting(quiet) as reporter:
         rows, pictures = run_demo(out, steps=steps, callback=reporter, say=speaker(quiet))
-    click.echo()
-    click.echo(f"{'':<26}{'held-out images':>18}{'refractive index':>18}")
+    echo()
+    echo(f"{'':<26}{'held-out images':>18}{'refractive index':>18}")
     for name, holdout, index in rows:
-        click.echo(f"{name:<26}{holdout:>18.3f}{index:>18.3f}")
-    click.echo("relative errors: |predicted - measured| / |measured - 1|  and  |n - n_true| / |n_true - n0|")
-    click.echo()
+        echo(f"{name:<26}{holdout:>18.3f}{index:>18.3f}")
+    echo("relative errors: |predicted - measured| / |measured - 1|  and  |n - n_true| / |n_true - n0|")
+    echo()
     for path, what in pictures:
-        click.echo(f"{path}  {what}")
+        echo(f"{path}  {what}")
 
 
 class _Fitting(click.Command):
@@ -217,7 +218,7 @@ def reconstruct(
     if not provenance.interrupted:
         checkpoint.unlink(missing_ok=True)
     if not quiet:
-        click.echo(_saved(output, field))
+        echo(_saved(output, field))
     _end(field, judge(field, acq, device), quiet, short=bool(steps or budget))
 
 
@@ -295,7 +296,7 @@ def run(
             callback=reporter, say=told,
         )  # fmt: skip
     for path, what in [] if quiet else written:
-        click.echo(f"{path}  {what}")
+        echo(f"{path}  {what}")
     _end(found.field, found.verdict, quiet, short=bool(steps or budget))
 
 
@@ -327,9 +328,9 @@ def _end(field: NeuralField, verdict: Verdict, quiet: bool, short: bool) -> None
     """Say what a field is worth, and leave with the status that tells it, unless the fit was cut short."""
     provenance = field.provenance
     if provenance.interrupted:
-        click.echo(f"stopped after {provenance.steps_done} steps; --resume continues", err=True)
+        echo(f"stopped after {provenance.steps_done} steps; --resume continues", err=True)
         sys.exit(STOPPED)
     for text in [] if quiet else (verdict.sentence, *(f"advice: {advice}" for advice in verdict.advice)):
-        click.echo(text)
+        echo(text)
     if verdict.failed and not short:
         sys.exit(NOTHING)

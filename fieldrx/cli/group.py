@@ -8,6 +8,7 @@ import click
 
 from fieldrx._version import __version__
 from fieldrx.cli.status import one_line
+from fieldrx.cli.text import prepare_streams
 
 
 class _Commands(click.Group):
@@ -17,6 +18,7 @@ class _Commands(click.Group):
         return list(self.commands)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        prepare_streams()
         with one_line():
             return super().make_context(*args, **kwargs)
 

@@ -6,8 +6,17 @@ from pathlib import Path
 
 import click
 
-from fieldrx.cli.options import FILE, Numbers, check_ending, check_output, device_option, quiet_option
+from fieldrx.cli.options import (
+    FILE,
+    Numbers,
+    check_ending,
+    check_output,
+    device_option,
+    quiet_option,
+    volume_options,
+)
 from fieldrx.cli.progress import speaker
+from fieldrx.cli.text import echo
 
 
 @click.command()
@@ -17,6 +26,7 @@ from fieldrx.cli.progress import speaker
 @click.option(
     "--model", default="born", show_default=True, help="Image formation: born, rytov, bpm, ssnp or mlb."
 )
+@volume_options
 @click.option(
     "--image-shape",
     nargs=2,
@@ -31,21 +41,28 @@ from fieldrx.cli.progress import speaker
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the noise.")
 @device_option
 def simulate(
-    volume: Path, acquisition: Path, output: Path, model: str, image_shape: tuple[int, int] | None,
-    photons: float | None, seed: int, device: str,
+    volume: Path, acquisition: Path, output: Path, model: str, spacing: list[float] | None,
+    origin: list[float] | None, image_shape: tuple[int, int] | None, photons: float | None, seed: int,
+    device: str,
 ) -> None:  # fmt: skip
-    """Images of a known VOLUME with the optics of ACQ."""
+    """Images of a known VOLUME with the optics of ACQ.
+
+    VOLUME is a .npz that fieldrx wrote, or an index or its contrast in a .tif, .ome.tif, .ome.zarr or .npy.
+    """
     from fieldrx.acquisition import read_acquisition
     from fieldrx.brief import times
     from fieldrx.simulation import simulate as simulate_images
-    from fieldrx.volume import read_volume
+    from fieldrx.volume import open_volume
 
     check_output(output, volume, acquisition)
     check_ending(output, "an acquisition is", ".npz")
     acq = read_acquisition(acquisition, images="optional" if image_shape else "required")
-    result = simulate_images(read_volume(volume), acq, model, image_shape, photons, seed, device)
+    known, notes = open_volume(volume, spacing, origin, acq.microscope.medium_index)
+    for note in notes:
+        echo(f"note: {note}", err=True)
+    result = simulate_images(known, acq, model, image_shape, photons, seed, device)
     result.save(output)
-    click.echo(f"{output}: {result.n_images} images of {times(result.stack.shape[1:])} pixels")
+    echo(f"{output}: {result.n_images} images of {times(result.stack.shape[1:])} pixels")
 
 
 @click.command()
@@ -92,4 +109,4 @@ def calibrate(acquisition: Path, output: Path, depth: list[float] | None, contra
     for note in found.notes:
         say(f"note: {note}")
     if not quiet:
-        click.echo(", ".join(map(str, written)))
+        echo(", ".join(map(str, written)))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fieldrx.cli.options import FILE, check_ending, check_output, device_option, quiet_option
+from fieldrx.cli.options import FILE, check_ending, check_output, device_option, quiet_option, volume_options
 from fieldrx.cli.progress import reporting
+from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,24 +20,38 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("field", metavar="FIELD", type=FILE)
 @click.argument("acquisition", metavar="ACQ", type=FILE)
-@click.option("--truth", metavar="TRUTH.npz", type=FILE, default=None, help="Known volume to compare with.")
+@click.option(
+    "--truth",
+    metavar="TRUTH",
+    type=FILE,
+    default=None,
+    help="Known volume to compare with, as simulate takes it.",
+)
+@volume_options
 @click.option("--model", default=None, help="Image formation. Default: the one of the fit.")
 @device_option
-def evaluate(field: Path, acquisition: Path, truth: Path | None, model: str | None, device: str) -> None:
+def evaluate(
+    field: Path, acquisition: Path, truth: Path | None, spacing: list[float] | None,
+    origin: list[float] | None, model: str | None, device: str,
+) -> None:  # fmt: skip
     """Predicted against measured images, as JSON."""
     from fieldrx.acquisition import read_acquisition
     from fieldrx.errors import in_file
     from fieldrx.evaluation import evaluate as evaluate_field
     from fieldrx.field import load_field
     from fieldrx.io import json_values
-    from fieldrx.volume import read_volume
+    from fieldrx.volume import open_volume
 
+    if truth is None and (spacing or origin):
+        raise InputError("--spacing and --origin belong to --truth TRUTH")
     loaded, acq = load_field(field), read_acquisition(acquisition)
-    known = None if truth is None else read_volume(truth)
+    known, notes = (None, []) if truth is None else open_volume(truth, spacing, origin, loaded.medium_index)
+    for note in notes:
+        echo(f"note: {note}", err=True)
     with in_file(acquisition):
         result = evaluate_field(loaded, acq, known, model, device)
     shown = {"field": str(field), "acquisition": str(acquisition), **json_values(result)}
-    click.echo(json.dumps(shown, indent=1, allow_nan=False))
+    echo(json.dumps(shown, indent=1, allow_nan=False))
 
 
 @click.command()
@@ -114,7 +129,7 @@ def report(field: Path, acquisition: Path, output: Path, ensemble: Path | None, 
         raise InputError(f"{field} does not say with which model it was fitted: save it from a fit")
     with in_file(acquisition):
         numbers = write_report(loaded, acq, output, known, device)
-    click.echo(f"{output}: {numbers.get('verdict', 'no image was held out')}")
+    echo(f"{output}: {numbers.get('verdict', 'no image was held out')}")
 
 
 def _tell(output: Path, made: Ensemble) -> None:
@@ -123,14 +138,14 @@ def _tell(output: Path, made: Ensemble) -> None:
 
     told = made.calibration
     for note in told["notes"]:
-        click.echo(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
     twin = ""
     if "factor_twin" in told:
         twin = f" ({told['factor_images']:.3g}) and a twin ({told['factor_twin']:.3g})"
-    click.echo(
+    echo(
         f"{output}: {len(made.members)} members, held-out error of their mean {told['nrmse_holdout']:.4f}; "
         f"spread calibrated by a factor of {made.factor:.3g} on {len(told['images'])} unseen images{twin}"
     )
     if "folds" in told:
         known = verdict_of_folds(told["folds"])
-        click.echo(f"cross-validation, every fitted image by a member that never saw it: {known}")
+        echo(f"cross-validation, every fitted image by a member that never saw it: {known}")

@@ -190,6 +190,23 @@ budget_option = click.option(
 )
 
 
+def volume_options(command: Any) -> Any:
+    """Options of commands that read a volume: where it lies, if its file does not tell."""
+    spacing = click.option(
+        "--spacing",
+        type=Numbers((1, 3), "one number or DZ,DY,DX in um"),
+        default=None,
+        help="Of the volume's voxels in um, one number or DZ,DY,DX, where its file does not tell.",
+    )
+    origin = click.option(
+        "--origin",
+        type=Numbers((3,), "Z,Y,X in um"),
+        default=None,
+        help="Centre of the volume's first voxel in um, where its file does not tell. Default: 0,0,0.",
+    )
+    return spacing(origin(command))
+
+
 def check_output(path: Path, *inputs: Path) -> None:
     """Refuse, before any work is done, a file that cannot be written or is an input.
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fieldrx.cli.text import echo
+
 if TYPE_CHECKING:
     from fieldrx.progress import Progress
 
@@ -50,7 +52,7 @@ class Reporter:
         elif time.monotonic() - self._last > _EVERY_S or progress.done >= progress.total:
             self._last = time.monotonic()
             line = f"{progress.stage}: {progress.done:.0f}/{progress.total:.0f}  {text}"
-            click.echo(line.rstrip(), err=True)
+            echo(line.rstrip(), err=True)
 
     def _begin(self, progress):
         """A stage, with a bar of its own."""
@@ -82,7 +84,7 @@ def reporting(quiet: bool) -> Iterator[Reporter]:
 
 def speaker(quiet: bool) -> Callable[[str], None]:
     """What prints a line beside the results, or does not when quiet."""
-    return (lambda text: None) if quiet else (lambda text: click.echo(text, err=True))
+    return (lambda text: None) if quiet else (lambda text: echo(text, err=True))
 
 
 def _errors(progress):

@@ -10,6 +10,7 @@ import click
 
 from fieldrx.cli.options import FILE, Axis, Numbers, Turn, check_output, device_option, quiet_option
 from fieldrx.cli.progress import reporting, speaker
+from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def render(
     say = speaker(quiet)
     for note in [] if quiet else notes_on_totals(loaded, quantity, plane, projection):
         say(f"note: {note}")
-    click.echo(str(output))
+    echo(str(output))
 
 
 @click.command()
@@ -176,7 +177,7 @@ def view(field: Path, output: Path, title: str | None, precision: str) -> None:
     loaded = load_field(field)
     check_output(output, field)
     write_viewer(loaded, output, field.stem if title is None else title, precision)
-    click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, open it in a browser")
+    echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, open it in a browser")
 
 
 @click.command()

@@ -10,15 +10,21 @@ from typing import NoReturn
 
 import click
 
-from fieldrx.errors import InputError
+from fieldrx.cli.text import echo
+from fieldrx.errors import InputError, printable
 
 NOTHING = 3  # a fit ended, and found nothing
+_NO_NAMES = (errno.ENAMETOOLONG, errno.ELOOP)  # of files, a mistake of the user
+_LONGEST = 2000  # characters of a message; a cell of a table may have any number
 STOPPED = 75  # EX_TEMPFAIL: a fit was interrupted, and goes on when it is called again
 
 
 def leave(message: str, status: int) -> NoReturn:
     """Print one line and end the process."""
-    click.echo(f"fieldrx: error: {message}", err=True)
+    text = printable(message)
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+    echo(f"fieldrx: error: {text}", err=True)
     sys.exit(status)
 
 
@@ -39,7 +45,8 @@ def one_line() -> Iterator[None]:
     except (OSError, MemoryError, _failed_algebra()) as error:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             raise  # the reader of a pipe has left; click ends quietly
-        leave(f"{type(error).__name__}: {' '.join(str(error).split())}", 1)
+        user = isinstance(error, OSError) and error.errno in _NO_NAMES
+        leave(f"{type(error).__name__}: {' '.join(str(error).split())}", 2 if user else 1)
 
 
 def _failed_algebra() -> type[Exception]:

@@ -7,9 +7,9 @@ import struct
 from collections.abc import Iterable
 
 import numpy as np
-from numba import njit
 from scipy.spatial import cKDTree
 
+from fieldrx.backends.compiler import CACHED, njit
 from fieldrx.errors import InputError
 from fieldrx.io import atomic_path
 
@@ -101,7 +101,7 @@ def _lzw(pixels: bytes) -> bytes:
     return np.packbits(bits[places < widths[:, None]], bitorder="little").tobytes()
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=CACHED, nogil=True)
 def _codes(pixels):
     """Codes of LZW and their widths in bits, uint16 each."""
     codes, widths = np.empty(2 * len(pixels) + 3, np.uint16), np.empty(2 * len(pixels) + 3, np.uint16)

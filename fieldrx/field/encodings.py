@@ -1,8 +1,8 @@
 """Encodings: how a coordinate becomes the features that the network reads.
 
 Coordinates are (z, y, x), each normalised to [-1, 1] over the domain of the field.  These classes
-only describe an encoding, as of `Encoding`; the arithmetic is in `fieldrx.backends`.  `Radial`, `Positional`
-and `Fourier` are lists of plane waves: ``waves()`` says which.
+only describe an encoding, as of `Encoding`; the arithmetic is in `fieldrx.backends`.  `Radial`, `Positional`,
+`Fourier` and `PlaneWaves` are lists of plane waves: ``waves()`` says which.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 import numpy as np
 
 from fieldrx.errors import InputError
+
+_MOST = 1 << 20  # of anything that is counted: no file may ask for more than a machine has
+_MOST_OCTAVES, _MOST_ANGLES = 60, 1800
+_LARGEST = 1e30
 
 
 class Waves(NamedTuple):
@@ -57,14 +61,18 @@ class Encoding(Protocol):
         """The description as JSON-ready values, read back by `encoding_from_dict`."""
 
 
-def _require_int(owner, name, value, least):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{owner}: expected {name} to be an integer >= {least}; got {value!r}")
+def _require_int(owner, name, value, least, most=_MOST):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= most:
+        raise InputError(
+            f"{owner}: expected {name} to be an integer from {least} to {most}; got {f'{value!r}'[:40]}"
+        )
 
 
 def _require_positive(owner, name, value):
-    if not (isinstance(value, (int, float, np.number)) and math.isfinite(value) and value > 0):
-        raise InputError(f"{owner}: expected {name} to be a number > 0; got {value!r}")
+    if not isinstance(value, (int, float, np.number)) or not 0 < value <= _LARGEST:
+        raise InputError(
+            f"{owner}: expected {name} to be a number > 0, up to {_LARGEST:g}; got {f'{value!r}'[:40]}"
+        )
 
 
 @dataclass(frozen=True)
@@ -137,8 +145,12 @@ class Radial(_WaveDescription):
 
     def __post_init__(self):
         _require_positive("Radial", "angle_step_deg", self.angle_step_deg)
-        _require_int("Radial", "xy_octaves", self.xy_octaves, 1)
-        _require_int("Radial", "z_octaves", self.z_octaves, 0)
+        _require_int("Radial", "xy_octaves", self.xy_octaves, 1, _MOST_OCTAVES)
+        _require_int("Radial", "z_octaves", self.z_octaves, 0, _MOST_OCTAVES)
+        if 180 / self.angle_step_deg > _MOST_ANGLES:
+            raise InputError(
+                f"Radial: expected angle_step_deg >= {180 / _MOST_ANGLES:g}; got {self.angle_step_deg}"
+            )
 
     def waves(self) -> Waves:
         """The plane waves behind the features."""
@@ -171,7 +183,7 @@ class Positional(_WaveDescription):
 
     def __post_init__(self):
         for name in ("z_octaves", "y_octaves", "x_octaves"):
-            _require_int("Positional", name, getattr(self, name), 0)
+            _require_int("Positional", name, getattr(self, name), 0, _MOST_OCTAVES)
         if self.z_octaves + self.y_octaves + self.x_octaves == 0:
             raise InputError("Positional: expected at least one octave on some axis; got none")
 
@@ -211,8 +223,34 @@ class Fourier(_WaveDescription):
         """The plane waves behind the features."""
         normal = np.random.default_rng(self.seed).standard_normal((self.n_frequencies, 3))
         index = np.arange(self.n_frequencies)
-        sigmas = (self.sigma_z, self.sigma_y, self.sigma_x)
+        sigmas = np.array([self.sigma_z, self.sigma_y, self.sigma_x], float)
         return Waves(normal * sigmas, index, index + self.n_frequencies)
+
+
+@dataclass(frozen=True)
+class PlaneWaves(_WaveDescription):
+    """PlaneWaves(frequencies): waves that are listed one by one.
+
+    The features are sin(2 pi f.p) for all frequencies f = (fz, fy, fx), in cycles per normalised unit, then
+    cos(2 pi f.p).
+    """
+
+    frequencies: tuple
+    kind: ClassVar[str] = "waves"
+
+    def __post_init__(self):
+        try:
+            listed = np.array(self.frequencies, float)
+        except (TypeError, ValueError):
+            listed = np.empty(0)
+        if listed.ndim != 2 or listed.shape[1] != 3 or not len(listed) or not np.isfinite(listed).all():
+            raise InputError("PlaneWaves: expected frequencies as ((fz, fy, fx), ...), finite numbers")
+        object.__setattr__(self, "frequencies", tuple(map(tuple, listed.tolist())))
+
+    def waves(self) -> Waves:
+        """The plane waves behind the features."""
+        index = np.arange(len(self.frequencies))
+        return Waves(np.array(self.frequencies), index, index + len(index))
 
 
 @dataclass(frozen=True)
@@ -245,6 +283,8 @@ class Hash(_Description):
         _require_int("Hash", "log2_table_size", self.log2_table_size, 1)
         _require_int("Hash", "n_features_per_level", self.n_features_per_level, 1)
         _require_positive("Hash", "initial_scale", self.initial_scale)
+        if not isinstance(self.smooth, bool):
+            raise InputError(f"Hash: expected smooth to be true or false; got {f'{self.smooth!r}'[:40]}")
         if self.log2_table_size > 28:
             raise InputError(f"Hash: expected log2_table_size <= 28; got {self.log2_table_size}")
         try:
@@ -330,7 +370,7 @@ class Identity(_Description):
         return np.zeros(self.n_features)
 
 
-_KINDS = {encoding.kind: encoding for encoding in (Radial, Positional, Fourier, Hash, Identity)}
+_KINDS = {encoding.kind: encoding for encoding in (Radial, Positional, Fourier, PlaneWaves, Hash, Identity)}
 
 
 def encoding_from_dict(values: dict[str, Any]) -> Encoding:

@@ -13,6 +13,7 @@ import numpy as np
 
 from fieldrx.errors import InputError
 
+_MOST, _DEEPEST = 1 << 20, 1000  # no file may ask for more than a machine has
 ACTIVATIONS = ("leaky_relu", "relu", "sine")
 
 
@@ -51,8 +52,12 @@ class Network:
     def __post_init__(self):
         for name in ("n_inputs", "width", "depth", "n_outputs"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise InputError(f"Network: expected {name} to be an integer >= 1; got {value!r}")
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value <= _MOST:
+                raise InputError(
+                    f"Network: expected {name} to be an integer from 1 to {_MOST}; got {f'{value!r}'[:40]}"
+                )
+        if self.depth > _DEEPEST:
+            raise InputError(f"Network: expected depth up to {_DEEPEST}; got {self.depth}")
         skips = tuple(self.skips)
         if len(set(skips)) < len(skips) or not set(skips) <= set(range(1, self.depth)):
             raise InputError(
@@ -123,11 +128,13 @@ class Network:
         for name, view in self.unpack(flat).items():
             if name not in named:
                 raise InputError(f"Network: expected an array {name}; got {sorted(named)}")
-            if np.shape(named[name]) != view.shape:
+            given = np.asarray(named[name])
+            if given.shape != view.shape or given.dtype.kind not in "iuf":
                 raise InputError(
-                    f"Network: expected {name} of shape {view.shape}; got {np.shape(named[name])}"
+                    f"Network: expected {name} as numbers of shape {view.shape}; got {given.dtype} "
+                    f"{given.shape}"
                 )
-            view[...] = named[name]
+            view[...] = given
         return flat
 
     def initial_params(self, rng: np.random.Generator) -> np.ndarray:

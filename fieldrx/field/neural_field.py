@@ -5,12 +5,13 @@ A field file is one .npz without pickles:
 ==================  ==============================================================================
 key                 meaning
 ==================  ==============================================================================
-format, version     "fieldrx-field"; 1, or 2 where the field is coded (`fieldrx.field.coded`)
+format, version     "fieldrx-field"; 1, or 2 where it is coded (`fieldrx.field.coded`) or has a quantity
 encoding, network   JSON text: descriptions of `fieldrx.field.encodings` and `fieldrx.field.network`
 table               float32: parameters of the encoding (empty unless it is a hash grid)
 weight_0, bias_0 …  float32: layers, (fan_in, fan_out) and (fan_out,)
 lattice, stream     of a coded field in place of the four above: JSON text of its blocks, and bytes
 output_scale        contrast per unit of the network's output
+quantity            of version 2: what contrast that is, of "permittivity", n^2 - n0^2
 medium_index        n0
 bounds_um           (3, 2): domain, mapped to [-1, 1] per axis; outside it the contrast is 0
 region_um           (3, 2): first and last voxel centre of what the images show
@@ -36,6 +37,7 @@ from fieldrx.field import storage
 from fieldrx.field.coded import Coded
 from fieldrx.field.encodings import Encoding
 from fieldrx.field.network import Network
+from fieldrx.field.outputs import QUANTITIES, from_permittivity, normalised, to_contrast
 from fieldrx.io import check_keys, load_npz, save_npz
 from fieldrx.optics import Grid
 from fieldrx.provenance import Provenance
@@ -85,6 +87,8 @@ class NeuralField:
         The course of the fit.
     coded : Coded, optional
         What the parameters were decoded from, for the file, of a field that was compressed.
+    quantity : {"contrast", "permittivity"}
+        What the scaled outputs are: index contrast n - n0, or contrast of permittivity n^2 - n0^2.
 
     Raises
     ------
@@ -103,6 +107,7 @@ class NeuralField:
     provenance: Provenance = field(default_factory=Provenance)
     history: dict = field(default_factory=dict)
     coded: Coded | None = None
+    quantity: str = "contrast"
 
     def __post_init__(self):
         shapes = {
@@ -115,7 +120,7 @@ class NeuralField:
         }
         for name, shape in shapes.items():
             value = to_host(getattr(self, name))
-            if value.shape != shape or not np.isfinite(value).all():
+            if value.shape != shape or value.dtype.kind not in "iuf" or not np.isfinite(value).all():
                 raise InputError(f"{name} must be finite numbers of shape {shape}; got shape {value.shape}")
         bounds, region = np.asarray(self.bounds_um), np.asarray(self.region_um)
         if not (bounds[:, 0] < bounds[:, 1]).all() or not (region[:, 0] <= region[:, 1]).all():
@@ -124,6 +129,8 @@ class NeuralField:
             raise InputError(
                 f"spacing_um {self.spacing_um} and medium_index {self.medium_index} must be positive"
             )
+        if self.quantity not in QUANTITIES:
+            raise InputError(f'quantity is "{self.quantity}"; expected one of {", ".join(QUANTITIES)}')
         object.__setattr__(self, "provenance", Provenance.from_dict(self.provenance))
 
     def __call__(self, points: ArrayLike) -> np.ndarray:
@@ -164,7 +171,7 @@ class NeuralField:
             block = inside[first : first + _BLOCK]
             at = xp.stack(normalised(flat[block].T, self.bounds_um), axis=1)
             values = backend.field_forward(self.encoding, self.network, params, backend.asarray(at))
-            out[block] = _like(places, to_contrast(values.T, self.output_scale))
+            out[block] = _like(places, self._contrast_of(values.T))
         return out.reshape(places.shape[:-1])
 
     def on_axes(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -186,8 +193,13 @@ class NeuralField:
             part = slice(first, first + slab)
             values = backend.grid_forward(self.encoding, self.network, params, z[part], y, x)
             places = [xp.asarray(k) for k in np.ix_(keep[0][part], keep[1], keep[2])]
-            out[tuple(places)] = _like(like, to_contrast(values, self.output_scale))
+            out[tuple(places)] = _like(like, self._contrast_of(values))
         return out
+
+    def _contrast_of(self, outputs):
+        """Index contrast of the network's outputs."""
+        scaled = to_contrast(outputs, self.output_scale)
+        return scaled if self.quantity == "contrast" else from_permittivity(scaled, self.medium_index)
 
     def _at(self, points):
         """Where the field is evaluated, and its parameters there: on a GPU if either lives on one."""
@@ -297,7 +309,7 @@ class NeuralField:
         """The contents of the field file."""
         return {
             "format": np.array(FORMAT),
-            **storage.stored(self.encoding, self.network, to_host(self.params), self.coded),
+            **storage.stored(self.encoding, self.network, to_host(self.params), self.coded, self.quantity),
             "output_scale": np.array(self.output_scale),
             "medium_index": np.array(self.medium_index),
             "bounds_um": np.asarray(self.bounds_um),
@@ -325,29 +337,38 @@ def field_from_arrays(arrays: dict[str, np.ndarray], path: str | os.PathLike) ->
     if str(arrays["format"]) != FORMAT:
         raise InputError(f'{path} has format "{arrays["format"]}"; expected "{FORMAT}"')
     version = arrays["version"]
-    if version.shape != () or version.item() not in storage.KEYS:
+    if version.shape != () or version.item() not in storage.VERSIONS:
         raise InputError(
             f"{path} is a field file of version {version}; this fieldrx reads versions "
-            f"{' and '.join(map(str, storage.KEYS))}: update fieldrx, or fit again"
+            f"{' and '.join(map(str, storage.VERSIONS))}: update fieldrx, or fit again"
         )
-    check_keys(arrays, storage.KEYS[version.item()] + _KEYS, path, "field")
+    check_keys(arrays, storage.needed(arrays) + _KEYS, path, "field")
     try:
         encoding, network, params, coded = storage.restored(arrays)
         return NeuralField(
             encoding,
             network,
             params,
-            np.asarray(arrays["bounds_um"], np.float64),
-            np.asarray(arrays["region_um"], np.float64),
-            tuple(np.asarray(arrays["spacing_um"], np.float64).tolist()),
-            float(arrays["output_scale"]),
-            float(arrays["medium_index"]),
+            _real(arrays, "bounds_um", 2),
+            _real(arrays, "region_um", 2),
+            tuple(_real(arrays, "spacing_um", 1).tolist()),
+            float(_real(arrays, "output_scale", 0)),
+            float(_real(arrays, "medium_index", 0)),
             Provenance.from_json(str(arrays["provenance"])),
-            {k.removeprefix("history_"): v for k, v in arrays.items() if k.startswith("history_")},
+            {k.removeprefix("history_"): _real(arrays, k, 1) for k in arrays if k.startswith("history_")},
             coded,
+            str(arrays.get("quantity", "contrast")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # InputError is a ValueError
         raise InputError(f"{path} is damaged: {one_line(error)}; fit again or restore the file") from None
+
+
+def _real(arrays, name, axes):
+    """One array of a file, which must hold real numbers."""
+    value = arrays[name]
+    if value.ndim != axes or value.dtype.kind not in "iuf":
+        raise InputError(f"{name} is {value.dtype} {value.shape}; expected numbers along {axes} axes")
+    return value.astype(np.float64)
 
 
 def _numbers(value: ArrayLike, sizes: tuple[int, ...], expected: str) -> np.ndarray:
@@ -364,20 +385,3 @@ def _numbers(value: ArrayLike, sizes: tuple[int, ...], expected: str) -> np.ndar
 def _like(array, values):
     """Values on the device of an array."""
     return values if is_on_device(array) else to_host(values)
-
-
-def normalised(axes: Sequence[np.ndarray], bounds_um: np.ndarray) -> list[np.ndarray]:
-    """Coordinates in um to [-1, 1] over the domain: one float32 array per axis."""
-    return [
-        (2 * (of(a).asarray(a) - lo) / (hi - lo) - 1).astype(np.float32)
-        for a, (lo, hi) in zip(axes, bounds_um, strict=True)
-    ]
-
-
-def to_contrast(outputs: np.ndarray, scale: float) -> np.ndarray:
-    """Network outputs (1 or 2, ...) to complex64 contrast (...)."""
-    contrast = module_of(outputs).zeros(outputs.shape[1:], np.complex64)
-    contrast.real = scale * outputs[0]
-    if len(outputs) > 1:
-        contrast.imag = scale * outputs[1]
-    return contrast

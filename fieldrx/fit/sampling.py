@@ -8,7 +8,7 @@ import numpy as np
 
 from fieldrx.backends import module_of
 from fieldrx.backends.operators import Operators
-from fieldrx.field.neural_field import normalised, to_contrast
+from fieldrx.field.outputs import normalised, to_contrast
 from fieldrx.fit.problem import Problem
 from fieldrx.interpolation import upsample
 

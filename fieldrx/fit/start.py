@@ -11,7 +11,7 @@ from fieldrx.backends import module_of
 from fieldrx.backends.operators import Operators
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
-from fieldrx.field.neural_field import to_contrast
+from fieldrx.field.outputs import to_contrast
 from fieldrx.fit import course
 from fieldrx.fit.descent import Descent
 from fieldrx.fit.objective import Objective
@@ -76,8 +76,10 @@ def state_of(field: NeuralField, problem: Problem, backend: Operators) -> State:
     Raises
     ------
     InputError
-        If the field is not of this fit's encoding, network and domain.
+        If the field is not of this fit's encoding, network and domain, or gives no index contrast.
     """
+    if field.quantity != "contrast":
+        raise InputError(f"the initial field gives {field.quantity}; a fit goes on from index contrast alone")
     same = field.encoding == problem.encoding and field.network == problem.network
     if not same or not np.allclose(field.bounds_um, problem.grid.bounds_um):
         raise InputError(

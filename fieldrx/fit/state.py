@@ -11,12 +11,19 @@ import numpy as np
 
 from fieldrx.backends import to_host
 from fieldrx.backends.operators import Operators
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, one_line
 from fieldrx.io import load_npz, save_npz
 from fieldrx.resources import Need
 
 FORMAT, VERSION = "fieldrx-checkpoint", 1
 HISTORY = ("loss", "prior", "error", "holdout", "seconds")
+# Entries that are JSON text, and what they must say.
+_WORDS: dict[str, Any] = {
+    "arguments": dict,
+    "origin": dict,
+    "notes": list,
+    "closed_form_error": (float, int, type(None)),
+}
 # Entries that older checkpoints, which name no format, may lack.
 _SINCE_0_1 = ("setbacks", "judged_from", "pool_size", "aligned")
 
@@ -133,7 +140,7 @@ def load_checkpoint(path: str | os.PathLike, arguments: dict, backend: Operators
     _check_version(arrays, path)
     names += [name for name in _SINCE_0_1 if name in arrays]
     told += ["closed_form_error"] if "closed_form_error" in arrays else []
-    words = {name: json.loads(str(arrays[name])) for name in told}
+    words = {name: _words(arrays, name, path) for name in told}
     _check_arguments(words["arguments"], arguments, path)
     values: dict[str, Any] = {
         name: backend.asarray(arrays[name]) if arrays[name].ndim else arrays[name].item() for name in names
@@ -144,11 +151,27 @@ def load_checkpoint(path: str | os.PathLike, arguments: dict, backend: Operators
     return State(**values, history=history), words
 
 
+def _words(arrays, name, path):
+    """What one entry, JSON text, says."""
+    try:
+        words = json.loads(str(arrays[name]))
+    except ValueError as error:
+        raise InputError(
+            f'{path} is damaged: its "{name}" is no JSON ({one_line(error)}); start anew without --resume'
+        ) from None
+    if not isinstance(words, _WORDS[name]):
+        raise InputError(
+            f'{path} is damaged: its "{name}" is a {type(words).__name__}; start anew without --resume'
+        )
+    return words
+
+
 def _check_version(arrays, path):
     """Those of version 0.1 of the package name neither format nor version."""
-    if "version" in arrays and int(arrays["version"]) != VERSION:
+    version = arrays.get("version", np.array(VERSION))
+    if version.shape != () or version.item() != VERSION:
         raise InputError(
-            f"{path} is a checkpoint of version {arrays['version']}; this fieldrx reads version {VERSION}: "
+            f"{path} is a checkpoint of version {str(version)[:40]}; this fieldrx reads version {VERSION}: "
             "start anew without --resume"
         )
 
@@ -171,4 +194,4 @@ def checkpoint_arguments(path: str | os.PathLike) -> dict:
     InputError
         If the file is no checkpoint.
     """
-    return json.loads(str(load_npz(path, "checkpoint", ["arguments"])["arguments"]))
+    return _words(load_npz(path, "checkpoint", ["arguments"]), "arguments", path)

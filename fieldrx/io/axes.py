@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fieldrx.errors import InputError
-from fieldrx.io.checks import check_numbers, window
+from fieldrx.io.checks import check_numbers, check_room, window
 from fieldrx.io.choice import Choice, Stack, kept_images
 from fieldrx.io.colour import grey_of
 
@@ -92,6 +93,9 @@ def take(source: Source, choice: Choice) -> Stack:
         index[samples] = slice(None)
     count = int(np.prod([shape[k] for k in counting], dtype=int))
     kept = kept_images(count, choice.exclude, None, path)
+    frame = math.prod(n for k, n in enumerate(shape) if k not in (*fixed, *counting))
+    stack = len(kept) * (rows.stop - rows.start) * (cols.stop - cols.start)
+    check_room(max(frame, stack), source.data.dtype, path)
     _check_written(source, tuple(index), counting, kept)
     if len(counting) == 1 and len(kept) < count:
         index[counting[0]] = kept.tolist()

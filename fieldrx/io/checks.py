@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fieldrx.errors import InputError
+from fieldrx.resources import memory_limit
 
 _COMPLEX = ({"real", "imag"}, {"r", "i"})  # how HDF5 files name the parts of a number
 
@@ -36,3 +39,26 @@ def check_numbers(shape: Sequence[int], dtype: np.dtype, path: str | os.PathLike
         raise InputError(f"{path}: the images have type {dtype}; expected integers or floating-point numbers")
     if 0 in shape:
         raise InputError(f"{path}: the images have shape {tuple(shape)}: no pixels; write the file again")
+
+
+def check_room(count: int, dtype: Any, path: Path) -> None:
+    """Refuse numbers that the memory cannot hold, whatever a file claims.
+
+    Parameters
+    ----------
+    count : int
+        Of numbers.
+    dtype
+    path : Path
+        For the error.
+
+    Raises
+    ------
+    InputError
+    """
+    size, (have, limit) = count * np.dtype(dtype).itemsize, memory_limit()
+    if have is not None and size > have:
+        raise InputError(
+            f"{path}: its images take {size / 2**30:.3g} GiB, {limit} {have / 2**30:.1f}: choose some with "
+            "select or exclude, or a region; if they should be small, the file is damaged"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tokenize import TokenError  # what NumPy lets through of a damaged header
 
 import numpy as np
 
@@ -18,7 +19,7 @@ def read_npy(path: Path, choice: Choice) -> Stack:
     path = check_file(path, "a NumPy array (.npy)")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, TokenError) as error:
         raise InputError(f"{path}: not a readable .npy file ({one_line(error)}); write it again") from None
     return take(Source(array, path), choice)
 

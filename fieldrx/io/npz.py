@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from tokenize import TokenError  # what NumPy lets through of a damaged header
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 from numpy.typing import ArrayLike
 
 from fieldrx.errors import InputError, one_line
 from fieldrx.io.files import atomic_path, check_file
+from fieldrx.resources import memory_limit
 
 
 def save_npz(path: str | os.PathLike, *, compressed: bool = False, **arrays: ArrayLike) -> None:
@@ -88,13 +92,32 @@ def _broken_archive(path, what):
         yield
     except InputError:
         raise
-    except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, OSError, EOFError, RuntimeError, TokenError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: damaged archive ({one_line(error)}); write or copy it again") from None
+
+
+def _check_declared(archive: Any, name: str, path: str | os.PathLike) -> None:
+    """Refuse an array that would be larger than what is stored of it, or than the memory."""
+    if f"{name}.npy" not in archive.zip.namelist():
+        return  # no array: refused when it is read
+    stored = archive.zip.getinfo(f"{name}.npy").file_size
+    with archive.zip.open(f"{name}.npy") as member:
+        header = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}.get(read_magic(member))
+        if header is None:
+            return
+        shape, _, dtype = header(member)
+        stored -= member.tell()
+    size, (have, limit) = dtype.itemsize * math.prod(shape), memory_limit()
+    if size > stored and not dtype.hasobject:
+        raise ValueError(f'"{name}" is cut short')
+    if have is not None and stored > have:
+        raise InputError(f'{path}: "{name}" takes {stored / 2**30:.3g} GiB; {limit} {have / 2**30:.1f}')
 
 
 def load_array(archive: Any, name: str, path: str | os.PathLike) -> np.ndarray:
     """One array of an open archive, never unpickled."""
     try:
+        _check_declared(archive, name, path)
         value = archive[name]
     except ValueError as error:
         if "allow_pickle" not in str(error):

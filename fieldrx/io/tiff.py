@@ -37,7 +37,7 @@ _IMAGE = ("YX", "YXS", "SYX")  # axes of pages that hold one image
 
 
 @contextmanager
-def _open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
+def open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF; what tifffile raises or only logs about broken files becomes one `InputError`."""
     complaints, here = [], threading.get_ident()
 
@@ -70,8 +70,13 @@ def read_tiff(path: Path, choice: Choice) -> Stack:
     """The chosen images (n, y, x) of a TIFF."""
     path = check_file(path, "a TIFF file")
     directories = read_directories(path)
-    with _open_tiff(path) as tif:
-        source = _Layout(tif, path, directories).source(choice)
+    with open_tiff(path) as tif:
+        try:
+            source = _Layout(tif, path, directories).source(choice)
+        except MemoryError:  # no pixel has been read yet
+            raise InputError(
+                f"{path}: damaged TIFF, its tags claim more than the memory holds; copy or export it again"
+            ) from None
         if "SERIES" in axis_names(choice.select):
             others = {k: v for k, v in choice.select.items() if axis_names([k]) != ["SERIES"]}
             choice = replace(choice, select=others)

@@ -43,8 +43,8 @@ def finite_number(value: Any, name: str) -> float:
     """
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} is {value!r}; expected a number") from None
+    except (TypeError, ValueError, OverflowError):  # of a whole number of hundreds of digits
+        raise InputError(f"{name} is {f'{value!r}'[:80]}; expected a number") from None
     if not np.isfinite(number):
         raise InputError(f"{name} is {number}; expected a finite number")
     return number

@@ -8,7 +8,6 @@ from fractions import Fraction
 from math import ceil, lcm
 
 import numpy as np
-from scipy.fft import next_fast_len
 
 from fieldrx.brief import brief
 from fieldrx.errors import InputError
@@ -18,6 +17,7 @@ from fieldrx.optics.microscope import Microscope
 _MOST_SLICES = 100_000
 _SMOOTH = (1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16)
 _WIDTHS = {Fraction(a, b) for a in (1, 2, 4, 8, 16) for b in _SMOOTH}  # of a voxel, in pixels
+_MOST_PIXELS = 1 << 20  # of a margin
 
 
 @brief
@@ -78,10 +78,17 @@ class Grid:
             Widest distance of voxels, y and x; the next smaller one that fits the pixels is taken
             (`pixels_of_voxel`).  The camera's pixels when not given.
         """
+        from scipy.fft import next_fast_len  # here: reading a file need not wait for it
+
         z = slice_positions(depth)
         if margin_um is None:
             margin_um = cls.margin_um(microscope, depth)
         pixel = microscope.pixel_size_um
+        if not margin_um / pixel < _MOST_PIXELS:
+            raise InputError(
+                f"slices from {z[0]:g} to {z[-1]:g} um ask for {margin_um:.3g} um around images of pixels of "
+                f"{pixel:g} um, more than a grid holds: expected slices near the focal plane"
+            )
         width = Fraction(1) if spacing_um is None else pixels_of_voxel(spacing_um, pixel)
         unit = lcm(2, width.denominator)  # voxels that are a whole number of pixels wide, and even
         margin = int(np.ceil(margin_um / pixel))

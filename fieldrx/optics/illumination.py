@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldrx.errors import InputError
+from fieldrx.optics.checks import finite_number
 from fieldrx.optics.microscope import Microscope
+
+_MOST_LEDS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,11 +143,13 @@ class Illumination:
             top).
         """
         count = int(count)
-        if count < 1:
-            raise InputError(f"count is {count}; a ring needs at least one LED")
+        if not 1 <= count <= _MOST_LEDS:
+            raise InputError(
+                f"count is {f'{count}'[:20]}; a ring needs at least one LED, at most {_MOST_LEDS}"
+            )
         turn = np.arange(count) / count * (1.0 if clockwise else -1.0)
-        angle = np.deg2rad(float(start_deg)) + 2 * np.pi * turn
-        return cls(float(na) * np.stack([np.sin(angle), np.cos(angle)], axis=1))
+        angle = np.deg2rad(finite_number(start_deg, "start_deg")) + 2 * np.pi * turn
+        return cls(finite_number(na, "na") * np.stack([np.sin(angle), np.cos(angle)], axis=1))
 
     @property
     def n_images(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from fieldrx.errors import InputError
 from fieldrx.optics.checks import finite_number
 
+_LEAST = 1e-6  # of any length or index; the most is its inverse
 _EDGE = 1e-6  # relative slack, so that a source given as exactly the objective's NA counts as inside
 
 
@@ -44,6 +45,8 @@ class Microscope:
             value = finite_number(getattr(self, name), name)
             if not value > 0:
                 raise InputError(f"{name} is {value:g}; expected a positive number")
+            if not _LEAST < value < 1 / _LEAST:
+                raise InputError(f"{name} is {value:g}, which no microscope has: check its unit, um")
             object.__setattr__(self, name, value)
         if self.objective_na > self.medium_index:
             raise InputError(

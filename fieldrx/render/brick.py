@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit, prange
 
+from fieldrx.backends.compiler import CACHED, njit, prange, threaded_njit
 from fieldrx.render.quantities import Quantity
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _FINER = 2.0  # voxels of the fit over those of a brick, along every axis
 MOST = 1 << 27  # voxels of a brick, 0.5 GiB
 _LAYERS = 32
-_JIT = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+_JIT = {"cache": CACHED, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 _BISECTIONS = 8  # of the step in which a line of sight meets the surface
 
 
@@ -157,7 +157,7 @@ def _place(start, step, i, shape, axis):
     return min(max(start[axis] + i * step[axis], 0.0), shape[axis] - 1.0)
 
 
-@njit(parallel=True, **_JIT)
+@threaded_njit(**_JIT)
 def _march(values, first, steps, counts):
     """Largest value, sum of values and number of samples of every line of sight."""
     n, rows, columns = counts
@@ -179,7 +179,7 @@ def _march(values, first, steps, counts):
     return largest, total, number
 
 
-@njit(parallel=True, **_JIT)
+@threaded_njit(**_JIT)
 def _hit(values, first, steps, counts, level, medium, bisections):
     """Steps from the first sample at which every line of sight first exceeds a level; nan where never."""
     n, rows, columns = counts
@@ -218,7 +218,7 @@ def _value(values, z, y, x, medium):
     return _between(values, z, y, x)
 
 
-@njit(parallel=True, **_JIT)
+@threaded_njit(**_JIT)
 def _at(values, places, medium):
     out = np.empty(len(places), np.float32)
     for k in prange(len(places)):

@@ -103,7 +103,8 @@ def scale_of(
     low, high = np.quantile(finite, [1 - _QUANTILE, _QUANTILE]) if finite.size else (medium, medium)
     if medium - low <= high - medium:
         low = medium
-    return Scale(float(low), float(max(high, low + 1e-12)), label, unit)
+    least = max(1e-12, 1e-12 * abs(low))  # that numbers can tell apart
+    return Scale(float(low), float(max(high, low + least)), label, unit)
 
 
 def three_planes(

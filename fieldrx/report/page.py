@@ -8,7 +8,7 @@ from typing import Any
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.ensemble import Ensemble
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, printable_lines
 from fieldrx.evaluation import same_images
 from fieldrx.field import NeuralField
 from fieldrx.io import atomic_path
@@ -75,5 +75,5 @@ def write_report(
         sections="\n".join(section(facts) for section in _SECTIONS),
     )
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(printable_lines(text), encoding="utf-8")
     return facts.numbers

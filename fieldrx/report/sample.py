@@ -48,7 +48,7 @@ def reach(facts: Facts) -> str:
         ("beyond the reach: finer than the optics transfer", percent(numbers["share_beyond_reach"])),
     ]
     spectrum = np.abs(np.fft.fftn(facts.tapered))
-    level = np.log10(np.maximum(spectrum / spectrum.max(), 1e-5))
+    level = np.log10(np.maximum(spectrum / (spectrum.max() or 1.0), 1e-5))  # of an empty field, too
     words = "amplitude over the strongest", "log10 of amplitude over the largest"
     return fill(
         "sample.reach",

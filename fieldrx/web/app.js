@@ -61,7 +61,7 @@ class App {
   /** {index, absorption} at a point (z, y, x) in um, from the network; the medium outside the domain. */
   read(point) {
     const { field, engine } = this, lattice = field.lattice(point, [[0, 0, 0], [0, 0, 0], [0, 0, 0]], [1, 1, 1]);
-    const value = (channel) => (field.inside(point) ? engine.evaluate(lattice, channel)[0] : 0);
+    const value = (channel) => (field.inside(point) ? field.contrast(engine, lattice, channel)[0] : 0);
     return {
       index: field.medium_index + value(0),
       absorption: field.network.n_outputs > 1 ? value(1) : 0,

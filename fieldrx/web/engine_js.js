@@ -27,7 +27,7 @@ class JsEngine {
     return layer;
   }
 
-  /** One output of the network, scaled to index contrast, at all points of a lattice: Float32Array. */
+  /** One output of the network, scaled to contrast, at all points of a lattice: Float32Array. */
   evaluate(lattice, channel = 0) {
     const out = new Float32Array(lattice.size);
     for (let first = 0; first < out.length; first += BLOCK) {

@@ -42,7 +42,7 @@ class Field {
     this.middle = this.region_um.map(([lo, hi]) => (lo + hi) / 2);
   }
 
-  /** {hidden, features, width, weight, bias} per layer; the last one gives index contrast. */
+  /** {hidden, features, width, weight, bias} per layer; the last one gives contrast. */
   unpackLayers(flat) {
     const { network, output_scale: scale } = this;
     let end = 0;
@@ -67,6 +67,20 @@ class Field {
       for (let i = level.first_node * perLevel; i < end; i++) table[i] = values[this.stored[i]] * level.scale;
     }
     return table;
+  }
+
+  /** Index contrast (part 0) or absorption (part 1) at all points of a lattice, by an engine: Float32Array. */
+  contrast(engine, lattice, part) {
+    const values = engine.evaluate(lattice, part);
+    if (this.quantity === "contrast") return values;
+    const other = this.network.n_outputs > 1 ? engine.evaluate(lattice, 1 - part) : new Float32Array(lattice.size);
+    const n0 = this.medium_index;
+    return values.map((value, i) => {  // of n^2 - n0^2: n - n0 = (n^2 - n0^2) / (n + n0), n the root
+      const [real, imaginary] = part ? [other[i], value] : [value, other[i]];
+      const size = Math.hypot(n0 * n0 + real, imaginary);
+      const re = Math.sqrt((size + n0 * n0 + real) / 2), im = imaginary / (2 * re);
+      return part ? im : (real * (re + n0) + imaginary * im) / ((re + n0) ** 2 + im * im);
+    });
   }
 
   /** Whether a point in um lies in the domain; outside it the index is that of the medium. */

@@ -48,7 +48,7 @@ class Scheduler {
 
   evaluate(lattice, channel) {
     const start = performance.now();
-    const values = this.engine.evaluate(lattice, channel);
+    const values = this.engine.field.contrast(this.engine, lattice, channel);
     const seconds = Math.max((performance.now() - start) / 1000, 1e-5);
     if (lattice.size >= this.engine.least) {
       const weight = Math.min(0.5, lattice.size / this.chunk / 3);

@@ -6,7 +6,7 @@ from reference_network import away_from_kinks, features_and_taps, forward_and_gr
 
 from fieldrx.backends import cpu
 from fieldrx.errors import InputError
-from fieldrx.field.encodings import Fourier, Hash, Identity, Positional, Radial
+from fieldrx.field.encodings import Fourier, Hash, Identity, PlaneWaves, Positional, Radial
 from fieldrx.field.network import Network
 
 SMOOTH = Hash(((3, 4, 5), (9, 12, 7), (17, 31, 22)), 9)
@@ -37,6 +37,7 @@ CASES = {
         "float32",
     ),
     "sine": (Fourier(9, 1.0, 2.0, 3.0), dict(width=24, depth=2, activation="sine", omega=3.0), "half"),
+    "listed": (PlaneWaves(((0.5, 0, 1), (0, 1, -2.25), (1, 2, 0))), dict(width=16, depth=1), "float32"),
     "given": (Identity(13), dict(width=17, depth=1, n_outputs=5, activation="relu"), "float32"),
 }
 

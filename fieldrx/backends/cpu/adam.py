@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
 
-from fieldrx.backends.cpu.cache import CACHED
+from fieldrx.backends.compiler import CACHED, njit, prange, threaded_njit
 
 _CHUNK = 4096
 
@@ -20,7 +19,7 @@ def _update(params, grad, m, v, rate, beta1, beta2, scale, eps):
         params[i] -= rate * m[i] / (np.sqrt(v[i]) * scale + eps)
 
 
-@njit(cache=CACHED, nogil=True, parallel=True)
+@threaded_njit(cache=CACHED, nogil=True)
 def _update_all(params, grad, m, v, rate, beta1, beta2, scale, eps):
     size = params.size
     for chunk in prange(-(-size // _CHUNK)):

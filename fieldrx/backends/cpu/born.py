@@ -15,17 +15,16 @@ the result does not depend on the number of threads.  The work array's precision
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
-from fieldrx.backends.cpu.cache import CACHED
+from fieldrx.backends.compiler import CACHED, njit, prange, threaded_njit
 from fieldrx.backends.cpu.encodings import sincos_turns
 
 _RESTART = 16
 _JIT = {"nogil": True, "error_model": "numpy", "cache": CACHED}
 
 
-@nb.njit(**_JIT)
+@njit(**_JIT)
 def _support(nu_y, nu_x, source, cutoff, first, last):
     """Indices [lo, hi) of nu_x[first:last] (ascending) with |nu + nu_s| <= cutoff."""
     rest = cutoff * cutoff - (nu_y + source[0]) ** 2
@@ -42,7 +41,7 @@ def _support(nu_y, nu_x, source, cutoff, first, last):
 # indices, and LLVM does not vectorise them.
 
 
-@nb.njit(**_JIT)
+@njit(**_JIT)
 def _axial(nu_y, nu_x, source, ball, rate, obliquity):
     """Turns per um of the exponential, and 1 / (2 kz)."""
     source2 = source[0] ** 2 + source[1] ** 2
@@ -54,7 +53,7 @@ def _axial(nu_y, nu_x, source, ball, rate, obliquity):
         obliquity[k] = 1.0 / (4.0 * np.pi * f)
 
 
-@nb.njit(**_JIT)
+@njit(**_JIT)
 def _angles_double(rate, z, re, im):
     for k in range(rate.size):
         turns = rate[k] * z
@@ -63,7 +62,7 @@ def _angles_double(rate, z, re, im):
         im[k] = np.sin(angle)
 
 
-@nb.njit(fastmath={"contract"}, **_JIT)
+@njit(fastmath={"contract"}, **_JIT)
 def _angles_single(rate, z, re, im):
     for k in range(rate.size):
         sine, cosine = sincos_turns(rate[k] * z)
@@ -71,7 +70,7 @@ def _angles_single(rate, z, re, im):
         im[k] = -sine
 
 
-@nb.njit(**_JIT)
+@njit(**_JIT)
 def _angles(rate, z, re, im):
     """exp(-2 pi i rate z), in the precision of the result."""
     if re.itemsize == 4:
@@ -80,7 +79,7 @@ def _angles(rate, z, re, im):
         _angles_double(rate, z, re, im)
 
 
-@nb.njit(fastmath={"contract"}, **_JIT)
+@njit(fastmath={"contract"}, **_JIT)
 def _gather(re, im, step_re, step_im, v_re, v_im, sum_re, sum_im):
     """sum += phase * v; phase *= step."""
     for k in range(re.size):
@@ -91,7 +90,7 @@ def _gather(re, im, step_re, step_im, v_re, v_im, sum_re, sum_im):
         im[k] = a * step_im[k] + b * step_re[k]
 
 
-@nb.njit(fastmath={"contract"}, **_JIT)
+@njit(fastmath={"contract"}, **_JIT)
 def _spread(re, im, step_re, step_im, r_re, r_im, g_re, g_im):
     """g += conj(phase) * r; phase *= step."""
     for k in range(re.size):
@@ -102,7 +101,7 @@ def _spread(re, im, step_re, step_im, r_re, r_im, g_re, g_im):
         im[k] = a * step_im[k] + b * step_re[k]
 
 
-@nb.njit(parallel=True, **_JIT)
+@threaded_njit(**_JIT)
 def born_forward(
     spectrum: np.ndarray,
     nu_y: np.ndarray,
@@ -121,7 +120,7 @@ def born_forward(
     nz, ny, nx = spectrum.shape
     real = out.real.dtype
     middle = (nx + 1) // 2
-    for y in nb.prange(ny):
+    for y in prange(ny):
         v_re, v_im = spectrum[:, y].real.copy(), spectrum[:, y].imag.copy()
         phase = np.empty((4, nx), real)
         re, im, step_re, step_im = phase[0], phase[1], phase[2], phase[3]
@@ -157,7 +156,7 @@ def born_forward(
                         out[m, y, lo + k] += complex(-scale * total[1, k], scale * total[0, k])
 
 
-@nb.njit(parallel=True, **_JIT)
+@threaded_njit(**_JIT)
 def born_adjoint(
     residual: np.ndarray,
     nu_y: np.ndarray,
@@ -176,7 +175,7 @@ def born_adjoint(
     nz, ny, nx = out.shape
     real = out.real.dtype
     middle = (nx + 1) // 2
-    for y in nb.prange(ny):
+    for y in prange(ny):
         g = np.zeros((nz, 2, nx), real)
         phase = np.empty((4, nx), real)
         re, im, step_re, step_im = phase[0], phase[1], phase[2], phase[3]

@@ -5,9 +5,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
-from fieldrx.backends.cpu.cache import CACHED
+from fieldrx.backends.compiler import CACHED, njit
 from fieldrx.backends.cpu.simd import LANES, transpose_block
 
 GIVEN, WAVES, ENCODED = 0, 1, 2

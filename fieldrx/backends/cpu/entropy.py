@@ -11,9 +11,8 @@ the same decoder.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from fieldrx.backends.cpu.cache import CACHED
+from fieldrx.backends.compiler import CACHED, njit
 from fieldrx.errors import InputError
 
 LARGEST = 1 << 24  # magnitude of a symbol

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 
-from fieldrx.backends.cpu.cache import CACHED
+from fieldrx.backends.compiler import CACHED, njit
 from fieldrx.backends.cpu.lanes import ELEMENT, butterfly
 
 JIT = {"cache": CACHED, "nogil": True, "error_model": "numpy"}

@@ -15,11 +15,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
-from numba import njit, prange
 
-from fieldrx.backends.cpu.cache import CACHED
+from fieldrx.backends.compiler import CACHED, n_threads, njit, prange, threaded_njit
 from fieldrx.backends.cpu.memory import LINE, round_up
 
 _PRIME_Y, _PRIME_Z = np.uint32(2654435761), np.uint32(805459861)
@@ -139,7 +137,7 @@ def _visit_level_at_points(table, mask, resolution, n_features, smooth, points, 
                 _gather_points(table[f:], n_features, entries, weights, values)
 
 
-@njit(cache=CACHED, nogil=True, parallel=True)
+@threaded_njit(cache=CACHED, nogil=True)
 def _visit_levels_at_points(
     table, starts, masks, resolutions, n_features, smooth, points, buffer, pitch, scatter, n_threads
 ):
@@ -165,7 +163,7 @@ def visit_points(levels: Levels, points: np.ndarray, buffer: np.ndarray, pitch: 
     """
     _visit_levels_at_points(table, levels.starts, levels.masks, levels.resolutions,
                             levels.n_features, levels.smooth, points, buffer, pitch, scatter,
-                            numba.get_num_threads())
+                            n_threads())
 
 
 # --- grids ----------------------------------------------------------------------------------------
@@ -308,7 +306,7 @@ def _encode_level_adjoint(table, n_features, mask, resolution, z_nodes, z_lower,
                           x_nodes, x_lower, x_weights, entries, nodes, planes[side])
 
 
-@njit(cache=CACHED, nogil=True, parallel=True)
+@threaded_njit(cache=CACHED, nogil=True)
 def _visit_levels_on_grid(table, starts, masks, resolutions, n_features, z_nodes, z_lower,
                           z_weights, y_nodes, y_lower, y_weights, x_nodes, x_counts, x_lower,
                           x_weights, buffer, feature_rows, pitch, scatter, n_threads):
@@ -355,4 +353,4 @@ def visit_grid(levels: Levels, places: list[AxisNodes], block: tuple[slice, slic
                           y.lower[:, rows].copy(), y.weights[:, rows].copy(), x.nodes, x.counts,
                           x.lower, x.weights, buffer,
                           round_up(len(levels.starts) * levels.n_features, LINE), pitch, scatter,
-                          numba.get_num_threads())
+                          n_threads())

@@ -16,8 +16,8 @@ Threads own bundles; nothing is shared, so results do not depend on their number
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
 
+from fieldrx.backends.compiler import njit, prange, threaded_njit
 from fieldrx.backends.cpu import fft
 from fieldrx.backends.cpu.encodings import sincos_turns
 from fieldrx.backends.cpu.lanes import (
@@ -68,7 +68,7 @@ def _act(lanes, n, line, slab, row, g, factor, phase, conjugate):
             screen(lanes, line, x * e, 0, 0, slab, row + 2 * x, apart, g)
 
 
-@njit(parallel=True, **fft.JIT)
+@threaded_njit(**fft.JIT)
 def rows(lanes, parts, radices, starts, w, wave, pitch, before, after, slab, g, factor, phase, kept, keep,
          gradient, mode):
     """One slice acts on the wave.
@@ -145,7 +145,7 @@ def _column_out(lanes, n_y, line, wave, pitch, bundle):
         scatter(lanes, line, y * ELEMENT, wave, y * pitch + bundle * ELEMENT, stored)
 
 
-@njit(parallel=True, **fft.JIT)
+@threaded_njit(**fft.JIT)
 def filter_columns(lanes, parts, radices, starts, w, wave, pitch, table, conjugate):
     """FFT along y, times the table or its conjugate, and back."""
     e, n_y = ELEMENT, wave.size // pitch
@@ -166,7 +166,7 @@ def filter_columns(lanes, parts, radices, starts, w, wave, pitch, table, conjuga
             _column_out(lanes, n_y, line, wave, pitch, bundle)
 
 
-@njit(parallel=True, **fft.JIT)
+@threaded_njit(**fft.JIT)
 def pair_columns(lanes, parts, radices, starts, w, wave, pitch, u, p, tables, sign, collect, emit):
     """p -= F[wave] with `collect`; then with `emit` (u, p) turn and wave = F^-1[u], along y."""
     e, n_y = ELEMENT, wave.size // pitch
@@ -191,7 +191,7 @@ def pair_columns(lanes, parts, radices, starts, w, wave, pitch, u, p, tables, si
                 _column_out(lanes, n_y, line, wave, pitch, bundle)
 
 
-@njit(parallel=True, **fft.JIT)
+@threaded_njit(**fft.JIT)
 def sum_columns(lanes, parts, radices, starts, w, wave, pitch, a, r, table, conjugate, collect, propagate):
     """a += r F[wave] with `collect`; a *= table, or conj, with `propagate`; wave = F^-1[r a], along y."""
     e, n_y = ELEMENT, wave.size // pitch
@@ -218,7 +218,7 @@ def sum_columns(lanes, parts, radices, starts, w, wave, pitch, a, r, table, conj
             _column_out(lanes, n_y, line, wave, pitch, bundle)
 
 
-@njit(parallel=True, **fft.JIT)
+@threaded_njit(**fft.JIT)
 def columns_in(lanes, parts, radices, starts, w, wave, pitch, spectrum):
     """spectrum = F[wave] along y."""
     n_y = wave.size // pitch
@@ -230,7 +230,7 @@ def columns_in(lanes, parts, radices, starts, w, wave, pitch, spectrum):
             fft.forward(radices, starts, w, n_y, spectrum, at)
 
 
-@njit(parallel=True, **fft.JIT)
+@threaded_njit(**fft.JIT)
 def rows_in(lanes, parts, radices, starts, w, fields, scale, wave, pitch, after):
     """Waves (source, y, x), complex64, times `scale`, into the lanes; F along x where after is SPECTRUM."""
     count, n_y, n_x = fields.shape
@@ -251,7 +251,7 @@ def rows_in(lanes, parts, radices, starts, w, fields, scale, wave, pitch, after)
                 scatter(lanes, line, x * e, wave, bundle * points * pitch + x * 2 * width, pitch)
 
 
-@njit(parallel=True, **fft.JIT)
+@threaded_njit(**fft.JIT)
 def rows_out(lanes, parts, radices, starts, w, wave, pitch, before, fields):
     """The lanes as waves (source, y, x), complex64; F^-1 along x where before is SPECTRUM."""
     count, n_y, n_x = fields.shape
@@ -282,7 +282,7 @@ def _axial(nu_y, nu_x, source, ball, band):
     return np.sqrt(ball * ball - squared) if squared <= band * band else 0.0
 
 
-@njit(parallel=True, **fft.JIT)
+@threaded_njit(**fft.JIT)
 def fill_phase(nu_y, nu_x, sources, ball, band, gap, scale, table):
     """scale exp(2 pi i [f - f_s] gap) within the band, table (bundles, ny, 2, 16)."""
     width = sources.shape[0]
@@ -299,7 +299,7 @@ def fill_phase(nu_y, nu_x, sources, ball, band, gap, scale, table):
                 table[x // points, y, 1, lane] = amplitude * sine
 
 
-@njit(parallel=True, **fft.JIT)
+@threaded_njit(**fft.JIT)
 def fill_rotation(nu_y, nu_x, sources, ball, band, gap, table):
     """cos(kz gap), k sin(kz gap) / kz, kz sin(kz gap) / k within the band, table (bundles, ny, 3, 16)."""
     width = sources.shape[0]
@@ -316,7 +316,7 @@ def fill_rotation(nu_y, nu_x, sources, ball, band, gap, table):
                 table[x // points, y, 2, lane] = sine * np.float32(f / ball) * inside
 
 
-@njit(parallel=True, **fft.JIT)
+@threaded_njit(**fft.JIT)
 def fill_steepness(nu_y, nu_x, sources, ball, band, table):
     """k / kz within the band, 0 beyond it, table (bundles, ny, 16)."""
     width = sources.shape[0]

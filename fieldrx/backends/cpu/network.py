@@ -15,11 +15,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
-from numba import njit, prange
 
-from fieldrx.backends.cpu.cache import CACHED
+from fieldrx.backends.compiler import CACHED, n_threads, njit, prange, threaded_njit
 from fieldrx.backends.cpu.encodings import ENCODED, GIVEN, WAVES, fill_given, fill_waves, sincos_turns
 from fieldrx.backends.cpu.memory import aligned_zeros, pitch_of, round_up
 from fieldrx.backends.cpu.simd import (
@@ -261,7 +259,7 @@ def _read_tile(tile, offset, pitch, start, count, n_points, d_out, layer, stride
         tile[row + count : row + n_points] = 0
 
 
-@njit(cache=CACHED, nogil=True, parallel=True)
+@threaded_njit(cache=CACHED, nogil=True)
 def _forward(params, layers, slope, omega, rows, feature_rows, kind, points, z_offsets, given,
              encoded, encoded_pitch, frequencies, sin_feature, cos_feature, n_planar, n, tile,
              pitch, out, strides, workspace):
@@ -292,7 +290,7 @@ def _forward(params, layers, slope, omega, rows, feature_rows, kind, points, z_o
             _write_tile(tile_out, pitch, start, count, out, k, strides, n_outputs)
 
 
-@njit(cache=CACHED, nogil=True, parallel=True)
+@threaded_njit(cache=CACHED, nogil=True)
 def _backward(params, layers, slope, omega, rows, feature_rows, kind, points, z_offsets, given,
               encoded, encoded_pitch, frequencies, sin_feature, cos_feature, n_planar, n, tile,
               pitch, d_out, out, strides, workspace, gradients):
@@ -392,7 +390,7 @@ class TiledNetwork:
         named = network.unpack(params)
         for logical, packed, of_features in _matrices(network, named, self.params, self.layers):
             packed[...] = logical * gain[:, None] if of_features else logical
-        self.n_threads = numba.get_num_threads()
+        self.n_threads = n_threads()
         self.gradients = None
 
     def forward(self, batch: Batch, out: np.ndarray) -> None:

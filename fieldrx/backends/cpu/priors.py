@@ -6,15 +6,14 @@ not depend on the number of threads.
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
-from fieldrx.backends.cpu.cache import CACHED
+from fieldrx.backends.compiler import CACHED, njit, prange, threaded_njit
 
 _JIT = {"nogil": True, "error_model": "numpy", "cache": CACHED}
 
 
-@nb.njit(fastmath={"contract", "reassoc"}, **_JIT)
+@njit(fastmath={"contract", "reassoc"}, **_JIT)
 def _row(here, next_y, next_z, wz, wy, wx, eps2, inverse, total):
     """1 / |grad| along one row; adds the row's |grad| to total[0]."""
     n = here.size
@@ -29,7 +28,7 @@ def _row(here, next_y, next_z, wz, wy, wx, eps2, inverse, total):
     total[0] += value
 
 
-@nb.njit(**_JIT)
+@njit(**_JIT)
 def _inverse_lengths(u, z, wz, wy, wx, eps2, inverse):
     """1 / |grad| of slice z (differences beyond the last voxel are 0); returns the sum of |grad|."""
     nz, ny, _ = u.shape
@@ -40,11 +39,11 @@ def _inverse_lengths(u, z, wz, wy, wx, eps2, inverse):
     return total[0]
 
 
-@nb.njit(parallel=True, **_JIT)
+@threaded_njit(**_JIT)
 def _total_variation(u, wz, wy, wx, eps, scale, grad, values):
     nz, ny, nx = u.shape
     zero = np.float32(0)
-    for z in nb.prange(nz):
+    for z in prange(nz):
         here, below = np.empty((ny, nx), np.float32), np.zeros((ny, nx), np.float32)
         values[z] = _inverse_lengths(u, z, wz, wy, wx, eps * eps, here) - ny * nx * eps
         if z > 0:
@@ -68,10 +67,10 @@ def _total_variation(u, wz, wy, wx, eps, scale, grad, values):
                 grad[z, y, x] += scale * g
 
 
-@nb.njit(parallel=True, **_JIT)
+@threaded_njit(**_JIT)
 def _negativity(u, scale, grad, values):
     nz, ny, nx = u.shape
-    for z in nb.prange(nz):
+    for z in prange(nz):
         total = 0.0
         for y in range(ny):
             for x in range(nx):

@@ -15,7 +15,7 @@ from fieldrx.backends.checks import HALF, SINGLE, checked_precision
 from fieldrx.backends.cuda.load import Limits
 from fieldrx.errors import InputError
 
-ENCODINGS = {"identity": 0, "radial": 1, "positional": 1, "fourier": 1, "hash": 2}
+ENCODINGS = {"identity": 0, "radial": 1, "positional": 1, "fourier": 1, "waves": 1, "hash": 2}
 MOST = 256  # neurons of a layer, and features of a table: registers hold no more
 _MOST_GRADIENT = 64  # registers of a thread for the weights' gradient
 _STAGES = 3

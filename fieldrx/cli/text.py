@@ -1,0 +1,22 @@
+"""What commands print: text from files must neither steer the terminal nor break a stream's encoding."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import click
+
+from fieldrx.errors import printable_lines
+
+
+def prepare_streams() -> None:
+    """Let characters that the encoding of a stream lacks be written as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def echo(text: str = "", err: bool = False) -> None:
+    """Print lines; characters that are none to be seen become escapes."""
+    click.echo(printable_lines(text), file=sys.stderr if err else sys.stdout)
