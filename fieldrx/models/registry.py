@@ -17,7 +17,7 @@ from fieldrx.models.ssnp import SSNP
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.provenance import Provenance
 
-_WORTH = 4 / 3  # width in pixels from which wider voxels are taken
+_WORTH = 2.0  # width in pixels from which wider voxels are taken: with less, fits converge more slowly
 _LINEAR_WIDTH = 130  # of a linear model's grid for simulations, over wavelength / NA
 _FINE, _THIN = 0.25, 0.5  # widest voxels and thickest slices of the others, over the wavelength in the medium
 
@@ -122,7 +122,7 @@ def grid_spacing(microscope: Microscope, illumination: Illumination) -> float:
     """Lateral distance of voxels for a fit where none is asked for [um].
 
     Half the shortest period that the objective and the light's tilts together carry,
-    lambda / 2 (NA + NA_light), where that is a third wider than a pixel; else the pixels, which tell no finer
+    lambda / 2 (NA + NA_light), where that is two pixels or more; else the pixels, which tell no finer
     detail.
     """
     bright = illumination.sources_na[illumination.bright(microscope)]
