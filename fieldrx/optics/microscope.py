@@ -10,7 +10,7 @@ import numpy as np
 from fieldrx.errors import InputError
 from fieldrx.optics.checks import finite_number
 
-_LEAST = 1e-6  # of any length or index; the most is its inverse
+_LEAST = 1e-9  # of any length or index; the most is its inverse
 _EDGE = 1e-6  # relative slack, so that a source given as exactly the objective's NA counts as inside
 
 
