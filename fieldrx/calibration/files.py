@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fieldrx.acquisition.images import numbers_of
-from fieldrx.acquisition.schema import named_files, with_files
+from fieldrx.acquisition.images import files_of, numbers_of
+from fieldrx.acquisition.schema import with_files
 from fieldrx.acquisition.toml import parse_toml, toml_text
 from fieldrx.errors import InputError
-from fieldrx.io import atomic_path, is_pattern, list_images, write_png
+from fieldrx.io import atomic_path, write_png
+from fieldrx.io.files import same_file
 from fieldrx.render.directions import LEFT, TOP, dot, empty_plane, framed_plane, pen, ring
 from fieldrx.render.lettering import drawable
 from fieldrx.render.pictures import write
@@ -94,7 +95,7 @@ def check_target(path: str | os.PathLike, source: str | os.PathLike) -> None:
         )
     needed = _needed(source)
     for target in _written(path):
-        if any(_same(target, file) for file in needed):
+        if any(same_file(target, file) for file in needed):
             raise InputError(
                 f"{path}: {target} would be written, but {source} is made from that file; choose another name"
             )
@@ -110,15 +111,7 @@ def _needed(source):
     """The source, and the files that it names."""
     if source.suffix.lower() != ".toml":
         return [source]
-    content, folder = parse_toml(source), source.parent
-    several = [f for f in (content["images"]["files"],) if isinstance(f, list) or is_pattern(f)]
-    single = [path for files in several for path in list_images(files, folder)[0]]
-    return [source, *single, *(folder / name.partition(":/")[0] for name in named_files(content))]
-
-
-def _same(a, b):
-    """Whether two names mean one file, links and the case of letters included."""
-    return a.samefile(b) if a.exists() and b.exists() else a.resolve() == b.resolve()
+    return [source, *files_of(parse_toml(source), source.parent)]
 
 
 def _elsewhere(old, new):
