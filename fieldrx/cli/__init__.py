@@ -10,6 +10,7 @@
 `showing`       render, view, query
 `keeping`       compress
 `imaging`       simulate, calibrate
+`describing`    new
 `about`         info, doctor
 ==============  ============================================================================
 
@@ -17,6 +18,7 @@ Modules import click and little else before a command runs: what it needs of the
 """
 
 from fieldrx.cli.about import doctor, info
+from fieldrx.cli.describing import new
 from fieldrx.cli.fitting import demo, reconstruct, run
 from fieldrx.cli.group import main
 from fieldrx.cli.imaging import calibrate, simulate
@@ -28,8 +30,8 @@ from fieldrx.cli.status import NOTHING, STOPPED
 __all__ = ["NOTHING", "STOPPED", "main"]
 
 _IN_ORDER_OF_USE = (
-    demo, reconstruct, run, evaluate, render, view, query, compress, ensemble, report, simulate, calibrate,
-    info, doctor,
+    demo, new, reconstruct, run, evaluate, render, view, query, compress, ensemble, report, simulate,
+    calibrate, info, doctor,
 )  # fmt: skip
 for _command in _IN_ORDER_OF_USE:
     main.add_command(_command)

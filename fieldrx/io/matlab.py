@@ -110,7 +110,7 @@ def _inside(name: str, array: np.ndarray) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the fields of a struct; of an array alone its own."""
     if array.dtype.names is None:
         return {name: array.shape}
-    shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for field in array.dtype.names if array.size == 1 else ():
         shapes |= _inside(f"{name}/{field}", np.asarray(array[field].reshape(-1)[0]))
     return shapes
