@@ -67,7 +67,7 @@ def new(paths: tuple[Path, ...], output: Path | None, settings: tuple[str, ...],
     check_output(target)
     check_targets(target, draft, overwrite)
     click.echo(f"{'layout':<18}{draft.layout}")
-    if sys.stdin.isatty():
+    if _is_terminal():
         draft = _answered(draft)
     write_draft(draft, target)
     if draft.missing:
@@ -83,6 +83,11 @@ def new(paths: tuple[Path, ...], output: Path | None, settings: tuple[str, ...],
     click.echo(f"{'picture':<18}{picture}")
     for name, text in describe_acquisition(acquisition, target):
         click.echo(f"{name:<18}{text}")
+
+
+def _is_terminal() -> bool:
+    """Whether somebody is there to be asked."""
+    return sys.stdin.isatty()
 
 
 def _answered(draft: Draft) -> Draft:

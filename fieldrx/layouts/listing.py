@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fieldrx.errors import InputError, NoSuchFile, nearest
+from fieldrx.io import Choice, Stack, read_stack
 from fieldrx.io.variables import list_variables, read_variable
 
 _ARRAYS = (".mat", ".h5", ".hdf5", ".npz")
 _FEW = 8  # names that an error lists
+_CORNER = 128  # pixels along a side
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ class Listing:
         if values.size != 1:
             raise InputError(f"{path}: {variable} has shape {values.shape}; expected one number")
         return float(values.item())
+
+    def corner(self, path: Path, variable: str) -> Stack:
+        """The images in a variable, of each some pixels at one corner."""
+        side = min(_CORNER, *self.shapes[path][variable])
+        return read_stack(f"{path}:/{variable}", choice=Choice((0, side, 0, side)))
 
     def summary(self) -> str:
         """What is there, in a few words."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from fieldrx.layouts.draft import Draft, Key, asked, told
 from fieldrx.layouts.listing import Listing
 
@@ -76,6 +78,7 @@ def uconn(listing: Listing) -> Draft | None:
     if path is None:
         return None
     y, x = (listing.number(path, name) for name in ("yint", "xint"))
+    level = float(f"{np.median(listing.corner(path, 'imlow_HDR').images[0]):.4g}")
     given = "as in data_description.txt"
     return Draft(
         f"UConn Fourier ptychography ({path.name})",
@@ -84,7 +87,7 @@ def uconn(listing: Listing) -> Draft | None:
             *told("microscope", given, objective_na=0.1, pixel_size_um=1.845),
             Key("microscope", "medium_index", 1.0, _THIN),
             Key("images", "files", listing.name(path, "imlow_HDR"), _defocus(listing, path)),
-            Key("images", "background", 1, "one scale for all images, dark field included"),
+            Key("images", "background", level, "typical of the first image; dark field is on the same scale"),
             *told("illumination", given, kind="led-grid", pitch_mm=_PITCH_MM),
             Key(
                 "illumination",

@@ -8,12 +8,12 @@ transfer functions that it trains on, which leave no directions in the file.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fieldrx.io import Choice, read_stack
 from fieldrx.io.variables import read_variable
 from fieldrx.layouts.draft import Draft, Key, asked, told
 from fieldrx.layouts.images import numbered_images
@@ -36,7 +36,6 @@ _ANNULAR = {"wavelength_um": 0.515, "objective_na": 0.65, "camera_pixel_um": 6.5
 _DIATOMS = 1.45  # index around them
 _TRAVEL = "their convention; calibrate and run check the sign"
 _BALANCED = 0.5  # below which images, typically, are I / I0 - 1
-_LOOKED_AT = 64  # pixels along a side
 _TASKS = {"I": ("Hreal", "Himag"), "I_Raw": ("PTF_4D", "ATF_4D"), "dat": ("Hreal_py", "Himag_py")}  # of DeCAF
 
 
@@ -134,7 +133,7 @@ def _annular_light(listing: Listing, path: Path, count: int) -> list[Key]:
             *asked("illumination", "start_deg"),
         ]
     source = listing.name(places, "Sorted_Pos")
-    far = round(1e3 / np.tan(np.arcsin(na)), 3)
+    far = round(1e3 * math.sqrt(1 - na**2) / na, 3)
     rim = [
         Key("illumination", "distance_um", far, f"puts the ring on the rim of the pupil, NA {na}"),
         Key("illumination", "directions", "travel", _TRAVEL),
@@ -160,8 +159,7 @@ def _annular_light(listing: Listing, path: Path, count: int) -> list[Key]:
 
 def _images(listing: Listing, path: Path, variable: str) -> tuple[list[Key], int]:
     """Keys of the images, and how many there are; those of I / I0 - 1 are read as such."""
-    side = min(_LOOKED_AT, *listing.shapes[path][variable])
-    stack = read_stack(f"{path}:/{variable}", choice=Choice((0, side, 0, side)))
+    stack = listing.corner(path, variable)
     keys = [Key("images", "files", listing.name(path, variable), "(y, x, n) of MATLAB")]
     if abs(np.median(stack.images)) < _BALANCED:
         keys += told("images", "the images are I / I0 - 1", dark=-1, background=0)
