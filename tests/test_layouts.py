@@ -1,12 +1,14 @@
 """Layouts of others: from their files, made here in their image, to an acquisition and a field."""
 
 import tomllib
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import scipy.io
 import tifffile
+import tiny
 from click.testing import CliRunner
 
 from fieldrx import read_acquisition, reconstruct
@@ -16,6 +18,7 @@ from fieldrx.io.variables import list_variables
 from fieldrx.layouts import LAYOUTS, apply_settings, list_files, recognise
 
 SHAPE = (14, 11)
+DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pictures(n, balanced=False):
@@ -233,12 +236,27 @@ def test_from_files_to_an_acquisition(make, tmp_path):
     assert target.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("make", MADE)
 def test_from_files_to_a_field(make, tmp_path):
     acq = read_acquisition(made(make, tmp_path)[0])
-    field = reconstruct(acq, depth=(-1, 1, 1), model="born", steps=2)
-    assert np.isfinite(field([[0.0, 1.0, 1.0]])).all()
+    options = {"encoding": tiny.ENCODING, "network": tiny.NETWORK, "schedule": tiny.schedule()}
+    field = reconstruct(acq, (-1, 1, 1), "born", **options)
+    assert len(field.history["loss"]) == 4 and np.isfinite(field([[0.0, 1.0, 1.0]])).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("colour", ["red", "green"])
+def test_the_original_blood_smear(tmp_path, colour):
+    path = DATA / "bloodsmear" / f"bloodsmear_{colour}.mat"
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    assert new(path, "-o", tmp_path / "blood.toml")[0] == 0
+    acq = read_acquisition(tmp_path / "blood.toml")
+    na = np.linalg.norm(acq.illumination.sources_na, axis=1)
+    clear = np.abs(na - acq.microscope.objective_na) > 0.001  # LEDs that stand clearly in or out
+    lit = np.median(acq.images, axis=(1, 2)) > 0.3
+    assert acq.n_images == 225 and clear.sum() > 220
+    np.testing.assert_array_equal(lit[clear], na[clear] < acq.microscope.objective_na)
 
 
 def test_what_is_missing_is_listed_and_drafted(tmp_path):
