@@ -135,11 +135,12 @@ def decaf(folder):
 
 def decaf_annular(folder):
     transfer = np.ones((*SHAPE, 2, 6), complex)
+    (folder / "pred_config.txt").write_text("--z_max=8\n--n0=1.337\n--render_max=0.02\n")
     images = columns(pictures(6, balanced=True))
     write_v73(folder / "Cells_b.mat", I_Raw=images, PTF_4D=transfer, ATF_4D=transfer)
     angle = np.deg2rad(15 + 60 * np.arange(6))
     ring = 0.65 * np.stack([np.sin(angle), np.cos(angle)], axis=1)
-    return folder / "Cells_b.mat", ["start_deg=15"], ring, (0.515, 0.65, 6.5 / 40, 1.33)
+    return folder / "Cells_b.mat", ["start_deg=15"], ring, (0.515, 0.65, 6.5 / 40, 1.337)
 
 
 NAS = np.array([[0.05, 0.01], [-0.1, 0.12], [0.02, -0.08], [0.11, 0.0]])  # x, y
@@ -357,12 +358,44 @@ def test_paths_that_are_not_there(tmp_path):
         ("wavelenth_um=1", 'did you mean "wavelength_um"'),
         ("axes=TYX", "write images.axes or illumination.axes"),
         ("illumination.count=4", "belongs to led-grid and led-ring"),
+        ("table=5", "--set: table is 5; expected text or a list"),
     ],
 )
 def test_settings_that_say_nothing(tmp_path, setting, words):
     draft = recognise(list_files([micro_manager(tmp_path)[0]], tmp_path))
     with pytest.raises(InputError, match=words):
         apply_settings(draft, [setting])
+
+
+def test_numbers_alone_do_not_tell_the_led(tmp_path):
+    write_tiffs(tmp_path / "a", ["n1.tif", "n2.tif"])
+    draft = recognise(list_files([tmp_path / "a"], tmp_path / "a"))
+    assert [key.name for key in draft.missing][-4:] == ["pitch_um", "distance_um", "centre", "shape"]
+    turned = apply_settings(draft, ['spiral=["col", "row"]'])
+    assert [key.name for key in turned.missing][-3:] == ["pitch_um", "distance_um", "centre"]
+    write_tiffs(tmp_path / "b", ["r1_c1.tif", "r2_c2.tif"])
+    (tmp_path / "b" / "leds.csv").write_text("image,na_y,na_x\n0,0,0\n1,0,0.1\n")
+    draft = recognise(list_files([tmp_path / "b"], tmp_path / "b"))
+    assert draft.content()["illumination"]["table"] == "leds.csv"
+    grid = apply_settings(draft, ["kind=led-grid"])
+    assert [key.name for key in grid.missing][-3:] == ["pitch_um", "distance_um", "centre"]
+
+
+def test_a_struct_of_matlab_73(tmp_path):
+    values = {
+        "objective/na": 0.25,
+        "objective/mag": 10.0,
+        "camera/pixel_size_um": 6.5,
+        "illumination/wavelength_um": 0.5,
+    }
+    arrays = {f"metadata/{name}": [[value]] for name, value in values.items()}
+    write_v73(
+        tmp_path / "a.mat", data=columns(pictures(4)), **arrays, **{"metadata/source_list/na_design": NAS}
+    )
+    assert new(tmp_path / "a.mat")[0] == 0
+    acq = read_acquisition(tmp_path / "acquisition.toml")
+    np.testing.assert_allclose(acq.illumination.sources_na, -NAS[:, ::-1])
+    assert acq.microscope.pixel_size_um == 0.65
 
 
 def test_settings_replace_what_they_contradict(tmp_path):
@@ -400,8 +433,6 @@ def test_variables_are_listed_as_they_are_read(tmp_path):
     with h5py.File(tmp_path / "c.h5", "w") as file:
         file["run/images"] = np.ones((5, 3, 4))
     assert list_variables(tmp_path / "c.h5") == {"run/images": (5, 3, 4)}
-    np.savez(tmp_path / "d.npz", x=np.ones(3))
-    assert list_variables(tmp_path / "d.npz") == {"x": (3,)}
     (tmp_path / "a.mat").write_bytes((tmp_path / "a.mat").read_bytes()[:150])
     with pytest.raises(InputError, match=r"a\.mat"):
         list_variables(tmp_path / "a.mat")

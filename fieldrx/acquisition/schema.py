@@ -167,8 +167,7 @@ def named_files(content: dict) -> Iterator[str]:
     images = content.get("images", {})
     for key in FILE_KEYS:
         yield from names_in(key, images.get(key))
-    table = content.get("illumination", {}).get("table", [])
-    yield from [table] if isinstance(table, str) else table
+    yield from names_in("table", content.get("illumination", {}).get("table"))
 
 
 def with_files(images: dict, change: Callable) -> dict:

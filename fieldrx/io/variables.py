@@ -58,17 +58,14 @@ def list_variables(path: Path) -> dict[str, tuple[int, ...]]:
     Parameters
     ----------
     path : Path
-        A .mat, .h5 or .npz; fields of structs and members of groups are named STRUCT/FIELD.
+        A .mat or .h5; fields of structs and members of groups are named STRUCT/FIELD.
 
     Raises
     ------
     InputError
         If the file is missing or damaged.
     """
-    kind = kinds.kind_of(path)
-    if kind == kinds.NPZ:
-        return {name: values.shape for name, values in load_npz(path, "file of arrays").items()}
-    return list_matlab(path) if kind == kinds.MATLAB else list_hdf5(path)
+    return (list_matlab if kinds.kind_of(path) == kinds.MATLAB else list_hdf5)(path)
 
 
 def _of_hdf5(path: Path, name: str) -> np.ndarray:

@@ -112,7 +112,7 @@ class Draft:
 
     def text(self) -> str:
         """The file, every key with its comment; what is missing stands there commented out."""
-        lines = [f"# {self.layout}, recognised by fieldrx new", *map(_line, self._in(""))]
+        lines = [f"# {_printable(self.layout)}, recognised by fieldrx new", *map(_line, self._in(""))]
         for table in ("microscope", "images", "illumination"):
             lines += ["", f"[{table}]", *map(_line, self._in(table))]
         return "\n".join(lines) + "\n"
@@ -149,7 +149,12 @@ def told(table: str, comment: str, **values: Any) -> list[Key]:
 
 def _line(key: Key) -> str:
     text = f"# {key.name} =" if key.value is None else toml_line(key.name, key.value)
-    return f"{text:<{_COLUMN}}  # {key.comment}" if key.comment else text
+    return f"{text:<{_COLUMN}}  # {_printable(key.comment)}" if key.comment else text
+
+
+def _printable(text: str) -> str:
+    """A comment's text: names of files may hold what TOML refuses there."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _rivals(table: str, name: str) -> set[str]:
@@ -174,5 +179,7 @@ def _of_kind(keys: Sequence[Key], new: Key) -> Sequence[Key]:
         return keys
     others = [key for key in keys if key.table != "illumination"]
     kept = [key for key in keys if key.table == "illumination" and key.plain in KINDS[kind]]
-    needed = [name for name in NEEDED[kind] if name not in {key.plain for key in kept}]
+    there = {key.plain for key in kept}
+    there |= {"shape"} if any("{row}" in str(key.value) for key in keys if key.name == "files") else set()
+    needed = [name for name in NEEDED[kind] if name not in there]
     return [*others, Key("illumination", "kind", kind, "given"), *kept, *asked("illumination", *needed)]

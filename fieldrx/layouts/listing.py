@@ -11,7 +11,7 @@ from fieldrx.errors import InputError, NoSuchFile, nearest
 from fieldrx.io import Choice, Stack, read_stack
 from fieldrx.io.variables import list_variables, read_variable
 
-_ARRAYS = (".mat", ".h5", ".hdf5", ".npz")
+_ARRAYS = (".mat", ".h5", ".hdf5")
 _FEW = 8  # names that an error lists
 _CORNER = 128  # pixels along a side
 
@@ -85,7 +85,7 @@ class Listing:
 
     def corner(self, path: Path, variable: str) -> Stack:
         """The images in a variable, of each some pixels at one corner."""
-        side = min(_CORNER, *self.shapes[path][variable])
+        side = min(_CORNER, *(n for n in self.shapes[path][variable] if n > 1))
         return read_stack(f"{path}:/{variable}", choice=Choice((0, side, 0, side)))
 
     def summary(self) -> str:

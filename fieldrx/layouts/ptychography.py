@@ -123,29 +123,20 @@ def waller(listing: Listing) -> Draft | None:
     magnification = 1.0
     for name in factors:
         magnification *= listing.number(path, f"metadata/{name}")
+    product = f"{' * '.join(factors)} in metadata"
     lists = [f"metadata/source_list/{name}" for name in ("na_calib", "na_init", "na_design")]
-    table = next((name for name in lists if name in shapes), None)
-    light = (
-        [Key("illumination", "table", listing.name(path, table), "")]
-        if table
-        else asked("illumination", "table")
-    )
+    tables = [Key("illumination", "table", listing.name(path, name), "") for name in lists if name in shapes]
     return Draft(
         f"Waller lab ({path.name})",
         (
             Key("microscope", "wavelength_um", listing.name(path, "metadata/illumination/wavelength_um"), ""),
             Key("microscope", "objective_na", listing.name(path, "metadata/objective/na"), ""),
             Key("microscope", "camera_pixel_um", listing.name(path, "metadata/camera/pixel_size_um"), ""),
-            Key(
-                "microscope",
-                "magnification",
-                magnification,
-                " * ".join(f"metadata/{name}" for name in factors),
-            ),
+            Key("microscope", "magnification", magnification, product),
             Key("microscope", "medium_index", 1.0, _THIN),
             Key("images", "files", listing.name(path, "data"), "(y, x, n) of MATLAB"),
             Key("illumination", "kind", "table", ""),
-            *light,
+            *(tables[:1] or asked("illumination", "table")),
             Key("illumination", "axes", ["x", "y"], "x in column 1, y in column 2, as in selfCal_main.m"),
             Key("illumination", "directions", "led-position", f"fpmFunc.m takes spectra at +na; {_CHECK}"),
         ),

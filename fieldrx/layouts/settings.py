@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any
 
+from fieldrx.acquisition.schema import check_type
 from fieldrx.acquisition.toml import toml_line
 from fieldrx.acquisition.values import plain_name
 from fieldrx.errors import InputError, nearest
@@ -24,7 +25,7 @@ def apply_settings(draft: Draft, settings: Sequence[str]) -> Draft:
     Raises
     ------
     InputError
-        If one has no =, or its key is unknown or stands in several tables.
+        If one has no =, its key is unknown or stands in several tables, or its value is of a wrong type.
     """
     parsed = [_parsed(setting) for setting in settings]
     for table, name, value in sorted(parsed, key=lambda one: one[1] != "kind"):  # which decides on others
@@ -46,7 +47,10 @@ def _parsed(setting: str) -> tuple[str, str, Any]:
     if len(found) > 1:
         ways = " or ".join(f"{t}.{name}" for t in found)
         raise InputError(f"{name} stands in several tables; write {ways}")
-    return found[0], name, value_of(text)
+    value, kinds = value_of(text), KNOWN[found[0]][plain_name(name, KNOWN[found[0]])]
+    if not isinstance(value, str):  # which may name a number in a data file
+        check_type(value, kinds, name, "--set")
+    return found[0], name, value
 
 
 def value_of(text: str) -> Any:

@@ -9,22 +9,21 @@ transfer functions that it trains on, which leave no directions in the file.
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fieldrx.io.text import read_text
 from fieldrx.io.variables import read_variable
 from fieldrx.layouts.draft import Draft, Key, asked, told
 from fieldrx.layouts.images import numbered_images
 from fieldrx.layouts.listing import Listing
 from fieldrx.optics import Illumination
 
-_BOARD: dict[str, Any] = {
-    "pitch_mm": 4,
-    "distance_mm": 79,
-    "centre": [17, 17],
-}  # of High-Throughput-IDT, LEDs numbered from 1
+# Of High-Throughput-IDT, whose LEDs count from 1.
+_BOARD: dict[str, Any] = {"pitch_mm": 4, "distance_mm": 79, "centre": [17, 17]}
 _ALGAE = {
     "wavelength_um": 0.63,
     "objective_na": 0.25,
@@ -90,12 +89,20 @@ def decaf(listing: Listing) -> Draft | None:
             optics, light = _annular_optics(path), _annular_light(listing, path, count)
         else:  # several LEDs in an image, which the file does not name
             optics = _annular_optics(path)
-            light = [
-                Key("illumination", "kind", "table", "with a column weight"),
-                *asked("illumination", "table"),
-            ]
-        return Draft(f"DeCAF ({path.name})", (*optics, *images, *light))
+            light = told("illumination", "with a column weight", kind="table")
+            light += asked("illumination", "table")
+        return _of_flags(path, Draft(f"DeCAF ({path.name})", (*optics, *images, *light)))
     return None
+
+
+def _of_flags(path: Path, draft: Draft) -> Draft:
+    """The draft with the index that pred_config.txt gives, beside the file or one folder above."""
+    for folder in (path.parent, path.resolve().parent.parent):
+        if (config := folder / "pred_config.txt").is_file():
+            text = read_text(config, "flags of DeCAF", "text")
+            if index := re.search(r"^--n0=([\d.]+)\s*$", text, re.MULTILINE):
+                return draft.having("microscope", "medium_index", float(index[1]), "--n0 in pred_config.txt")
+    return draft
 
 
 def _algae_leds(count: int) -> list[Key]:
@@ -138,9 +145,9 @@ def _annular_light(listing: Listing, path: Path, count: int) -> list[Key]:
         Key("illumination", "distance_um", far, f"puts the ring on the rim of the pupil, NA {na}"),
         Key("illumination", "directions", "travel", _TRAVEL),
     ]
-    x, y = read_variable(f"{places}:/Sorted_Pos", "").reshape(2, -1)
-    if len(x) == 3 * count:
-        leds = np.stack([y, x], axis=1)[::3].tolist()
+    xy = read_variable(f"{places}:/Sorted_Pos", "")
+    if xy.shape == (2, 3 * count):
+        leds = xy[::-1, ::3].T.tolist()
         return [
             Key("illumination", "kind", "led-grid", "a ring of radius 1 mm, or any other"),
             Key("illumination", "leds", leds, f"every third of {source}, as in Step0_IDT_Init.m"),
