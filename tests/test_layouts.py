@@ -280,14 +280,23 @@ def test_what_is_missing_is_asked_on_a_terminal(tmp_path, monkeypatch):
 
     def answer(text, **_):
         asked.append(text)
-        return "15"
+        return {1: "fifteen", 2: "15"}[len(asked)]
 
     monkeypatch.setattr(describing.click, "prompt", answer)
     monkeypatch.setattr(describing, "_is_terminal", lambda: True)
     status, told = new(path)
     assert status == 0, told
-    assert len(asked) == 1 and asked[0].startswith("start_deg, angle of the first LED")
+    assert len(asked) == 2 and asked[0] == asked[1] == "start_deg, angle of the first LED, from +x towards +y"
+    assert "start_deg is 'fifteen'; expected a number; asked again" in told
     assert tomllib.loads((tmp_path / "acquisition.toml").read_text())["illumination"]["start_deg"] == 15
+
+
+def test_an_empty_answer_leaves_a_draft(tmp_path, monkeypatch):
+    monkeypatch.setattr(describing.click, "prompt", lambda *_, **__: "")
+    monkeypatch.setattr(describing, "_is_terminal", lambda: True)
+    status, told = new(decaf_annular(tmp_path)[0])
+    assert status == 2 and "missing           start_deg" in told
+    assert "start_deg" not in tomllib.loads((tmp_path / "acquisition.toml").read_text())["illumination"]
 
 
 def test_nothing_is_replaced_unasked(tmp_path):
@@ -358,6 +367,7 @@ def test_paths_that_are_not_there(tmp_path):
         ("wavelenth_um=1", 'did you mean "wavelength_um"'),
         ("axes=TYX", "write images.axes or illumination.axes"),
         ("illumination.count=4", "belongs to led-grid and led-ring"),
+        ("objective_na=0,4", "objective_na is '0,4'; expected a number"),
         ("table=5", "--set: table is 5; expected text or a list"),
     ],
 )
@@ -408,6 +418,10 @@ def test_settings_replace_what_they_contradict(tmp_path):
         "pixel_size_nm"
     }
     assert changed["illumination"]["leds"] == [[1, 2], [3, 4]]
+    pointed = apply_settings(draft, ["wavelength_m=optics.mat:/w * 1e-3"]).content()["microscope"]
+    assert pointed["wavelength_m"] == "optics.mat:/w * 1e-3" and "wavelength_um" not in pointed
+    small = apply_settings(apply_settings(draft, ["pixel_size_um=1"]), ["magnification=20"])
+    assert [key.name for key in small.missing] == ["camera_pixel_um"]
     ring = apply_settings(draft, ["na=0.3", "kind=led-ring"])
     assert ring.content()["illumination"] == {"kind": "led-ring", "na": 0.3}
     assert [key.name for key in ring.missing] == ["count"]

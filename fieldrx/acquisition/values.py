@@ -107,10 +107,16 @@ def _times(value: Any, factor: float) -> Any:
     return value * factor if factor > 1 else value / round(1 / factor)  # 515 nm are 0.515 um to the last bit
 
 
+def is_pointer(text: str) -> bool:
+    """Whether a text says where a number stands: FILE:/NAME or FILE:/NAME * FACTOR."""
+    match = _POINTER.fullmatch(text)
+    return match is not None and is_variable(match["source"])
+
+
 def _pointed(text: str, name: str, folder: Path) -> float | list:
     """The number, or list, that stands where a text points to."""
     match = _POINTER.fullmatch(text)
-    if match is None or not is_variable(match["source"]):
+    if match is None or not is_pointer(text):
         raise InputError(
             f"{name} is {text!r}; expected a number (the unit stands in the key: wavelength_nm = 515), or "
             '"FILE:/NAME * FACTOR"'

@@ -94,8 +94,15 @@ def _answered(draft: Draft) -> Draft:
     """The draft with what the user answers; an empty answer leaves a key missing."""
     from fieldrx.layouts import apply_settings
 
-    for key in draft.missing:
-        answer = click.prompt(f"{key.name}, {key.comment}", default="", show_default=False)
-        if answer.strip():
+    skipped: set[str] = set()
+    while left := [key for key in draft.missing if key.name not in skipped]:
+        key = left[0]
+        answer = click.prompt(f"{key.name}, {key.comment}", default="", show_default=False).strip()
+        if not answer:
+            skipped.add(key.name)
+            continue
+        try:
             draft = apply_settings(draft, [f"{key.table}.{key.name}={answer}"])
+        except InputError as error:
+            click.echo(f"{error}; asked again")
     return draft

@@ -32,7 +32,6 @@ WORDS = {
     "pixel_size_um": "pixel in the sample [um]; or camera_pixel_um and magnification",
     "camera_pixel_um": "pixel of the camera [um]; or pixel_size_um alone",
     "magnification": "from sample to camera",
-    "kind": "table, led-grid or led-ring",
     "table": "csv with columns image, na_y, na_x; or kind = led-grid, led-ring",
     "pitch_um": "distance of neighbouring LEDs [um]",
     "distance_um": "from the board of LEDs to the sample [um]",
@@ -47,8 +46,9 @@ NEEDED = {
     "led-grid": ("pitch_um", "distance_um", "centre", "shape"),
     "led-ring": ("count", "na"),
 }
+_CAMERA = ("camera_pixel_um", "magnification")  # which say something together alone
 _RIVALS = (  # sets of keys of which one says what the others would
-    ("microscope", ({"pixel_size_um"}, {"camera_pixel_um", "magnification"})),
+    ("microscope", ({"pixel_size_um"}, {*_CAMERA})),
     ("illumination", ({"leds"}, {"shape"}, {"spiral"})),
 )
 _COLUMN = 44  # where comments begin
@@ -134,7 +134,9 @@ class Draft:
         places = [k for k, key in enumerate(keys) if key.table == table and key.plain in gone]
         place = places[0] if places else len(keys)
         rest = [key for k, key in enumerate(keys) if k not in places]
-        return replace(self, keys=(*rest[:place], new, *rest[place:]))
+        there = {new.plain, *(key.plain for key in rest)}
+        partner = [other for other in _CAMERA if other not in there] if new.plain in _CAMERA else []
+        return replace(self, keys=(*rest[:place], new, *asked(table, *partner), *rest[place:]))
 
 
 def asked(table: str, *names: str) -> list[Key]:

@@ -6,9 +6,9 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any
 
-from fieldrx.acquisition.schema import check_type
+from fieldrx.acquisition.schema import TEXT, check_type
 from fieldrx.acquisition.toml import toml_line
-from fieldrx.acquisition.values import plain_name
+from fieldrx.acquisition.values import is_pointer, plain_name
 from fieldrx.errors import InputError, nearest
 from fieldrx.layouts.draft import KNOWN, Draft
 
@@ -48,7 +48,7 @@ def _parsed(setting: str) -> tuple[str, str, Any]:
         ways = " or ".join(f"{t}.{name}" for t in found)
         raise InputError(f"{name} stands in several tables; write {ways}")
     value, kinds = value_of(text), KNOWN[found[0]][plain_name(name, KNOWN[found[0]])]
-    if not isinstance(value, str):  # which may name a number in a data file
+    if not isinstance(value, str) or not (TEXT in kinds or is_pointer(value)):
         check_type(value, kinds, name, "--set")
     return found[0], name, value
 
