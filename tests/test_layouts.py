@@ -204,6 +204,12 @@ MADE = (
 )  # fmt: skip
 
 
+def draft_of(path):
+    """What is recognised in a file or folder."""
+    home = path if path.is_dir() else path.parent
+    return recognise(list_files([path], home / "acquisition.toml"))
+
+
 def new(*arguments):
     """Run the command: its status and everything that it printed."""
     result = CliRunner().invoke(main, ["new", *map(str, arguments)])
@@ -334,7 +340,7 @@ def test_a_set_of_micro_manager_is_one_stack(tmp_path):
     path = tmp_path / "run_MMStack_Pos0.ome.tif"
     for k in (1, 2):
         path.with_name(f"run_MMStack_Pos0_{k}.ome.tif").write_bytes(path.read_bytes())
-    draft = recognise(list_files([tmp_path], tmp_path))
+    draft = draft_of(tmp_path)
     assert draft.content()["images"] == {"files": path.name}
 
 
@@ -345,19 +351,31 @@ def test_what_has_no_layout(tmp_path, name):
     elif name:
         fpm_inr(tmp_path)
         (tmp_path / "other.mat").write_bytes((tmp_path / "sheepblood_g.mat").read_bytes())
-    words = {"": "it holds nothing", "a.mat": "it holds a.mat:/photos", "two": "holds 2 sets of images"}[name]
+    (tmp_path / "notes").mkdir()
+    words = {
+        "": "it holds nothing; folders notes",
+        "a.mat": "it holds a.mat:/photos",
+        "two": "holds 2 sets of images",
+    }[name]
     with pytest.raises(InputError, match=words):
-        recognise(list_files([tmp_path], tmp_path))
+        draft_of(tmp_path)
     status, told = new(tmp_path)
     assert status == 2 and len(told.splitlines()) == 1 and not (tmp_path / "acquisition.toml").exists()
+
+
+def test_a_second_run_does_not_take_its_picture_for_an_image(tmp_path):
+    settings = sets(micro_manager(tmp_path)[1])
+    assert new(tmp_path, *settings)[0] == 0
+    status, told = new(tmp_path, *settings, "--overwrite")
+    assert status == 0, told
 
 
 def test_paths_that_are_not_there(tmp_path):
     write_tiffs(tmp_path, ["a.tif"])
     with pytest.raises(InputError, match=r'no such file or folder.*did you mean "a.tif"'):
-        list_files([tmp_path / "b.tif"], tmp_path)
+        list_files([tmp_path / "b.tif"], tmp_path / "acquisition.toml")
     with pytest.raises(InputError, match="one folder, or files alone"):
-        list_files([tmp_path, tmp_path / "a.tif"], tmp_path)
+        list_files([tmp_path, tmp_path / "a.tif"], tmp_path / "acquisition.toml")
 
 
 @pytest.mark.parametrize(
@@ -372,20 +390,20 @@ def test_paths_that_are_not_there(tmp_path):
     ],
 )
 def test_settings_that_say_nothing(tmp_path, setting, words):
-    draft = recognise(list_files([micro_manager(tmp_path)[0]], tmp_path))
+    draft = draft_of(micro_manager(tmp_path)[0])
     with pytest.raises(InputError, match=words):
         apply_settings(draft, [setting])
 
 
 def test_numbers_alone_do_not_tell_the_led(tmp_path):
     write_tiffs(tmp_path / "a", ["n1.tif", "n2.tif"])
-    draft = recognise(list_files([tmp_path / "a"], tmp_path / "a"))
+    draft = draft_of(tmp_path / "a")
     assert [key.name for key in draft.missing][-4:] == ["pitch_um", "distance_um", "centre", "shape"]
     turned = apply_settings(draft, ['spiral=["col", "row"]'])
     assert [key.name for key in turned.missing][-3:] == ["pitch_um", "distance_um", "centre"]
     write_tiffs(tmp_path / "b", ["r1_c1.tif", "r2_c2.tif"])
     (tmp_path / "b" / "leds.csv").write_text("image,na_y,na_x\n0,0,0\n1,0,0.1\n")
-    draft = recognise(list_files([tmp_path / "b"], tmp_path / "b"))
+    draft = draft_of(tmp_path / "b")
     assert draft.content()["illumination"]["table"] == "leds.csv"
     grid = apply_settings(draft, ["kind=led-grid"])
     assert [key.name for key in grid.missing][-3:] == ["pitch_um", "distance_um", "centre"]
@@ -409,7 +427,7 @@ def test_a_struct_of_matlab_73(tmp_path):
 
 
 def test_settings_replace_what_they_contradict(tmp_path):
-    draft = recognise(list_files([high_throughput_idt(tmp_path)[0]], tmp_path))
+    draft = draft_of(high_throughput_idt(tmp_path)[0])
     changed = apply_settings(
         draft, ["pixel_size_nm=650", "leds=[[1, 2], [3, 4]]", "name=2026-11-27"]
     ).content()
@@ -432,11 +450,11 @@ def test_orientation_and_unknown_lamps_are_said(tmp_path):
     with h5py.File(path, "r+") as file:
         file["orientation"][0] = 3
         del file["NA"]
-    draft = recognise(list_files([path], tmp_path))
+    draft = draft_of(path)
     assert [key.name for key in draft.missing] == ["objective_na"]
     assert "PtyLab turns them" in draft.text()
     path = fpm_inr(tmp_path)[0].rename(tmp_path / "cells.mat")
-    assert [key.name for key in recognise(list_files([path], tmp_path)).missing] == ["wavelength_um"]
+    assert [key.name for key in draft_of(path).missing] == ["wavelength_um"]
 
 
 def test_variables_are_listed_as_they_are_read(tmp_path):
@@ -457,6 +475,6 @@ def test_every_layout_is_made_here(tmp_path):
     for make in MADE:
         folder = tmp_path / make.__name__
         folder.mkdir()
-        listing = list_files([make(folder)[0]], folder)
+        listing = list_files([make(folder)[0]], folder / "acquisition.toml")
         seen.add(next(name for name, layout in LAYOUTS.items() if layout(listing) is not None))
     assert seen == set(LAYOUTS)

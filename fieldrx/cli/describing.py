@@ -63,7 +63,7 @@ def new(paths: tuple[Path, ...], output: Path | None, settings: tuple[str, ...],
 
     home = paths[0] if paths[0].is_dir() and paths[0].suffix.lower() != ".zarr" else paths[0].parent
     target = home / "acquisition.toml" if output is None else output
-    draft = apply_settings(recognise(list_files(paths, target.parent)), settings)
+    draft = apply_settings(recognise(list_files(paths, target)), settings)
     check_output(target)
     check_targets(target, draft, overwrite)
     click.echo(f"{'layout':<18}{draft.layout}")

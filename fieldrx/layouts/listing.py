@@ -92,8 +92,8 @@ class Listing:
         """What is there, in a few words."""
         variables = [f"{path.name}:/{name}" for path, shapes in self.shapes.items() for name in shapes]
         held = variables or [path.name for path in self.files]
-        told = f"it holds {', '.join(held[:_FEW])}{', ...' if len(held) > _FEW else ''}"
-        return told if held else f"it holds {_some(self.folders) or 'nothing'}"
+        folders = f"; folders {_some(self.folders)}" if self.folders else ""
+        return f"it holds {_some(held) or 'nothing'}{folders}"
 
 
 def list_files(paths: Sequence[Path], target: Path) -> Listing:
@@ -104,7 +104,7 @@ def list_files(paths: Sequence[Path], target: Path) -> Listing:
     paths : sequence of Path
         One folder, or files.
     target : Path
-        Folder of the acquisition.toml.
+        The acquisition.toml to write; of a folder it and its picture are no part.
 
     Raises
     ------
@@ -120,15 +120,17 @@ def list_files(paths: Sequence[Path], target: Path) -> Listing:
     first = paths[0]
     inside = first.is_dir() and first.suffix.lower() != ".zarr"
     homes = [first] if inside else list(dict.fromkeys(path.parent for path in paths))
+    made = (target.resolve(), target.with_suffix(".png").resolve())
     around = [p for home in homes for p in sorted(home.iterdir()) if not p.name.startswith(".")]
+    around = [p for p in around if p.resolve() not in made]
     beside = tuple(p for p in around if p.is_file())
     files = beside if inside else tuple(paths)
     shapes = {path: list_variables(path) for path in files if path.suffix.lower() in _ARRAYS}
     folders = tuple(p for p in around if p.is_dir()) if inside else ()
-    return Listing(first, files, beside, folders, shapes, target)
+    return Listing(first, files, beside, folders, shapes, target.parent)
 
 
-def _some(paths: Sequence[Path]) -> str:
-    """The first few names."""
-    names = [path.name for path in paths]
+def _some(items: Sequence[Path | str]) -> str:
+    """The first few, files by their names."""
+    names = [item.name if isinstance(item, Path) else item for item in items]
     return ", ".join(names[:_FEW]) + (", ..." if len(names) > _FEW else "")
