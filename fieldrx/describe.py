@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fieldrx._version import __version__
-from fieldrx.acquisition import read_acquisition
+from fieldrx.acquisition import Acquisition, read_acquisition
 from fieldrx.backends import cuda_unavailable, describe_device, get, n_threads, to_host
 from fieldrx.errors import InputError, one_line
 from fieldrx.field import Hash, Network, load_field
@@ -134,7 +134,18 @@ def _describe_volume(path):
 
 
 def _describe_acquisition(path):
-    acq = read_acquisition(path, images="named")
+    return describe_acquisition(read_acquisition(path, images="named"), path)
+
+
+def describe_acquisition(acq: Acquisition, path: str | os.PathLike) -> list[tuple[str, str]]:
+    """Pairs (name, text) that say what an acquisition holds.
+
+    Parameters
+    ----------
+    acq : Acquisition
+    path : path-like
+        Where it was read from: its name where it has none of its own.
+    """
     scope, light = acq.microscope, acq.illumination
     na = np.linalg.norm(light.sources_na, axis=1)
     if acq.images is None:

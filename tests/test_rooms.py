@@ -26,7 +26,7 @@ ROWS = (
     ("evaluation", "fit"),
     ("describe", "ensemble", "recipe", "tuning"),
     ("reconstruction", "render"),
-    ("calibration", "charts", "compression", "demo", "napari_reader", "plot", "totals", "viewer"),
+    ("calibration", "charts", "compression", "demo", "layouts", "napari_reader", "plot", "totals", "viewer"),
     ("report", "verdict"),
     ("workflow",),
     ("cli",),

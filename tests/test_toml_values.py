@@ -141,6 +141,7 @@ UNITS = {
     "rad/um": (2 * np.pi * K, ""),
     "um": (PLACES, "distance_mm = 60"),
     "mm": (PLACES / 1000, "distance_um = 60000"),
+    "m": (PLACES / 1e6, "distance_m = 0.06"),
     "degree": (np.rad2deg(np.arctan(PLACES / 60_000)), ""),
 }
 

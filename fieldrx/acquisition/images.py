@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fieldrx.acquisition.checks import array_of
-from fieldrx.acquisition.schema import names_in, whole_numbers
+from fieldrx.acquisition.schema import named_files, names_in, whole_numbers
 from fieldrx.background import ESTIMATES
 from fieldrx.errors import InputError, NoSuchFile
 from fieldrx.io import Choice, Stack, is_pattern, kept_images, list_images, read_stack
@@ -83,3 +83,17 @@ def numbers_of(table: dict[str, Any], folder: Path, n: int) -> np.ndarray:
         paths = [path.as_posix() for path in list_images(files, folder)[0]]
         return kept_images(len(paths), exclude, paths, "files")
     return kept_images(n + len(set(exclude)), exclude, None, "files")
+
+
+def files_of(content: dict[str, Any], folder: Path) -> list[Path]:
+    """Every file that the content of an acquisition.toml names.
+
+    Parameters
+    ----------
+    content : dict
+    folder : Path
+        Where relative names start.
+    """
+    files = content["images"]["files"]
+    single = list_images(files, folder)[0] if isinstance(files, list) or is_pattern(files) else []
+    return [*single, *(folder / name.partition(":/")[0] for name in named_files(content))]

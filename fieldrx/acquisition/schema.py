@@ -49,8 +49,8 @@ kind "table"       table                 csv file, see `read_table`; or a variab
 \\                  axes                  what the two numbers run along: "y" or "-y" and "x" or "-x", such
 \\                                        as ["x", "-y"]
 \\                  unit                  "na", the default; "degree": angles to the optical axis, seen from
-\\                                        the side; "1/um", "rad/um": wave vectors across; "um", "mm":
-\\                                        places of LEDs on a flat board
+\\                                        the side; "1/um", "rad/um": wave vectors across; "um", "mm",
+\\                                        "m": places of LEDs on a flat board
 \\                  distance_um           from that board to the sample [um]
 kind "led-grid"    pitch_um              distance of neighbouring LEDs [um]
 \\                  distance_um           from the board to the sample [um]
@@ -167,8 +167,7 @@ def named_files(content: dict) -> Iterator[str]:
     images = content.get("images", {})
     for key in FILE_KEYS:
         yield from names_in(key, images.get(key))
-    table = content.get("illumination", {}).get("table", [])
-    yield from [table] if isinstance(table, str) else table
+    yield from names_in("table", content.get("illumination", {}).get("table"))
 
 
 def with_files(images: dict, change: Callable) -> dict:

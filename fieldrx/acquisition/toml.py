@@ -201,11 +201,16 @@ def toml_text(content: dict[str, Any]) -> str:
     content : dict
         Of text, numbers, booleans, lists of these, and dictionaries of all that.
     """
-    lines = [f"{_key(k)} = {_value(v)}" for k, v in content.items() if not isinstance(v, dict)]
+    lines = [toml_line(k, v) for k, v in content.items() if not isinstance(v, dict)]
     for name, table in content.items():
         if isinstance(table, dict):
-            lines += ["", f"[{_key(name)}]", *(f"{_key(k)} = {_value(v)}" for k, v in table.items())]
+            lines += ["", f"[{_key(name)}]", *(toml_line(k, v) for k, v in table.items())]
     return "\n".join(lines) + "\n"
+
+
+def toml_line(key: str, value: Any) -> str:
+    """One key and its value, which may be a dictionary, as TOML."""
+    return f"{_key(key)} = {_value(value)}"
 
 
 def _key(name):

@@ -57,7 +57,7 @@ def plain(table: dict[str, Any], known: Mapping[str, Sequence[str]], name: str, 
     values = dict(table)
     with in_file(path):
         for key, value in table.items():
-            kinds = known.get(_goal(key, known), ("text",))
+            kinds = known.get(plain_name(key, known), ("text",))
             if isinstance(value, str) and not {"text", "true or false"} & set(kinds):
                 values[key] = _pointed(value, f"[{name}] {key}", path.parent)
         return in_micrometres(values, known)
@@ -80,15 +80,22 @@ def in_micrometres(table: Mapping[str, Any], known: Collection[str]) -> dict[str
     """
     values: dict[str, Any] = {}
     for key, value in table.items():
-        goal = _goal(key, known)
+        goal = plain_name(key, known)
         if goal in values or (goal != key and goal in table):
             raise InputError(f"{goal.removesuffix('_um')} is given twice; keep one of them")
         values[goal] = value if goal == key else _times(value, _MICROMETRES[key.rpartition("_")[2]])
     return values
 
 
-def _goal(key: str, known: Collection[str]) -> str:
-    """The name in _um of a length in another unit; other names as they are."""
+def plain_name(key: str, known: Collection[str]) -> str:
+    """The name in _um of a length in another unit; other names as they are.
+
+    Parameters
+    ----------
+    key : str
+    known : collection of str
+        Names as the table has them.
+    """
     base, _, unit = key.rpartition("_")
     return f"{base}_um" if unit in _MICROMETRES and f"{base}_um" in known and key not in known else key
 
@@ -101,10 +108,16 @@ def _times(value: Any, factor: float) -> Any:
     return value * factor if factor > 1 else value / round(1 / factor)  # 515 nm are 0.515 um to the last bit
 
 
+def is_pointer(text: str) -> bool:
+    """Whether a text says where a number stands: FILE:/NAME or FILE:/NAME * FACTOR."""
+    match = _POINTER.fullmatch(text)
+    return match is not None and is_variable(match["source"])
+
+
 def _pointed(text: str, name: str, folder: Path) -> float | list:
     """The number, or list, that stands where a text points to."""
     match = _POINTER.fullmatch(text)
-    if match is None or not is_variable(match["source"]):
+    if match is None or not is_pointer(text):
         raise InputError(
             f"{name} is {text!r}; expected a number (the unit stands in the key: wavelength_nm = 515), or "
             '"FILE:/NAME * FACTOR"'

@@ -13,6 +13,7 @@ from fieldrx.io.variables import read_variable
 from fieldrx.optics import Illumination, Microscope
 
 _AXES = {"y": 0, "x": 1}
+_LENGTHS = {"um": 1.0, "mm": 1e3, "m": 1e6}
 
 
 def read_vectors(table: dict[str, Any], n: int | None, microscope: Microscope, path: Path) -> Illumination:
@@ -73,8 +74,8 @@ def _pairs(source: str | list, n: int | None, path: Path) -> np.ndarray:
 def _as_na(yx: np.ndarray, table: dict[str, Any], microscope: Microscope) -> np.ndarray:
     """Directions (n, 2) in a unit as NA."""
     unit = table.get("unit", "na")
-    if unit in ("um", "mm"):  # of LEDs on a flat board
-        across = yx * (1 if unit == "um" else 1000)
+    if unit in _LENGTHS:  # of LEDs on a flat board
+        across = yx * _LENGTHS[unit]
         distance = need(table, "distance_um", "illumination")
         return across / np.hypot(np.linalg.norm(across, axis=1), distance)[:, None]
     if unit == "degree":
@@ -86,7 +87,7 @@ def _as_na(yx: np.ndarray, table: dict[str, Any], microscope: Microscope) -> np.
         "rad/um": microscope.wavelength_um / (2 * np.pi),
     }
     if unit not in factors:
-        known = (*factors, "degree", "um", "mm")
+        known = (*factors, "degree", *_LENGTHS)
         raise InputError(
             f"[illumination] unit is {unit!r}; expected {', '.join(known)}{nearest(unit, known)}"
         )

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fieldrx.acquisition.images import numbers_of
-from fieldrx.acquisition.schema import named_files, with_files
+from fieldrx.acquisition.images import files_of, numbers_of
+from fieldrx.acquisition.schema import with_files
 from fieldrx.acquisition.toml import parse_toml, toml_text
 from fieldrx.errors import InputError
-from fieldrx.io import atomic_path, is_pattern, list_images, write_png
+from fieldrx.io import atomic_path, write_png
+from fieldrx.io.files import same_file
+from fieldrx.render.directions import LEFT, TOP, dot, empty_plane, framed_plane, pen, ring
 from fieldrx.render.lettering import drawable
-from fieldrx.render.pictures import nice_ticks, number_text, write
+from fieldrx.render.pictures import write
 
 if TYPE_CHECKING:
     from fieldrx.calibration.calibrate import Calibration
 
 _SIDE = 720  # pixels of the pupil plane
-_TOP, _LEFT, _FOOT, _RIGHT = 56, 70, 140, 30  # pixels around it
+_FOOT, _RIGHT = 140, 30  # pixels below it and on its right
 _FOUND, _ODD, _MOVED = (25, 80, 190), (200, 40, 30), (190, 190, 190)
 
 
@@ -93,7 +95,7 @@ def check_target(path: str | os.PathLike, source: str | os.PathLike) -> None:
         )
     needed = _needed(source)
     for target in _written(path):
-        if any(_same(target, file) for file in needed):
+        if any(same_file(target, file) for file in needed):
             raise InputError(
                 f"{path}: {target} would be written, but {source} is made from that file; choose another name"
             )
@@ -109,15 +111,7 @@ def _needed(source):
     """The source, and the files that it names."""
     if source.suffix.lower() != ".toml":
         return [source]
-    content, folder = parse_toml(source), source.parent
-    several = [f for f in (content["images"]["files"],) if isinstance(f, list) or is_pattern(f)]
-    single = [path for files in several for path in list_images(files, folder)[0]]
-    return [source, *single, *(folder / name.partition(":/")[0] for name in named_files(content))]
-
-
-def _same(a, b):
-    """Whether two names mean one file, links and the case of letters included."""
-    return a.samefile(b) if a.exists() and b.exists() else a.resolve() == b.resolve()
+    return [source, *files_of(parse_toml(source), source.parent)]
 
 
 def _elsewhere(old, new):
@@ -166,11 +160,9 @@ def picture(calibration: Calibration) -> np.ndarray:
     reach = 1.08 * max(aperture, np.abs(found).max(), np.abs(nominal).max())
     axis = np.linspace(-reach, reach, _SIDE)
     plane = _pupil_plane(axis, aperture, found, nominal, _accused(calibration))
-    canvas = np.full((_TOP + _SIDE + _FOOT, _LEFT + _SIDE + _RIGHT, 3), 255, np.uint8)
-    canvas[_TOP : _TOP + _SIDE, _LEFT : _LEFT + _SIDE] = plane
     name = calibration.acquisition.name
-    write(canvas, f"Directions of the light{f': {_drawable(name)}' if name else ''}", 12, _LEFT, 15)
-    _axes(canvas, reach)
+    title = f"Directions of the light{f': {_drawable(name)}' if name else ''}"
+    canvas = framed_plane(plane, reach, title, _FOOT, _RIGHT)
     _legend(canvas, calibration)
     return canvas
 
@@ -185,35 +177,15 @@ def _accused(calibration):
 
 def _pupil_plane(axis, aperture, found, nominal, strange):
     """The directions within a square, whose pixels lie at `axis` along y and x."""
-    y, x = axis[:, None], axis[None, :]
-    canvas = np.full((len(axis), len(axis), 3), 255, np.uint8)
-    width = 1.2 * (axis[1] - axis[0])
-    canvas[np.minimum(np.abs(y), np.abs(x)) < 0.4 * width] = (228, 228, 228)
-    canvas[np.abs(np.hypot(y, x) - aperture) < width] = (60, 60, 60)
+    canvas, width = empty_plane(axis, aperture), pen(axis)
     for a, b in zip(nominal, found, strict=True):
         for share in np.linspace(0, 1, 60):
-            _dot(canvas, axis, a + share * (b - a), width, _MOVED)
+            dot(canvas, axis, a + share * (b - a), width, _MOVED)
     for a in nominal:
-        _ring(canvas, axis, a, width)
+        ring(canvas, axis, a, width)
     for b, odd in zip(found, strange, strict=True):
-        _dot(canvas, axis, b, 3.2 * width, _ODD if odd else _FOUND)
-    canvas[[0, -1]] = canvas[:, [0, -1]] = 60
+        dot(canvas, axis, b, 3.2 * width, _ODD if odd else _FOUND)
     return canvas
-
-
-def _axes(canvas, reach):
-    """Ticks and names of both axes, around the plane."""
-    ticks = nice_ticks(-reach, reach, 6)
-    bottom = _TOP + _SIDE
-    for tick in ticks:
-        place = round((tick / reach + 1) / 2 * (_SIDE - 1))
-        text = number_text(tick, ticks[1] - ticks[0])
-        canvas[bottom : bottom + 6, _LEFT + place] = 60
-        canvas[_TOP + place, _LEFT - 6 : _LEFT] = 60
-        write(canvas, text, bottom + 6, _LEFT + place, 11, anchor=0.5)
-        write(canvas, text, _TOP + place - 9, _LEFT - 10, 11, anchor=1.0)
-    write(canvas, "na x, to the right", bottom + 26, _LEFT + _SIDE // 2, 11, anchor=0.5)
-    write(canvas, "na y, down", _TOP - 21, 2, 11)
 
 
 def _legend(canvas, calibration):
@@ -230,29 +202,18 @@ def _legend(canvas, calibration):
     if outliers:
         words.append(("odd", f"contradicts the board ({outliers})", 1, 290))
     for mark, text, row, column in words:
-        top, left = _TOP + _SIDE + 54 + 24 * row, _LEFT + column
+        top, left = TOP + _SIDE + 54 + 24 * row, LEFT + column
         patch = canvas[top : top + 20, left : left + 20]
         axis = np.arange(20.0) - 9.5
         if mark == "table":
-            _ring(patch, axis, (0.0, 0.0), 1.2)
+            ring(patch, axis, (0.0, 0.0), 1.2)
         elif mark in ("moved", "circle"):
             patch[9:12] = _MOVED if mark == "moved" else 60
         else:
-            _dot(patch, axis, (0.0, 0.0), 4.5, _FOUND if mark == "found" else _ODD)
+            dot(patch, axis, (0.0, 0.0), 4.5, _FOUND if mark == "found" else _ODD)
         write(canvas, text, top, left + 28, 11)
 
 
 def _drawable(text):
     """The letters of a text that can be drawn."""
     return "".join(c for c in text[:40] if c == " " or drawable(c))
-
-
-def _ring(canvas, axis, place, width):
-    ring = np.abs(np.hypot(axis[:, None] - place[0], axis - place[1]) - 4.5 * width) < 0.8 * width
-    canvas[ring] = (150, 150, 150)
-
-
-def _dot(canvas, axis, place, radius, colour):
-    rows, columns = (np.flatnonzero(np.abs(axis - p) <= radius) for p in place)
-    inside = np.hypot(axis[rows, None] - place[0], axis[columns] - place[1]) <= radius
-    canvas[np.ix_(rows, columns)] = np.where(inside[..., None], colour, canvas[np.ix_(rows, columns)])

@@ -12,6 +12,7 @@
 `keeping`       compress
 `imaging`       simulate, calibrate
 `importing`     import-decaf
+`describing`    new
 `about`         info, doctor
 ==============  ============================================================================
 
@@ -19,6 +20,7 @@ Modules import click and little else before a command runs: what it needs of the
 """
 
 from fieldrx.cli.about import doctor, info
+from fieldrx.cli.describing import new
 from fieldrx.cli.fitting import demo, reconstruct, run
 from fieldrx.cli.group import main
 from fieldrx.cli.imaging import calibrate, simulate
@@ -31,8 +33,8 @@ from fieldrx.cli.status import NOTHING, STOPPED
 __all__ = ["NOTHING", "STOPPED", "main"]
 
 _IN_ORDER_OF_USE = (
-    demo, reconstruct, run, evaluate, render, view, query, compress, ensemble, report, simulate, calibrate,
-    import_decaf, info, doctor,
+    demo, new, reconstruct, run, evaluate, render, view, query, compress, ensemble, report, simulate,
+    calibrate, import_decaf, info, doctor,
 )  # fmt: skip
 for _command in _IN_ORDER_OF_USE:
     main.add_command(_command)

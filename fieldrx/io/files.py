@@ -45,6 +45,11 @@ def check_file(path: str | os.PathLike, what: str) -> Path:
     return path
 
 
+def same_file(a: Path, b: Path) -> bool:
+    """Whether two names mean one file, links and the case of letters included."""
+    return a.samefile(b) if a.exists() and b.exists() else a.resolve() == b.resolve()
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file whole or not at all.

@@ -80,6 +80,25 @@ def dataset(file: h5py.File, name: str | None, path: Path) -> h5py.Dataset:
     return item
 
 
+def list_hdf5(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the datasets of a file, MATLAB's by MATLAB's order of axes.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged, or h5py is not installed.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str, item: Any) -> None:
+        if hasattr(item, "dtype") and item.shape is not None and not name.startswith("#"):
+            shapes[name] = item.shape[::-1] if is_matlab(item.file, path, item) else item.shape
+
+    with open_hdf5(path) as file:
+        file.visititems(note)
+    return shapes
+
+
 def read_hdf5(path: Path, name: str | None, choice: Choice) -> Stack:
     """The chosen images of a dataset, or of a group of images; MATLAB's by MATLAB's order of axes."""
     with open_hdf5(path) as file:

@@ -39,9 +39,7 @@ def matlab_variable(path: Path, name: str) -> np.ndarray:
         found = [v[0] for v in scipy.io.whosmat(path)]
         array = scipy.io.loadmat(path, variable_names=[wanted])[wanted] if wanted in found else None
     except Exception as error:  # a damaged file can make a parser raise anything
-        raise InputError(
-            f"{path}: cannot be read as MATLAB file ({one_line(error)}); save it again"
-        ) from None
+        raise _unreadable(path, error) from None
     if array is None:
         came = f'has no variable "{wanted}"' if wanted else "needs the name of a variable"
         raise InputError(
@@ -83,3 +81,40 @@ def _stacked(values: np.ndarray, name: str | None, path: Path) -> np.ndarray:
             "(y, x) each, all alike"
         )
     return np.stack(images)
+
+
+def list_matlab(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the arrays of a file of version 5, and of the fields of its structs.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
+    import scipy.io
+
+    path = check_file(path, "a MATLAB file")
+    try:
+        found = scipy.io.whosmat(path)
+        structs = [name for name, _, kind in found if kind == "struct"]
+        values = scipy.io.loadmat(path, variable_names=structs) if structs else {}
+    except Exception as error:  # as above
+        raise _unreadable(path, error) from None
+    shapes = {name: tuple(shape) for name, shape, _ in found if name not in structs}
+    for name in structs:
+        shapes |= _inside(name, values[name])
+    return shapes
+
+
+def _inside(name: str, array: np.ndarray) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the fields of a struct; of an array alone its own."""
+    if array.dtype.names is None:
+        return {name: array.shape}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for field in array.dtype.names if array.size == 1 else ():
+        shapes |= _inside(f"{name}/{field}", np.asarray(array[field].reshape(-1)[0]))
+    return shapes
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: cannot be read as MATLAB file ({one_line(error)}); save it again")

@@ -11,8 +11,8 @@ import numpy as np
 from fieldrx.errors import InputError, one_line
 from fieldrx.io import kinds
 from fieldrx.io.files import check_file
-from fieldrx.io.hdf5 import dataset, open_hdf5
-from fieldrx.io.matlab import matlab_variable
+from fieldrx.io.hdf5 import dataset, list_hdf5, open_hdf5
+from fieldrx.io.matlab import list_matlab, matlab_variable
 from fieldrx.io.matlab_hdf5 import is_matlab
 from fieldrx.io.npz import load_npz
 
@@ -50,6 +50,22 @@ def read_variable(source: str, folder: str | os.PathLike) -> np.ndarray:
     if values.dtype.kind not in "biuf":
         raise InputError(f"{path}: {name or 'the array'} has type {values.dtype}; expected real numbers")
     return values
+
+
+def list_variables(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the arrays in a file, as `read_variable` names and turns them.
+
+    Parameters
+    ----------
+    path : Path
+        A .mat or .h5; fields of structs and members of groups are named STRUCT/FIELD.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    """
+    return (list_matlab if kinds.kind_of(path) == kinds.MATLAB else list_hdf5)(path)
 
 
 def _of_hdf5(path: Path, name: str) -> np.ndarray:

@@ -1,0 +1,63 @@
+"""Keys of an acquisition.toml as the user gives them: KEY=VALUE."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+from fieldrx.acquisition.schema import TEXT, check_type
+from fieldrx.acquisition.toml import toml_line
+from fieldrx.acquisition.values import is_pointer, plain_name
+from fieldrx.errors import InputError, nearest
+from fieldrx.layouts.draft import KNOWN, Draft
+
+
+def apply_settings(draft: Draft, settings: Sequence[str]) -> Draft:
+    """A draft with the keys that a user gives.
+
+    Parameters
+    ----------
+    draft : Draft
+    settings : sequence of str
+        ``KEY=VALUE`` or ``TABLE.KEY=VALUE``; a value that is no TOML is text.
+
+    Raises
+    ------
+    InputError
+        If one has no =, its key is unknown or stands in several tables, or its value is of a wrong type.
+    """
+    parsed = [_parsed(setting) for setting in settings]
+    for table, name, value in sorted(parsed, key=lambda one: one[1] != "kind"):  # which decides on others
+        draft = draft.having(table, name, value)
+    return draft
+
+
+def _parsed(setting: str) -> tuple[str, str, Any]:
+    """Table, key and value."""
+    key, equals, text = (part.strip() for part in setting.partition("="))
+    if not equals or not text:
+        raise InputError(f'"{setting}" is no KEY=VALUE such as wavelength_um=0.515 or table=leds.csv')
+    table, dot, name = key.rpartition(".")
+    tables = [table] if dot else list(KNOWN)
+    found = [t for t in tables if t in KNOWN and plain_name(name, KNOWN[t]) in KNOWN[t]]
+    if not found:
+        known = [other for names in KNOWN.values() for other in names]
+        raise InputError(f'no key of an acquisition.toml is called "{key}"{nearest(name, known)}')
+    if len(found) > 1:
+        ways = " or ".join(f"{t}.{name}" for t in found)
+        raise InputError(f"{name} stands in several tables; write {ways}")
+    value, kinds = value_of(text), KNOWN[found[0]][plain_name(name, KNOWN[found[0]])]
+    if not isinstance(value, str) or not (TEXT in kinds or is_pointer(value)):
+        check_type(value, kinds, name, "--set")
+    return found[0], name, value
+
+
+def value_of(text: str) -> Any:
+    """A value of TOML, or the text itself where it is none that an acquisition has."""
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+        toml_line("value", value)
+    except (tomllib.TOMLDecodeError, TypeError):  # no TOML, or a date
+        return text
+    return value
