@@ -69,11 +69,15 @@ def new(paths: tuple[Path, ...], output: Path | None, settings: tuple[str, ...],
     click.echo(f"{'layout':<18}{draft.layout}")
     if _is_terminal():
         draft = _answered(draft)
-    write_draft(draft, target)
+    kept = bool(draft.missing) and target.exists()  # what is there may be better than a draft
+    if not kept:
+        write_draft(draft, target)
     if draft.missing:
         for key in draft.missing:
             click.echo(f"{'missing':<18}{key.name}: {key.comment}")
         names = " ".join(f"--set {key.name}=..." for key in draft.missing)
+        if kept:
+            raise InputError(f"{target} is there and stays, as keys are missing: add {names}")
         again = "" if overwrite else " --overwrite"
         raise InputError(f"{target} is a draft: fill in what is commented out there, or add {names}{again}")
     click.echo(f"{'written':<18}{target}")

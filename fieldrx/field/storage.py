@@ -61,7 +61,7 @@ def restored(arrays: dict[str, np.ndarray]) -> tuple[Encoding, Network, np.ndarr
     table = arrays["table"]
     if table.dtype.kind not in "iuf":
         raise InputError(f"table is {table.dtype}; expected real numbers")
-    table = table.astype(np.float32)
     if table.shape != (encoding.n_params,):
         raise InputError(f"table has shape {table.shape}; expected ({encoding.n_params},)")
+    table = table.astype(np.float32)
     return encoding, network, np.concatenate([table, network.pack(arrays)]), None

@@ -86,13 +86,19 @@ def read_tiff(path: Path, choice: Choice) -> Stack:
 def _pixels(page: Any) -> np.ndarray:
     """The pixels of a page, whose file, another of a set, may have been closed."""
     file = page.parent.filehandle
-    if not file.closed:
-        return page.asarray()
-    file.open()
+    closed = file.closed
+    if closed:
+        file.open()
     try:
         return page.asarray()
+    except MemoryError:  # the image itself has room: `take` has looked
+        raise InputError(
+            f"{file.path}: damaged TIFF, parts of an image claim more than the memory holds; copy or export it "
+            "again"
+        ) from None
     finally:
-        file.close()
+        if closed:
+            file.close()
 
 
 class _Layout:
