@@ -93,8 +93,8 @@ def _pixels(page: Any) -> np.ndarray:
         return page.asarray()
     except MemoryError:  # the image itself has room: `take` has looked
         raise InputError(
-            f"{file.path}: damaged TIFF, parts of an image claim more than the memory holds; copy or export it "
-            "again"
+            f"{file.path}: damaged TIFF, parts of an image claim more than the memory holds; copy or export "
+            "it again"
         ) from None
     finally:
         if closed:
