@@ -119,6 +119,11 @@ def test_numbers_and_directions_in_data_files(folder, kind):
     assert any("table means" in note for note in acquisition.notes)
 
 
+def test_whole_numbers_beyond_any_float_are_named(folder):
+    with pytest.raises(InputError, match="saturation has 401 digits"):
+        read(folder, text(images=f'files = "s.tif"\nsaturation = 1{"0" * 400}'))
+
+
 @pytest.mark.parametrize("kind", ["h5", "mat"])
 def test_numbers_in_groups_and_structs(folder, kind):
     if kind == "mat":
