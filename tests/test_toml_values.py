@@ -122,6 +122,8 @@ def test_numbers_and_directions_in_data_files(folder, kind):
 def test_whole_numbers_beyond_any_float_are_named(folder):
     with pytest.raises(InputError, match="saturation has 401 digits"):
         read(folder, text(images=f'files = "s.tif"\nsaturation = 1{"0" * 400}'))
+    with pytest.raises(InputError, match="wavelength_nm has 401 digits"):
+        read(folder, text().replace("wavelength_um = 0.515", f"wavelength_nm = 1{'0' * 400}"))
 
 
 @pytest.mark.parametrize("kind", ["h5", "mat"])

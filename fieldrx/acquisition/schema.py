@@ -86,7 +86,6 @@ from fieldrx.errors import InputError, in_file, nearest
 
 SCALARS = ("wavelength_um", "objective_na", "medium_index", "pixel_size_um")
 _NUMBER, TEXT, _LIST, _TABLE = "a number", "text", "a list", "a table such as { C = 0 }"
-_LARGEST = 1e300  # whole numbers of TOML may be larger than any float
 
 TOP = {"name": (TEXT,), "notes": (TEXT,)}
 MICROSCOPE = dict.fromkeys((*SCALARS, "camera_pixel_um", "magnification"), (_NUMBER,))
@@ -154,8 +153,6 @@ def check_type(value: Any, kinds: Sequence[str], name: str, path: str | os.PathL
     right = any(isinstance(value, python[kind]) for kind in kinds)
     if not right or (isinstance(value, bool) and _NUMBER in kinds):
         raise InputError(f"{path}: {name} is {value!r}; expected {' or '.join(kinds)}")
-    if isinstance(value, int) and abs(value) > _LARGEST:
-        raise InputError(f"{path}: {name} has {len(str(value))} digits; expected a number of a few")
 
 
 def need(table: dict[str, Any], key: str, name: str) -> Any:

@@ -28,6 +28,7 @@ from fieldrx.io.text import read_text
 from fieldrx.optics import Illumination, Microscope
 
 _CONTRADICTS = 0.02  # by which two numbers for one thing may differ
+_LARGEST = 1e300
 _SLIPS = {  # what people write, and what TOML wants
     "[\u2018\u2019\u201c\u201d\u201e]": 'write straight quotes, "',
     r'"[^"]*\\': "write / in paths, or put them in single quotes",
@@ -86,10 +87,11 @@ def parse_toml(path: str | os.PathLike) -> dict:
     text = read_text(path, "an acquisition (.toml)", "TOML")
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # of TOML, or of a whole number of thousands of digits
         raise InputError(f"{path}: not valid TOML: {one_line(error)}; {_remedy(text, error)}") from None
     except RecursionError:
         raise InputError(f"{path}: too many lists or tables within each other; flatten them") from None
+    _check_whole_numbers(content, "", path)
     known = {**TOP, "microscope": (), "images": (), "illumination": ()}
     for name, value in content.items():
         if name not in known:
@@ -104,7 +106,16 @@ def parse_toml(path: str | os.PathLike) -> dict:
     return content
 
 
-def _remedy(text: str, error: tomllib.TOMLDecodeError) -> str:
+def _check_whole_numbers(value: Any, name: str, path: str | os.PathLike) -> None:
+    """Refuse those that are larger than any float, wherever they stand."""
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise InputError(f"{path}: {name} has {len(str(abs(value)))} digits; expected a number of a few")
+    if isinstance(value, (dict, list)):
+        for key, part in value.items() if isinstance(value, dict) else ((name, part) for part in value):
+            _check_whole_numbers(part, key, path)
+
+
+def _remedy(text: str, error: ValueError) -> str:
     """What to do about the line that TOML stumbles over."""
     place = re.search(r"at line (\d+)", str(error))
     line = text.split("\n")[int(place[1]) - 1] if place else ""

@@ -14,7 +14,6 @@ from fieldrx.errors import InputError, in_file
 from fieldrx.io.variables import is_variable, read_variable
 
 _MICROMETRES = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}  # in one unit
-_LARGEST = 1e300  # whole numbers of TOML may be larger than any float
 _POINTER = re.compile(r"(?P<source>[^*]+?)(?:\s*\*\s*(?P<factor>[-+0-9.eE]+))?\s*")
 
 # Lengths that optics have, and those that most have [um]
@@ -145,7 +144,7 @@ def check_lengths(table: Mapping[str, Any]) -> None:
         For the first that is out of bounds.
     """
     for name, (low, high) in _POSSIBLE.items():
-        value = min(table.get(name, low), _LARGEST)
+        value = table.get(name, low)
         if low <= value <= high or not 0 < value < math.inf:
             continue
         usual = [

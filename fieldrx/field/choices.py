@@ -7,7 +7,7 @@ import numpy as np
 from fieldrx.errors import InputError
 from fieldrx.field.encodings import Encoding, Hash, Radial
 from fieldrx.field.network import Network
-from fieldrx.optics import Grid, Illumination, Microscope
+from fieldrx.optics import Grid, Illumination, Microscope, lateral_band
 
 _PRESETS = {"decaf": (10, 5), "decaf-small": (6, 3)}  # layers, and the one the skip joins
 
@@ -41,8 +41,7 @@ def _by(lengths):
 
 def _half_periods(microscope, illumination):
     """Half the shortest periods (z, y, x) that the optics can tell [um]."""
-    na = np.linalg.norm(illumination.sources_na[illumination.bright(microscope)], axis=1).max()
-    band = (microscope.objective_na + na) / microscope.wavelength_um
+    band = lateral_band(microscope, illumination)
     axial = 2 * (microscope.axial_frequency(0.0) - microscope.axial_frequency(microscope.cutoff**2))
     return np.array([0.5 / axial, 0.5 / band, 0.5 / band])
 

@@ -16,12 +16,26 @@ from fieldrx.io.npz import load_array, open_npz
 
 def read_npy(path: Path, choice: Choice) -> Stack:
     """The chosen images of a .npy file."""
+    return take(Source(open_npy(path), path), choice)
+
+
+def open_npy(path: Path) -> np.ndarray:
+    """The array of a .npy file, read where it is indexed.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged, or an archive under another name.
+    """
     path = check_file(path, "a NumPy array (.npy)")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError, TokenError) as error:
         raise InputError(f"{path}: not a readable .npy file ({one_line(error)}); write it again") from None
-    return take(Source(array, path), choice)
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise InputError(f"{path}: is a .npz archive under another name; rename it or use numpy.save")
+    return array
 
 
 def read_npz(path: Path, name: str | None, choice: Choice) -> Stack:

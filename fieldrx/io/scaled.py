@@ -20,13 +20,13 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError  # what NumPy lets through of a damaged header
 from typing import Any
 
 import numpy as np
 
 from fieldrx.errors import InputError, one_line
 from fieldrx.io.files import check_file
+from fieldrx.io.npy import open_npy
 from fieldrx.io.tiff import open_tiff
 from fieldrx.resources import memory_limit
 
@@ -74,7 +74,7 @@ def read_scaled(path: str | os.PathLike) -> Scaled:
     if suffix in _TIFF:
         return _tiff(check_file(path, "a TIFF file"))
     if suffix == ".npy":
-        return Scaled(_zyx(_npy(check_file(path, "a NumPy array (.npy)")), None, (), path))
+        return Scaled(_zyx(_npy(path), None, (), path))
     raise InputError(f"{path}: expected a volume that ends in .npz, {', '.join(ENDINGS)}")
 
 
@@ -87,14 +87,8 @@ def _check_size(shape: Sequence[int], itemsize: int, path: Path) -> None:
         )
 
 
-def _npy(path):
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, TokenError) as error:
-        raise InputError(f"{path}: not a readable .npy file ({one_line(error)}); write it again") from None
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise InputError(f"{path}: is a .npz archive under another name; rename it or use numpy.save")
+def _npy(path: Path) -> np.ndarray:
+    array = open_npy(path)
     _check_size(array.shape, array.itemsize, path)
     return np.array(array)
 

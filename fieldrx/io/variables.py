@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldrx.errors import InputError, one_line
+from fieldrx.errors import InputError
 from fieldrx.io import kinds
-from fieldrx.io.files import check_file
 from fieldrx.io.hdf5 import dataset, list_hdf5, open_hdf5
 from fieldrx.io.matlab import list_matlab, matlab_variable
 from fieldrx.io.matlab_hdf5 import is_matlab
+from fieldrx.io.npy import open_npy
 from fieldrx.io.npz import load_npz
 
 _VARIABLE = re.compile(r"(?P<file>.+\.(?:h5|hdf5|mat|npz|npy))(?::/?(?P<name>.*))?", re.IGNORECASE)
@@ -84,11 +84,7 @@ def _of_npz(path: Path, name: str) -> np.ndarray:
 
 
 def _of_npy(path: Path, _: str) -> np.ndarray:
-    path = check_file(path, "a NumPy array (.npy)")
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path}: not a readable .npy file ({one_line(error)}); write it again") from None
+    return open_npy(path)
 
 
 def _known(arrays: dict, name: str, path: Path) -> np.ndarray:

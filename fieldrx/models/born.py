@@ -43,7 +43,7 @@ from fieldrx.brief import brief
 from fieldrx.errors import InputError
 from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images
 from fieldrx.models.plane import image_window, plane_of
-from fieldrx.optics import Grid, Illumination, Microscope
+from fieldrx.optics import Grid, Illumination, Microscope, lateral_band
 from fieldrx.pupil import Pupil, zernike
 from fieldrx.resources import Need
 
@@ -120,8 +120,7 @@ class Born:
         height, width = image_shape or grid.shape[1:]
         self.image_shape = height, width
         self.window = image_window(grid, self.image_shape, microscope)
-        steepest = np.linalg.norm(illumination.sources_na, axis=1).max() / microscope.wavelength_um
-        band = 2 * (microscope.cutoff + min(steepest, microscope.cutoff))
+        band = 2 * lateral_band(microscope, illumination)
         where = grid, grid.shape[1:], self.image_shape, microscope
         self.plane, self.pixels = plane_of(*where, band), plane_of(*where)
         self.pupil, self.defocus_um = pupil, float(defocus_um)

@@ -14,7 +14,7 @@ from fieldrx.models.bpm import BeamPropagation
 from fieldrx.models.mlb import MultiLayerBorn
 from fieldrx.models.rytov import Rytov
 from fieldrx.models.ssnp import SSNP
-from fieldrx.optics import Grid, Illumination, Microscope
+from fieldrx.optics import Grid, Illumination, Microscope, lateral_band
 from fieldrx.provenance import Provenance
 
 _WORTH = 2.0  # width in pixels from which wider voxels are taken: with less, fits converge more slowly
@@ -94,8 +94,7 @@ def exact_model(
     cutoff, wave = microscope.cutoff, microscope.wavelength_um / microscope.medium_index
     margin, options = Grid.margin_um(microscope, depth), {}
     if model_class(name).linear:
-        steepest = np.linalg.norm(illumination.sources_na, axis=1).max() / microscope.wavelength_um
-        spacing = 0.5 / (cutoff + min(steepest, cutoff))
+        spacing = 0.5 / lateral_band(microscope, illumination)
         width = min(image_shape) * microscope.pixel_size_um
         margin = max(margin, 0.5 * (_LINEAR_WIDTH / cutoff - width))
     else:
@@ -125,9 +124,7 @@ def grid_spacing(microscope: Microscope, illumination: Illumination) -> float:
     lambda / 2 (NA + NA_light), where that is two pixels or more; else the pixels, which tell no finer
     detail.
     """
-    bright = illumination.sources_na[illumination.bright(microscope)]
-    steepest = np.linalg.norm(bright, axis=1).max(initial=0.0)
-    half_period = 0.5 * microscope.wavelength_um / (microscope.objective_na + steepest)
+    half_period = 0.5 / lateral_band(microscope, illumination)
     return half_period if half_period >= _WORTH * microscope.pixel_size_um else microscope.pixel_size_um
 
 

@@ -19,7 +19,7 @@ from fieldrx.optics.checks import check_contrast
 from fieldrx.optics.grid import Grid, parse_depth, slice_positions
 from fieldrx.optics.illumination import Illumination
 from fieldrx.optics.microscope import Microscope
-from fieldrx.optics.sampling import clear_of_resonance, sampling_notes
+from fieldrx.optics.sampling import clear_of_resonance, lateral_band, sampling_notes
 
 __all__ = [
     "Grid",
@@ -27,6 +27,7 @@ __all__ = [
     "Microscope",
     "check_contrast",
     "clear_of_resonance",
+    "lateral_band",
     "parse_depth",
     "sampling_notes",
     "slice_positions",

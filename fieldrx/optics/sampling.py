@@ -47,8 +47,7 @@ def sampling_notes(microscope: Microscope, illumination: Illumination, dz: float
             f"{int((~bright).sum())} of {len(na)} sources lie outside the pupil (NA up to {na.max():.3f} > "
             f"{microscope.objective_na:g}): dark field, which the linear model cannot use"
         )
-    steepest = na[bright].max()
-    band = (microscope.objective_na + steepest) / microscope.wavelength_um
+    steepest, band = na[bright].max(), lateral_band(microscope, illumination)
     nyquist = 0.5 / microscope.pixel_size_um
     if band > nyquist:
         notes.append(
@@ -57,6 +56,13 @@ def sampling_notes(microscope: Microscope, illumination: Illumination, dz: float
             f"(pixels of {0.5 / band:.3g} um would keep them)"
         )
     return notes if dz is None else notes + _slice_notes(microscope, steepest, dz)
+
+
+def lateral_band(microscope: Microscope, illumination: Illumination) -> float:
+    """Highest lateral frequency of images, (NA + NA of the bright light) / lambda [cycles/um]."""
+    bright = illumination.sources_na[illumination.bright(microscope)]
+    steepest = np.linalg.norm(bright, axis=1).max(initial=0.0)
+    return (microscope.objective_na + steepest) / microscope.wavelength_um
 
 
 def _slice_notes(microscope, steepest, dz):
