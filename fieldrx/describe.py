@@ -45,9 +45,9 @@ def describe(path: str | os.PathLike) -> list[tuple[str, str]]:
     if "contrast" in keys:
         return _describe_volume(path)
     if {"arguments", "params", "step"} <= set(keys):
-        return [
-            ("checkpoint", f"of an interrupted fit, after {int(keys['step'])} steps: reconstruct --resume")
-        ]
+        if (step := keys["step"]).shape != () or step.dtype.kind not in "iu":
+            raise InputError(f"{path} is damaged: its step is no whole number; start anew without --resume")
+        return [("checkpoint", f"of an interrupted fit, after {step} steps: reconstruct --resume")]
     if {"illumination_na", "sources_na"} & set(keys):
         return _describe_acquisition(path)
     raise InputError(
