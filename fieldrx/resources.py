@@ -119,7 +119,12 @@ def _slurm_limits(environment):
     ]
 
 
-def check_needs(job: str, needs: Sequence[Need], have: float | None, limit: str) -> None:
+_SMALLER_FIT = "use a larger DZ (--depth), a smaller region or fewer files ([images] region, files)"
+
+
+def check_needs(
+    job: str, needs: Sequence[Need], have: float | None, limit: str, advice: str = _SMALLER_FIT
+) -> None:
     """Refuse a job that cannot fit.
 
     Parameters
@@ -131,6 +136,8 @@ def check_needs(job: str, needs: Sequence[Need], have: float | None, limit: str)
         Bytes there are; None where nothing tells.
     limit : str
         What limits them, as of `memory_limit`.
+    advice : str
+        What to do.
 
     Raises
     ------
@@ -143,6 +150,5 @@ def check_needs(job: str, needs: Sequence[Need], have: float | None, limit: str)
     most = max(needs, key=lambda part: part.held + part.peak)
     raise InputError(
         f"{job} need about {need / 2**30:.1f} GiB ({most.what} {(most.held + most.peak) / 2**30:.1f}), "
-        f"{limit} {have / 2**30:.1f}: use a larger DZ (--depth), a smaller region or fewer files "
-        "([images] region, files)" + ("" if "machine" in limit else ", or ask for more memory")
+        f"{limit} {have / 2**30:.1f}: {advice}" + ("" if "machine" in limit else ", or ask for more memory")
     )

@@ -6,7 +6,7 @@ whose error is 1, and beside the closed-form inversion, which takes seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,6 +50,14 @@ class Verdict:
     def failed(self) -> bool:
         """Whether nothing was found."""
         return self.grade == "nothing"
+
+    def doubted(self, why: str) -> Verdict:
+        """The same with a doubt that no image settles: a wrong sample predicts unseen ones as well, so what
+        was "good" is "fair"."""
+        if self.grade != "good":
+            return replace(self, advice=(*self.advice, why))
+        words = f"fair: {self.sentence.removeprefix('good: ')}; but there is a doubt"
+        return Verdict("fair", words, (*self.advice, why))
 
 
 def judge(field: NeuralField, acquisition: Acquisition, device: str = "auto", sign: int = 1) -> Verdict:

@@ -202,3 +202,10 @@ def test_the_spectrum_of_one_voxel_is_flat(spacing):
         ]
         found = waves[0] @ contrast[1] @ waves[1] * 0.25**2
         assert found == pytest.approx(spacing**2, rel=0.03, abs=0.03 * spacing**2)
+
+
+@pytest.mark.parametrize("model", ["born", "ssnp"])
+def test_a_volume_far_from_focus_is_refused_before_anything_is_allocated(model):
+    far = Volume(np.zeros((3, 4, 4), np.complex64), (0.2, 0.2, 0.2), (6e4, 0.0, 0.0), 1.33)
+    with pytest.raises(InputError, match=r"voxels, for a volume from .*GiB.*nearer to the plane in focus"):
+        simulate(far, OPTICS, model, tiny.SHAPE)

@@ -20,7 +20,7 @@ from fieldrx.cli import NOTHING, main
 from fieldrx.field import load_field
 from fieldrx.io import open_folder
 from fieldrx.noise import NoiseFloor
-from fieldrx.verdict import cut_off, judge
+from fieldrx.verdict import Verdict, cut_off, judge
 from fieldrx.workflow import Undecided, depth, run, sign, trials
 from fieldrx.workflow.trials import Case
 
@@ -145,6 +145,16 @@ def test_who_knows_the_contrast_is_not_asked_for_it(contrast):
     words = sign_of(contrast, 1.0, 1.0).doubt
     assert "--contrast" not in words
     assert ("like a hole" in words) == (contrast == "positive")
+
+
+@pytest.mark.parametrize(
+    ("grade", "then"), [("good", "fair"), ("fair", "fair"), ("poor", "poor"), ("nothing", "nothing")]
+)
+def test_nothing_is_good_whose_sign_is_in_doubt(grade, then):
+    found = Verdict(grade, f"{grade}: predicts", ("one",)).doubted("is it a hole?")
+    assert found.grade == then and found.sentence.startswith(f"{then}: predicts")
+    assert ("doubt" in found.sentence) == (grade == "good")
+    assert found.advice == ("one", "is it a hole?")
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,12 @@ from fieldrx.models.rytov import Rytov
 from fieldrx.models.ssnp import SSNP
 from fieldrx.optics import Grid, Illumination, Microscope, lateral_band
 from fieldrx.provenance import Provenance
+from fieldrx.resources import Need, check_needs, memory_limit
 
 _WORTH = 2.0  # width in pixels from which wider voxels are taken: with less, fits converge more slowly
 _LINEAR_WIDTH = 130  # of a linear model's grid for simulations, over wavelength / NA
 _FINE, _THIN = 0.25, 0.5  # widest voxels and thickest slices of the others, over the wavelength in the medium
+_VOXEL_BYTES = 24  # of a simulated volume, and what is made of it
 
 MODELS = {m.name: m for m in (Born, Rytov, BeamPropagation, SSNP, MultiLayerBorn)}
 
@@ -90,6 +92,11 @@ def exact_model(
         As of :func:`make_model`.
     depth : (float, float, float)
         As of :meth:`Grid.for_images`; slices too thick for the model are split.
+
+    Raises
+    ------
+    InputError
+        If its grid does not fit into the memory.
     """
     cutoff, wave = microscope.cutoff, microscope.wavelength_um / microscope.medium_index
     margin, options = Grid.margin_um(microscope, depth), {}
@@ -102,6 +109,14 @@ def exact_model(
         depth = _thin_slices(depth, _THIN * wave)
     spacing = min(spacing, microscope.pixel_size_um)
     grid = Grid.for_images(image_shape, microscope, depth, margin, spacing)
+    volume = Need("the volume", peak=_VOXEL_BYTES * np.prod(grid.shape, dtype=float))
+    check_needs(
+        f"a grid of {' x '.join(map(str, grid.shape))} voxels, for a volume from {depth[0]:.4g} to "
+        f"{depth[1]:.4g} um, would",
+        [model_class(name).step_need(grid.shape, 1, 1), volume],
+        *memory_limit(),
+        advice="bring the volume nearer to the plane in focus at 0 um (its origin), or use fewer pixels",
+    )
     return make_model(name, grid, microscope, illumination, image_shape, **options)
 
 

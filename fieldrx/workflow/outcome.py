@@ -120,7 +120,7 @@ def run(
     found = fit.run(checkpoint, resume)
     verdict = judge(found, case.acquisition, device, case.sign)
     if case.doubt:
-        verdict = replace(verdict, advice=(*verdict.advice, case.doubt))
+        verdict = verdict.doubted(case.doubt)
     return Outcome(case.acquisition, found, verdict, choices)
 
 
