@@ -1,12 +1,19 @@
 """Images lit from outside the pupil alone: models and gradients, reading, fitting."""
 
+import json
+
 import numpy as np
 import pytest
+import tiny
 
-from fieldrx import Acquisition
+from fieldrx import Acquisition, simulate
+from fieldrx.band import supported_band
 from fieldrx.errors import InputError
+from fieldrx.evaluation import Comparison, compare, evaluate
 from fieldrx.fit import split_images
+from fieldrx.metrics import amplitude_errors
 from fieldrx.models import SSNP, BeamPropagation, Born, MultiLayerBorn, Rytov
+from fieldrx.noise import noise_floor
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import Pupil
 
@@ -221,3 +228,83 @@ def test_bright_and_dark_field_are_held_out_alike():
     bright, unseen = split_images(acquisition, 0.1, 0)
     assert np.array_equal(np.union1d(bright, unseen), np.arange(20))
     assert np.array_equal(unseen, held[held < 20])
+
+
+# ---- what a field is worth -------------------------------------------------------------------------
+
+
+def both_fields():
+    """Images of the tiny phantom in bright and in dark field, and a field of it."""
+    sources = np.r_[tiny.LIGHT.sources_na, Illumination.led_ring(5, 0.75).sources_na]
+    optics = Acquisition(None, Illumination(sources), tiny.SCOPE, holdout=[4, 8])
+    acquisition = simulate(tiny.phantom(absorbing=True), optics, "ssnp", tiny.SHAPE, photons=1e6)
+    return acquisition, tiny.fit(acquisition, "ssnp").run()
+
+
+def test_errors_are_told_apart():
+    acquisition, field = both_fields()
+    result = evaluate(field, acquisition)
+    compared = compare(field, acquisition)
+    assert result["dark_field"] == [6, 7, 8, 9, 10]
+    assert result["holdout"] == [4, 8]
+    assert result["excluded"] == []
+    assert result["nrmse_per_image"][8] is None
+    for name, images, held in (("bright", range(6), [4]), ("dark", range(6, 11), [8])):
+        numbers = result["amplitude_error"][name]
+        for part, some in (("all", list(images)), ("holdout", held)):
+            roots = [np.sqrt(np.maximum(x[some], 0)) for x in (compared.predicted, acquisition.images)]
+            by_hand = np.linalg.norm(roots[0] - roots[1]) / np.linalg.norm(roots[1])
+            assert numbers[part] == pytest.approx(by_hand, rel=1e-5)
+    assert "unseen dark field: amplitudes to" in result["verdict"]
+    bright = compared.error(np.arange(6))[0]
+    assert result["nrmse"] == pytest.approx(bright)
+    json.dumps(result, allow_nan=False)
+
+
+def test_a_model_of_single_scattering_leaves_them_out():
+    acquisition, _ = both_fields()
+    fit = tiny.fit(acquisition, "born")
+    assert "5 dark-field images are left out: born" in " ".join(fit.notes)
+    result = evaluate(fit.run(), acquisition)
+    assert result["excluded"] == [6, 7, 8, 9, 10]
+    assert "dark" not in result["amplitude_error"]
+    assert "dark field" not in result["verdict"]
+
+
+def test_noise_alone_makes_the_floor():
+    """Of amplitudes: half the noise of a photon's root, over the roots of photons."""
+    images = np.random.default_rng(0).poisson(200.0, (3, 60, 60)) / 1e5  # 0.002 of the bright field
+    light = Illumination([(0, 0.1), (0, 0.7), (0.7, 0)])
+    images[0] = np.random.default_rng(1).poisson(1e5, (60, 60)) / 1e5
+    acquisition = Acquisition(images, light, Microscope(0.5, 0.5, 1.33, 0.08))
+    noise = noise_floor(acquisition, np.arange(3))
+    compared = Comparison(
+        acquisition, None, None, images, np.array([0]), np.array([]), noise, np.array([1, 2]), []
+    )
+    assert compared.amplitude_floor(np.array([1, 2])) == pytest.approx(0.5 / np.sqrt(200), rel=0.1)
+    truth = np.full(images.shape, 0.002)
+    assert amplitude_errors(truth[1:], images[1:])[0] == pytest.approx(0.5 / np.sqrt(200), rel=0.1)
+
+
+def test_the_report_says_what_is_dark_field(tmp_path):
+    from fieldrx.report import write_report
+
+    acquisition, field = both_fields()
+    numbers = write_report(field, acquisition, tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert "amplitudes in dark field never seen" in text
+    assert "5 of the images, lit from outside the pupil" in text
+    assert "9 fitted, 2 held out, 0 left out" in text
+    assert numbers["amplitude_error"]["dark"]["images"] == 5
+
+
+def test_the_supported_band_reaches_as_far_as_dark_field():
+    grid = Grid((8, 64, 64), (0.5, 0.15, 0.15))
+    light = Illumination([(0.0, 0.4), (0.0, 0.9)])
+    nu = grid.frequencies()[1]
+    reach = [
+        np.abs(nu[supported_band(grid, SCOPE, light, images).supported.any(axis=(0, 1))]).max()
+        for images in ([0], [0, 1], None)
+    ]
+    assert reach[0] == pytest.approx(0.9 / 0.5, abs=0.11)
+    assert reach[1:] == pytest.approx([1.4 / 0.5] * 2, abs=0.11)
