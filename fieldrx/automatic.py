@@ -63,7 +63,9 @@ def choose_depth(acquisition: Acquisition, images: np.ndarray) -> tuple[tuple[fl
     return found.depth, found.note
 
 
-def choose_model(acquisition: Acquisition, depth: Sequence[float], images: np.ndarray) -> tuple[str, str]:
+def choose_model(
+    acquisition: Acquisition, depth: Sequence[float], images: np.ndarray, dark_field: bool = False
+) -> tuple[str, str]:
     """The model for an acquisition, and why.
 
     The sample is taken as one thin slice at the height that explains the images best, and its phase found in
@@ -80,7 +82,9 @@ def choose_model(acquisition: Acquisition, depth: Sequence[float], images: np.nd
     depth : (float, float, float)
         Slice centres z0, z1 and their distance dz [um].
     images : array of int
-        Those that may be looked at.
+        Those in bright field that may be looked at.
+    dark_field : bool
+        Whether there are others in dark field, which single scattering cannot predict.
 
     Returns
     -------
@@ -93,9 +97,12 @@ def choose_model(acquisition: Acquisition, depth: Sequence[float], images: np.nd
         f"a thin slice at {found.height_um:.3g} um that explains the images adds a phase of "
         f"{found.phase_rad:.2g} +- {found.error_rad:.1g} rad"
     )
-    if found.phase_rad + 2 * found.error_rad <= WEAK_RAD:
+    if found.phase_rad + 2 * found.error_rad > WEAK_RAD:
+        why = f"{what}, not surely below {WEAK_RAD:g}: light may scatter more than once"
+    elif dark_field:
+        why = f"{what}, below {WEAK_RAD:g}, but single scattering cannot predict the dark-field images"
+    else:
         return "born", f"{what}, below {WEAK_RAD:g}: light scatters once"
-    why = f"{what}, not surely below {WEAK_RAD:g}: light may scatter more than once"
     wavelength = scope.wavelength_um / scope.medium_index
     if dz <= wavelength:
         return "ssnp", why

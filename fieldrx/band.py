@@ -10,8 +10,10 @@ The power of the transfer, sum over images of |H|^2 with H all caps of an image 
 of the discrete Fourier transform, says how strong the trace is: a cap counts with 1 - d in a cell whose
 centre it misses along z by d of the cell's height, the reciprocal of the depth range.  For the index the two
 caps of a source have opposite signs, so where they share a cell, near zero frequency, they cancel.  A cell
-counts as supported where its power reaches a share of the strongest.  Multiple scattering moves light between
-frequencies and blurs this border; it does not fill the cone.
+counts as supported where its power reaches a share of the strongest.  A dark-field image, lit from outside
+the pupil, counts like others: its amplitude moves with the part of a change in phase with the scattered
+wave, as that of a bright image moves with the part in phase with the unscattered one.  Multiple scattering
+moves light between frequencies and blurs this border; it does not fill the cone.
 """
 
 from __future__ import annotations
@@ -110,7 +112,9 @@ def supported_band(
     nz, ny, nx = grid.shape
     nu_y, nu_x = grid.frequencies()
     nu_y, nu_x = np.broadcast_arrays(nu_y[:, None], nu_x[None])
-    weights = illumination.weights(microscope, images) * illumination.bright(microscope)
+    weights = illumination.weights(microscope, images)
+    dark = illumination.dark(microscope) if images is None else illumination.dark(microscope)[images]
+    weights = weights * (illumination.bright(microscope) | dark[:, None])
     power = np.zeros((nz, ny * nx), np.float32)
     for row in weights:
         lit = np.flatnonzero(row)

@@ -75,16 +75,19 @@ class MeasuredImages:
         Pixels that count; all when not given.
     background : bool
         Whether a smooth factor of every image is open, see `fieldrx.shading`.
+    dark : bool array, shape (n,), on the host, optional
+        Images in dark field, which have no background and no such factor; none when not given.
     """
 
     images: np.ndarray
     mask: np.ndarray | None = None
     background: bool = False
+    dark: np.ndarray | None = None
 
     @classmethod
     def of(cls, acquisition: Acquisition, background: bool | None = False) -> MeasuredImages:
         """Those of an acquisition, on the host."""
-        return cls(acquisition.stack, acquisition.mask, bool(background))
+        return cls(acquisition.stack, acquisition.mask, bool(background), ~acquisition.lit)
 
     def compare(self, model: ForwardModel, contrast: np.ndarray, images: np.ndarray) -> ImagePairs:
         """Some images beside those that a model predicts, where these images are.
@@ -117,7 +120,10 @@ class MeasuredImages:
             mask = there.asarray(_some(self.mask, images))
             valid = mask if defined is None else defined & mask
         if self.background:
-            measured = flattened(measured, predicted, valid)
+            level = flattened(measured, predicted, valid)
+            dark = np.zeros(len(images), bool) if self.dark is None else self.dark[to_host(images)]
+            whole = there.asarray(dark)[:, None, None]
+            measured = module_of(level).where(whole, measured, level) if dark.any() else level
         return ImagePairs(predicted, measured, valid)
 
 

@@ -11,8 +11,8 @@ from fieldrx.backends import get
 from fieldrx.comparison import MeasuredImages
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
-from fieldrx.metrics import image_errors, index_error
-from fieldrx.models import ForwardModel, Optics, grid_for, spacing_of
+from fieldrx.metrics import amplitude_errors, image_errors, index_error
+from fieldrx.models import ForwardModel, Optics, grid_for, is_multislice, spacing_of
 from fieldrx.noise import NoiseFloor, noise_floor
 from fieldrx.optics import Illumination, Microscope
 from fieldrx.volume import Volume
@@ -31,9 +31,11 @@ class Comparison:
     predicted : float32 array, shape (n, y, x)
         1 for images that cannot be used.
     usable, held : int arrays
-        Images that count, and those of them that the fit did not see.
+        Images in bright field that count, and those of them that the fit did not see.
     noise : NoiseFloor
         Of the usable images.
+    dark, dark_held : int arrays
+        The same of images in dark field, where the model predicts these.
     """
 
     acquisition: Acquisition
@@ -43,12 +45,41 @@ class Comparison:
     usable: np.ndarray
     held: np.ndarray
     noise: NoiseFloor
+    dark: np.ndarray
+    dark_held: np.ndarray
 
     def error(self, images: np.ndarray) -> tuple[float, np.ndarray]:
         """``nrmse`` over some images, and of each: see `image_errors`."""
         acq = self.acquisition
         mask = None if acq.mask is None else acq.mask[images]
         return image_errors(self.predicted[images], acq.stack[images], mask)
+
+    def amplitude_error(self, images: np.ndarray) -> tuple[float, np.ndarray]:
+        """That of amplitudes over some images, in bright or in dark field, and of each: see
+        `fieldrx.metrics.amplitude_errors`."""
+        mask = None if self.acquisition.mask is None else self.acquisition.mask[images]
+        return amplitude_errors(self.predicted[images], self.acquisition.stack[images], mask)
+
+    def amplitude_floor(self, images: np.ndarray) -> float:
+        """What noise alone makes of the amplitude error over some images; nan where it is unknown.
+
+        Noise of variance v in I moves sqrt(I) by sqrt(v / 4 I); as v of photons grows with I, v / I is taken
+        as that of means.
+        """
+        mean = np.maximum(self._means(images), 1e-12)
+        variance = noise_floor(self.acquisition, images).per_image ** 2
+        known = np.isfinite(variance)
+        if not known.any():
+            return float("nan")
+        return float(np.sqrt((variance / (4 * mean))[known].sum() / mean[known].sum()))
+
+    def _means(self, images):
+        """Mean intensity over the valid pixels of some images, shape (n,)."""
+        mask = self.acquisition.mask
+        return np.array([
+            np.mean(np.maximum(self.acquisition.stack[k], 0), where=True if mask is None else mask[k])
+            for k in images
+        ])  # fmt: skip
 
     def noise_of(self, images: np.ndarray) -> NoiseFloor:
         """The noise of some of the images."""
@@ -70,19 +101,19 @@ def compare(
     if same_images(field, acquisition):
         optics = Optics.recorded(field.provenance, acquisition.illumination)
     setup = acquisition.microscope, acquisition.illumination, acquisition.stack.shape[1:]
-    _, forward, contrast = model_of(field, *setup, model, device, optics)
-    usable = np.flatnonzero(acquisition.usable)
+    name, forward, contrast = model_of(field, *setup, model, device, optics)
+    usable, seen = np.flatnonzero(acquisition.usable), acquisition.predictable(is_multislice(name))
     if not len(usable):
         raise InputError("no image can be compared: every one is masked or dark field")
     measured = MeasuredImages.of(acquisition, field.provenance.background)
-    pairs = measured.compare(forward, contrast, usable)
-    predicted = _placed(pairs.predicted, usable, np.broadcast_to(np.float32(1), acquisition.images.shape))
-    held = np.intersect1d(held_out(field, acquisition), usable)
+    pairs = measured.compare(forward, contrast, seen)
+    predicted = _placed(pairs.predicted, seen, np.broadcast_to(np.float32(1), acquisition.images.shape))
     if measured.background:
-        acquisition = replace(acquisition, images=_placed(pairs.measured, usable, acquisition.images))
-    return Comparison(
-        acquisition, forward, contrast, predicted, usable, held, noise_floor(acquisition, usable)
-    )
+        acquisition = replace(acquisition, images=_placed(pairs.measured, seen, acquisition.images))
+    dark, unseen = np.setdiff1d(seen, usable), held_out(field, acquisition)
+    held, dark_held = (np.intersect1d(unseen, part) for part in (usable, dark))
+    noise = noise_floor(acquisition, usable)
+    return Comparison(acquisition, forward, contrast, predicted, usable, held, noise, dark, dark_held)
 
 
 def _placed(part, images, whole):
@@ -117,13 +148,17 @@ def evaluate(
     Returns
     -------
     dict
-        ``nrmse`` over all usable images and ``nrmse_per_image``; ``nrmse_holdout`` over the images that
-        the fit did not see, where there are any, and ``nrmse_train`` over the rest; ``noise_floor``, below
-        which no prediction of these images (of the unseen ones: ``noise_floor_holdout``) can come,
-        ``noise_floor_per_image`` (null where too few pixels are valid), and ``noise_floor_method``, "beyond
-        the band" or "differences of pixels", which bounds the noise from above; ``excluded`` images, which
-        are masked or dark field and count nowhere (null per image); ``fitted_to_these_images``, false where
-        the fit saw others; ``verdict``, a sentence; ``index_nrmse`` with a truth.
+        Of images in bright field: ``nrmse`` over all usable ones and ``nrmse_per_image``; ``nrmse_holdout``
+        over the images that the fit did not see, where there are any, and ``nrmse_train`` over the rest;
+        ``noise_floor``, below which no prediction of these images (of the unseen ones:
+        ``noise_floor_holdout``) can come, ``noise_floor_per_image`` (null where too few pixels are valid),
+        and ``noise_floor_method``, "beyond the band" or "differences of pixels", which bounds the noise from
+        above.  Of "bright" and of "dark" field: ``amplitude_error``, see
+        `fieldrx.metrics.amplitude_errors`, each over ``all``, ``train`` and ``holdout`` images, with their
+        ``noise_floor``; and ``amplitude_error_per_image``.  ``holdout``, ``dark_field`` and ``excluded``
+        images: the last are masked, or in dark field that the model cannot predict, and count nowhere (null
+        per image).  ``fitted_to_these_images``, false where the fit saw others; ``verdict``, a sentence;
+        ``index_nrmse`` with a truth.
 
     Raises
     ------
@@ -144,13 +179,13 @@ def evaluate(
 
 def _numbers(field, acquisition, compared):
     """What the images of an acquisition say of a field, as of :func:`evaluate`."""
-    usable, held = compared.usable, compared.held
+    usable, held, dark = compared.usable, compared.held, compared.dark
     overall, each = compared.error(usable)
     signal = [compared.signal(k) for k in usable]
     floors = compared.noise.per_image / np.maximum(signal, 1e-30)
 
-    def per_image(values):
-        known = dict(zip(usable.tolist(), map(_number, values), strict=True))
+    def per_image(values, images=usable):
+        known = dict(zip(images.tolist(), map(_number, values), strict=True))
         return [known.get(k) for k in range(acquisition.n_images)]
 
     result = {
@@ -163,16 +198,57 @@ def _numbers(field, acquisition, compared):
         "noise_floor": _number(compared.noise.share),
         "noise_floor_method": compared.noise.method,
         "noise_floor_per_image": per_image(floors),
-        "excluded": np.setdiff1d(np.arange(acquisition.n_images), usable).tolist(),
+        "amplitude_error": amplitude_numbers(compared),
+        "amplitude_error_per_image": per_image(
+            compared.amplitude_error(np.concatenate([usable, dark]))[1], np.concatenate([usable, dark])
+        ),
+        "dark_field": dark.tolist(),
+        "excluded": np.setdiff1d(np.arange(acquisition.n_images), np.concatenate([usable, dark])).tolist(),
     }
     if len(held):
         rest = np.setdiff1d(usable, held)
-        result |= {"holdout": held.tolist(), "nrmse_holdout": compared.error(held)[0]}
+        unseen = np.union1d(held, compared.dark_held).tolist()
+        result |= {"holdout": unseen, "nrmse_holdout": compared.error(held)[0]}
         noise = compared.noise_of(held)
         result["noise_floor_holdout"] = _number(noise.share)
         result["nrmse_train"] = compared.error(rest)[0] if len(rest) else None
-        result["verdict"] = verdict(result["nrmse_holdout"], noise.share, noise.measured)
+        result["verdict"] = verdict_of(compared)
     return result
+
+
+def amplitude_numbers(compared: Comparison) -> dict[str, dict]:
+    """Errors of amplitudes, of "bright" and of "dark" field where there are such images, JSON-ready.
+
+    Each over ``all`` images, those of the fit (``train``) and those that it did not see (``holdout``); and
+    what noise alone makes of these, ``noise_floor`` and ``noise_floor_holdout``.
+    """
+    found = {}
+    for name, images, held in (
+        ("bright", compared.usable, compared.held),
+        ("dark", compared.dark, compared.dark_held),
+    ):
+        if not len(images):
+            continue
+        parts = {"all": images, "train": np.setdiff1d(images, held), "holdout": held}
+        numbers: dict[str, float | int | None] = {"images": len(images)}
+        for part, some in parts.items():
+            numbers[part] = _number(compared.amplitude_error(some)[0]) if len(some) else None
+        numbers["noise_floor"] = _number(compared.amplitude_floor(images))
+        numbers["noise_floor_holdout"] = _number(compared.amplitude_floor(held)) if len(held) else None
+        found[name] = numbers
+    return found
+
+
+def verdict_of(compared: Comparison) -> str:
+    """What the held-out errors of a comparison mean, in a sentence; dark field apart."""
+    noise = compared.noise_of(compared.held)
+    words = verdict(compared.error(compared.held)[0], noise.share, noise.measured)
+    if not len(compared.dark_held):
+        return words
+    error = compared.amplitude_error(compared.dark_held)[0]
+    floor = compared.amplitude_floor(compared.dark_held)
+    beside = f", where noise alone makes {floor:.1%}" if np.isfinite(floor) else ""
+    return f"{words}; unseen dark field: amplitudes to {error:.1%} (an empty sample: 100%){beside}"
 
 
 def model_of(

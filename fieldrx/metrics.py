@@ -98,6 +98,36 @@ def image_errors(
     return sums.nrmse, sums.nrmse_per_image
 
 
+def amplitude_errors(
+    predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | None = None
+) -> tuple[float, np.ndarray]:
+    """Relative error of amplitudes, ``|sqrt(I_predicted) - sqrt(I_measured)| / |sqrt(I_measured)|``.
+
+    It is defined in dark field, too, where an empty sample, which predicts nothing, has an error of 1.
+
+    Parameters
+    ----------
+    predicted, measured, mask
+        As of :func:`error_sums`, on the host; negative intensities count as 0.
+
+    Returns
+    -------
+    overall : float
+        With norms over all images; nan when no image has a valid pixel.
+    per_image : float array, shape (n,)
+        nan for an image without a valid pixel.
+    """
+    missed, whole = np.zeros(len(measured)), np.zeros(len(measured))
+    for k, image in enumerate(measured):
+        valid = 1.0 if mask is None else mask[k]
+        there = np.sqrt(np.maximum(image, 0).astype(np.float64))
+        missed[k] = (valid * (np.sqrt(np.maximum(predicted[k], 0)) - there) ** 2).sum()
+        whole[k] = (valid * there**2).sum()
+    return _ratio(missed.sum(), whole.sum()), np.array(
+        [_ratio(*both) for both in zip(missed, whole, strict=True)]
+    )
+
+
 def levelled(predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     """Predicted images (n, y, x), each times the number that brings it closest to the measured one."""
     valid = 1.0 if mask is None else mask

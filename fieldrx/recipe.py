@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import numpy as np
-
 from fieldrx.acquisition import Acquisition
 from fieldrx.field import Network, NeuralField
 from fieldrx.field.choices import preset_of
 from fieldrx.field.encodings import Encoding, encoding_from_dict
 from fieldrx.fit import settings
+from fieldrx.models import is_multislice
 
 
 def recipe(field: NeuralField, acquisition: Acquisition) -> tuple[str, list[str]]:
@@ -37,7 +36,9 @@ def recipe(field: NeuralField, acquisition: Acquisition) -> tuple[str, list[str]
     changed = {name: value for name, value in mine.items() if value != usual[name]}
     tv = {mine["tv"], mine["tv_absorption"]}  # one option for both
     kind, *numbers = provenance.need("loss").values()
-    share = len(provenance.held) / np.count_nonzero(acquisition.usable)
+    images = acquisition.predictable(is_multislice(provenance.need("model")))
+    dark = bool(acquisition.dark_field[images].any())
+    share = len(provenance.held) / len(images)
     options = {
         "--depth": ":".join(f"{d:g}" for d in provenance.need("depth")),
         "--model": provenance.model,
@@ -46,7 +47,7 @@ def recipe(field: NeuralField, acquisition: Acquisition) -> tuple[str, list[str]
         "--patience": changed.get("patience"),
         "--tv": f"{mine['tv']:g}" if len(tv) == 1 and "tv" in changed else None,
         "--holdout": None if len(acquisition.holdout) else f"{share:.4g}",
-        "--loss": ":".join([kind, *map(repr, numbers)]) if kind != "squared" else None,
+        "--loss": ":".join([kind, *map(repr, numbers)]) if (kind, dark) != ("squared", False) else None,
         "--refine": ",".join(provenance.refine or ()) or None,
         "--no-absorption": True if field.network.n_outputs == 1 else None,
         "--preset": preset_of(*_architecture(field)),

@@ -12,8 +12,7 @@ import numpy as np
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.backends import to_host
-from fieldrx.evaluation import compare
-from fieldrx.evaluation import verdict as sentence_of
+from fieldrx.evaluation import Comparison, compare, verdict_of
 from fieldrx.field import NeuralField
 from fieldrx.models import MODELS, is_multislice
 from fieldrx.totals import HOLE, contrast_sign
@@ -87,8 +86,8 @@ def judge(field: NeuralField, acquisition: Acquisition, device: str = "auto", si
         return Verdict("untested", "no image was held out: nothing tests this field", tuple(advice))
     error, noise = compared.error(compared.held)[0], compared.noise_of(compared.held)
     closed = provenance.nrmse_closed_form
-    grade = _grade(error, noise, closed)
-    words = f"{grade}: {sentence_of(error, noise.share, noise.measured)}"
+    grade = _worse(_grade(error, noise, closed), _grade_in_the_dark(compared))
+    words = f"{grade}: {verdict_of(compared)}"
     if grade == "nothing":
         beside = "" if closed is None else f", the closed form's {closed:.2f}"
         words += f". No sample was found: an empty one would score 1{beside}"
@@ -109,6 +108,25 @@ def _grade(error, noise, closed):
     if closed is not None and error > _BETTER * closed:
         return "nothing"
     return "good" if beyond < _FAIR else "fair" if beyond < _POOR else "poor"
+
+
+def _grade_in_the_dark(compared: Comparison) -> str:
+    """The same of amplitudes in dark field, if any was held out; there an empty sample's error is 1, too."""
+    if not len(compared.dark_held):
+        return GRADES[0]
+    error, floor = (
+        compared.amplitude_error(compared.dark_held)[0],
+        compared.amplitude_floor(compared.dark_held),
+    )
+    floor = floor if np.isfinite(floor) else 0.0
+    if not np.isfinite(error) or error >= _EMPTY:
+        return GRADES[-1]
+    beyond = np.sqrt(max(error**2 - floor**2, 0.0))
+    return "good" if beyond < max(_FAIR, 0.5 * floor) else "fair" if beyond < _POOR else "poor"
+
+
+def _worse(*grades: str) -> str:
+    return GRADES[max(map(GRADES.index, grades))]
 
 
 def depth_profile(field: NeuralField) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,8 @@
 //
 // What the kernels on spectra share (FREQUENCIES):
 //   sources (n_sources, 2)  double: nu_s along y and x [cycles/um]
-//   ball, band              n0 / lambda, and the radius beyond which waves are cut off [cycles/um]
+//   ball, band              n0 / lambda, and the radius beyond which waves are cut off, unless their source is as
+//                           steep [cycles/um]
 //   step_y, step_x          distance of neighbouring frequencies [cycles/um], in the order of numpy.fft
 // Launch, spectra: one thread a frequency and source, grid (ceil(plane / block), n_sources); waves in
 // space: one thread a pixel, which visits all sources, grid (ceil(plane / block)).  No shared memory.
@@ -26,8 +27,9 @@ __device__ __forceinline__ Axial axial(int i, const double* source, double ball,
     const double y = signed_number(row, ny) * step_y + source[0];
     const double x = signed_number(i - row * nx, nx) * step_x + source[1];
     const double squared = y * y + x * x, ball2 = ball * ball;
-    const bool inside = squared <= band * band;
-    return {root(inside ? ball2 - squared : ball2), root(ball2 - source[0] * source[0] - source[1] * source[1]), inside};
+    const double own = source[0] * source[0] + source[1] * source[1];
+    const bool inside = squared <= fmax(band * band, (1 + 1e-12) * own);
+    return {root(inside ? ball2 - squared : ball2), root(ball2 - own), inside};
 }
 
 #define AXIAL axial(i, sources + 2 * blockIdx.y, ball, band, step_y, step_x, ny, nx)

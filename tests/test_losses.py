@@ -146,3 +146,83 @@ def test_numbers_are_estimated_where_none_are_given():
 def test_wrong_losses(text):
     with pytest.raises(InputError):
         make_loss(text, tiny.acquisition(), np.arange(5))
+
+
+# ---- dark field ------------------------------------------------------------------------------------
+
+
+def decades(seed=0):
+    """Images of which one is in bright field and two are darker by decades, and predictions of them."""
+    rng = np.random.default_rng(seed)
+    level = np.array([1.0, 0.03, 0.002])[:, None, None]
+    measured = level * rng.uniform(0.3, 1.7, (3, 20, 24))
+    return measured * rng.uniform(0.7, 1.3, measured.shape), measured, np.ones(measured.shape, bool)
+
+
+@pytest.mark.parametrize("loss", [Huber(0.2, 1e-5), Poisson(4000.0, floor=1e-5), Poisson(4000.0, 2.0, 1e-5)])
+def test_gradient_over_three_decades(loss):
+    predicted, measured, valid = decades()
+    _, gradient = loss.value_and_gradient(predicted, measured, valid)
+    direction = predicted * np.random.default_rng(1).standard_normal(predicted.shape)
+    up, down = (
+        loss.value_and_gradient(predicted + s * 1e-6 * direction, measured, valid)[0] for s in (1, -1)
+    )
+    assert np.vdot(gradient, direction) == pytest.approx((up - down) / 2e-6, rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", [Huber(0.2, 1e-5), Poisson(4e5, floor=1e-5)])
+def test_photon_noise_costs_the_same_at_every_brightness(loss):
+    """As many photons' noise as the light itself has is one and the same loss a pixel in all images."""
+    rng = np.random.default_rng(0)
+    level = np.broadcast_to(np.array([1.0, 0.03, 0.002])[:, None, None], (3, 60, 60))
+    counted, valid = rng.poisson(4e5 * level) / 4e5, np.ones((1, 60, 60), bool)
+    each = [loss.value_and_gradient(level[k : k + 1], counted[k : k + 1], valid)[0] for k in range(3)]
+    assert each == pytest.approx([each[0]] * 3, rel=0.1)
+
+
+def test_outliers_in_the_dark_are_bounded_by_the_image_itself():
+    predicted, measured, valid = decades()
+    loss, k = Huber(0.2, 1e-5), 2
+    part = slice(k, k + 1)
+    clean = loss.value_and_gradient(predicted[part], measured[part], valid[part])[0]
+    measured[k, 3, 4] = 1.0  # a hot pixel, 500 times as bright as all others
+    hot = loss.value_and_gradient(predicted[part], measured[part], valid[part])[0]
+    amplitude = np.sqrt(measured[k]).mean()
+    assert hot - clean < 2 * 3 * amplitude  # a dark image counts less: with the threshold alone it were 0.35
+    assert 2 * 3 * amplitude < 0.3
+
+
+def with_dark_field(photons=None):
+    """Images of the tiny phantom in bright and in dark field."""
+    from fieldrx import Illumination, simulate
+
+    sources = np.r_[tiny.LIGHT.sources_na, Illumination.led_ring(5, 0.75).sources_na]
+    optics = Acquisition(None, Illumination(sources), tiny.SCOPE, holdout=[4, 8])
+    noise = {} if photons is None else {"photons": photons}
+    return simulate(tiny.phantom(absorbing=True), optics, "ssnp", tiny.SHAPE, **noise)
+
+
+def test_numbers_with_dark_field_are_those_of_its_noise():
+    acq = with_dark_field(photons=3e5)
+    bright, all_images = np.arange(6), np.arange(11)
+    loss, note = make_loss("auto", acq, all_images)
+    assert loss.threshold == make_loss("huber", acq, bright)[0].threshold
+    assert 1e-5 <= loss.floor < 1e-3
+    assert "5 dark images" in note
+    assert make_loss(loss.to_dict(), acq, all_images)[0] == loss
+    assert make_loss("auto", acq, bright) == (SquaredError(), "")
+    photon, _ = make_loss("poisson", acq, all_images)
+    assert photon.photons == pytest.approx(3e5, rel=0.4)
+    assert photon.floor == loss.floor
+
+
+@pytest.mark.parametrize("loss", ["auto", "squared", "poisson:100000:0:1e-5"])
+def test_a_fit_with_dark_field_starts_at_one_and_falls(loss):
+    schedule = tiny.schedule(steps=30, warm_steps=0, coarse=0.0, learning_rate=0.02, table_learning_rate=0.1)
+    fit = tiny.fit(with_dark_field(), "ssnp", loss=loss, schedule=schedule, background=True)
+    assert fit.train.tolist() == [0, 1, 2, 3, 5, 6, 7, 9, 10]
+    zero = np.zeros(fit.grid.shape, np.complex64)
+    predicted, _ = fit.loss.predict(fit.model, zero, fit.train)
+    assert fit.objective.data_term(predicted, fit.train)[0] == pytest.approx(1, rel=1e-5)
+    field = fit.run()
+    assert field.history["loss"][-1] < 0.9 * field.history["loss"][0]

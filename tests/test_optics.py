@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fieldrx.errors import InputError
+from fieldrx.models import grid_spacing
 from fieldrx.optics import (
     Grid,
     Illumination,
@@ -143,10 +144,28 @@ def test_weights_divide_by_bright_field_alone():
     np.testing.assert_allclose(light.weights(MICROSCOPE), [[0.25, 0.75, 1.0], [1, 0, 0]])
 
 
-def test_weights_refuse_dark_field_images():
+def test_weights_of_dark_field_are_over_their_own_sum():
+    light = Illumination([[0.1, 0], [0.7, 0], [0, 0.8]], [[1, 2, 0], [0, 1, 3]])
+    assert light.dark(MICROSCOPE).tolist() == [False, True]
+    np.testing.assert_allclose(light.weights(MICROSCOPE), [[1, 2, 0], [0, 0.25, 0.75]])
+
+
+def test_single_scattering_refuses_dark_field():
     light = Illumination([[0.1, 0], [0.7, 0]])
-    with pytest.raises(InputError, match=r"^images 1 are lit only.*dark field.*leave them out"):
-        light.weights(MICROSCOPE)
+    light.refuse_dark(MICROSCOPE, [0], "born")
+    with pytest.raises(InputError, match=r"^images 1 are lit only.*dark field.*born.*use bpm.*leave"):
+        light.refuse_dark(MICROSCOPE, None, "born")
+    with pytest.raises(InputError, match=r"^every image is lit only"):
+        light.select([1]).refuse_dark(MICROSCOPE, None, "born")
+
+
+def test_dark_field_makes_the_grid_finer():
+    scope = Microscope(0.5, 0.2, 1.0, 1.0)
+    light = Illumination([[0.1, 0], [0.0, 0.55]])
+    assert grid_spacing(scope, light) == 1.0
+    assert grid_spacing(scope, light, dark_field=True) == pytest.approx(0.5 * 0.5 / 0.75)
+    both = Illumination(light.sources_na, [[1, 1]])  # one image in bright field: its steep light adds little
+    assert grid_spacing(scope, both, dark_field=True) == 1.0
 
 
 def test_illumination_is_read_only():
@@ -301,5 +320,5 @@ def test_slices_half_a_wavelength_apart_are_a_mirror():
 def test_sampling_notes_refuse_impossible_light():
     with pytest.raises(InputError, match=r"source 1 has NA 1\.4, not below medium_index"):
         sampling_notes(MICROSCOPE, Illumination([[0, 0], [1.4, 0]]))
-    with pytest.raises(InputError, match=r"every image .*dark field"):
-        sampling_notes(MICROSCOPE, Illumination([[0, 0.7], [0.7, 0]]))
+    notes = sampling_notes(MICROSCOPE, Illumination([[0, 0.7], [0.7, 0]]))
+    assert "2 of 2 sources lie outside the pupil" in notes[0]

@@ -277,9 +277,10 @@ def test_bright_images_that_the_table_calls_dark_field_are_told():
     )
     raw[5:] = raw[5:] * 0.03
     assert said(read(raw, Illumination(sources), background=2000)) == ""
-    masked = read(raw, Illumination(sources))
-    assert "4 images lit from outside the pupil are masked" in said(masked)
-    assert masked.usable.sum() == 5
+    alone = read(raw, Illumination(sources))
+    assert "4 dark-field images are taken over the level of the bright-field ones" in said(alone)
+    assert alone.usable.sum() == 5
+    assert np.flatnonzero(alone.dark_field).tolist() == [5, 6, 7, 8]
 
 
 @pytest.mark.parametrize("n_dark", [0, 4, 16])

@@ -10,6 +10,7 @@ wavelength_um, objective_na,    numbers
 medium_index, pixel_size_um      (lengths also as _nm, _mm, _cm, _m)
 background                      optional: number, (n,), (y, x) or (n, y, x)
 dark, saturation, missing       optional, as above
+exposure                        optional: number or (n,)
 mask                            optional: (n, y, x), true where a pixel is valid
 checksum                        optional: number that tells these images from others
 levelled                        optional: true where each image was divided by its own level before
@@ -63,6 +64,7 @@ def from_arrays(arrays: dict[str, np.ndarray], path: Path, optional: bool) -> Ac
             dark=arrays.get("dark", 0.0),
             missing=_scalar(arrays, "missing"),
             mask=arrays.get("mask"),
+            exposure=arrays.get("exposure"),
             checksum=_checksum(arrays),
             levelled=bool(_scalar(arrays, "levelled")),
             way=str(arrays["way"]) if "way" in arrays else None,

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.acquisition import sense
-from fieldrx.acquisition.dim import dim_outside, dim_parts
+from fieldrx.acquisition.checks import array_of
+from fieldrx.acquisition.dark_field import DarkField
+from fieldrx.acquisition.dim import dim_parts
 from fieldrx.acquisition.pixels import odd_pixels, zero_blocks
 from fieldrx.background import as_frames, estimated, normalise, saturation_level, valid_pixels
 from fieldrx.errors import InputError
@@ -58,7 +61,8 @@ def intensities(
     mask : ndarray of bool, shape (n, y, x), optional
         Pixels known to be valid.
     **options
-        As of `fieldrx.background.normalise`.
+        As of `fieldrx.background.normalise`, and ``exposure``, relative, one number per image: what a
+        background of all images is multiplied by.
 
     Raises
     ------
@@ -71,7 +75,8 @@ def intensities(
     level = options.pop("saturation", None)
     level = saturation_level(raw) if level is None else float(level)
     dark = as_frames(options.get("dark", 0.0), "dark", raw.shape)
-    lit = np.any(illumination.pattern[:, illumination.bright(microscope)], axis=1)
+    lit = ~illumination.dark(microscope)
+    exposure = _exposures(options.pop("exposure", None), background, len(raw))
     known = np.ones(raw.shape, bool) if mask is None else mask.copy()
     valid = valid_pixels(raw, level, missing, known)
     spoilt = sense.saturated_background(background)
@@ -86,21 +91,27 @@ def intensities(
         words.append(f"{spoilt.sum()} pixels where the background is saturated are masked")
     told = estimated(raw, background, valid & known & lit[:, None, None])
     if told:
-        outside, more = dim_outside(raw, valid & known, illumination, microscope)
-        known[outside] = False
-        words += more
         sense.check_intensities(raw, dark, valid & known, lit)
     elif background is None:
         options["background"] = 1.0
-    images, mask, remarks = normalise(raw, saturation=level, mask=known, **options)
-    valid = np.ones(raw.shape, bool) if mask is None else mask
+    scattered = DarkField(raw, dark, valid & known, ~lit, exposure * illumination.pattern.sum(axis=1))
+    bright = known & lit[:, None, None]
+    if bright.any() or not len(scattered.images):
+        images, mask, remarks = normalise(raw, saturation=level, mask=bright, **options)
+        valid = bright if mask is None else mask
+        if not told:
+            images[valid] /= np.broadcast_to(exposure[:, None, None], raw.shape)[valid]
+    else:
+        images, valid, remarks = np.ones(raw.shape, np.float32), bright, []
+    words += scattered.normalise(options.get("background"), told, exposure, images)
+    valid |= scattered.valid & ~lit[:, None, None]
     if not told:  # a given background has its own say first
         sense.check_intensities(raw, dark, valid, lit)
     odd, found = odd_pixels(raw, images, valid, microscope, illumination)
     if odd.any():
         valid[:, odd] = False
         images[:, odd] = 1
-    levels = sense.Levels(raw, dark, images, valid, illumination, microscope)
+    levels = sense.Levels(raw, dark, images, valid, illumination, microscope, exposure)
     unlit = levels.without_light(background, told)
     valid[unlit] = False
     images[unlit] = 1
@@ -109,6 +120,23 @@ def intensities(
     way = sense.way(raw, background, told)
     levelled = told or bool(options.get("gain"))
     return Intensities(images, None if valid.all() else valid, tuple(notes), way, levelled)
+
+
+def _exposures(exposure: ArrayLike | None, background: ArrayLike | str | None, n: int) -> np.ndarray:
+    """Relative exposure of every image, shape (n,)."""
+    if exposure is None:
+        return np.ones(n)
+    given = array_of(exposure, "exposure")
+    if given.dtype.kind not in "iuf" or given.shape not in ((), (1,), (n,)):
+        raise InputError(f"exposure is {exposure!r:.60}; expected one positive number for each of {n} images")
+    if not (np.isfinite(given) & (given > 0)).all():
+        raise InputError(f"exposure holds {float(given.min()):g}; expected positive numbers")
+    own = np.asarray(0.0 if background is None else background)
+    if own.ndim in (1, 3) and len(own) == n > 1:
+        raise InputError(
+            "background has one value or frame for each image, which tells its exposure: leave out exposure"
+        )
+    return np.broadcast_to(given.astype(float), n)
 
 
 def _averaged(options: dict[str, Any], name: str, shape: tuple[int, ...]) -> str:

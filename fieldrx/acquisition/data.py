@@ -21,7 +21,9 @@ from fieldrx.acquisition.checks import (
     without_junk,
 )
 from fieldrx.acquisition.counts import intensities
+from fieldrx.acquisition.dim import DIM
 from fieldrx.acquisition.values import check_lengths
+from fieldrx.background import typical_level
 from fieldrx.brief import times
 from fieldrx.errors import InputError
 from fieldrx.io import save_npz
@@ -38,7 +40,9 @@ class Acquisition:
     Parameters
     ----------
     images : ndarray, shape (n, y, x), or None
-        Intensities over the background, 1 without a sample; kept as float32.  None for optics alone.
+        Intensities over the background, 1 without a sample; of images lit from outside the pupil alone
+        (dark field) over the background that their lamps would give inside it, 0 without a sample.  Kept as
+        float32.  None for optics alone.
         Counts of a camera go through `Acquisition.from_raw`.
     illumination : Illumination
         n rows of weights, one per image.
@@ -118,6 +122,7 @@ class Acquisition:
         mask: ArrayLike | None = None,
         fixed_pattern: bool = False,
         gain: bool = False,
+        exposure: ArrayLike | None = None,
         name: str = "",
         notes: Sequence[str] = (),
         checksum: int | None = None,
@@ -132,13 +137,16 @@ class Acquisition:
             Counts of any real type; not changed.
         background, dark, saturation, missing, mask, fixed_pattern, gain
             As in `fieldrx.background.normalise`.
+        exposure : array_like, optional
+            Relative exposure of every image, shape (n,): a background of all images is multiplied by it, and
+            dark-field images are taken over the bright-field level at their exposure.
         illumination, microscope, holdout, name, notes, checksum, levelled, way
             As in the class; estimated backgrounds and `gain` make it levelled, whatever it was.
         """
         images = as_stack(images, illumination.n_images)
         checksum = _checksum(images) if checksum is None else checksum
         options = {"background": background, "dark": dark, "saturation": saturation, "missing": missing,
-                   "fixed_pattern": fixed_pattern, "gain": gain}  # fmt: skip
+                   "fixed_pattern": fixed_pattern, "gain": gain, "exposure": exposure}  # fmt: skip
         done = intensities(images, illumination, microscope, check_mask(mask, images), **options)
         return cls(
             done.images,
@@ -185,7 +193,23 @@ class Acquisition:
     @property
     def lit(self) -> np.ndarray:
         """Which images have a source inside the pupil, bool of shape (n,)."""
-        return np.any(self.illumination.pattern[:, self.illumination.bright(self.microscope)], axis=1)
+        return ~self.illumination.dark(self.microscope)
+
+    @property
+    def dark_field(self) -> np.ndarray:
+        """Which images have a valid pixel and light from outside the pupil alone, bool of shape (n,).
+
+        Those that are not dark, though their directions say so, were lit from inside it.
+        """
+        dark = ~self.lit
+        for k in np.flatnonzero(dark):
+            valid = np.ones(self.stack.shape[1:], bool) if self.mask is None else self.mask[k]
+            dark[k] = valid.any() and typical_level(self.stack[k], valid) < DIM
+        return dark
+
+    def predictable(self, dark_field: bool) -> np.ndarray:
+        """Numbers of the usable images, and of those in dark field where a model can predict them."""
+        return np.flatnonzero(self.usable | self.dark_field if dark_field else self.usable)
 
     def select(self, images: ArrayLike) -> Acquisition:
         """Some of the images, in the order given, with their light; those held out keep their part."""

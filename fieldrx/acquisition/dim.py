@@ -70,33 +70,6 @@ def dim_parts(
     return dark, _notes(some[dim].tolist(), partly, dark)
 
 
-def dim_outside(
-    images: np.ndarray, valid: np.ndarray, illumination: Illumination, microscope: Microscope
-) -> tuple[np.ndarray, list[str]]:
-    """Dim images whose light comes from outside the pupil, and what to say of them.
-
-    They have a background that can be given, and none that images could tell.  Parameters as of `dim_parts`.
-
-    Returns
-    -------
-    dark : ndarray of int
-        Numbers of images.
-    notes : list of str
-    """
-    lit = illumination.pattern[:, illumination.bright(microscope)].any(axis=1)
-    inner, outer = (np.flatnonzero(which & valid.any(axis=(1, 2))) for which in (lit, ~lit))
-    if not len(inner) or not len(outer):
-        return outer[:0], []
-    typical = np.median(_levels(images, valid, illumination, inner))
-    dark = outer[_levels(images, valid, illumination, outer) < DIM * typical]
-    if not len(dark):
-        return dark, []
-    return dark, [
-        f"{len(dark)} images lit from outside the pupil are masked: dark field, whose background cannot be "
-        "estimated from the images; give a background to keep them"
-    ]
-
-
 def _on_one_side(part: np.ndarray, towards: np.ndarray) -> float:
     """Share of a dark part that lies at one end of the frame along the light, as no shadow in it does."""
     rank = np.argsort((np.argwhere(np.ones(part.shape)) @ towards), kind="stable")

@@ -33,6 +33,9 @@ table              key                   meaning
 \\                                        an image file as in ``files``: see `fieldrx.background`
 \\                  fixed_pattern, gain   true to divide out dust that stays put, and to level lamps that
 \\                                        flicker: see `fieldrx.background`; by default false
+\\                  exposure              number per image, relative: time times the lamp's brightness.  A
+\\                                        background of all images is multiplied by it, and dark-field
+\\                                        images are taken over the bright-field level at theirs
 \\                  dark                  number or image file: the camera without light.  More frames
 \\                                        than one, of it or of the background, are averaged where
 \\                                        they are not as many as the images
@@ -98,6 +101,7 @@ IMAGES = {
     "region": (_LIST,),
     "holdout": (_LIST,),
     "background": (_NUMBER, TEXT, _LIST),
+    "exposure": (_NUMBER, _LIST),
     "dark": (_NUMBER, TEXT, _LIST),
     "saturation": (_NUMBER,),
     "missing": (_NUMBER,),

@@ -122,6 +122,8 @@ class Levels:
         Pixels to look at.
     illumination : Illumination
     microscope : Microscope
+    exposure : ndarray, shape (n,)
+        Relative exposures of the images.
     """
 
     def __init__(
@@ -132,6 +134,7 @@ class Levels:
         valid: np.ndarray,
         illumination: Illumination,
         microscope: Microscope,
+        exposure: np.ndarray,
     ):
         pattern, bright = illumination.pattern, illumination.bright(microscope)
         na = np.linalg.norm(illumination.sources_na, axis=1)
@@ -139,7 +142,7 @@ class Levels:
         self.lit = pattern[:, bright].any(axis=1) & seen
         self.unlit = ~pattern[:, bright].any(axis=1) & seen
         level = [typical_level(r - d.astype(float), v) for r, d, v in zip(raw, dark, valid, strict=True)]
-        self.raw, self.weight = np.array(level), pattern.sum(axis=1)
+        self.raw, self.weight = np.array(level) / exposure, pattern.sum(axis=1)
         self.normalised = np.array([typical_level(i, v) for i, v in zip(images, valid, strict=True)])
         # lamps of a flat board shine askew, from farther away: cos^4 of their angle
         self.falloff = (pattern @ (1 - np.minimum(na, 0.95) ** 2) ** 2) / pattern.sum(axis=1)

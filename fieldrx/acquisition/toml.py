@@ -67,6 +67,7 @@ def read_toml(path: Path, wanted: str) -> Acquisition:
             return Acquisition(None, illumination, microscope, **common)
         background, remarks = frames_of(table, "background", path.parent, stack)
         dark, more = frames_of(table, "dark", path.parent, stack, 0.0)
+        exposure = frames_of(table, "exposure", path.parent, stack)[0]
         common["notes"] += [*stack.notes, *remarks, *more]
         return Acquisition.from_raw(
             stack.images,
@@ -76,6 +77,7 @@ def read_toml(path: Path, wanted: str) -> Acquisition:
             saturation=table.get("saturation"),
             dark=dark,
             missing=table.get("missing"),
+            exposure=exposure,
             fixed_pattern=table.get("fixed_pattern", False),
             gain=table.get("gain", False),
             **common,

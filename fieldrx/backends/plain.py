@@ -24,7 +24,9 @@ from fieldrx.backends.fft import fft2 as _fft
 from fieldrx.backends.fft import ifft2 as _ifft
 from fieldrx.backends.propagation import March, Refocusing
 
-BAND = 0.95  # sine of the steepest waves kept; steeper ones would cross the grid and wrap round
+# Sine of the steepest waves kept; steeper ones would cross the grid and wrap round.  Light that comes in
+# steeper is kept with all waves up to its own angle, a rounding error beyond.
+BAND, OWN = 0.95, 1 + 1e-12
 
 
 class _March(March):
@@ -44,9 +46,10 @@ class _March(March):
             [nu_y[:, None] + sources[:, 0, None, None] + flat, nu_x + sources[:, 1, None, None] + flat]
         )
         squared = (self.nu**2).sum(axis=0)
-        self.band = squared <= (BAND * ball) ** 2
+        own = (sources**2).sum(axis=1)[:, None, None]
+        self.band = squared <= self.xp.maximum((BAND * ball) ** 2, OWN * own)
         self.f = np.sqrt(np.where(self.band, ball**2 - squared, ball**2))
-        self.f_s = np.sqrt(ball**2 - (sources**2).sum(axis=1))[:, None, None]
+        self.f_s = np.sqrt(ball**2 - own)
 
     def _direction(self, d_f, d_fs):
         """Gradient of the source frequencies from those of f (per wave) and of f_s; df/dnu = -nu / f."""

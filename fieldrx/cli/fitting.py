@@ -120,9 +120,10 @@ class _Fitting(click.Command):
 @click.option(
     "--loss",
     metavar="NAME",
-    default="squared",
+    default="auto",
     show_default=True,
-    help="squared; huber[:THRESHOLD] against dirt and unmasked saturation; poisson[:PHOTONS[:READ_NOISE]].",
+    help="squared; huber[:THRESHOLD] against dirt and unmasked saturation; poisson[:PHOTONS[:READ_NOISE]]; "
+    "auto is huber where images are in dark field, else squared.",
 )
 @click.option(
     "--refine",

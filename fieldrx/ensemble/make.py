@@ -95,7 +95,7 @@ def _images(field, acquisition, members, steps, folds, seed):
         raise InputError("a compressed field cannot be fitted on: give the one that it was made from")
     if not same_images(field, acquisition):
         raise InputError("the field was fitted to other images: give the acquisition of its fit")
-    held = field.provenance.held
+    held = np.intersect1d(field.provenance.held, np.flatnonzero(acquisition.usable))  # in bright field
     if not len(held):
         raise InputError("the fit held out no image, so nothing can calibrate its uncertainty: use --holdout")
     if members < 2 or (steps is not None and steps < 1):

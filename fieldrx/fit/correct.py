@@ -27,8 +27,9 @@ class Correction:
         self.alignment: Alignment | None = None
         if problem.kinds or problem.optics:
             self.refinement = Refinement(
-                problem.kinds, problem.acquisition, problem.model, problem.grid, problem.train, problem.held,
-                problem.optics, problem.background,
+                problem.kinds, problem.acquisition, problem.model, problem.grid,
+                problem.bright(problem.train), problem.bright(problem.held), problem.optics,
+                problem.background,
             )  # fmt: skip
         if self.refinement and "board" in problem.kinds:
             self.alignment = Alignment(self.refinement)
@@ -74,6 +75,9 @@ class Correction:
         """Move the board by the images of a step."""
         if self.alignment is None:
             raise ValueError("the board of this fit stays where it is")
+        batch = self.problem.bright(batch)
+        if not len(batch):
+            return
         optics = self.optics(state.optics)
         optics, state.aligned = self.alignment.move(optics, to_host(state.aligned), contrast, batch)
         state.optics = optics.to_vector()

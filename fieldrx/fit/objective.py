@@ -45,7 +45,9 @@ class Objective:
         self.backend, self.model, self.train = backend, model, problem.train
         self.loss, self.background = problem.loss, problem.background
         mask = None if acq.mask is None else backend.asarray(acq.mask)
-        self.pairs = MeasuredImages(backend.asarray(acq.images), mask, self.background)
+        self.dark = problem.dark
+        self.bright = problem.bright(self.train)
+        self.pairs = MeasuredImages(backend.asarray(acq.images), mask, self.background, self.dark)
         self.empty = self._empty_losses(acq.n_images)
         self.norm = float(self.empty[self.train].sum())
 
@@ -55,7 +57,7 @@ class Objective:
         share = len(self.train) / len(images) / self.norm
         if not self.background:
             return self._loss_and_gradient(predicted, measured, valid, share)
-        shaded, slope, penalty = self._shaded(predicted, measured, valid)
+        shaded, slope, penalty = self._shaded(predicted, measured, valid, images)
         value, gradient = self._loss_and_gradient(shaded, measured, valid, share)
         return value + share * penalty, gradient * slope
 
@@ -82,12 +84,13 @@ class Objective:
         value, gradient = self.loss.value_and_gradient(predicted, measured, valid)
         return share * value, gradient * np.float32(share)
 
-    def _shaded(self, predicted, measured, valid):
+    def _shaded(self, predicted, measured, valid, images):
         """A prediction times the smooth surface that is left of the background, the slope of that, and the
-        surface's own penalty.
+        surface's own penalty; where no pixel counts, as in dark field, the surface is 1.
 
         The loss compares intensities, or I - 1, or, of Rytov's model, log I.
         """
+        valid = valid & self.backend.asarray(~self.dark[images])[:, None, None]
         if isinstance(self.loss, SquaredError) and isinstance(self.model, Rytov):
             surface, penalty = smooth_term(predicted, measured, valid)
             return predicted + surface, np.float32(1), penalty
@@ -101,10 +104,11 @@ class Objective:
         losses = np.zeros(n_images)
         for k in self.train:
             measured, valid = self.measured([k])
-            empty = module_of(measured).full_like(measured, self.loss.empty)
+            level = np.array(not self.dark[k], np.float32)  # of an empty field
+            empty = module_of(measured).full_like(measured, float(self.loss.measured(self.model, level)))
             penalty = 0.0
             if self.background:
-                empty, _, penalty = self._shaded(empty, measured, valid)
+                empty, _, penalty = self._shaded(empty, measured, valid, np.array([k]))
             losses[k] = float(self.loss.value_and_gradient(empty, measured, valid)[0]) + float(penalty)
         if not losses.any():
             raise InputError("the images hold no signal: every valid pixel is exactly 1, the empty field")

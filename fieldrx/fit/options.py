@@ -133,7 +133,8 @@ class Options:
     optics : Optics, optional
         Directions, gains, defocus and aberrations to start from, when known better than the acquisition's.
     loss : str
-        "squared", or "huber" or "poisson" with numbers of their own: see `fieldrx.losses.make_loss`.
+        "squared", or "huber" or "poisson" with numbers of their own: see `fieldrx.losses.make_loss`.  "auto"
+        is huber where some images are in dark field, else squared.
     grid_um : float, optional
         Widest lateral distance of voxels [um]; chosen from the optics when not given, see
         `fieldrx.models.grid_spacing`.
@@ -152,7 +153,7 @@ class Options:
     refine: Any = None
     background: bool | None = None
     optics: Any = None
-    loss: Any = "squared"
+    loss: Any = "auto"
     grid_um: float | None = None
     precision: str | None = None
 

@@ -80,6 +80,15 @@ class Problem:
         return is_multislice(self.model)
 
     @property
+    def dark(self) -> np.ndarray:
+        """Which images of the acquisition are lit from outside the pupil alone, bool of shape (n,)."""
+        return ~self.acquisition.lit
+
+    def bright(self, images: np.ndarray) -> np.ndarray:
+        """Those of some images that are in bright field."""
+        return images[~self.dark[images]]
+
+    @property
     def geometry(self) -> tuple:
         """Grid, microscope, illumination and shape of the images: what a model of light is made from."""
         acq = self.acquisition
@@ -126,15 +135,17 @@ def pose(
     """
     if acquisition.images is None:
         raise InputError("the acquisition has no images to fit: give it images, not optics alone")
-    train, held = split_images(acquisition, options.holdout, options.seed)
-    heights, choices = _depth(acquisition, depth, train)
-    model, chosen = settle_model(acquisition, heights, model, train, backend)
-    grid, spaced = _grid(options, acquisition, model, heights)
+    bright, _ = split_images(acquisition, options.holdout, options.seed)
+    heights, choices = _depth(acquisition, depth, bright)
+    model, chosen = settle_model(acquisition, heights, model, bright, backend)
+    train, held = split_images(acquisition, options.holdout, options.seed, is_multislice(model))
+    light = acquisition.illumination.select(np.union1d(train, held))
+    grid, spaced = _grid(options, acquisition, light, model, heights)
     priors, schedule = settings(model, options.priors, options.schedule)
     loss, estimated = make_loss(options.loss, acquisition, train)
     kinds = parse_refine(options.refine) if options.refine else ()
     background = acquisition.levelled if options.background is None else options.background
-    encoding, network, drawn = _architecture(options, grid, acquisition)
+    encoding, network, drawn = _architecture(options, grid, acquisition.microscope, light)
     n_params = encoding.n_params + network.n_params
     size = schedule.images_per_step(len(train))
     waves = size * int((acquisition.illumination.pattern[train] != 0).sum(axis=1).max())
@@ -156,7 +167,7 @@ def pose(
         optics=options.optics,
         precision=backend.choose_precision(network, options.precision),
         choices=choices,
-        notes=tuple(note for note in (chosen, spaced, estimated, drawn) if note),
+        notes=tuple(note for note in (chosen, _unused(acquisition, model), spaced, estimated, drawn) if note),
     )
 
 
@@ -194,16 +205,25 @@ def settle_model(
     if model != "auto":
         return model, ""
     check_room(acquisition, depth, backend)
-    model, why = choose_model(acquisition, depth, images)
+    model, why = choose_model(acquisition, depth, images, bool(acquisition.dark_field.any()))
     return model, f"model {model}: {why}"
 
 
-def _grid(options, acquisition, model, depth):
-    """The model's grid, and a note where its voxels were chosen and are not the pixels."""
+def _unused(acquisition, model):
+    """A note where a model cannot predict images in dark field."""
+    count = 0 if is_multislice(model) else int(acquisition.dark_field.sum())
+    if not count:
+        return ""
+    return f"{count} dark-field images are left out: {model} cannot predict them; --model bpm or ssnp can"
+
+
+def _grid(options, acquisition, light, model, depth):
+    """The model's grid under the light of the fit, and a note where its voxels were chosen and are not the
+    pixels."""
     scope, spacing = acquisition.microscope, options.grid_um
     chosen = spacing is None
     if chosen:
-        spacing = grid_spacing(scope, acquisition.illumination)
+        spacing = grid_spacing(scope, light, dark_field=True)
     grid = grid_for(model, acquisition.stack.shape[1:], scope, depth, spacing)
     if not chosen or np.isclose(grid.spacing_um[1], scope.pixel_size_um):
         return grid, ""
@@ -213,45 +233,52 @@ def _grid(options, acquisition, model, depth):
     )
 
 
-def _architecture(options, grid, acquisition):
+def _architecture(options, grid, scope, light):
     """Encoding and network, and a note where the encoding was chosen."""
     encoding, network = options.encoding, options.network
-    optics = acquisition.microscope, acquisition.illumination
     if options.preset is not None:
         if encoding or network:
             raise InputError("give a preset, or an encoding and a network of your own, not both")
         encoding, network = make_preset(options.preset, options.absorption)
     chosen = encoding is None
-    encoding = encoding or default_encoding(grid, *optics)
+    encoding = encoding or default_encoding(grid, scope, light, dark_field=True)
     outputs = 2 if options.absorption else 1
     network = network or Network(encoding.n_features, width=32, depth=2, n_outputs=outputs)
     if network.n_outputs > 2:
         raise InputError(f"the network has {network.n_outputs} outputs; expected 1 or 2 (Re, Im)")
-    return encoding, network, encoding_note(encoding, network, grid, *optics) if chosen else ""
+    return (
+        encoding,
+        network,
+        encoding_note(encoding, network, grid, scope, light, dark_field=True) if chosen else "",
+    )
 
 
 def split_images(
-    acquisition: Acquisition, share: float | None = None, seed: int = 0
+    acquisition: Acquisition, share: float | None = None, seed: int = 0, dark_field: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the images to train on and of those to hold out.
 
     The acquisition's own ``holdout`` wins; otherwise a `share` (default 0.1, at least
-    one of three images or more) is drawn with `seed`.
-    Images without a valid pixel, or lit only from outside the pupil, are in neither.
+    one of three images or more) is drawn with `seed`, of bright and of dark field alike.
+    Images without a valid pixel are in neither, nor, without `dark_field`, those lit only from outside the
+    pupil.
     """
-    usable = np.flatnonzero(acquisition.usable)
-    if len(usable) == 0:
+    bright = np.flatnonzero(acquisition.usable)
+    if len(bright) == 0:
         raise InputError("no image can be used: every one is masked or dark field")
+    parts = [bright, np.flatnonzero(acquisition.dark_field)] if dark_field else [bright]
     if len(acquisition.holdout):
-        held = np.intersect1d(usable, acquisition.holdout)
+        held = np.intersect1d(np.concatenate(parts), acquisition.holdout)
     else:
         share = 0.1 if share is None else float(share)
         if not 0 <= share < 1:
             raise InputError(f"holdout is {share:g}; expected a share from 0 to below 1")
-        shuffled = np.random.default_rng(seed).permutation(usable)
-        count = max(round(share * len(usable)), 1) if share > 0 and len(usable) > 2 else 0
-        held = np.sort(shuffled[:count])
-    train = np.setdiff1d(usable, held)
-    if len(train) == 0:
+        rng, drawn = np.random.default_rng(seed), []
+        for part in parts:
+            count = max(round(share * len(part)), 1) if share > 0 and len(part) > 2 else 0
+            drawn.append(rng.permutation(part)[:count])
+        held = np.sort(np.concatenate(drawn))
+    train = np.setdiff1d(np.concatenate(parts), held)
+    if not np.isin(train, bright).any():
         raise InputError("all usable images are held out: nothing is left to fit; lower --holdout")
     return train, held

@@ -174,7 +174,9 @@ class Fit:
         target = start.closed_form(self.linear, self.objective, self.problem.multislice, self._tell)
         self.state = start.random_state(self.problem, self.backend, target, self.model.window)
         self.correction.begin(self.state)
-        self.closed_form_error = start.closed_form_error(target, self.linear, self.objective, self.held)
+        self.closed_form_error = start.closed_form_error(
+            target, self.linear, self.objective, self.problem.bright(self.held)
+        )
         if self.correction.corrects_closed_form:
             target = self._correct_closed_form(target)
         start.teach(self.state, target, self.problem, self.sampling, self.descent, self._tell)

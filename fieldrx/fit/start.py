@@ -30,13 +30,13 @@ _HEADROOM = (
 
 
 def closed_form(model: Born, objective: Objective, multislice: bool, tell: Callable) -> np.ndarray:
-    """The Tikhonov inversion of the training images by a linear model.
+    """The Tikhonov inversion of the training images, those in bright field, by a linear model.
 
     Of light that scatters more than once it explains a part alone, and images that were left out say little
     of how much of it to believe: with a regularisation below `_LEAST` its strength, which is all that such a
     fit takes from it, would be chance.
     """
-    images = objective.train
+    images = objective.bright
     return tikhonov(
         model,
         objective.signal(images, model),

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fieldrx.backends import to_host
 from fieldrx.fit.correct import Correction
 from fieldrx.fit.objective import Objective
 from fieldrx.fit.problem import Problem
 from fieldrx.fit.state import State
+from fieldrx.metrics import amplitude_errors
 
 
 class Watch:
@@ -26,6 +28,7 @@ class Watch:
 
     def __init__(self, problem: Problem, objective: Objective, correction: Correction):
         self.held, self.schedule = problem.held, problem.schedule
+        self.bright, self.dark = problem.bright(self.held), problem.held[problem.dark[problem.held]]
         self.objective, self.correction = objective, correction
 
     def look(self, state: State, contrast: np.ndarray, folded: Callable[[], np.ndarray]) -> float:
@@ -55,7 +58,21 @@ class Watch:
         return state.step - since > schedule.patience * schedule.evaluate_every
 
     def _error(self, contrast):
-        """The error, and the score that chooses."""
-        pairs = self.objective.pairs.compare(self.correction.model, contrast, self.held)
-        error = pairs.sums.nrmse
-        return error, self.correction.score(pairs, error)
+        """The error of images in bright field, and the score that chooses.
+
+        With dark field among the images the score is the root mean square of two errors, that and the
+        amplitudes' in dark field: of both an empty sample's is 1.
+        """
+        error, scores = np.nan, []
+        if len(self.bright):
+            pairs = self._pairs(contrast, self.bright)
+            error = pairs.sums.nrmse
+            scores.append(self.correction.score(pairs, error))
+        if len(self.dark):
+            pairs = self._pairs(contrast, self.dark)
+            valid = None if pairs.valid is None else to_host(pairs.valid)
+            scores.append(amplitude_errors(to_host(pairs.predicted), to_host(pairs.measured), valid)[0])
+        return error, scores[0] if len(scores) == 1 else float(np.sqrt(np.mean(np.square(scores))))
+
+    def _pairs(self, contrast, images):
+        return self.objective.pairs.compare(self.correction.model, contrast, images)

@@ -369,6 +369,7 @@ class Born:
         check_images(d_intensity, count, self.image_shape)
 
     def _weights(self, images):
+        self.illumination.refuse_dark(self.microscope, images, self.name)
         return self.illumination.weights(self.microscope, images) * self._bright
 
     def _rows(self, images: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -85,6 +85,11 @@ class Camera:
             return 0j
         return complex(self.pupil.value(self.rho(nu_s[:, None]))[0])
 
+    def holds(self, nu_s: np.ndarray) -> bool:
+        """Whether the envelopes of a source reach all of the pupil on this grid's frequencies."""
+        nyquist = 0.5 / np.array(self.grid.spacing_um[1:])
+        return bool((np.abs(nu_s) + self.microscope.cutoff <= nyquist * (1 + 1e-4)).all())
+
     def transfer(self, nu_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, complex, np.ndarray]:
         """What brings a scattered wave to the camera; kept for the next time.
 

@@ -6,6 +6,9 @@ any grid and an empty sample leaves 1.  `camera` brings the wave to the camera a
 
     I_m = gain_m sum_s w_ms |E_s|^2 / sum_bright w_ms |P(nu_s)|^2 .
 
+An image that is lit from outside the pupil alone (dark field) holds scattered light alone: P(nu_s) = 0.  Its
+intensities are relative to what its lamps would give inside the pupil: divided by sum_s w_ms.
+
 The way back, with gradients as d/dRe + i d/dIm: dE_s = 2 E_s sum_m (gain_m w_ms / background_m) dI_m,
 then `camera`'s adjoint, then the model's own march in reverse.
 """
@@ -114,6 +117,7 @@ class MultiSlice(ABC):
             raise InputError(f'memory is "{memory}"; expected one of {", ".join(MEMORY)}')
         self.engine, self.memory = engine, memory
         self._sources = illumination.sources_na / microscope.wavelength_um
+        _check_steepness(illumination, microscope)
         if edge not in ("hard", "soft"):
             raise InputError(f'edge is "{edge}"; expected hard or soft')
         distance = self.heights[-1] - self.defocus_um
@@ -296,16 +300,32 @@ class _Light:
     def __init__(self, model: MultiSlice, images: np.ndarray | None):
         illumination = model.illumination
         self.images = np.arange(illumination.n_images) if images is None else np.asarray(images)
-        illumination.weights(model.microscope, self.images)  # says so if an image has no background
         self.n_images, self.image_shape = illumination.n_images, model.image_shape
         self.gain = model.gain[self.images]
         self.weights = illumination.pattern[self.images]
         self.power = model._power
-        self.background = self.weights @ self.power
+        self.lit = self.weights @ self.power > 0
+        # what a source adds to the background: nothing from outside the pupil, unless all are there
+        self.reference = np.where(self.lit[:, None], self.power, 1.0)
+        self.background = (self.weights * self.reference).sum(axis=1)
+        self._check_grid(model)
         self.share = (self.gain / self.background)[:, None] * self.weights
         used = np.flatnonzero(self.weights.any(axis=0))
         count = -(-len(used) // _LANES)
         self.groups = [list(map(int, part)) for part in np.array_split(used, count)]
+
+    def _check_grid(self, model):
+        """Refuse dark-field images of which the grid holds a part of the pupil alone."""
+        sources = np.flatnonzero(self.weights[~self.lit].any(axis=0))
+        lost = [s for s in sources if not model.camera.holds(model._sources[s])]
+        if lost:
+            na = np.abs(model.illumination.sources_na[lost]).max()
+            scope = model.microscope
+            raise InputError(
+                f"dark-field light of NA {na:.3g} scatters into the pupil of NA {scope.objective_na:g} from "
+                f"finer detail than voxels of {max(model.grid.spacing_um[1:]):.3g} um hold; use a grid of at "
+                f"most {0.5 * scope.wavelength_um / (na + scope.objective_na):.3g} um (--grid-um)"
+            )
 
     def dark(self, contrast: np.ndarray) -> np.ndarray:
         """Images without light, of the precision and on the device of the contrast."""
@@ -317,11 +337,22 @@ class _Light:
         total = (self.share * power).sum(axis=1)  # <dI_m, I_m>
         scale = (self.gain / self.background)[:, None]
         d_pattern, d_gain = np.zeros((self.n_images, self.weights.shape[1])), np.zeros(self.n_images)
-        np.add.at(d_pattern, self.images, scale * power - (total / self.background)[:, None] * self.power)
+        over = (total / self.background)[:, None]
+        np.add.at(d_pattern, self.images, scale * power - over * self.reference)
         np.add.at(d_gain, self.images, total / self.gain)
-        d_power = -((total / self.background)[:, None] * self.weights).sum(axis=0)
+        d_power = -(over * self.weights)[self.lit].sum(axis=0)
         used = [s for group in self.groups for s in group]
         return d_pattern, d_gain, {s: d_power[s] for s in used if self.power[s]}
+
+
+def _check_steepness(illumination: Illumination, microscope: Microscope) -> None:
+    """Refuse light that no medium of this index carries."""
+    na = np.linalg.norm(illumination.sources_na, axis=1) * illumination.pattern.any(axis=0)
+    if na.max() > (1 - 1e-6) * microscope.medium_index:
+        raise InputError(
+            f"source {int(na.argmax())} has NA {na.max():.4g}, not below medium_index "
+            f"{microscope.medium_index:g}: no such wave travels in the medium; check na_y and na_x"
+        )
 
 
 def _intensity_products(d_intensity, field):

@@ -132,14 +132,23 @@ def spacing_of(provenance: Provenance) -> float | None:
     return provenance.grid["spacing_um"][1] if provenance.grid else None
 
 
-def grid_spacing(microscope: Microscope, illumination: Illumination) -> float:
+def grid_spacing(microscope: Microscope, illumination: Illumination, dark_field: bool = False) -> float:
     """Lateral distance of voxels for a fit where none is asked for [um].
 
     Half the shortest period that the objective and the light's tilts together carry,
     lambda / 2 (NA + NA_light), where that is two pixels or more; else the pixels, which tell no finer
-    detail.
+    detail.  Dark field does: it is the light of finer detail that enters the pupil at all.
+
+    Parameters
+    ----------
+    microscope : Microscope
+    illumination : Illumination
+    dark_field : bool
+        Whether the model uses images lit from outside the pupil alone.
     """
-    half_period = 0.5 / lateral_band(microscope, illumination)
+    half_period = 0.5 / lateral_band(microscope, illumination, dark_field)
+    if dark_field and illumination.dark(microscope).any():
+        return min(half_period, microscope.pixel_size_um)
     return half_period if half_period >= _WORTH * microscope.pixel_size_um else microscope.pixel_size_um
 
 

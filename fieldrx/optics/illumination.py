@@ -197,28 +197,46 @@ class Illumination:
     def weights(self, microscope: Microscope, images: ArrayLike | None = None) -> np.ndarray:
         """Weights over the background of each image, shape (n_images, n_sources).
 
-        Only bright-field sources make background, so a row is divided by their sum alone.
+        Only bright-field sources make background, so a row is divided by their sum alone; that of a
+        dark-field image by the sum of all, as the same lamps would be bright inside the pupil.
 
         Parameters
         ----------
         microscope : Microscope
         images : array of int, optional
             Rows wanted; all when not given.
+        """
+        pattern = self.pattern if images is None else self.pattern[np.asarray(images)]
+        background = pattern[:, self.bright(microscope)].sum(axis=1)
+        return pattern / np.where(background > 0, background, pattern.sum(axis=1))[:, None]
+
+    def dark(self, microscope: Microscope) -> np.ndarray:
+        """Which images are lit from outside the pupil alone (dark field), bool of shape (n_images,)."""
+        return np.logical_not(np.any(self.pattern[:, self.bright(microscope)], axis=1))
+
+    def refuse_dark(self, microscope: Microscope, images: ArrayLike | None, model: str) -> None:
+        """Refuse dark-field images that a model of single scattering is asked for.
+
+        Parameters
+        ----------
+        microscope : Microscope
+        images : array of int, optional
+            Rows wanted; all when not given.
+        model : str
+            Its name.
 
         Raises
         ------
         InputError
-            If a wanted image is lit by dark-field sources alone: it has no background to divide by.
+            If a wanted image is lit from outside the pupil alone.
         """
         images = np.arange(self.n_images) if images is None else np.asarray(images)
-        background = self.pattern[images][:, self.bright(microscope)].sum(axis=1)
-        dark = images[background == 0]
+        dark = images[self.dark(microscope)[images]]
         if dark.size:
-            numbers = ", ".join(map(str, dark[:8]))
+            numbers = ", ".join(map(str, dark[:8])) + (", ..." if dark.size > 8 else "")
             some = "every image is" if dark.size == self.n_images else f"images {numbers} are"
             raise InputError(
                 f"{some} lit only from outside the pupil of NA {microscope.objective_na:g} (dark field): "
-                "there is no background to normalise by; leave them out or check the directions and "
-                "objective_na"
+                f"{model} knows light that interferes with the unscattered wave alone; use bpm, ssnp or mlb, "
+                "leave them out, or check the directions and objective_na"
             )
-        return self.pattern[images] / background[:, None]

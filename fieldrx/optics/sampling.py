@@ -29,7 +29,7 @@ def sampling_notes(microscope: Microscope, illumination: Illumination, dz: float
     Raises
     ------
     InputError
-        If a source is steeper than any wave in the medium, or every image is dark field.
+        If a source is steeper than any wave in the medium.
     """
     na = np.linalg.norm(illumination.sources_na, axis=1)
     if na.max() >= microscope.medium_index:
@@ -40,14 +40,12 @@ def sampling_notes(microscope: Microscope, illumination: Illumination, dz: float
         )
     bright = illumination.bright(microscope)
     notes = []
-    if not bright.any():
-        illumination.weights(microscope)
     if not bright.all():
         notes.append(
             f"{int((~bright).sum())} of {len(na)} sources lie outside the pupil (NA up to {na.max():.3f} > "
-            f"{microscope.objective_na:g}): dark field, which the linear model cannot use"
+            f"{microscope.objective_na:g}): dark field, which bpm, ssnp and mlb use and born and rytov cannot"
         )
-    steepest, band = na[bright].max(), lateral_band(microscope, illumination)
+    steepest, band = na[bright].max(initial=0.0), lateral_band(microscope, illumination)
     nyquist = 0.5 / microscope.pixel_size_um
     if band > nyquist:
         notes.append(
@@ -58,10 +56,20 @@ def sampling_notes(microscope: Microscope, illumination: Illumination, dz: float
     return notes if dz is None else notes + _slice_notes(microscope, steepest, dz)
 
 
-def lateral_band(microscope: Microscope, illumination: Illumination) -> float:
-    """Highest lateral frequency of images, (NA + NA of the bright light) / lambda [cycles/um]."""
-    bright = illumination.sources_na[illumination.bright(microscope)]
-    steepest = np.linalg.norm(bright, axis=1).max(initial=0.0)
+def lateral_band(microscope: Microscope, illumination: Illumination, dark_field: bool = False) -> float:
+    """Highest lateral frequency that images tell of a sample, (NA + NA of the light) / lambda [cycles/um].
+
+    Parameters
+    ----------
+    microscope : Microscope
+    illumination : Illumination
+    dark_field : bool
+        Whether images lit from outside the pupil alone count; their light is the steepest.
+    """
+    counts = illumination.bright(microscope)
+    if dark_field:
+        counts |= illumination.pattern[illumination.dark(microscope)].any(axis=0)
+    steepest = np.linalg.norm(illumination.sources_na[counts], axis=1).max(initial=0.0)
     return (microscope.objective_na + steepest) / microscope.wavelength_um
 
 

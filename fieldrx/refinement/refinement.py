@@ -19,6 +19,7 @@ from fieldrx.refinement.kinds import ELSEWHERE, ZERNIKE, parse_refine
 from fieldrx.refinement.layout import Layout
 
 FIRST, EVERY, LAST = 0.1, 0.1, 0.75  # shares of the fit: first correction, distance, none from here on
+_OUTSIDE = 1.0001  # times the aperture, where a source is surely outside
 _ROOM = 0.1  # share by which the held-out error may rise, as the field has yet to adapt to a correction
 
 
@@ -115,12 +116,12 @@ class Refinement:
         return trial, f"{words}: held-out error {before:.4f} to {after:.4f}"
 
     def keep_inside(self, optics: Optics) -> Optics:
-        """Sources that were inside the pupil stay there: its edge makes or breaks a background."""
+        """Sources inside the pupil stay inside, others outside: its edge makes or breaks a background."""
         scope = self.acquisition.microscope
         bright = self.acquisition.illumination.bright(scope)
         na = np.linalg.norm(optics.sources_na, axis=1)
-        limit = np.where(bright, scope.objective_na, np.inf)
-        scale = np.minimum(1.0, limit / np.maximum(na, 1e-12))
+        edge = np.where(bright, scope.objective_na, _OUTSIDE * scope.objective_na) / np.maximum(na, 1e-12)
+        scale = np.where(bright, np.minimum(edge, 1.0), np.maximum(edge, 1.0))
         return Optics(optics.sources_na * scale[:, None], optics.gain, optics.defocus_um, optics.zernike)
 
     def _held_error(self, optics, contrast):

@@ -64,7 +64,8 @@ def new_images(
     Raises
     ------
     InputError
-        If the optics or the model are unknown, or a direction lies outside the pupil.
+        If the optics or the model are unknown, or a direction lies outside the pupil and the model is of
+        single scattering, or on a grid too coarse for such light.
     """
     if not isinstance(light, Illumination):
         light = Illumination(light)
@@ -73,7 +74,6 @@ def new_images(
             raise InputError("the field does not say with which microscope it was measured; give one")
         microscope = Microscope(**field.provenance.microscope)
     optics = _optics_under(light, microscope, field.provenance)
-    light.weights(microscope)  # refuses dark field, which has no background
     if image_shape is None:
         far = np.asarray(field.region_um)[1:, 1] / microscope.pixel_size_um
         ny, nx = (int(n) for n in np.floor(far + 1e-6) + 1)

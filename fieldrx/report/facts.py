@@ -10,7 +10,7 @@ from fieldrx.acquisition import Acquisition
 from fieldrx.backends import to_host
 from fieldrx.band import Band, supported_band
 from fieldrx.ensemble import Ensemble
-from fieldrx.evaluation import compare, verdict
+from fieldrx.evaluation import amplitude_numbers, compare, verdict_of
 from fieldrx.field import NeuralField
 from fieldrx.totals import Totals, sign_of, totals_of
 from fieldrx.volume import Volume
@@ -40,7 +40,11 @@ class Facts:
     compared : Comparison
         Predicted beside measured images.
     usable, held, train : int arrays
-        Images that count; those of them that the fit did not see, and those that it saw.
+        Images in bright field that count; those of them that the fit did not see, and those that it saw.
+    dark, dark_held : int arrays
+        Images in dark field that count, and those of them that the fit did not see.
+    fitted : int array
+        Images that the fit saw, in bright and dark field.
     light : Illumination
         As refined, where the fit did that.
     volume : Volume
@@ -76,13 +80,15 @@ class Facts:
         self.compared = compare(field, acquisition, device=device)
         self.held, self.usable = self.compared.held, self.compared.usable
         self.train = np.setdiff1d(self.usable, self.held)
+        self.dark, self.dark_held = self.compared.dark, self.compared.dark_held
+        self.fitted = np.union1d(self.train, np.setdiff1d(self.dark, self.dark_held))
         self.light = self.compared.model.illumination
         self.volume = field.volume()
         index = self.volume.contrast.real
         self.top = max(float(np.quantile(index, 0.9995)), 1e-12)
         self.sample = index > _SAMPLE * self.top
         self.centre_um = self._centre()
-        self.band = supported_band(self.volume.grid, acquisition.microscope, self.light, self.train)
+        self.band = supported_band(self.volume.grid, acquisition.microscope, self.light, self.fitted)
         self.tapered = index * _taper(index.shape)
         self.std = None if ensemble is None else ensemble.on_axes(*self.volume.grid.axes)[1].real
         self.totals = _totals(self.volume, self.band, ensemble)
@@ -105,12 +111,13 @@ class Facts:
             "noise_sigma": noise.sigma,
             "noise_floor": noise.share,
             "noise_floor_method": noise.method,
+            "amplitude_error": amplitude_numbers(self.compared),
             **_reach(self.tapered, self.band),
         }
         if len(self.held):
             error, noise = self.compared.error(self.held)[0], self.compared.noise_of(self.held)
             numbers |= {"nrmse_holdout": error, "noise_floor_holdout": noise.share}
-            numbers["verdict"] = verdict(error, noise.share, noise.measured)
+            numbers["verdict"] = verdict_of(self.compared)
         if self.ensemble is not None and self.std is not None:
             inside = self.std[self.sample]
             numbers["std_in_sample"] = float(np.median(inside)) if inside.size else None

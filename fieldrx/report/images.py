@@ -35,8 +35,10 @@ def _measured_rows(facts):
         ("wavelength in vacuum", f"{scope.wavelength_um:.4g} um"),
         ("numerical aperture of the objective", f"{scope.objective_na:.3g}"),
         ("index of the medium", f"{scope.medium_index:.4g}"),
-        ("images", f"{acq.n_images}, of which {len(facts.train)} fitted, {len(facts.held)} held out, "
-                   f"{len(_left_out(facts))} left out (masked or dark field)"),
+        ("images", f"{acq.n_images}, of which {len(facts.fitted)} fitted, "
+                   f"{len(facts.held) + len(facts.dark_held)} held out, {len(_left_out(facts))} left out "
+                   f"(masked, or dark field that {facts.compared.model.name} cannot predict)"),
+        *_dark_rows(facts),
         ("pixels", f"{acq.image_shape[0]} x {acq.image_shape[1]} of {scope.pixel_size_um:.4g} um: "
                    f"{height:.4g} x {width:.4g} um"),
         ("valid pixels", f"{valid:.2%}"),
@@ -47,7 +49,19 @@ def _measured_rows(facts):
 
 
 def _left_out(facts):
-    return np.setdiff1d(np.arange(facts.acquisition.n_images), facts.usable)
+    return np.setdiff1d(np.arange(facts.acquisition.n_images), np.union1d(facts.usable, facts.dark))
+
+
+def _dark_rows(facts):
+    """What of the images is dark field, if any is."""
+    if not len(facts.dark):
+        return
+    levels = [float(np.median(facts.acquisition.images[k])) for k in facts.dark]
+    yield (
+        "dark field",
+        f"{len(facts.dark)} of the images, lit from outside the pupil: typically {min(levels):.2g} to "
+        f"{max(levels):.2g} of the bright field",
+    )
 
 
 def _extent(acq):
@@ -71,8 +85,8 @@ def _directions(facts):
 
     return pupil_map(
         [
-            (of(facts.train), "fitted", BLUE),
-            (of(facts.held), "held out", ORANGE),
+            (of(facts.fitted), "fitted", BLUE),
+            (of(np.union1d(facts.held, facts.dark_held)), "held out", ORANGE),
             (of(_left_out(facts)), "left out", GREY),
         ],
         facts.acquisition.microscope.objective_na,
@@ -123,6 +137,10 @@ def _error_rows(facts):
     if facts.folds:
         name = f"images of the fit, each by one of {len(facts.folds['images'])} fields that has not seen it"
         rows.append((name, facts.folds["nrmse"], facts.folds["noise_floor"]))
+    dark = numbers["amplitude_error"].get("dark")
+    if dark:
+        rows.append(("amplitudes in dark field never seen", dark["holdout"], dark["noise_floor_holdout"]))
+        rows.append(("amplitudes in dark field of the fit", dark["train"], dark["noise_floor"]))
     return rows
 
 

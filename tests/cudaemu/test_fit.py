@@ -7,7 +7,7 @@ import pytest
 import tiny
 from click.testing import CliRunner
 
-from fieldrx import InputError, Priors, load_field
+from fieldrx import Acquisition, Illumination, InputError, Priors, load_field, simulate
 from fieldrx.backends import to_host
 from fieldrx.cli import main
 from fieldrx.field import Network, Positional
@@ -56,6 +56,24 @@ def test_steps_equal_those_of_the_cpu(gpu, model):
     assert close(device.state.history["holdout"][::2], host.state.history["holdout"][::2], 1e-4)
     field = device.field()
     assert isinstance(field.params, np.ndarray)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_steps_with_dark_field_equal_those_of_the_cpu(gpu, background):
+    """Losses down to the noise of dark images, smooth factors of the bright ones, and the score of both."""
+    sources = np.r_[tiny.LIGHT.sources_na, Illumination.led_ring(5, 0.75).sources_na]
+    optics = Acquisition(None, Illumination(sources), tiny.SCOPE, holdout=[4, 8])
+    acq = masked(simulate(tiny.phantom(absorbing=True), optics, "ssnp", tiny.SHAPE, photons=1e5))
+    schedule = tiny.schedule(steps=2, warm_steps=0, batch=4, coarse=0.0, tilted_from=0.0)
+    given = {"encoding": WAVES, "network": SINE, "schedule": schedule, "background": background}
+    host, device = (tiny.fit(acq, "bpm", device=name, **given) for name in ("cpu", "cuda"))
+    host.start()
+    device.start()
+    for _ in range(2):
+        assert host.step() and device.step()
+    for name in ("loss", "holdout"):
+        assert close(device.state.history[name], host.state.history[name], 1e-4), name
+    assert device.state.best_score == pytest.approx(host.state.best_score, rel=1e-4)
 
 
 @pytest.mark.slow

@@ -49,6 +49,30 @@ def test_images_and_gradient(gpu, monkeypatch, kind, memory, images):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_dark_field(gpu, kind):
+    """Images without an unscattered wave, one of them under light beyond 0.95 of the medium's index."""
+    import cupy
+
+    scope, grid = (
+        Microscope(0.5, 0.4, 1.33, 0.18),
+        Grid((3, 20, 24), (0.31, 0.12, 0.12), (-0.3, -0.36, -0.36)),
+    )
+    light = Illumination([(0.1, 0.2), (-0.7, 0.3), (0.05, 1.3)])
+    model, d = (
+        kind(grid, scope, light, (8, 10)),
+        np.random.default_rng(0).normal(size=(3, 8, 10)).astype("f4"),
+    )
+    c = (0.04 * np.random.default_rng(1).normal(size=grid.shape)).astype("c8")
+    intensity, pullback = model.forward_and_pullback(cupy.asarray(c))
+    expected, back = model.forward_and_pullback(c)
+    assert expected[1:].max() < 0.5 * expected[0].min()
+    assert close(intensity.get()[1:], expected[1:], 2e-5)
+    assert close(intensity.get(), expected, 2e-6)
+    assert close(pullback(cupy.asarray(d)).get(), back(d), 1e-4)
+    assert np.abs(model.forward(cupy.asarray(0 * c)).get()[1:]).max() < 1e-9
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", ["c8", "c16"])
 def test_plain_engine_and_all_gradients(gpu, kind, dtype):
     """The plain engine's array functions, also in double precision, and gradients of every parameter."""

@@ -35,6 +35,7 @@ from fieldrx.backends.cpu.lanes import (
     screen,
 )
 from fieldrx.backends.cpu.simd import LANES
+from fieldrx.backends.plain import OWN
 
 SPACE, SPECTRUM = 0, 1  # what a row pass finds, or leaves, along x
 
@@ -277,9 +278,10 @@ def rows_out(lanes, parts, radices, starts, w, wave, pitch, before, fields):
 
 @njit(**fft.JIT)
 def _axial(nu_y, nu_x, source, ball, band):
-    """f of a wave, 0 beyond the band."""
+    """f of a wave, 0 beyond the band, or beyond the source's own angle where that is steeper."""
     squared = (nu_y + source[0]) ** 2 + (nu_x + source[1]) ** 2
-    return np.sqrt(ball * ball - squared) if squared <= band * band else 0.0
+    most = max(band * band, OWN * (source[0] ** 2 + source[1] ** 2))
+    return np.sqrt(ball * ball - squared) if squared <= most else 0.0
 
 
 @threaded_njit(**fft.JIT)
