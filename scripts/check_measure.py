@@ -91,6 +91,8 @@ def check(name, folder):
             f"  {'object ' + str(k + 1):<13}{'measured':>10}{'+-':>9}{'true':>10}{'off by':>9}{'in std':>8}"
         )
         for what, known in zip(NUMBERS, numbers, strict=True):
+            if np.isnan(known):
+                continue
             value, std = made.column(what)[k], made.column_std(what)[k]
             off = "" if what == "z_um" else f"{100 * (value / known - 1):.1f} %"
             lines.append(
