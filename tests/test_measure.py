@@ -101,6 +101,12 @@ def test_nothing_is_no_object():
     assert segment(np.zeros((4, 5, 6)), H, 0.01).max() == 0
 
 
+def test_an_empty_field_has_no_objects():
+    made = measure(Ensemble([Known(TWO[0], scale=0.0)] * 2))
+    assert len(made) == 0 and made.values.shape == made.std.shape == (0, len(NAMES))
+    assert made.labels.shape == made.grid.shape and not made.labels.any()
+
+
 class Known:
     """A field whose contrast is known."""
 
