@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # for editors, which do not run `__getattr__`
     from fieldrx.evaluation import evaluate
     from fieldrx.field import NeuralField, load_field
     from fieldrx.fit import Fit, Schedule
+    from fieldrx.measure.objects import measure
     from fieldrx.optics import Grid, Illumination, Microscope
     from fieldrx.priors import Priors
     from fieldrx.reconstruction import reconstruct
@@ -44,6 +45,7 @@ _HOMES = {
     "load_ensemble": "ensemble",
     "load_field": "field",
     "make_ensemble": "ensemble",
+    "measure": "measure",
     "read_acquisition": "acquisition",
     "read_volume": "volume",
     "reconstruct": "reconstruction",
@@ -72,6 +74,7 @@ __all__ = [
     "load_ensemble",
     "load_field",
     "make_ensemble",
+    "measure",
     "read_acquisition",
     "read_volume",
     "reconstruct",

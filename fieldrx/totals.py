@@ -100,7 +100,7 @@ def totals(
     """
     members = ensemble.members if ensemble is not None else getattr(field, "members", ())
     contrast, grid = _contrast(field)
-    band = _band_of(field, grid, illumination, images)
+    band = band_of(field, grid, illumination, images)
     others = [to_host(member.on_axes(*grid.axes)).real for member in members]
     factor = max(getattr(ensemble or field, "factor", 1.0), 1.0)
     return totals_of(contrast, band, others, factor, increment, illumination is None)
@@ -208,10 +208,20 @@ def _contrast(field):
     return np.asarray(to_host(volume.contrast)).real.astype(np.float64), volume.grid
 
 
-def _band_of(
+def band_of(
     field: NeuralField | Ensemble, grid: Grid, illumination: Illumination | None, images: np.ndarray | None
 ) -> Band:
-    """The band of the images, or the widest that the objective could give."""
+    """The band of the images, or the widest that the objective could give.
+
+    Parameters
+    ----------
+    field : NeuralField or Ensemble
+        Which says with what optics it was measured.
+    grid : Grid
+    illumination : Illumination or None
+    images : int array or None
+        Rows of the illumination's pattern; all when None.
+    """
     first = field.members[0] if isinstance(field, Ensemble) else field
     scope = Microscope(**first.provenance.need("microscope"))
     if illumination is None:

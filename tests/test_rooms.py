@@ -27,7 +27,7 @@ ROWS = (
     ("describe", "ensemble", "recipe", "tuning"),
     ("reconstruction", "render"),
     ("calibration", "charts", "compression", "demo", "layouts", "napari_reader", "plot", "totals", "viewer"),
-    ("report", "verdict"),
+    ("measure", "report", "verdict"),
     ("workflow",),
     ("cli",),
     ("__main__",),

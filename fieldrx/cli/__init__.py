@@ -7,7 +7,7 @@
 `text`          printing
 `progress`      progress of long work
 `fitting`       demo, reconstruct, run
-`judging`       evaluate, ensemble, report
+`judging`       evaluate, ensemble, measure, report
 `showing`       render, view, query
 `keeping`       compress
 `imaging`       simulate, calibrate
@@ -25,7 +25,7 @@ from fieldrx.cli.fitting import demo, reconstruct, run
 from fieldrx.cli.group import main
 from fieldrx.cli.imaging import calibrate, simulate
 from fieldrx.cli.importing import import_decaf
-from fieldrx.cli.judging import ensemble, evaluate, report
+from fieldrx.cli.judging import ensemble, evaluate, measure, report
 from fieldrx.cli.keeping import compress
 from fieldrx.cli.showing import query, render, view
 from fieldrx.cli.status import NOTHING, STOPPED
@@ -33,8 +33,8 @@ from fieldrx.cli.status import NOTHING, STOPPED
 __all__ = ["NOTHING", "STOPPED", "main"]
 
 _IN_ORDER_OF_USE = (
-    demo, new, reconstruct, run, evaluate, render, view, query, compress, ensemble, report, simulate,
-    calibrate, import_decaf, info, doctor,
+    demo, new, reconstruct, run, evaluate, render, view, query, compress, ensemble, measure, report,
+    simulate, calibrate, import_decaf, info, doctor,
 )  # fmt: skip
 for _command in _IN_ORDER_OF_USE:
     main.add_command(_command)

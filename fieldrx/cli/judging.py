@@ -1,4 +1,4 @@
-"""Commands that judge fields: evaluate, ensemble, report."""
+"""Commands that judge fields: evaluate, ensemble, measure, report."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fieldrx.cli.options import FILE, check_ending, check_output, device_option, quiet_option, volume_options
+from fieldrx.cli.options import (
+    FILE,
+    Share,
+    check_ending,
+    check_output,
+    device_option,
+    quiet_option,
+    volume_options,
+)
 from fieldrx.cli.progress import reporting
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
 
 if TYPE_CHECKING:
     from fieldrx.ensemble import Ensemble
+    from fieldrx.measure import Measurement
 
 
 @click.command()
@@ -109,6 +118,68 @@ def ensemble(
 
 @click.command()
 @click.argument("field", metavar="FIELD", type=FILE)
+@click.option("-o", "--output", metavar="TABLE.csv", type=FILE, required=True, help="The table to write.")
+@click.option(
+    "--labels", metavar="LABELS.ome.tif", type=FILE, default=None, help="Also write labels, for napari."
+)
+@click.option(
+    "--acquisition",
+    metavar="ACQ",
+    type=FILE,
+    default=None,
+    help="Images of the fit, which say what they can tell. Default: the most that the objective could see.",
+)
+@click.option("--found", type=Share(), default=0.3, show_default=True, metavar="SHARE",
+              help="Of the typical largest contrast, above which something is an object.")  # fmt: skip
+@click.option("--smallest", type=float, default=None,
+              help="Least volume of an object in um^3. Default: what the objective resolves.")  # fmt: skip
+@click.option(
+    "--spacing", type=float, default=None, help="Of the voxels in um. Default: the least of the fit."
+)
+@click.option("--increment", type=float, default=None, help="Refractive increment in ml/g. Default: 0.19.")
+@device_option
+@quiet_option
+def measure(
+    field: Path, output: Path, labels: Path | None, acquisition: Path | None, found: float,
+    smallest: float | None, spacing: float | None, increment: float | None, device: str, quiet: bool,
+) -> None:  # fmt: skip
+    """Find cells or beads by their index, and measure each: volume, surface, dry mass, index, place.
+
+    \b
+    fieldrx measure cell.npz -o cells.csv
+    fieldrx measure cell-ensemble.npz -o cells.csv --labels labels.ome.tif --acquisition acquisition.toml
+
+    FIELD may be an ensemble: every number then has its standard deviation beside it. A note says where the
+    missing cone leaves a number open, or an object is cut off by the edge of the field.
+    """
+    from fieldrx.acquisition import read_acquisition
+    from fieldrx.ensemble import load_field_or_ensemble
+    from fieldrx.errors import in_file
+    from fieldrx.measure import measure as measure_field
+    from fieldrx.measure import write_labels, write_table
+    from fieldrx.render.quantities import REFRACTIVE_INCREMENT
+
+    given = [path for path in (field, acquisition) if path is not None]
+    check_output(output, *given)
+    check_ending(output, "a table is", ".csv")
+    if labels is not None:
+        check_output(labels, *given, output)
+        check_ending(labels, "labels are", ".tif", ".tiff")
+    loaded = load_field_or_ensemble(field).to(device)
+    acq = None if acquisition is None else read_acquisition(acquisition)
+    alpha = REFRACTIVE_INCREMENT if increment is None else increment
+    with in_file(field), reporting(quiet) as reporter:
+        made = measure_field(loaded, acq, found, smallest, spacing, alpha, reporter)
+    write_table(output, made)
+    if labels is not None:
+        write_labels(labels, made)
+    if not quiet:
+        _tell_objects(made)
+    echo(f"{output}: {len(made)} object{'' if len(made) == 1 else 's'}")
+
+
+@click.command()
+@click.argument("field", metavar="FIELD", type=FILE)
 @click.argument("acquisition", metavar="ACQ", type=FILE)
 @click.option("-o", "--output", metavar="REPORT.html", type=FILE, required=True)
 @click.option("--ensemble", metavar="ENSEMBLE.npz", type=FILE, default=None, help="Adds maps of uncertainty.")
@@ -149,3 +220,22 @@ def _tell(output: Path, made: Ensemble) -> None:
     if "folds" in told:
         known = verdict_of_folds(told["folds"])
         echo(f"cross-validation, every fitted image by a member that never saw it: {known}")
+
+
+def _tell_objects(made: Measurement) -> None:
+    """A line an object, with what its numbers cannot be trusted for."""
+    told = {"volume_um3": "um^3", "dry_mass_pg": "pg", "mean_index": ""}
+    for k, note in enumerate(made.notes):
+        parts = []
+        for name, unit in told.items():
+            digits = ".4f" if name == "mean_index" else ".3g"
+            spread = (
+                "" if made.std is None else f" +- {made.column_std(name)[k]:{'.1g' if unit == '' else '.2g'}}"
+            )
+            parts.append(f"{name.split('_um')[0].split('_pg')[0].replace('_', ' ')} "
+                         f"{made.column(name)[k]:{digits}}{spread} {unit}".rstrip())  # fmt: skip
+        echo(f"object {k + 1}: {', '.join(parts)}")
+        if note:
+            echo(f"note: object {k + 1}: {note}", err=True)
+    if made.std is None and len(made):
+        echo("note: a single field tells no standard deviations: fieldrx ensemble", err=True)

@@ -1,0 +1,15 @@
+"""Measuring objects: cells and beads found by their index, with volume, surface, dry mass, index and place.
+
+=================  =========================================================================
+`segmentation`     where the objects are, parted where they touch
+`body`             the shape of one as the images tell it, and what the missing cone leaves open
+`objects`          the numbers, with standard deviations from an ensemble
+`files`            the table, and labels for napari
+=================  =========================================================================
+"""
+
+from fieldrx.measure.files import write_labels, write_table
+from fieldrx.measure.objects import NAMES, Measurement, measure
+from fieldrx.measure.segmentation import segment
+
+__all__ = ["NAMES", "Measurement", "measure", "segment", "write_labels", "write_table"]
