@@ -28,6 +28,11 @@ class _Device:
     launches: list = []  # noqa: RUF012  (names of the kernels launched, in order)
     transfers = 0  # copies from the device to the host
 
+    @classmethod
+    def reset(cls):
+        """Count from here."""
+        cls.launches, cls.transfers = [], 0
+
 
 class ndarray:
     """An array on the device."""
@@ -602,7 +607,8 @@ def installed(reverse=False):
     kept = _set_aside(lambda name: name.split(".")[0] in ("cupy", "cupyx"))
     _set_aside(_is_backend)
     sys.modules.update(_make())
-    _Device.reverse, _Device.launches, _Device.transfers = reverse, [], 0
+    _Device.reverse = reverse
+    _Device.reset()
     try:
         yield _Device
     finally:

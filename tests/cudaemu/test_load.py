@@ -1,11 +1,16 @@
 """Sources with their headers, and what is said where there is no GPU."""
 
+import configparser
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from fieldrx.backends import cuda_unavailable, get
 from fieldrx.backends.cuda import load
+from fieldrx.cli import main
 from fieldrx.errors import InputError
 
 
@@ -51,6 +56,90 @@ def test_without_a_driver(gpu, monkeypatch):
     monkeypatch.setattr(cupy.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="no GPU or driver; use the CPU"):
         cuda.adam_step  # noqa: B018
+
+
+class DriverError(RuntimeError):
+    """As cupy_backends.cuda.api.runtime.CUDARuntimeError."""
+
+
+def insufficient(*_):
+    raise DriverError("cudaErrorInsufficientDriver: CUDA driver version is insufficient")
+
+
+def test_a_cupy_that_raises_without_a_driver(gpu, monkeypatch):
+    """As CuPy 13 does where 14 says False: "auto" computes on the CPU, and the reason is told."""
+    import cupy
+
+    monkeypatch.setattr(cupy.cuda, "is_available", insufficient)
+    assert get("auto") is get("cpu")
+    assert cuda_unavailable().startswith("CuPy finds no GPU or driver (DriverError: cudaErrorInsufficient")
+    with pytest.raises(InputError, match=r"--device cuda: CuPy finds no GPU or driver .*use --device cpu"):
+        get("cuda")
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 0 and "cudaErrorInsufficientDriver" in result.output, result.output
+
+
+@pytest.mark.parametrize(
+    "error", ["ImportError('libfoo.so')", "AttributeError('of NumPy')", "OSError(5, 'bad')"]
+)
+def test_a_cupy_that_cannot_be_imported(tmp_path, error):
+    (tmp_path / "cupy.py").write_text(f"raise {error}\n")
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from fieldrx.backends import cuda_unavailable, get\n"
+        "print(get('auto') is get('cpu'), cuda_unavailable())\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.startswith(f"True CuPy cannot be imported ({error.split('(')[0]}: "), run.stderr
+
+
+@pytest.mark.parametrize("lacking", ["libnvrtc.so.13", "libcufft.so.12"])
+def test_a_cupy_without_its_libraries(untried_gpu, monkeypatch, lacking):
+    """Both are loaded when they are first called: that has to be tried."""
+    import cupy
+    import cupyx.scipy.fft
+
+    def fail(*_, **__):
+        raise RuntimeError(f"CuPy failed to load {lacking}: OSError")
+
+    where = (cupy, "RawModule") if "nvrtc" in lacking else (cupyx.scipy.fft, "fft2")
+    monkeypatch.setattr(*where, fail)
+    assert get("auto") is get("cpu")
+    assert lacking in cuda_unavailable() and "pip install fieldrx[cuda12]" in cuda_unavailable()
+
+
+def test_a_gpu_that_computes_nonsense(untried_gpu, monkeypatch):
+    import cupyx.scipy.fft
+
+    monkeypatch.setattr(cupyx.scipy.fft, "fft2", lambda a: a)
+    assert cuda_unavailable() == "the GPU computes 7 and 2 as 7 and 1+0j"
+
+
+def test_doctor_outlives_what_a_gpu_raises(gpu, monkeypatch):
+    from fieldrx.backends import cuda
+
+    class CompileException(Exception):
+        """CuPy's, which is no RuntimeError."""
+
+    def fail(*_, **__):
+        raise CompileException("ptxas fatal")
+
+    monkeypatch.setattr("fieldrx.backends.cuda.load.launch", fail)
+    for name in ("device_name", "grid_forward"):
+        module = f"fieldrx.backends.cuda.{'device' if name == 'device_name' else 'field'}"
+        assert getattr(cuda, name)  # imported
+        monkeypatch.setattr(f"{module}.{name}", fail)
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 1 and result.output.count("ptxas fatal") == 2, result.output
+    assert "memory" in result.output.splitlines()[-1]
+
+
+@pytest.mark.parametrize("extra", ["cuda12", "cuda13"])
+def test_the_extras_bring_cudas_libraries(extra):
+    """CuPy's wheels hold neither NVRTC nor cuFFT; its own extra, from version 14 on, has them."""
+    config = configparser.ConfigParser()
+    config.read(Path(__file__).resolve().parents[2] / "setup.cfg")
+    assert config["options.extras_require"][extra].strip() == f"cupy-{extra}x[ctk]>=14"
 
 
 def test_an_old_card_is_refused(gpu, monkeypatch):

@@ -13,11 +13,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from fieldrx.errors import InputError
+import numpy as np
+
+from fieldrx.errors import InputError, one_line
 
 _INCLUDE = re.compile(r'^#include "([\w.]+)"[^\n]*$', re.MULTILINE)
 _STANDARD = "-std=c++17"
 _PLAIN_SHARED = 48 * 1024  # bytes of dynamic shared memory that a kernel may use without asking
+_INSTALL = "pip install fieldrx[cuda12] or fieldrx[cuda13]"
+_NO_GPU = "CuPy finds no GPU or driver"
+_PROBE = 'extern "C" __global__ void probe(int* number) { *number = 7; }'
 _LEAST_CAPABILITY = 80  # asynchronous copies, products of 16 x 16 halves
 # Of a multiprocessor, for compute capability 8.0 and 9.0: registers, threads, and the bytes of shared memory
 # that every block takes beside its own.
@@ -27,21 +32,46 @@ _REGISTERS, _THREADS, _RESERVED_SHARED = 65536, 2048, 1024
 def missing() -> str:
     """What keeps this machine from using a GPU, in a few words; empty if nothing does."""
     if find_spec("cupy") is None:
-        return "CuPy is not installed (pip install fieldrx[cuda12] or fieldrx[cuda13])"
-    import cupy
-
-    if not cupy.cuda.is_available():  # importable without a driver; asking for a device would raise
-        return "CuPy finds no GPU or driver"
-    capability = cupy.cuda.Device().compute_capability
+        return f"CuPy is not installed ({_INSTALL})"
+    try:
+        import cupy
+    except Exception as error:  # of another Python or NumPy, half removed: anything may come
+        return f"CuPy cannot be imported ({_said(error)}): install it again"
+    try:
+        if not cupy.cuda.is_available():
+            return _NO_GPU
+        device = cupy.cuda.Device()
+        capability = device.compute_capability
+    except RuntimeError as error:  # CuPy 13 says so of a missing driver
+        return f"{_NO_GPU} ({_said(error)})"
     if int(capability) < _LEAST_CAPABILITY:
         return f"the GPU has compute capability {capability[:-1]}.{capability[-1]}; 8.0 or more is needed"
-    return ""
+    return _incapable(cupy, device.id)
+
+
+@cache
+def _incapable(cupy, device):
+    """Why CuPy can neither compile nor transform, tried once on a device: it loads both libraries late."""
+    try:
+        number = cupy.empty(1, np.int32)
+        cupy.RawModule(code=_PROBE).get_function("probe")((1,), (1,), (number,))
+        from cupyx.scipy.fft import fft2
+
+        found = int(number[0]), complex(fft2(cupy.asarray(np.eye(2, dtype=np.complex64)))[1, 1])
+    except Exception as error:  # of CuPy, of the libraries, of the loader of either
+        return f"CuPy cannot compile or transform here ({_said(error)}): {_INSTALL} brings what it needs"
+    return "" if found == (7, 2) else f"the GPU computes 7 and 2 as {found[0]} and {found[1]:g}"
+
+
+def _said(error):
+    return f"{type(error).__name__}: {one_line(error)[:160]}"
 
 
 def require_device() -> None:
     """Raise InputError where no GPU can be used."""
-    if missing():
-        raise InputError(f"cannot compute on a GPU: {missing()}; use the CPU")
+    why = missing()
+    if why:
+        raise InputError(f"cannot compute on a GPU: {why}; use the CPU")
 
 
 def source_files() -> list[str]:
