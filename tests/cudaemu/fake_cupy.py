@@ -213,8 +213,9 @@ def _allocate(shape, dtype, order="C"):
     return block[first : first + n_bytes].view(dtype).reshape(shape, order=order)
 
 
-def _copy_in(host):
-    array = _allocate(host.shape, host.dtype)
+def _copy_in(host, order="K"):
+    """A copy on the device; as CuPy's, Fortran-ordered where the original is, unless told otherwise."""
+    array = _allocate(host.shape, host.dtype, "F" if order == "K" and host.flags.fnc else "C")
     array[...] = host
     return ndarray(array)
 
@@ -348,12 +349,13 @@ def asarray(a, dtype=None, order=None):
 
 
 def array(a, dtype=None, copy=True, order="K", ndmin=0):
-    return _copy_in(np.array(a._host if isinstance(a, ndarray) else a, dtype, ndmin=ndmin))
+    host = np.array(a._host if isinstance(a, ndarray) else a, dtype, ndmin=ndmin, order=order)
+    return _copy_in(host, order)
 
 
 def ascontiguousarray(a, dtype=None):
     a = asarray(a, dtype)
-    return a if a.flags.c_contiguous else _copy_in(a._host)
+    return a if a.flags.c_contiguous else _copy_in(a._host, "C")
 
 
 def asnumpy(a, stream=None, order="C", out=None, blocking=True):
@@ -382,11 +384,14 @@ def ones(shape, dtype=float, order="C"):
 
 
 def empty_like(a, dtype=None, **_):
-    return empty(a.shape, a.dtype if dtype is None else dtype)
+    order = "F" if a.flags.fnc else "C"
+    return ndarray(_allocate(a.shape, a.dtype if dtype is None else dtype, order))
 
 
 def zeros_like(a, dtype=None, **_):
-    return zeros(a.shape, a.dtype if dtype is None else dtype)
+    out = empty_like(a, dtype)
+    out._host[...] = 0
+    return out
 
 
 def get_array_module(*args):
@@ -444,7 +449,7 @@ def _fft_function(name, *, plans):
         result = transform(a._host, s=s, axes=axes, norm=norm)
         if overwrite_x:
             a._host[...] = np.nan  # its contents are lost
-        return _copy_in(result)
+        return _copy_in(np.asfortranarray(result) if a.flags.fnc else result)
 
     return function
 

@@ -138,7 +138,15 @@ def launch(
         Dynamic shared memory of a block.
     constants : dict, optional
         Macros that the source is compiled with; every set of them is compiled once.
+
+    Raises
+    ------
+    ValueError
+        If an array is not C-contiguous: a kernel would take its elements in the wrong order.
     """
+    for k, argument in enumerate(arguments):
+        if getattr(argument, "ndim", 0) > 1 and not argument.flags.c_contiguous:
+            raise ValueError(f"{kernel}: argument {k}, of shape {argument.shape}, is not C-contiguous")
     function = _function(name, kernel, options(constants or {}))
     if shared_bytes > max(_PLAIN_SHARED, function.max_dynamic_shared_size_bytes):
         function.max_dynamic_shared_size_bytes = shared_bytes

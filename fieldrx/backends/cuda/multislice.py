@@ -69,7 +69,7 @@ class _March(March):
 
     def _copy(self, d_wave):
         """A gradient that may be overwritten."""
-        return cupy.array(d_wave, np.complex64)
+        return cupy.array(d_wave, np.complex64, order="C")
 
 
 class _Checkpointed(_March):
