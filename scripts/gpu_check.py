@@ -54,7 +54,7 @@ class Sizes:
 
     points: int = 50_000
     grid: tuple = (7, 61, 83)
-    image: tuple = (40, 56)
+    image: tuple = (48, 64)  # sides, and those of the grids around them, are products of 2, 3 and 5
     slices: int = 33
     sources: int = 11
     networks: tuple = ("32 x 2", "64 x 2", "208 x 10")
