@@ -264,6 +264,7 @@ class RawKernel:
 
 
 class _Function:
+    kernel = property(lambda self: types.SimpleNamespace(ptr=self))
     num_regs, local_size_bytes, shared_size_bytes, max_threads_per_block = 255, 0, 0, 1024
 
     def __init__(self, module, name):
@@ -301,6 +302,14 @@ class _Function:
         for array in args:
             if isinstance(array, ndarray):
                 _check_canaries(array, self.name)
+
+
+def occupancy(function, threads, shared_bytes):
+    """As the driver counts: blocks of a multiprocessor, none where a block may not take its shared memory."""
+    if shared_bytes > function.max_dynamic_shared_size_bytes:
+        return 0
+    shared = Device.attributes["MaxSharedMemoryPerMultiprocessor"] // (shared_bytes + 1024)
+    return min(shared, Device.attributes["MaxThreadsPerMultiProcessor"] // threads)
 
 
 def _argument(kernel, k, value, expected):
@@ -533,8 +542,10 @@ class Device:
         }
     )
 
-    def __init__(self, device=0):
-        self.id = device
+    present = 0  # the one that is in use
+
+    def __init__(self, device=None):
+        self.id = self.present if device is None else device
 
     mem_info = (60 * 2**30, 80 * 2**30)
 
@@ -596,11 +607,13 @@ def _make():
         runtime=runtime,
         get_current_stream=lambda: Stream.null,
     )
+    driver = _module("cupy.cuda.driver", occupancyMaxActiveBlocksPerMultiprocessor=occupancy)
+    cupy.cuda.driver = driver
     cupy.fft = _module("cupy.fft", **_fft_functions(plans=False))
     cupyx, scipy_part = _module("cupyx"), _module("cupyx.scipy")
     fft_part = _module("cupyx.scipy.fft", get_fft_plan=get_fft_plan, **_fft_functions(plans=True))
     cupyx.scipy, scipy_part.fft = scipy_part, fft_part
-    modules = (cupy, cupy.cuda, runtime, cupy.fft, cupyx, scipy_part, fft_part)
+    modules = (cupy, cupy.cuda, runtime, driver, cupy.fft, cupyx, scipy_part, fft_part)
     for module in modules:
         module.__spec__ = ModuleSpec(module.__name__, None)  # importlib.util.find_spec asks for it
     return {module.__name__: module for module in modules}

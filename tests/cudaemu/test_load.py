@@ -150,3 +150,48 @@ def test_an_old_card_is_refused(gpu, monkeypatch):
     monkeypatch.setattr(cupy.cuda.Device, "compute_capability", "75")
     with pytest.raises(InputError, match=r"capability 7\.5; 8\.0 or more"):
         cuda.encode  # noqa: B018
+
+
+def test_blocks_are_as_many_as_the_driver_says(gpu, monkeypatch):
+    """Asked once the kernel may take its shared memory: before, the driver has room for none."""
+    import cupy
+
+    from fieldrx.backends.cuda import load
+
+    asked, counted = [], cupy.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor
+
+    def count(*given):
+        asked.append(counted(*given))
+        return asked[-1] and 2  # what the device's registers leave
+
+    monkeypatch.setattr(cupy.cuda.driver, "occupancyMaxActiveBlocksPerMultiprocessor", count)
+    assert load.blocks_at_once("adam.cu", "adam_step", 256, 100 * 1024, {}) == 4  # of two multiprocessors
+    assert asked == [2]
+
+
+def test_every_device_has_limits_and_tables_of_its_own(gpu, monkeypatch):
+    import cupy
+
+    from fieldrx.backends.cuda import field, load
+    from fieldrx.field import Positional
+
+    encoding = Positional(2, 2, 3)
+    first, here = field._waves(encoding), load.device_limits()
+    monkeypatch.setattr(cupy.cuda.Device, "present", 1)
+    smaller = dict(cupy.cuda.Device.attributes) | {"MaxSharedMemoryPerBlockOptin": 99 * 1024}
+    monkeypatch.setattr(cupy.cuda.Device, "attributes", smaller)
+    assert load.device_limits().shared_per_block == 99 * 1024 < here.shared_per_block
+    assert field._waves(encoding)[0] is not first[0]
+    monkeypatch.setattr(cupy.cuda.Device, "present", 0)
+    assert field._waves(encoding)[0] is first[0]
+    assert load.device_limits() == here
+
+
+def test_a_network_beyond_the_shared_memory_names_the_precision_that_fits():
+    from fieldrx.backends.cuda import layout
+    from fieldrx.field.choices import make_preset
+
+    small = load.Limits(84, 64 * 1024, 100 * 1024)
+    encoding, network = make_preset("decaf")
+    with pytest.raises(InputError, match=r"this GPU has 65536: use --precision half or the CPU"):
+        layout.backward_plan(encoding, network, "float32", True, small)

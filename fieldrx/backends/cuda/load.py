@@ -7,7 +7,8 @@ goes by text and options, never serves what an edited header has changed.
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache, wraps
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,9 +25,6 @@ _INSTALL = "pip install fieldrx[cuda12] or fieldrx[cuda13]"
 _NO_GPU = "CuPy finds no GPU or driver"
 _PROBE = 'extern "C" __global__ void probe(int* number) { *number = 7; }'
 _LEAST_CAPABILITY = 80  # asynchronous copies, products of 16 x 16 halves
-# Of a multiprocessor, for compute capability 8.0 and 9.0: registers, threads, and the bytes of shared memory
-# that every block takes beside its own.
-_REGISTERS, _THREADS, _RESERVED_SHARED = 65536, 2048, 1024
 
 
 def missing() -> str:
@@ -147,10 +145,16 @@ def launch(
     for k, argument in enumerate(arguments):
         if getattr(argument, "ndim", 0) > 1 and not argument.flags.c_contiguous:
             raise ValueError(f"{kernel}: argument {k}, of shape {argument.shape}, is not C-contiguous")
-    function = _function(name, kernel, options(constants or {}))
+    function = _prepared(name, kernel, shared_bytes, constants or {})
+    function(grid, block, arguments, shared_mem=shared_bytes)
+
+
+def _prepared(name, kernel, shared_bytes, constants):
+    """A kernel that may take so many bytes of dynamic shared memory."""
+    function = _function(name, kernel, options(constants))
     if shared_bytes > max(_PLAIN_SHARED, function.max_dynamic_shared_size_bytes):
         function.max_dynamic_shared_size_bytes = shared_bytes
-    function(grid, block, arguments, shared_mem=shared_bytes)
+    return function
 
 
 class Limits(NamedTuple):
@@ -161,22 +165,48 @@ class Limits(NamedTuple):
     shared_per_multiprocessor: int
 
 
-@cache
 def device_limits() -> Limits:
     """Those of the present device."""
     import cupy
 
+    return _limits(cupy.cuda.Device().id)
+
+
+@cache
+def _limits(device):
+    import cupy
+
     names = ("MultiProcessorCount", "MaxSharedMemoryPerBlockOptin", "MaxSharedMemoryPerMultiprocessor")
-    attributes = cupy.cuda.Device().attributes
+    attributes = cupy.cuda.Device(device).attributes
     return Limits(*(attributes[name] for name in names))
 
 
+def on_each_device(maxsize: int) -> Callable:
+    """As `functools.lru_cache`, for what lies on a device: every device has its own."""
+
+    def decorate(function):
+        @lru_cache(maxsize)
+        def of_device(device, *arguments):
+            return function(*arguments)
+
+        @wraps(function)
+        def call(*arguments):
+            import cupy
+
+            return of_device(cupy.cuda.Device().id, *arguments)
+
+        return call
+
+    return decorate
+
+
 def blocks_at_once(name: str, kernel: str, threads: int, shared_bytes: int, constants: dict) -> int:
-    """How many blocks of a kernel the device runs at the same time."""
-    limits, function = device_limits(), _function(name, kernel, options(constants))
-    of_registers = _REGISTERS // (threads * max(function.num_regs, 1))
-    of_shared = limits.shared_per_multiprocessor // (shared_bytes + _RESERVED_SHARED)
-    return limits.multiprocessors * max(1, min(of_registers, of_shared, _THREADS // threads))
+    """How many blocks of a kernel the device runs at the same time, as its driver says."""
+    from cupy.cuda import driver
+
+    function = _prepared(name, kernel, shared_bytes, constants)  # the driver counts what the kernel may take
+    of_one = driver.occupancyMaxActiveBlocksPerMultiprocessor(function.kernel.ptr, threads, shared_bytes)
+    return device_limits().multiprocessors * max(1, of_one)
 
 
 def _folder():
