@@ -191,11 +191,11 @@ def examine(n_images: int, shape: tuple[int, int, int]) -> Iterator[tuple[str, s
         yield package, *_version(package, False)
     yield _tried("threads", lambda: ("threads", f"{n_threads()} of {os.cpu_count()} cores", True))
     why = cuda_unavailable()
-    yield "gpu", why or describe_device(get("cuda")), True
+    yield _tried("gpu", lambda: ("gpu", why or describe_device(get("cuda")), True))
     yield _tried("kernels", lambda: _kernels(get("cpu"), "kernels"))
     yield _tried("kept kernels", lambda: ("kept kernels", _kept(), True))
     if not why:
-        yield _kernels(get("cuda"), "gpu kernels")
+        yield _tried("gpu kernels", lambda: _kernels(get("cuda"), "gpu kernels"))
     need, (have, limit) = total(fit_needs(shape, n_images)), memory_limit()
     job = f"{n_images} images, {' x '.join(map(str, shape))} voxels: about {need / 2**30:.1f} GiB"
     if have is None:
@@ -205,10 +205,13 @@ def examine(n_images: int, shape: tuple[int, int, int]) -> Iterator[tuple[str, s
 
 
 def _tried(name, look):
-    """What `look` finds, or why it cannot: settings or an installation with which nothing can be computed."""
+    """What `look` finds, or why it cannot: settings, or an installation, with which nothing can be computed.
+
+    Whatever an installation raises is what this is to tell.
+    """
     try:
         return look()
-    except (InputError, ImportError, RuntimeError, OSError) as error:
+    except Exception as error:
         return name, one_line(error), False
 
 

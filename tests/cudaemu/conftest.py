@@ -5,6 +5,8 @@ import shutil
 import fake_cupy
 import pytest
 
+from fieldrx.backends import cuda, cuda_unavailable
+
 
 @pytest.fixture(params=[False, True], ids=["forward", "reverse"])
 def gpu(request):
@@ -12,6 +14,16 @@ def gpu(request):
     if shutil.which("g++") is None:
         pytest.skip("the emulated GPU needs g++")
     with fake_cupy.installed(reverse=request.param) as device:
+        for look in (cuda_unavailable, cuda.require_device):  # try the GPU once, before a test counts
+            look()
+        device.reset()
+        yield device
+
+
+@pytest.fixture
+def untried_gpu():
+    """The same, of which nobody has asked yet whether it can be used."""
+    with fake_cupy.installed() as device:
         yield device
 
 

@@ -28,6 +28,11 @@ class _Device:
     launches: list = []  # noqa: RUF012  (names of the kernels launched, in order)
     transfers = 0  # copies from the device to the host
 
+    @classmethod
+    def reset(cls):
+        """Count from here."""
+        cls.launches, cls.transfers = [], 0
+
 
 class ndarray:
     """An array on the device."""
@@ -208,8 +213,9 @@ def _allocate(shape, dtype, order="C"):
     return block[first : first + n_bytes].view(dtype).reshape(shape, order=order)
 
 
-def _copy_in(host):
-    array = _allocate(host.shape, host.dtype)
+def _copy_in(host, order="K"):
+    """A copy on the device; as CuPy's, Fortran-ordered where the original is, unless told otherwise."""
+    array = _allocate(host.shape, host.dtype, "F" if order == "K" and host.flags.fnc else "C")
     array[...] = host
     return ndarray(array)
 
@@ -258,6 +264,7 @@ class RawKernel:
 
 
 class _Function:
+    kernel = property(lambda self: types.SimpleNamespace(ptr=self))
     num_regs, local_size_bytes, shared_size_bytes, max_threads_per_block = 255, 0, 0, 1024
 
     def __init__(self, module, name):
@@ -295,6 +302,14 @@ class _Function:
         for array in args:
             if isinstance(array, ndarray):
                 _check_canaries(array, self.name)
+
+
+def occupancy(function, threads, shared_bytes):
+    """As the driver counts: blocks of a multiprocessor, none where a block may not take its shared memory."""
+    if shared_bytes > function.max_dynamic_shared_size_bytes:
+        return 0
+    shared = Device.attributes["MaxSharedMemoryPerMultiprocessor"] // (shared_bytes + 1024)
+    return min(shared, Device.attributes["MaxThreadsPerMultiProcessor"] // threads)
 
 
 def _argument(kernel, k, value, expected):
@@ -343,12 +358,13 @@ def asarray(a, dtype=None, order=None):
 
 
 def array(a, dtype=None, copy=True, order="K", ndmin=0):
-    return _copy_in(np.array(a._host if isinstance(a, ndarray) else a, dtype, ndmin=ndmin))
+    host = np.array(a._host if isinstance(a, ndarray) else a, dtype, ndmin=ndmin, order=order)
+    return _copy_in(host, order)
 
 
 def ascontiguousarray(a, dtype=None):
     a = asarray(a, dtype)
-    return a if a.flags.c_contiguous else _copy_in(a._host)
+    return a if a.flags.c_contiguous else _copy_in(a._host, "C")
 
 
 def asnumpy(a, stream=None, order="C", out=None, blocking=True):
@@ -377,11 +393,14 @@ def ones(shape, dtype=float, order="C"):
 
 
 def empty_like(a, dtype=None, **_):
-    return empty(a.shape, a.dtype if dtype is None else dtype)
+    order = "F" if a.flags.fnc else "C"
+    return ndarray(_allocate(a.shape, a.dtype if dtype is None else dtype, order))
 
 
 def zeros_like(a, dtype=None, **_):
-    return zeros(a.shape, a.dtype if dtype is None else dtype)
+    out = empty_like(a, dtype)
+    out._host[...] = 0
+    return out
 
 
 def get_array_module(*args):
@@ -439,7 +458,7 @@ def _fft_function(name, *, plans):
         result = transform(a._host, s=s, axes=axes, norm=norm)
         if overwrite_x:
             a._host[...] = np.nan  # its contents are lost
-        return _copy_in(result)
+        return _copy_in(np.asfortranarray(result) if a.flags.fnc else result)
 
     return function
 
@@ -523,8 +542,10 @@ class Device:
         }
     )
 
-    def __init__(self, device=0):
-        self.id = device
+    present = 0  # the one that is in use
+
+    def __init__(self, device=None):
+        self.id = self.present if device is None else device
 
     mem_info = (60 * 2**30, 80 * 2**30)
 
@@ -586,11 +607,13 @@ def _make():
         runtime=runtime,
         get_current_stream=lambda: Stream.null,
     )
+    driver = _module("cupy.cuda.driver", occupancyMaxActiveBlocksPerMultiprocessor=occupancy)
+    cupy.cuda.driver = driver
     cupy.fft = _module("cupy.fft", **_fft_functions(plans=False))
     cupyx, scipy_part = _module("cupyx"), _module("cupyx.scipy")
     fft_part = _module("cupyx.scipy.fft", get_fft_plan=get_fft_plan, **_fft_functions(plans=True))
     cupyx.scipy, scipy_part.fft = scipy_part, fft_part
-    modules = (cupy, cupy.cuda, runtime, cupy.fft, cupyx, scipy_part, fft_part)
+    modules = (cupy, cupy.cuda, runtime, driver, cupy.fft, cupyx, scipy_part, fft_part)
     for module in modules:
         module.__spec__ = ModuleSpec(module.__name__, None)  # importlib.util.find_spec asks for it
     return {module.__name__: module for module in modules}
@@ -602,7 +625,8 @@ def installed(reverse=False):
     kept = _set_aside(lambda name: name.split(".")[0] in ("cupy", "cupyx"))
     _set_aside(_is_backend)
     sys.modules.update(_make())
-    _Device.reverse, _Device.launches, _Device.transfers = reverse, [], 0
+    _Device.reverse = reverse
+    _Device.reset()
     try:
         yield _Device
     finally:

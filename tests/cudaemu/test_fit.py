@@ -78,6 +78,33 @@ def test_steps_with_dark_field_equal_those_of_the_cpu(gpu, background):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("born", {"loss": "huber"}),
+        ("rytov", {"loss": "poisson:1000"}),
+        ("ssnp", {"loss": "huber:0.1", "background": True}),
+        ("bpm", {"background": True}),  # levelled
+        ("born", {"refine": "intensity,illumination"}),
+        ("ssnp", {"loss": "poisson:500:2", "refine": "intensity"}),
+    ],
+)
+def test_losses_levels_and_refined_optics_equal_those_of_the_cpu(gpu, model, options):
+    given = {"encoding": WAVES, "network": SINE, **options}
+    schedule = tiny.schedule(steps=3, warm_steps=0, batch=2, evaluate_every=2)
+    acq, states = tiny.acquisition(model), []
+    for device in ("cpu", "cuda"):
+        fit = tiny.fit(acq, model, schedule=schedule, device=device, **given)
+        fit.start()
+        for _ in range(3):
+            assert fit.step()
+        states.append(fit.state)
+    host, device = states
+    assert device.history["loss"] == pytest.approx(host.history["loss"], rel=1e-4)
+    assert close(device.params, host.params, 1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
     ("activation", "asked", "taken"),
     [
         ("leaky_relu", None, "half"),

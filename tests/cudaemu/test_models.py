@@ -122,3 +122,29 @@ def test_closed_form(gpu, kind, n_images):
     assert close(found.get(), expected, 1e-4)
     dark = np.array([[[1.0, 0.5, 1e-3]]], "f4")
     assert np.array_equal(model.signal(cupy.asarray(dark)).get(), model.signal(dark), equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, Born, Rytov])
+def test_fortran_ordered_arrays_are_arrays_like_others(gpu, kind):
+    """CuPy's copies, FFTs and empty_like keep that order, which kernels do not know."""
+    import cupy
+
+    light = Illumination(SOURCES[:3])
+    model, c = kind(GRID, SCOPE, light, IMAGE), sample("c8")
+    d = np.random.default_rng(1).normal(size=(3, *IMAGE)).astype("f4")
+    contrast, d_images = (cupy.asarray(np.asfortranarray(a)) for a in (c, d))
+    assert contrast.flags.f_contiguous and d_images.flags.f_contiguous
+    intensity, pullback = model.forward_and_pullback(contrast)
+    expected, back = model.forward_and_pullback(c)
+    assert close(intensity.get(), expected, 2e-6)
+    assert close(pullback(d_images).get(), back(d), 1e-5)
+
+
+def test_a_kernel_refuses_an_array_in_another_order(gpu):
+    import cupy
+
+    from fieldrx.backends.cuda.load import launch
+
+    array = cupy.asarray(np.zeros((3, 4), "f4", order="F"))
+    with pytest.raises(ValueError, match=r"adam_step: argument 0, of shape \(3, 4\), is not C-contiguous"):
+        launch("adam.cu", "adam_step", (1,), (1,), (array,))

@@ -9,7 +9,7 @@ MARCHES = ["Bpm", "Mlb", "Ssnp"]
 BALL = 1.33 / 0.5
 
 
-def problem(shape=(15, 14), count=3, gaps=(0.3, 0.3, 0.25, 0.4), seed=0):
+def problem(shape=(15, 12), count=3, gaps=(0.3, 0.3, 0.25, 0.4), seed=0):
     rng = np.random.default_rng(seed)
     frequencies = [np.fft.fftfreq(n, d) for n, d in zip(shape, (0.18, 0.21), strict=True)]
     sources = rng.uniform(-1, 1, (count, 2))
@@ -25,7 +25,7 @@ def close(found, expected, tolerance):
 
 @pytest.mark.parametrize("kind", MARCHES)
 @pytest.mark.parametrize("memory", ["store", "recompute"])
-@pytest.mark.parametrize(("shape", "count"), [((15, 14), 3), ((6, 23), 1)])
+@pytest.mark.parametrize(("shape", "count"), [((15, 12), 3), ((6, 25), 1)])
 def test_march_equals_plain_numpy(gpu, kind, memory, shape, count):
     import cupy
 
@@ -85,14 +85,16 @@ def test_a_march_without_memory_has_no_way_back(gpu):
 
 
 @pytest.mark.parametrize("kind", MARCHES)
-def test_cpu_and_gpu_give_the_same_gradient(gpu, kind):
+@pytest.mark.parametrize("memory", ["store", "recompute"])
+@pytest.mark.parametrize("shape", [(15, 12), (14, 12), (15, 22), (13, 23)])  # products of 2, 3 and 5, or not
+def test_cpu_and_gpu_give_the_same_gradient(gpu, kind, memory, shape):
     import cupy
 
-    arguments, slices, d_wave = problem((15, 12), 4)
+    arguments, slices, d_wave = problem(shape, 4)
     slices, d_wave = slices.astype("c8"), d_wave.astype("c8")
     one, other = getattr(cpu, kind)(*arguments), getattr(cuda, kind)(*arguments)
-    wave = one.forward(slices)
-    assert close(other.forward(cupy.asarray(slices)).get(), wave, 5e-6)
+    wave = one.forward(slices, memory)
+    assert close(other.forward(cupy.asarray(slices), memory).get(), wave, 5e-6)
     assert close(other.backward(cupy.asarray(d_wave))[0].get(), one.backward(d_wave)[0], 1e-4)
 
 

@@ -29,6 +29,7 @@ def born_forward(
     What is small is copied to the device, arrays of the host.
     """
     frequencies, pairs = _small(nu_y, nu_x, sources, starts, index, weight)
+    spectrum = cupy.ascontiguousarray(spectrum)  # an FFT keeps the order of what it transforms
     pointwise(
         *("born.cu", "born_forward", out[0].size, -(-len(out) // _IMAGES)),
         *(spectrum, *frequencies, cupy.asarray(np.asarray(starts, np.int32)), pairs),
@@ -55,6 +56,7 @@ def born_adjoint(
 ) -> None:
     """Adjoint of :func:`born_forward`; see `fieldrx.backends.operators.Operators.born_adjoint`."""
     frequencies, pairs = _small(nu_y, nu_x, sources, starts, index, weight)
+    residual = cupy.ascontiguousarray(residual)
     pointwise(
         *("born.cu", "born_adjoint", out[0].size, -(-len(out) // _SLICES)),
         *(residual, *frequencies, pairs, np.int32(len(index))),

@@ -10,7 +10,6 @@ hold them.  "float32": nothing is rounded to less.  None chooses "half", but "fl
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import cupy
@@ -18,7 +17,7 @@ import numpy as np
 
 from fieldrx.backends.checks import checked_array, checked_axes, checked_field, checked_out, checked_points
 from fieldrx.backends.cuda import layout
-from fieldrx.backends.cuda.load import blocks_at_once, device_limits, launch
+from fieldrx.backends.cuda.load import blocks_at_once, device_limits, launch, on_each_device
 
 _WORKSPACE = 1 << 28  # bytes for the activations of a wide network
 _THREADS = 256
@@ -250,7 +249,7 @@ def _gradient_scale(d_out, precision):
     return scale
 
 
-@lru_cache(maxsize=8)
+@on_each_device(maxsize=8)
 def _tables(encoding, network, precision, backward):
     """The places of parameters, on the device."""
     tables = layout.places(encoding, network, precision, backward)
@@ -268,7 +267,7 @@ def _encoding_arrays(encoding, params, unused):
     return _waves(encoding)
 
 
-@lru_cache(maxsize=8)
+@on_each_device(maxsize=8)
 def _waves(encoding):
     waves = encoding.waves()
     first = waves.frequencies.astype(np.float32)
@@ -277,7 +276,7 @@ def _waves(encoding):
     return cupy.asarray(np.concatenate([first, rest], axis=1)), cupy.asarray(features)
 
 
-@lru_cache(maxsize=8)
+@on_each_device(maxsize=8)
 def _levels(encoding):
     sizes = encoding.n_features_per_level * np.array(encoding.nodes_per_level)
     mask = np.where(encoding.dense, -1, 2**encoding.log2_table_size - 1)

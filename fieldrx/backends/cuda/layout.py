@@ -184,7 +184,7 @@ def _fitted(constants, sizes, segments, working, limits, more, least=2, needed=T
     if needed:
         raise InputError(
             f"the network needs {need} bytes of shared memory; this GPU has {limits.shared_per_block}: use "
-            "the CPU"
+            + ("--precision half or the CPU" if sizes.item == 4 else "the CPU, or a narrower network")
         )
     return None
 

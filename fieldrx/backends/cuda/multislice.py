@@ -14,6 +14,7 @@ import math
 
 import cupy
 import numpy as np
+from scipy.fft import next_fast_len
 
 from fieldrx.backends.cuda import fft
 from fieldrx.backends.cuda.pointwise import pointwise
@@ -29,17 +30,22 @@ class _March(March):
     ):
         self.gaps = [float(gap) for gap in gaps]
         self.count, self.size = len(sources), (len(nu_y), len(nu_x))
-        self.shape, self.points = (self.count, *self.size), self.size[0] * self.size[1]
+        self.sides = tuple(
+            next_fast_len(n, real=True) for n in self.size
+        )  # products of 2, 3 and 5, as on the CPU
+        self.shape, self.points = (self.count, *self.sides), self.sides[0] * self.sides[1]
+        steps = [nu[1] * len(nu) / n for nu, n in zip((nu_y, nu_x), self.sides, strict=True)]
         sources = np.ascontiguousarray(sources, np.float64)
         self.path = cupy.asarray((ball / np.sqrt(ball**2 - (sources**2).sum(axis=1))).astype(np.float32))
         self.geometry = (
             *(cupy.asarray(sources), np.float64(ball), np.float64(BAND * ball)),
-            *(np.float64(nu_y[1]), np.float64(nu_x[1]), np.int32(self.size[0]), np.int32(self.size[1])),
+            *(*map(np.float64, steps), *map(np.int32, self.sides)),
         )
         self.factor = np.float32(1 / self.points)  # the FFTs do not normalise
         self.plan = fft.plan(self.shape)
 
     def _prepare(self, slices):
+        slices = slices if self.sides == self.size else self._padded(slices)
         self.slices, self.n = cupy.ascontiguousarray(slices, np.complex64), len(slices)
 
     def _on_waves(self, name, wave, j, *more, path=()):
@@ -69,7 +75,21 @@ class _March(March):
 
     def _copy(self, d_wave):
         """A gradient that may be overwritten."""
-        return cupy.array(d_wave, np.complex64)
+        if self.sides != self.size:
+            return self._padded(d_wave)
+        return cupy.array(d_wave, np.complex64, order="C")
+
+    def _padded(self, planes):
+        """Planes with zeros around them, on the sides of the FFTs."""
+        out = cupy.zeros((len(planes), *self.sides), np.complex64)
+        out[:, : self.size[0], : self.size[1]] = planes
+        return out
+
+    def _cropped(self, planes):
+        """Planes without what `_padded` put around them."""
+        if self.sides == self.size:
+            return planes
+        return cupy.ascontiguousarray(planes[:, : self.size[0], : self.size[1]])
 
 
 class _Checkpointed(_March):
@@ -89,7 +109,7 @@ class _Checkpointed(_March):
                 self.states[j] = self._state(here).copy()
             self._arrive(here)
             self._leave(j, here, self.kept[min(j + 1, self.n - 1)])
-        return self._finish()
+        return self._cropped(self._finish())
 
     def backward(self, d_wave: np.ndarray) -> tuple[np.ndarray, None]:
         if not self.every:
@@ -99,7 +119,7 @@ class _Checkpointed(_March):
         if self.every == 1:
             for j in range(self.n - 1, -1, -1):
                 self._back(j, self.kept[j], gradient)
-            return gradient, None
+            return self._cropped(gradient), None
         block = self._waves(self.every)
         for first in sorted(self.states, reverse=True):
             last = min(first + self.every, self.n)
@@ -110,7 +130,7 @@ class _Checkpointed(_March):
                     self._leave(j, block[j - first], block[j + 1 - first])
             for j in range(last - 1, first - 1, -1):
                 self._back(j, block[j - first], gradient)
-        return gradient, None
+        return self._cropped(gradient), None
 
 
 class Bpm(_Checkpointed):
@@ -207,7 +227,7 @@ class Ssnp(_March):
         self.height = np.float64(sum(self.gaps))
         self._on_spectra("ssnp_camera", (self.u, self.p), self.height, work)
         self.plan.inverse(work, work)
-        return work
+        return self._cropped(work)
 
     def _scatter(self, j, wave, out):
         self._on_waves("scatter", wave, j, out)
@@ -236,4 +256,4 @@ class Ssnp(_March):
             if j:
                 self.plan.forward(source, source)
                 self._step(d_p, d_u, source, gap, self.factor)
-        return gradient, None
+        return self._cropped(gradient), None

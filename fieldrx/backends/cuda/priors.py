@@ -27,7 +27,7 @@ def negativity(u: np.ndarray, scale: float, grad: np.ndarray) -> np.ndarray:
 
 
 def _summed(kernel, u, scalars, grad):
-    value = cupy.zeros((), np.float64)
+    u, value = cupy.ascontiguousarray(u), cupy.zeros((), np.float64)
     blocks = min(-(-u.size // _THREADS), 8 * device_limits().multiprocessors)
     launch("priors.cu", kernel, (blocks,), (_THREADS,), (u, *scalars, grad, value))
     return value

@@ -42,6 +42,7 @@ class Refocus(Refocusing):
 
     def fields(self, waves: np.ndarray, sources: list[int]) -> np.ndarray:
         place, incident, carrier, there = self._filters(sources)
+        waves = cupy.ascontiguousarray(waves, np.complex64)
         padded = cupy.empty((len(waves), *self.shape), np.complex64)
         sizes = _ints(*self.size, *self.shape)
         self._launch("refocus_in", prod(self.shape), len(waves), waves, self.fade, carrier, *sizes, padded)
