@@ -112,14 +112,14 @@ def draw(rows: list[tuple[str, list]], out: Path) -> None:
                 255 * values[np.ix_(*place)]
             ).astype(np.uint8)[..., None]
             write(canvas[top:, left:], f"{name}: {what}", 8, 2, 15)
-    write_png(out, canvas)
+    write_png(out, canvas[..., 0])  # grey
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=Path("dark_field.png"))
-    parser.add_argument("--steps", type=int, default=240)
+    parser.add_argument("--steps", type=int, default=200)
     args = parser.parse_args()
     rows = []
     for name, (height, stray) in COLOURS.items():
