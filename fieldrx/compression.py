@@ -46,8 +46,8 @@ def compress(
     ----------
     field : NeuralField
     loss : float
-        Largest relative error of the contrast, |small - field| / |field| over the voxels within the images,
-        from 0.0001 to 0.5; 0.01 when neither is given.
+        Largest relative error of the contrast, ``|small - field| / |field|`` over the voxels within the
+        images, from 0.0001 to 0.5; 0.01 when neither is given.
     size : float
         Most bytes of the file instead.
     callback : callable

@@ -69,7 +69,7 @@ class Microscope:
     @overload
     def axial_frequency(self, nu_squared: np.ndarray) -> np.ndarray: ...
     def axial_frequency(self, nu_squared: np.ndarray | float) -> np.ndarray | float:
-        """kz / 2 pi = sqrt((n0 / lambda)^2 - |nu|^2) [cycles/um]; a tiny number for evanescent waves."""
+        """``kz / 2 pi = sqrt((n0 / lambda)^2 - |nu|^2)`` [cycles/um]; a tiny number for evanescent waves."""
         ball = (self.medium_index / self.wavelength_um) ** 2
         return np.sqrt(np.maximum(ball - nu_squared, 1e-12 * ball))
 

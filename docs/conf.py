@@ -1,0 +1,29 @@
+"""How Sphinx builds the pages: ``python -m sphinx -W docs OUT``, without a network."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import fieldrx
+
+project = "fieldrx"
+copyright = "the authors of fieldrx"
+version = release = fieldrx.__version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "directives"]
+exclude_patterns = ["_build"]
+default_role = "py:obj"
+smartquotes = False  # which would make a dash of the hyphens of options
+highlight_language = "none"  # most blocks are commands and files
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # types stand in the docstrings, with shapes and units
+maximum_signature_line_length = 88
+napoleon_google_docstring = False
+napoleon_use_ivar = True  # attributes are listed with their class, not once more as members
+napoleon_use_rtype = False
+
+html_theme = "furo"
+html_title = f"fieldrx {release}"
+html_show_sourcelink = False
