@@ -1,0 +1,135 @@
+"""The documentation builds without a warning, and holds every page, command, key and public name."""
+
+import html
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import fieldrx
+from fieldrx.acquisition import schema
+from fieldrx.cli import main
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+pytest.importorskip("sphinx")
+pytest.importorskip("furo")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the built pages."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", folder / "trees", DOCS]
+    done = subprocess.run([*command, folder / "html"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder / "html"
+
+
+@pytest.fixture(scope="module")
+def directives():
+    spec = importlib.util.spec_from_file_location("directives", DOCS / "directives.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def words(page):
+    """Text of a piece of a page as a reader sees it."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", page)).split())
+
+
+def sections(path):
+    """What stands below each title of a page, as HTML, by the title."""
+    parts = re.split(r"<h2>(.*?)</h2>", path.read_text("utf-8"), flags=re.DOTALL)
+    return {words(title).rstrip("¶#"): body for title, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def test_every_page_stands_in_the_contents(site):
+    contents = set(
+        re.findall(r'class="reference internal" href="(\w+)\.html"', (site / "index.html").read_text())
+    )
+    pages = {path.stem for path in DOCS.glob("*.rst")}
+    assert len(pages) > 20 and contents >= pages - {"index"}
+    assert {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.rst")} == {f"{p}.rst" for p in pages}
+
+
+def test_every_picture_is_shown(site):
+    pictures = {path.name for path in DOCS.iterdir() if path.suffix in (".png", ".gif")}
+    shown = set()
+    for page in site.glob("*.html"):
+        shown |= set(re.findall(r'<img [^>]*src="_images/([^"]+)"', page.read_text("utf-8")))
+    assert pictures and shown == pictures
+
+
+def test_every_command_is_told_with_its_options(site):
+    told = sections(site / "commands.html")
+    assert list(told) == list(main.commands)
+    for name, command in main.commands.items():
+        seen = words(told[name])
+        for parameter in command.get_params(click.Context(command)):
+            if isinstance(parameter, click.Option) and "--help" not in parameter.opts:
+                assert words(parameter.help or "") in seen
+                for option in (*parameter.opts, *parameter.secondary_opts):
+                    assert f'id="cmdoption-fieldrx-{name}-{option.lstrip("-")}"' in told[name]
+            else:
+                assert parameter.make_metavar(click.Context(command)) in seen or "--help" in parameter.opts
+
+
+def test_every_key_of_acquisition_toml_is_told_with_its_type(site):
+    told = sections(site / "acquisition_keys.html")
+    expected = {
+        "At the top": schema.TOP, "[microscope]": schema.MICROSCOPE, "[images]": schema.IMAGES,
+        "[illumination]": {"kind": (schema.TEXT,), "directions": (schema.TEXT,)},
+        **{f'kind "{kind}"': keys for kind, keys in schema.ILLUMINATION.items()},
+    }  # fmt: skip
+    assert list(told) == list(expected)
+    for place, keys in expected.items():
+        rows = [re.findall(r"<td>(.*?)</td>", row, re.DOTALL) for row in re.split("<tr", told[place])]
+        cells = {words(row[0]): [words(cell) for cell in row[1:]] for row in rows if row}
+        assert {key: value for key, (value, _) in cells.items()} == {
+            k: " or ".join(v) for k, v in keys.items()
+        }
+        assert all(meaning for _, meaning in cells.values())
+
+
+def test_a_key_without_an_explanation_fails_the_build(directives, monkeypatch):
+    assert "``wavelength_um``" in directives.key_tables()
+    monkeypatch.setitem(schema.IMAGES, "flat", ("a number",))
+    with pytest.raises(Exception, match=r"\[images\]: the docstring .*the code reads .*'flat'"):
+        directives.key_tables()
+
+
+def test_every_public_name_is_told(site):
+    page = (site / "api.html").read_text("utf-8")
+    told = re.findall(r'id="fieldrx\.(\w+)"', page)
+    assert sorted(told) == sorted(set(fieldrx.__all__) - {"__version__"})
+
+
+def test_help_is_escaped_and_keeps_its_examples(directives):
+    text = "\n".join(
+        directives.help_text("Of `x_y` and a_ *b* |c|.\n\n    \b\n    one  two\n        three\n")
+    )
+    assert text == "Of ``x_y`` and a\\_ \\*b\\* \\|c\\|.\n\n::\n\n   one  two\n       three\n"
+
+
+def test_a_section_of_the_readme_ends_at_the_next_and_links_to_pages(directives):
+    links = "see `the\ntable <docs/zoo.rst>`_, `docs/gpu.rst <docs/gpu.rst>`_\n"
+    text = f"Top\n===\n\nfirst\n\nNext\n----\n\n.. image:: docs/a.png\n\n{links}"
+    assert directives.section(text, "Top").strip() == "first"
+    below = directives.section(text, "Next")
+    assert ".. image:: a.png" in below and ":doc:`the\ntable <zoo>`" in below and ":doc:`gpu`" in below
+    with pytest.raises(Exception, match=r"no section 'Last'; it has Top, Next"):
+        directives.section(text, "Last")
+
+
+def test_pages_load_nothing_from_elsewhere(site):
+    for page in site.glob("*.html"):
+        text = page.read_text("utf-8")
+        loaded = re.findall(r'<(?:script|img|iframe|source)\b[^>]*\bsrc="([^"]*)"', text)
+        loaded += re.findall(r'<link\b[^>]*rel="(?:stylesheet|preload|icon)"[^>]*href="([^"]*)"', text)
+        assert loaded and not [address for address in loaded if "//" in address], page.name
