@@ -4,7 +4,7 @@
 loss       of a pixel with prediction p and measurement m         when
 =========  ====================================================  =============================================
 squared    (s_p - s_m)^2, s the signal: I - 1 (log I for Rytov)  clean images, the default in bright field
-huber      a^2 for |a| <= t, beyond it 2 t |a| - t^2, with       dirt, saturated or hot pixels that no mask
+huber      a^2 to abs(a) = t, beyond it 2 t abs(a) - t^2, with   dirt, saturated or hot pixels that no mask
            a = A(I_p) - A(I_m), A(I) = sqrt(I)                   knows: beyond t a pixel pulls no harder; the
                                                                  default with dark field
 poisson    2 n [I_p - J + J log(J / I_p)], n photons,            few photons: the deviance, twice the
