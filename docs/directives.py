@@ -148,7 +148,8 @@ class Made(SphinxDirective):
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
-        """Replace the directive by what its text says."""
+        """Replace the directive by what its text says; it is read anew in every build."""
+        self.env.note_reread()
         return self.parse_text_to_nodes(self.text(), allow_section_headings=True)
 
 
@@ -160,7 +161,6 @@ class Readme(Made):
 
     def text(self) -> str:
         """The section that the argument names."""
-        self.env.note_dependency(str(README))
         return section(README.read_text("utf-8"), self.arguments[0])
 
 
@@ -194,5 +194,4 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("commands", Commands)
     app.add_directive("acquisition-keys", AcquisitionKeys)
     app.add_directive("public-objects", PublicObjects)
-    # pages hang on the package as well as on their files, so nothing is taken from an earlier build
     return {"parallel_read_safe": True, "parallel_write_safe": True}
