@@ -13,6 +13,7 @@ import pytest
 import fieldrx
 from fieldrx.acquisition import schema
 from fieldrx.cli import main
+from fieldrx.measure import NAMES
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -133,3 +134,8 @@ def test_pages_load_nothing_from_elsewhere(site):
         loaded = re.findall(r'<(?:script|img|iframe|source)\b[^>]*\bsrc="([^"]*)"', text)
         loaded += re.findall(r'<link\b[^>]*rel="(?:stylesheet|preload|icon)"[^>]*href="([^"]*)"', text)
         assert loaded and not [address for address in loaded if "//" in address], page.name
+
+
+def test_every_column_of_a_measurement_is_told(site):
+    told = words(sections(site / "files.html")["Measurements"])
+    assert [name for name in ("label", *NAMES, "note") if not re.search(rf"\b{name}\b", told)] == []
