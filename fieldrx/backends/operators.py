@@ -41,12 +41,12 @@ class Operators(Protocol):
 
     # ---- a field -----------------------------------------------------------------------------------
 
-    def choose_precision(self, network: Any, precision: str | None = None) -> str:
-        """The precision in which a network is computed.
+    def choose_precision(self, encoding: Any, network: Any, precision: str | None = None) -> str:
+        """The precision in which a network is computed, forward and back.
 
         Parameters
         ----------
-        network : fieldrx.field.network.Network
+        encoding, network
         precision : str, optional
             "half": operands of matrix products are halves, sums are floats; "float32".  None lets the
             backend choose: what is fastest and good enough for the network.
@@ -54,7 +54,7 @@ class Operators(Protocol):
         Raises
         ------
         InputError
-            If the backend does not have the one asked for.
+            If the backend does not have the one asked for, or the device no room for such a network.
         """
 
     def field_forward(

@@ -165,7 +165,7 @@ def pose(
         kinds=tuple(kind for kind in kinds if kind != "background"),
         background=bool(background) or "background" in kinds,
         optics=options.optics,
-        precision=backend.choose_precision(network, options.precision),
+        precision=backend.choose_precision(encoding, network, options.precision),
         choices=choices,
         notes=tuple(note for note in (chosen, _unused(acquisition, model), spaced, estimated, drawn) if note),
     )

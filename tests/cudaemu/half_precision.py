@@ -67,7 +67,7 @@ class Backend:
     def device_name(self):
         return "half precision in NumPy"
 
-    def choose_precision(self, network, precision=None):
+    def choose_precision(self, encoding, network, precision=None):
         return HALF
 
     def grid_forward(self, encoding, network, params, z, y, x, gain=None, *, precision=HALF):

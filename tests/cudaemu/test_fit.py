@@ -246,6 +246,34 @@ def test_doctor_reports_the_gpu(gpu):
     assert "gpu kernels     agree" in result.output
 
 
+@pytest.mark.parametrize("device", ["cuda", "auto"])
+def test_a_network_beyond_a_block_is_refused_before_the_closed_form(gpu, monkeypatch, device):
+    """Consumer cards have 99 KiB of shared memory a block: enough for DeCAF's network in halves alone."""
+    import cupy
+
+    smaller = dict(cupy.cuda.Device.attributes) | {"MaxSharedMemoryPerBlockOptin": 99 * 1024}
+    monkeypatch.setattr(cupy.cuda.Device, "attributes", smaller)
+    monkeypatch.setattr(cupy.cuda.Device, "present", 7)  # whose limits nobody has asked for yet
+    decaf = dict(device=device, preset="decaf", encoding=None, network=None)
+    acq = tiny.acquisition()
+    gpu.reset()
+    message = r"needs \d+ bytes of shared memory; this GPU has 101376: use --precision half or the CPU"
+    with pytest.raises(InputError, match=message):
+        tiny.fit(acq, **decaf, precision="float32")
+    assert not gpu.launches
+    assert tiny.fit(acq, **decaf).problem.precision == "half"
+
+
+def test_memory_that_cupy_keeps_counts_as_free(gpu, monkeypatch):
+    import cupy
+
+    from fieldrx.backends import cuda
+
+    monkeypatch.setattr("cupy.cuda.runtime.memGetInfo", lambda: (2**28, 80 * 2**30))
+    monkeypatch.setattr(type(cupy.get_default_memory_pool()), "free_bytes", lambda self: 2**20)
+    assert cuda.memory_limit() == (2**28 + 2**20, "this GPU has free")
+
+
 def test_a_fit_beyond_the_cards_free_memory_is_refused(gpu, monkeypatch):
     monkeypatch.setattr("cupy.cuda.runtime.memGetInfo", lambda: (2**28, 80 * 2**30))
     with pytest.raises(InputError, match=r"need about 0\.\d GiB .*this GPU has free 0\.2"):

@@ -32,7 +32,7 @@ _BLOCK, _SLAB = 2**16, 2**12
 _NOTHING = np.zeros(0, np.float32)
 
 
-def choose_precision(network: Any, precision: str | None = None) -> str:
+def choose_precision(encoding: Any, network: Any, precision: str | None = None) -> str:
     """ "float32", in which the CPU computes every network.
 
     Raises
@@ -59,7 +59,7 @@ def field_forward(
     precision: str | None = None,
 ) -> np.ndarray:
     """Value of the field at scattered points; see `fieldrx.backends.operators.Operators.field_forward`."""
-    choose_precision(network, precision)
+    choose_precision(encoding, network, precision)
     params, gain = checked_field(np, encoding, network, params, gain)
     points = checked_points(np, encoding, zyx_points)
     out = checked_out(np, out, (len(points), network.n_outputs))
@@ -79,7 +79,7 @@ def field_backward(
     precision: str | None = None,
 ) -> np.ndarray:
     """Gradient of sum(d_out * field); see `fieldrx.backends.operators.Operators.field_backward`."""
-    choose_precision(network, precision)
+    choose_precision(encoding, network, precision)
     params, gain = checked_field(np, encoding, network, params, gain)
     points = checked_points(np, encoding, zyx_points)
     shape = (len(points), network.n_outputs)
@@ -101,7 +101,7 @@ def grid_forward(
     precision: str | None = None,
 ) -> np.ndarray:
     """Value of the field on a grid; see `fieldrx.backends.operators.Operators.grid_forward`."""
-    choose_precision(network, precision)
+    choose_precision(encoding, network, precision)
     params, gain = checked_field(np, encoding, network, params, gain)
     axes = checked_axes(np, encoding, z, y, x)
     out = np.zeros((network.n_outputs, *map(len, axes)), np.float32)
@@ -123,7 +123,7 @@ def grid_backward(
     precision: str | None = None,
 ) -> np.ndarray:
     """Gradient of sum(d_out * field) on a grid; see `fieldrx.backends.operators.Operators.grid_backward`."""
-    choose_precision(network, precision)
+    choose_precision(encoding, network, precision)
     params, gain = checked_field(np, encoding, network, params, gain)
     axes = checked_axes(np, encoding, z, y, x)
     shape = (network.n_outputs, *map(len, axes))

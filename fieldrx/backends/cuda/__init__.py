@@ -17,7 +17,7 @@ _MODULE_OF = {
     "asarray": "device",
     "born_adjoint": "born",
     "born_forward": "born",
-    "choose_precision": "layout",
+    "choose_precision": "field",
     "device_name": "device",
     "encode": "field",
     "field_backward": "field",

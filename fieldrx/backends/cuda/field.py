@@ -41,6 +41,20 @@ class _Points(NamedTuple):
         return np.int64(self.along), np.int64(self.across)
 
 
+def choose_precision(encoding: Any, network: Any, precision: str | None = None) -> str:
+    """ "half" or "float32"; see `fieldrx.backends.operators.Operators.choose_precision`.
+
+    Raises
+    ------
+    InputError
+        If the network's kernels need more shared memory than a block has here.
+    """
+    chosen, limits = layout.precision_of(network, precision), device_limits()
+    for plan in (layout.forward_plan, layout.backward_plan):  # needs are the same on a grid and off it
+        plan(encoding, network, chosen, True, limits)
+    return chosen
+
+
 def field_forward(
     encoding: Any,
     network: Any,
@@ -144,7 +158,7 @@ def _on_grid(axes):
 
 
 def _forward(encoding, network, params, gain, points, out, precision):
-    precision = layout.choose_precision(network, precision)
+    precision = layout.precision_of(network, precision)
     plan = layout.forward_plan(encoding, network, precision, points.grid, device_limits())
     if points.n == 0:
         return out
@@ -160,7 +174,7 @@ def _forward(encoding, network, params, gain, points, out, precision):
 
 
 def _backward(encoding, network, params, gain, points, d_out, out, precision):
-    precision = layout.choose_precision(network, precision)
+    precision = layout.precision_of(network, precision)
     plan = layout.backward_plan(encoding, network, precision, points.grid, device_limits())
     gradient = cupy.zeros(params.size, np.float32)
     if points.n == 0:

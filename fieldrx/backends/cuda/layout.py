@@ -27,8 +27,8 @@ def round_up(count: int, step: int) -> int:
     return -(-count // step) * step
 
 
-def choose_precision(network: Any, precision: str | None = None) -> str:
-    """ "half" or "float32"; a sine of large argument needs the latter."""
+def precision_of(network: Any, precision: str | None = None) -> str:
+    """ "half" or "float32", where not given; a sine of large argument needs the latter."""
     return checked_precision(precision) or (SINGLE if network.activation == "sine" else HALF)
 
 
