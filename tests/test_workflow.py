@@ -231,7 +231,7 @@ def test_what_noise_hides_is_not_called_good(monkeypatch, floor, grade, said):
     """An error just above its noise: the more of the signal is noise, the less that tells."""
 
     class Compared:
-        held = np.array([2])
+        held, dark_held = np.array([2]), np.zeros(0, int)
 
         def error(self, images):
             return np.sqrt(floor**2 + 0.01), None
