@@ -35,7 +35,7 @@ __device__ __forceinline__ float3 coordinate(const Points& p, int i) {
 #if ENCODING == 1
 // f c, without its whole turns, to about 1e-7 however large it is; f = first + second.
 __device__ __forceinline__ float partial_turns(float first, float second, float c) {
-    const float product = first * c;
+    const float product = __fmul_rn(first, c);  // contracted with the difference, the rest would count twice
     return product - rintf(product) + fmaf(second, c, fmaf(first, c, -product));
 }
 

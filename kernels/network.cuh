@@ -19,6 +19,13 @@
 #define SLOTS (RESIDENT ? 1 : STAGES)
 
 __device__ __forceinline__ constexpr bool reads_features(int layer) { return layer == 0 || (SKIPS >> layer & 1); }
+// Numbers of the weights before those of a layer, without PAD.
+__device__ __forceinline__ constexpr int weights_before(int layer) {
+    int weights = 0;
+    for (int l = 0; l < layer; ++l) weights += ((l > 0 ? WIDTH : 0) + (reads_features(l) ? FEATURES : 0)) * WIDTH;
+    return weights;
+}
+#define N_WEIGHTS (weights_before(DEPTH) + WIDTH * OUTPUTS)
 
 // The packed weights in the order in which a tile uses them: {chunks, row length} of matrix after matrix; a chunk
 // is 16 rows.  After the last the first one follows, for the next tile.
@@ -75,6 +82,7 @@ struct Weights {
         copy_wait<STAGES - 2>();
         __syncthreads();
         fill();
+        if (HALF) __syncwarp();  // lanes may copy different numbers of pieces, and ldmatrix needs them together
         return shared + taken++ % SLOTS * slot;
 #endif
     }
@@ -106,7 +114,8 @@ __device__ __forceinline__ void start_at_bias(float (&c)[M_TILES][NT][4], const 
 __device__ __forceinline__ float activated(float v, float* slope) {
 #if SINE
     // The angle in turns, without its whole turns, as exactly as float holds v.
-    const float turns = v * float(OMEGA / 6.283185307179586), rest = fmaf(v, float(OMEGA / 6.283185307179586), -turns);
+    const float per_unit = float(OMEGA / 6.283185307179586);
+    const float turns = __fmul_rn(v, per_unit), rest = fmaf(v, per_unit, -turns);  // see partial_turns
     float s, c;
     sincospif(2.0f * (turns - rintf(turns) + rest), &s, &c);
     *slope = float(OMEGA) * c;

@@ -3,14 +3,17 @@
 // Constants beside those of network.cuh:
 //   WIDE 0: a tile's activations stay in shared memory, and every warp sums its share of the weights' gradient in
 //     registers over all tiles of its block, so that global memory sees it once a block.  TEAM neighbouring
-//     warps share their points and divide the weights among each other, GROUP columns of 8 at a time.
+//     warps share their points and divide the weights among each other, GROUP columns of 8 at a time.  The biases'
+//     gradient is summed in shared memory, every warp for itself: additions of several warps to one float there would
+//     be loops of compare-and-swap.
 //   WIDE 1: the registers cannot hold the weights' gradient.  Activations and their gradients go to global memory,
-//     from where weight_gradient.cu takes them.
+//     from where weight_gradient.cu takes them for the weights' and the biases' gradient.
 #include "network.cuh"
 
 #define LD_D_FEATURES (FEATURES + 4)
 #define N_GROUPS (WIDTH / (8 * GROUP))
 #define PLANES (WIDE ? 1 : DEPTH)
+#define BIAS_SUMS (WIDE ? 0 : WARPS * N_BIASES)
 
 // Units of 16 rows x GROUP columns of 8 that a warp of a team owns in `rows` rows of a weight matrix.
 __device__ __forceinline__ constexpr int slots_of(int rows) { return (rows / 16 * N_GROUPS + TEAM - 1) / TEAM; }
@@ -19,17 +22,12 @@ __device__ __forceinline__ constexpr int slots_before(int layer) {
     for (int l = 0; l < layer; ++l) slots += (l > 0 ? slots_of(WIDTH) : 0) + (reads_features(l) ? slots_of(FEATURES) : 0);
     return slots;
 }
-__device__ __forceinline__ constexpr int weights_before(int layer) {
-    int weights = 0;
-    for (int l = 0; l < layer; ++l) weights += ((l > 0 ? WIDTH : 0) + (reads_features(l) ? FEATURES : 0)) * WIDTH;
-    return weights;
-}
 #define SLOTS_OUT ((WIDTH / 16 * (OUTPUTS / 16) + TEAM - 1) / TEAM)
 
 // All that the layers of a tile work on.
 struct Tile {
     number *f, *h, *slopes, *d, *d_out;  // of this warp's rows
-    float *d_f, *d_bias;
+    float *d_f, *d_bias;                  // d_bias: not WIDE, this warp's own sums
     number *kept, *kept_slopes, *deltas;  // WIDE: this warp's rows of layer 0 in global memory
     long long plane;                      // WIDE: numbers from layer to layer there
 };
@@ -81,42 +79,41 @@ __device__ __forceinline__ void write_gradient(const float (*g)[G][4], float* ou
     }
 }
 
-// The gradient at the activations of `layer`, v, becomes that before the activation; it is stored as d and its
-// sum over the points added to the bias' gradient.
+// The gradient at the activations of `layer`, v, becomes that before the activation; it is stored as d and, not
+// WIDE, its sum over the points added to this warp's for the bias.
 __device__ __forceinline__ void through_activation(float (&v)[M_TILES][WIDTH / 8][4], const Tile& tile, int layer) {
     const int g = LANE / 4, t = LANE % 4;
     const number* from = WIDE ? (SINE ? tile.kept_slopes : tile.kept) + layer * tile.plane
                               : (SINE ? tile.slopes : tile.h) + layer * ROWS * LD_WIDTH;
     const int ld = WIDE ? WIDTH : LD_WIDTH;
+    team_sync();  // no warp of the team reads d any more
 #pragma unroll
     for (int j = 0; j < WIDTH / 8; ++j) {
-        float sum0 = 0.0f, sum1 = 0.0f;
+        [[maybe_unused]] float sum0 = 0.0f, sum1 = 0.0f;
 #pragma unroll
         for (int m = 0; m < M_TILES; ++m)
 #pragma unroll
             for (int e = 0; e < 4; e += 2) {
-                const float2 kept = load_pair(from + (16 * m + g + 4 * e) * ld + 8 * j + 2 * t);
+                const int row = 16 * m + g + 4 * e, column = 8 * j + 2 * t;
+                const float2 kept = load_pair(from + row * ld + column);
                 sum0 += v[m][j][e] *= slope_of(kept.x);
                 sum1 += v[m][j][e + 1] *= slope_of(kept.y);
+                store_pair(tile.d + row * LD_WIDTH + column, v[m][j][e], v[m][j][e + 1]);
             }
+#if WIDE
+        if (j % 8 == 7) __syncwarp();  // no later load may come before: registers hold no more of them
+#else
 #pragma unroll
         for (int lane = 4; lane < 32; lane *= 2) {
             sum0 += __shfl_xor_sync(0xffffffffu, sum0, lane);
             sum1 += __shfl_xor_sync(0xffffffffu, sum1, lane);
         }
         if (g == 0) {
-            atomicAdd(tile.d_bias + layer * WIDTH + 8 * j + 2 * t, sum0);
-            atomicAdd(tile.d_bias + layer * WIDTH + 8 * j + 2 * t + 1, sum1);
+            float* sum = tile.d_bias + layer * WIDTH + 8 * j + 2 * t;
+            sum[0] += sum0, sum[1] += sum1;
         }
+#endif
     }
-    team_sync();  // no warp of the team reads d any more
-#pragma unroll
-    for (int m = 0; m < M_TILES; ++m)
-#pragma unroll
-        for (int j = 0; j < WIDTH / 8; ++j)
-#pragma unroll
-            for (int e = 0; e < 4; e += 2)
-                store_pair(tile.d + (16 * m + g + 4 * e) * LD_WIDTH + 8 * j + 2 * t, v[m][j][e], v[m][j][e + 1]);
     team_sync();
     if (WIDE) keep_rows(tile.d, LD_WIDTH, WIDTH, tile.deltas + layer * tile.plane);
 }
@@ -182,12 +179,12 @@ __device__ __forceinline__ void write_gradients(const float (*g)[GROUP][4], floa
 // Gradient of sum(d_out * field) for the points start .. stop - 1; values as well where write_out.
 //   a, b, c, n, ny, nx, numbers, integers, packed, n_packed, slot, biases, out, along, across: as for network_forward,
 //   with W^T behind W in `packed`;  d_out like out;  scale (1): factor of d_out, undone by the caller but for the table
-//   d_packed (weights without PAD, then N_BIASES) float, added to: scaled.  WIDE: biases only
+//   d_packed (weights without PAD, then N_BIASES) float, added to: scaled.  WIDE: unused
 //   d_table (parameters of the table) float, added to
 //   kept, kept_slopes, deltas (DEPTH, rows, WIDTH), d_last (rows, OUTPUTS), WIDE only: activations, of a sine their
 //   derivatives, gradients before the activations and scaled d_out, for `rows` points, stop - start rounded up to ROWS
 // Launch: blocks of THREADS threads, as many as fit on the device at once, at most one a tile.
-// Shared memory: float [2 N_BIASES] and for ENCODING 2 [ROWS][LD_D_FEATURES]; numbers [ROWS][LD_FEATURES]; PLANES x
+// Shared memory: float [N_BIASES], [BIAS_SUMS] and for ENCODING 2 [ROWS][LD_D_FEATURES]; numbers [ROWS][LD_FEATURES]; PLANES x
 // [ROWS][LD_WIDTH], twice for SINE; not WIDE, another [ROWS][LD_WIDTH]; [ROWS][LD_OUTPUTS]; the weights.
 extern "C" __global__ void __launch_bounds__(THREADS, 1)
     network_backward(const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ c, int n, int ny, int nx,
@@ -199,7 +196,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     extern __shared__ __align__(16) unsigned char shared[];
     float* bias = reinterpret_cast<float*>(shared);
     float* d_bias = bias + N_BIASES;
-    float* d_f = d_bias + N_BIASES;
+    float* d_f = d_bias + BIAS_SUMS;
     number* f = reinterpret_cast<number*>(d_f + (ENCODING == 2 ? ROWS * LD_D_FEATURES : 0));
     number* h = f + ROWS * LD_FEATURES;
     number* slopes = h + PLANES * ROWS * LD_WIDTH;
@@ -208,11 +205,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     const int own = WARP * ROWS_OF_WARP;
     Tile tile{f + own * LD_FEATURES, h + own * LD_WIDTH,       slopes + own * LD_WIDTH,
               d + own * LD_WIDTH,    d_outputs + own * LD_OUTPUTS, d_f + own * LD_D_FEATURES,
-              d_bias,                nullptr,                  nullptr,
+              d_bias + WARP * N_BIASES, nullptr,               nullptr,
               nullptr,               (long long)rows * WIDTH};
     const Points points{a, b, c, n, ny, nx};
     const Encoding encoding{numbers, integers};
-    for (int i = threadIdx.x; i < N_BIASES; i += THREADS) bias[i] = biases[i], d_bias[i] = 0.0f;
+    for (int i = threadIdx.x; i < N_BIASES; i += THREADS) bias[i] = biases[i];
+    for (int i = threadIdx.x; i < BIAS_SUMS; i += THREADS) d_bias[i] = 0.0f;
     __syncthreads();
     Weights weights;
     weights.begin(packed, d_outputs + ROWS * LD_OUTPUTS, n_packed, slot);
@@ -258,13 +256,15 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
         for (int i = LANE; i < ROWS_OF_WARP * LD_D_FEATURES; i += 32) tile.d_f[i] = 0.0f;
 #endif
         team_sync();
+#if WIDE
+        keep_rows(tile.d_out, LD_OUTPUTS, OUTPUTS, d_last + (long long)(mine - start) * OUTPUTS);
+#else
         for (int output = LANE; output < N_OUTPUTS; output += 32) {
             float sum = 0.0f;
             for (int row = 0; row < ROWS_OF_WARP; ++row) sum += to_float(tile.d_out[row * LD_OUTPUTS + output]);
-            atomicAdd(d_bias + DEPTH * WIDTH + output, sum);
+            tile.d_bias[DEPTH * WIDTH + output] += sum;
         }
-        if (WIDE) keep_rows(tile.d_out, LD_OUTPUTS, OUTPUTS, d_last + (long long)(mine - start) * OUTPUTS);
-#if !WIDE
+        __syncwarp();  // some lanes had no output, and products need them together
         const int back = WARP % TEAM * ROWS_OF_WARP;
         add_gradient<WIDTH, OUTPUTS, 2>(g_out, tile.h + (DEPTH - 1) * ROWS * LD_WIDTH - back * LD_WIDTH, LD_WIDTH,
                                         tile.d_out - back * LD_OUTPUTS, LD_OUTPUTS);
@@ -293,7 +293,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
 #if !WIDE
     write_gradients<DEPTH - 1>(g, d_packed);
     write_gradient<WIDTH, OUTPUTS, 2>(g_out, d_packed + weights_before(DEPTH));
+    for (int i = threadIdx.x; i < N_BIASES; i += THREADS) {
+        float sum = 0.0f;
+        for (int warp = 0; warp < WARPS; ++warp) sum += d_bias[warp * N_BIASES + i];
+        atomicAdd(d_packed + N_WEIGHTS + i, sum);
+    }
 #endif
-    for (int i = threadIdx.x; i < N_BIASES; i += THREADS)
-        atomicAdd(d_packed + weights_before(DEPTH) + WIDTH * OUTPUTS + i, d_bias[i]);
 }

@@ -1,14 +1,17 @@
-// The weights' gradient of a wide network, from what network_backward.cu left in global memory.
+// The gradient of weights and biases of a wide network, from what network_backward.cu left in global memory.
 #include "network.cuh"
 
 #define BLOCK_ROWS 128  // rows of a weight matrix that a block sums, 16 a warp
 #define STEP 32         // points at a time
 #define LD_X (BLOCK_ROWS + PAD)
 
-// Sums X^T D over this block's share of the points, and adds it to `gradient` (rows of X's columns, N).
+// Sums X^T D over this block's share of the points, and adds it to `gradient` (rows of X's columns, N);
+// where `d_bias` (N) is not null, the sum of D's rows to that.
 //   x: fill(row, to) brings a step's points of X to shared memory;  d (points, N)
 template <int N, class Fill>
-__device__ __forceinline__ void sum_products(Fill fill, const number* d, int points, int columns, number* space, float* gradient) {
+__device__ __forceinline__ void sum_products(Fill fill, const number* d, int points, int columns, number* space, float* gradient,
+                                             float* d_bias) {
+    static_assert(N <= 256, "a thread for every bias");
     const int ldd = N + PAD, step = 16 / int(sizeof(number)), stage = STEP * (LD_X + LD_WIDTH);
     const auto bring = [&](int piece, int side) {
         number *to_x = space + side * stage, *to_d = to_x + STEP * LD_X;
@@ -19,6 +22,8 @@ __device__ __forceinline__ void sum_products(Fill fill, const number* d, int poi
     };
     float sum[1][N / 8][4];
     clear(sum);
+    float bias_sum = 0.0f;
+    const bool sums_bias = d_bias && int(threadIdx.x) < N;
     const int pieces = points / STEP;
     int side = 0;
     bring(blockIdx.y, side);
@@ -34,8 +39,11 @@ __device__ __forceinline__ void sum_products(Fill fill, const number* d, int poi
         if (16 * WARP < columns)
             for (int row = 0; row < STEP; row += 16)
                 multiply_add<true>(sum, at + row * LD_X + 16 * WARP, LD_X, at_d + row * ldd, ldd);
+        if (sums_bias)
+            for (int row = 0; row < STEP; ++row) bias_sum += to_float(at_d[row * ldd + threadIdx.x]);
         __syncthreads();
     }
+    if (sums_bias) atomicAdd(d_bias + threadIdx.x, bias_sum);
     if (16 * WARP >= columns) return;
     float* to = gradient + (16 * WARP + LANE / 4) * N + 2 * (LANE % 4);
 #pragma unroll
@@ -44,11 +52,11 @@ __device__ __forceinline__ void sum_products(Fill fill, const number* d, int poi
         for (int e = 0; e < 4; ++e) atomicAdd(to + e / 2 * 8 * N + 8 * j + e % 2, sum[0][j][e]);
 }
 
-// Gradients of all weight matrices, BLOCK_ROWS rows a block.
+// Gradients of all weight matrices, BLOCK_ROWS rows a block, and of the biases, by the block of a layer's first rows.
 //   a, b, c, n, ny, nx, numbers, integers: as for network_forward;  start: first point;  points: those in kept and
 //   deltas, a multiple of STEP;  kept, deltas (DEPTH, points, WIDTH), d_last (points, OUTPUTS)
 //   jobs (gridDim.x, 4) int: layer, whether its rows are those of the features, first row, place in d_packed
-//   d_packed (weights without PAD, ...) float, added to
+//   d_packed (weights without PAD, then N_BIASES) float, added to
 // Launch: gridDim (jobs, shares of the points), at most points / STEP shares; 256 threads.
 // Shared memory: numbers [2][STEP][LD_X + LD_WIDTH].
 extern "C" __global__ void __launch_bounds__(256, 1)
@@ -61,6 +69,7 @@ extern "C" __global__ void __launch_bounds__(256, 1)
     const int layer = jobs[4 * blockIdx.x], row = jobs[4 * blockIdx.x + 2];
     const bool of_features = jobs[4 * blockIdx.x + 1] != 0;
     float* gradient = d_packed + jobs[4 * blockIdx.x + 3];
+    float* d_bias = row == 0 && of_features == (layer == 0) ? d_packed + N_WEIGHTS + layer * WIDTH : nullptr;
     const int columns = min(BLOCK_ROWS, (of_features ? FEATURES : WIDTH) - row);
     const long long plane = (long long)points * WIDTH;
     const Points where{a, b, c, n, ny, nx};
@@ -78,7 +87,7 @@ extern "C" __global__ void __launch_bounds__(256, 1)
         for (int i = threadIdx.x * step; i < STEP * columns; i += 256 * step)
             copy_async(to + i / columns * LD_X + i % columns, from + (long long)(i / columns) * WIDTH + i % columns);
     };
-    if (layer == DEPTH) sum_products<OUTPUTS>(activations, d_last, points, columns, space, gradient);
-    else if (of_features) sum_products<WIDTH>(features, deltas + layer * plane, points, columns, space, gradient);
-    else sum_products<WIDTH>(activations, deltas + layer * plane, points, columns, space, gradient);
+    if (layer == DEPTH) sum_products<OUTPUTS>(activations, d_last, points, columns, space, gradient, d_bias);
+    else if (of_features) sum_products<WIDTH>(features, deltas + layer * plane, points, columns, space, gradient, d_bias);
+    else sum_products<WIDTH>(activations, deltas + layer * plane, points, columns, space, gradient, d_bias);
 }

@@ -59,7 +59,7 @@ struct Fiber {
     bool started;
     State state;
     uint3 thread;
-    unsigned linear, mask, group;
+    unsigned linear, mask, group, steps;  // steps: copies and atomics since the last barrier
     std::vector<Copy> copies;  // asynchronous copies that have not been waited for
 };
 
@@ -186,7 +186,7 @@ const char* launch(void (*kernel)(A...), const unsigned* grid, const unsigned* b
             f.started = false;
             f.state = READY;
             f.linear = t;
-            f.group = 0;
+            f.group = f.steps = 0;
             f.copies.clear();
             f.thread = {t % block[0], t / block[0] % block[1], t / (block[0] * block[1])};
             getcontext(&f.start);
@@ -222,12 +222,14 @@ extern "C" __attribute__((used)) void __ubsan_handle_type_mismatch_v1_abort(void
 
 // ---- barriers, shuffles, atomics ----------------------------------------------------------------
 inline void __syncthreads() {
+    emu::current->steps = 0;
     emu::current->state = emu::AT_BLOCK;
     emu::yield();
 }
 inline void __syncwarp(unsigned mask = ~0u) {
     emu::Warp& w = emu::warp();
     if (!(mask >> emu::lane() & 1)) emu::fail("__syncwarp: the calling lane is not in the mask");
+    emu::current->steps = 0;
     emu::current->state = emu::AT_WARP;
     emu::current->mask = mask;
     w.waiting |= 1u << emu::lane();
@@ -254,6 +256,16 @@ T exchange(unsigned mask, T v, unsigned source) {
     const T r = deposited<T>(source);
     __syncwarp(mask);
     return r;
+}
+// An instruction of the whole warp, such as ldmatrix.sync.aligned: lanes that went through a loop a different number
+// of times have not met since.
+inline void require_converged(const char* instruction) {
+    const unsigned steps = current->steps, first = current->linear / 32 * 32;
+    deposit(steps);
+    __syncwarp();
+    for (unsigned l = 0; l < 32 && first + l < fibers.size(); ++l)
+        if (deposited<unsigned>(l) != steps) fail(std::string(instruction) + ": lanes have diverged since the last barrier");
+    __syncwarp();
 }
 }  // namespace emu
 template <class T>
@@ -284,12 +296,17 @@ inline unsigned __ballot_sync(unsigned mask, int predicate) {
 inline int __any_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
 template <class T, class U>
 T atomicAdd(T* p, U v) {  // one fiber runs at a time
+    const auto* at = reinterpret_cast<const unsigned char*>(p);
+    if (std::is_floating_point_v<T> && at >= emu::dynamic_shared() && at < emu::dynamic_shared() + emu::MOST_SHARED)
+        emu::fail("atomicAdd: a loop of compare-and-swap, as for every float in shared memory");
+    ++emu::current->steps;
     const T old = *p;
     *p = T(old + T(v));
     return old;
 }
 template <class T, class U>
 T atomicMax(T* p, U v) {
+    ++emu::current->steps;
     const T old = *p;
     if (T(v) > old) *p = T(v);
     return old;
@@ -299,6 +316,10 @@ T __ldg(const T* p) { return *p; }
 inline void __threadfence() {}
 
 // ---- arithmetic ---------------------------------------------------------------------------------
+inline float __fmul_rn(float a, float b) {  // a product that no compiler contracts
+    volatile float product = a * b;
+    return product;
+}
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline void sincospif(float x, float* s, float* c) {
     *s = float(std::sin(M_PI * double(x)));

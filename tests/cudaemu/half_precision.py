@@ -2,8 +2,8 @@
 
 What is rounded to a half, and where, is as in kernels/network.cuh, network_backward.cu, weight_gradient.cu
 and weights.cu: the operands of every matrix product.  Sums, biases, parameters and their gradient are
-float32.  Features and the scatter into a table are those of the CPU.  Fast enough for whole fits: see
-scripts/study_precision.py.
+float32; of a wide network the biases' gradient sums those operands.  Features and the scatter into a table
+are those of the CPU.  Fast enough for whole fits: see scripts/study_precision.py.
 """
 
 import numpy as np
@@ -11,8 +11,10 @@ import numpy as np
 from fieldrx.backends import cpu
 from fieldrx.backends.checks import HALF, checked_array, checked_axes, checked_field
 from fieldrx.backends.cpu import hashgrid
+from fieldrx.backends.cuda import layout, load
 
 _LARGEST = 65504.0
+_H100 = load.Limits(132, 227 * 1024, 228 * 1024)
 
 
 def halves(values):
@@ -38,7 +40,7 @@ def backward(encoding, network, params, points, d_out, gain=None):
     gradient, scale = np.zeros(params.size, np.float32), gradient_scale(d_out)
     named = network.unpack(gradient[encoding.n_params :])
     d_features = np.zeros((len(points), encoding.n_features), np.float32)
-    d = halves(scale * d_out)
+    d, wide = halves(scale * d_out), layout.backward_plan(encoding, network, HALF, True, _H100).wide
     for layer in range(network.depth, -1, -1):
         named[f"weight_{layer}"][...] = read[layer].T @ d
         if layer == network.depth:
@@ -49,8 +51,8 @@ def backward(encoding, network, params, points, d_out, gain=None):
             named[f"weight_{layer}"][-encoding.n_features :] *= gain[:, None]
         if layer > 0:
             v = back[:, : network.width] * slopes[layer - 1]
-            named[f"bias_{layer - 1}"][...] = v.sum(0)
             d = halves(v)
+            named[f"bias_{layer - 1}"][...] = (d if wide else v).sum(0)  # in weight_gradient
     gradient /= scale
     if encoding.kind == "hash":
         table, buffer = gradient[: encoding.n_params], np.ascontiguousarray(d_features.T / scale).reshape(-1)

@@ -28,6 +28,7 @@ inline float upper_half(unsigned pair) { return emu::high(pair); }
 // 2 (l % 4) and the next; or, transposed, of column l / 4 those rows.
 inline void load_matrices(unsigned (&r)[4], const void* row, bool transposed) {
     if (reinterpret_cast<uintptr_t>(row) % 16) emu::fail("ldmatrix: a row is not aligned to 16 bytes");
+    emu::require_converged("ldmatrix");
     emu::deposit(row);
     __syncwarp();
     const unsigned l = emu::lane();
@@ -78,6 +79,7 @@ inline void mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1)
 inline void copy_async(void* to, const void* from) {
     if (reinterpret_cast<uintptr_t>(to) % 16 || reinterpret_cast<uintptr_t>(from) % 16)
         emu::fail("cp.async: an address is not aligned to 16 bytes");
+    ++emu::current->steps;
     emu::current->copies.push_back({to, from, 16, emu::current->group});
 }
 inline void copy_commit() { ++emu::current->group; }

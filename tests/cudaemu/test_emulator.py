@@ -93,6 +93,50 @@ def test_faults_are_found(gpu, name, block, scalars, message):
         run(name, 1, block, (cupy.zeros(64, np.float32), *scalars))
 
 
+MATRICES = r"""
+#include "ptx_twins.h"
+extern "C" __global__ void sum_into(float* y) {
+    extern __shared__ float part[];
+    part[0] = 0;
+    atomicAdd(part, 1.0f);
+    y[0] = part[0];
+}
+extern "C" __global__ void load_after_copies(const float* x, unsigned* y, int pieces, int together) {
+    extern __shared__ __align__(16) float part[];
+    for (int i = threadIdx.x; i < pieces; i += 32) copy_async(part + 4 * i, x + 4 * i);
+    copy_commit();
+    copy_wait<0>();
+    if (together) __syncwarp();
+    unsigned r[4];
+    ldmatrix(r, part + 4 * threadIdx.x);
+    y[threadIdx.x] = r[0];
+}
+"""
+
+
+def test_sums_of_floats_in_shared_memory_are_refused(gpu):
+    """On a device each of them is a loop of compare-and-swap."""
+    import cupy
+
+    function = fake_cupy.RawModule(code=MATRICES).get_function("sum_into")
+    with pytest.raises(EmulationError, match="compare-and-swap"):
+        function((1,), (32,), (cupy.zeros(1, np.float32),), shared_mem=16)
+
+
+@pytest.mark.parametrize(("pieces", "together"), [(32, 0), (40, 1), (40, 0)])
+def test_matrices_are_loaded_by_lanes_that_have_met(gpu, pieces, together):
+    import cupy
+
+    function = fake_cupy.RawModule(code=MATRICES).get_function("load_after_copies")
+    x, y = cupy.zeros(160, np.float32), cupy.zeros(32, np.uint32)
+    arguments = (x, y, np.int32(pieces), np.int32(together))
+    if pieces == 32 or together:
+        function((1,), (32,), arguments, shared_mem=640)
+    else:
+        with pytest.raises(EmulationError, match="ldmatrix: lanes have diverged"):
+            function((1,), (32,), arguments, shared_mem=640)
+
+
 def test_misaligned_vector_is_found(gpu):
     import cupy
 

@@ -93,6 +93,43 @@ def test_points_against_plain_numpy_and_the_cpu(gpu, monkeypatch, case):
     assert gpu.launches.count("weight_gradient") == (3 if case == "wide" else 1 if wide else 0)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", TOLERANCES)
+@pytest.mark.parametrize(("depth", "width", "n"), [(2, 64, 150), (10, 208, 40)])
+def test_gradients_of_biases(gpu, depth, width, n, precision):
+    """Of two warps and more, without one addition of floats in shared memory, which the emulator refuses.
+
+    Nearly without kinks, since of ten layers hardly a point is away from all of them.
+    """
+    import cupy
+
+    from fieldrx.backends import cuda
+
+    options = dict(width=width, depth=depth, n_outputs=2, slope=0.999)
+    network, params, points, d_out, gain = problem(WAVES, options, n, margin=0)
+    d_out += np.float32(1e-4)  # else the sums nearly cancel
+    _, gradient = forward_and_gradient(WAVES, network, params, points, d_out, gain)
+    device = [cupy.asarray(a) for a in (params, points, d_out, gain)]
+    ours = cuda.field_backward(WAVES, network, *device, precision=precision).get()
+    parts, expected = (named_parts(WAVES, network, g) for g in (ours, gradient))
+    for name in (f"bias_{layer}" for layer in range(depth + 1)):
+        assert relative(parts[name], expected[name]) < TOLERANCES[precision][1], name
+    assert ("weight_gradient" in gpu.launches) == (depth == 10)
+
+
+def test_waves_of_a_thousand_turns(gpu):
+    """A float holds the product to 3e-5 turns only; what that leaves out is added."""
+    import cupy
+
+    from fieldrx.backends import cuda
+
+    encoding = PlaneWaves(((900.25, 0, 1), (0, 1234.5, -2.25)))
+    points = np.random.default_rng(5).uniform(-1, 1, (64, 3)).astype("f4")
+    features, _ = features_and_taps(encoding, np.zeros(0), points)
+    ours = cuda.encode(encoding, cupy.zeros(0, np.float32), cupy.asarray(points)).get()
+    np.testing.assert_allclose(ours, features, atol=3e-6)
+
+
 def named_parts(encoding, network, gradient):
     parts = network.unpack(gradient[encoding.n_params :])
     if encoding.n_params:

@@ -135,7 +135,8 @@ def backward_plan(encoding: Any, network: Any, precision: str, grid: bool, limit
     def working(rows, wide=False):
         planes = (1 + sine) * (1 if wide else network.depth) + (not wide)
         numbers = sizes.features + sizes.outputs + 2 * sizes.pad + planes * (sizes.width + sizes.pad)
-        floats = 2 * n_biases + (rows * (sizes.features + 4) if constants["ENCODING"] == 2 else 0)
+        bias_sums = 0 if wide else rows // 16 * n_biases  # every warp of 16 rows has its own
+        floats = n_biases + bias_sums + (rows * (sizes.features + 4) if constants["ENCODING"] == 2 else 0)
         return 4 * floats + sizes.item * rows * numbers
 
     for team in (1, 2, 4, 8):
