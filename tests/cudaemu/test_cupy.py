@@ -98,7 +98,7 @@ def test_the_installed_cupy_offers_what_is_asked_of_it(compiler):
 
 @pytest.mark.parametrize("capability", [86, 89, 120])
 def test_what_does_not_fit_a_consumer_card_is_refused(capability):
-    field = Identity(39), Network(39, width=256, depth=8)
+    field = Identity(128), Network(128, width=256, depth=8)
     with pytest.raises(InputError, match="--precision half"):
         layout.backward_plan(*field, layout.SINGLE, False, CARDS[capability])
     assert layout.backward_plan(*field, layout.HALF, False, CARDS[capability]).wide
