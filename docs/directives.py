@@ -9,6 +9,7 @@
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import cleandoc, isclass
 from pathlib import Path
@@ -138,14 +139,14 @@ def object_text(name: str) -> str:
     return f".. autofunction:: fieldrx.{name}\n"
 
 
-class Made(SphinxDirective):
+class Made(SphinxDirective, ABC):
     """A directive that is replaced by text of its own making."""
 
     has_content = False
 
+    @abstractmethod
     def text(self) -> str:
         """The text, in reStructuredText."""
-        raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
         """Replace the directive by what its text says; it is read anew in every build."""

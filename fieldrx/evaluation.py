@@ -295,6 +295,11 @@ def model_of(
     return name, optics.model(name, grid, microscope, illumination, image_shape), contrast
 
 
+def beyond_noise(error: float, floor: float) -> float:
+    """The part of an error that is not noise, where noise alone makes `floor`; they add as squares."""
+    return float(np.sqrt(max(error**2 - floor**2, 0.0)))
+
+
 def verdict(error: float, floor: float | None, measured: bool = True) -> str:
     """What a held-out error means beside the noise floor, in a sentence.
 
@@ -309,7 +314,7 @@ def verdict(error: float, floor: float | None, measured: bool = True) -> str:
     if floor is None or not np.isfinite(floor):
         return f"{first}; noise floor unknown, as too few pixels are valid: how much of that is noise is open"
     first += f"; noise floor {'' if measured else 'at most '}{floor:.1%}"
-    beyond = np.sqrt(max(error**2 - floor**2, 0.0))
+    beyond = beyond_noise(error, floor)
     if beyond <= 0.5 * floor:
         return f"{first}: {'explained to the noise' if measured else 'noise alone may explain it'}"
     return (

@@ -55,7 +55,9 @@ class ErrorSums:
         return np.array([_ratio(r, s) for r, s in zip(self.residual, self.signal, strict=True)])
 
 
-def error_sums(predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | None = None) -> ErrorSums:
+def error_sums(
+    predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | None = None, amplitudes: bool = False
+) -> ErrorSums:
     """Sums of squares of predicted and measured intensities, all on one device.
 
     Parameters
@@ -64,13 +66,18 @@ def error_sums(predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | N
         Normalised intensities.
     mask : bool array, shape (n, y, x), optional
         Valid pixels.
+    amplitudes : bool
+        Compare amplitudes instead, sqrt(I), where the signal is all of them; negative intensities count as 0.
     """
-    count = len(measured)
+    count, empty = len(measured), 0 if amplitudes else 1
     residual, signal, pixels = np.empty(count), np.empty(count), np.empty(count, np.int64)
     for k in range(count):
         valid = 1.0 if mask is None else mask[k]
-        residual[k] = float((valid * (predicted[k] - measured[k]).astype(np.float64) ** 2).sum())
-        signal[k] = float((valid * (measured[k] - 1).astype(np.float64) ** 2).sum())
+        here, there = predicted[k], measured[k]
+        if amplitudes:
+            here, there = here.clip(0, None) ** 0.5, there.astype(np.float64).clip(0, None) ** 0.5
+        residual[k] = float((valid * (here - there).astype(np.float64) ** 2).sum())
+        signal[k] = float((valid * (there - empty).astype(np.float64) ** 2).sum())
         pixels[k] = measured[k].size if mask is None else int(mask[k].sum())
     return ErrorSums(residual, signal, pixels)
 
@@ -108,24 +115,15 @@ def amplitude_errors(
     Parameters
     ----------
     predicted, measured, mask
-        As of :func:`error_sums`, on the host; negative intensities count as 0.
+        As of :func:`error_sums`; negative intensities count as 0.
 
     Returns
     -------
-    overall : float
-        With norms over all images; nan when no image has a valid pixel.
-    per_image : float array, shape (n,)
-        nan for an image without a valid pixel.
+    overall, per_image
+        As of :func:`image_errors`.
     """
-    missed, whole = np.zeros(len(measured)), np.zeros(len(measured))
-    for k, image in enumerate(measured):
-        valid = 1.0 if mask is None else mask[k]
-        there = np.sqrt(np.maximum(image, 0).astype(np.float64))
-        missed[k] = (valid * (np.sqrt(np.maximum(predicted[k], 0)) - there) ** 2).sum()
-        whole[k] = (valid * there**2).sum()
-    return _ratio(missed.sum(), whole.sum()), np.array(
-        [_ratio(*both) for both in zip(missed, whole, strict=True)]
-    )
+    sums = error_sums(predicted, measured, mask, amplitudes=True)
+    return sums.nrmse, sums.nrmse_per_image
 
 
 def levelled(predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.backends import to_host
-from fieldrx.evaluation import Comparison, compare, verdict_of
+from fieldrx.evaluation import Comparison, beyond_noise, compare, verdict_of
 from fieldrx.field import NeuralField
 from fieldrx.models import MODELS, is_multislice
 from fieldrx.totals import HOLE, contrast_sign
@@ -102,7 +102,7 @@ def _grade(error, noise, closed):
     floor = noise.share if np.isfinite(noise.share) else 0.0
     if not np.isfinite(error) or error >= _EMPTY:
         return "nothing"
-    beyond = np.sqrt(max(error**2 - floor**2, 0.0))
+    beyond = beyond_noise(error, floor)
     if beyond <= 0.5 * floor:
         return "good" if floor < _HIDDEN else "fair"
     if closed is not None and error > _BETTER * closed:
@@ -121,7 +121,7 @@ def _grade_in_the_dark(compared: Comparison) -> str:
     floor = floor if np.isfinite(floor) else 0.0
     if not np.isfinite(error) or error >= _EMPTY:
         return GRADES[-1]
-    beyond = np.sqrt(max(error**2 - floor**2, 0.0))
+    beyond = beyond_noise(error, floor)
     return "good" if beyond < max(_FAIR, 0.5 * floor) else "fair" if beyond < _POOR else "poor"
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tiny
 from scipy.ndimage import gaussian_filter
 
 from fieldrx.backends import cpu, plain
@@ -26,9 +27,7 @@ def model(kind, sources=SOURCES, pattern=PATTERN, **options):
 
 
 def sample(dtype=np.complex128, strength=0.04):
-    rng = np.random.default_rng(3)
-    real, imaginary = rng.normal(size=(2, *GRID.shape))
-    return (strength * (real + 0.3j * np.abs(imaginary))).astype(dtype)
+    return tiny.rough(GRID.shape, dtype, strength)
 
 
 def difference(f, at, along, step):

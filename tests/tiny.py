@@ -13,6 +13,12 @@ ENCODING = Hash(((3, 5, 4), (5, 15, 13)), log2_table_size=9)
 NETWORK = Network(ENCODING.n_features, width=16, depth=1)
 
 
+def rough(shape, dtype=np.complex128, strength=0.04):
+    """A contrast without any smoothness, absorbing everywhere."""
+    real, imaginary = np.random.default_rng(3).normal(size=(2, *shape))
+    return (strength * (real + 0.3j * np.abs(imaginary))).astype(dtype)
+
+
 def phantom(absorbing=False):
     """A blob off the centre of the images, on voxels of unequal spacing."""
     spacing, origin = (0.5, 0.25, 0.3), (-1.0, 0.5, 0.4)

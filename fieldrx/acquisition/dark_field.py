@@ -70,13 +70,16 @@ class DarkField:
             ]
         else:
             empty = as_frames(1.0 if background is None else background, "background", self.raw.shape)
-            field = [(empty[k] - self.offset[k].astype(float)) * exposure[k] for k in self.images]
+            field = [self._light(empty, k) * exposure[k] for k in self.images]
         for k, level in zip(self.images, field, strict=True):
             lit = np.broadcast_to(level, self.raw.shape[1:]) > 0
             self.valid[k] &= lit
-            scattered = self.raw[k] - self.offset[k].astype(float)
-            out[k] = np.where(self.valid[k], scattered / np.where(lit, level, 1), 1)
+            out[k] = np.where(self.valid[k], self._light(self.raw, k) / np.where(lit, level, 1), 1)
         return notes
+
+    def _light(self, frames, k):
+        """Frame k without the camera's offset."""
+        return frames[k] - self.offset[k].astype(float)
 
     def _own(self, background):
         """Whether every image came with an empty field of its own, dark where the image is dark field."""
@@ -96,7 +99,7 @@ class DarkField:
                 "the lamps are: give a background of one number, their level in bright field"
             )
         source = self.raw if is_estimated else as_frames(np.asarray(background), "background", self.raw.shape)
-        levels = [typical_level(source[k] - self.offset[k].astype(float), self.valid[k]) for k in self.lit]
+        levels = [typical_level(self._light(source, k), self.valid[k]) for k in self.lit]
         level = float(np.median(np.array(levels) / self.weight[self.lit]))
         if not level > 0:
             raise InputError(

@@ -6,6 +6,7 @@ import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -195,7 +196,7 @@ class Acquisition:
         """Which images have a source inside the pupil, bool of shape (n,)."""
         return ~self.illumination.dark(self.microscope)
 
-    @property
+    @cached_property
     def dark_field(self) -> np.ndarray:
         """Which images have a valid pixel and light from outside the pupil alone, bool of shape (n,).
 

@@ -47,7 +47,7 @@ def dim_parts(
     """
     dark = np.zeros(images.shape, bool)
     pattern, na = illumination.pattern, np.linalg.norm(illumination.sources_na, axis=1)
-    lit = pattern[:, illumination.bright(microscope)].any(axis=1)
+    lit = ~illumination.dark(microscope)
     some = np.flatnonzero(lit & valid.any(axis=(1, 2)))
     if len(some) < _FEWEST or (np.count_nonzero(pattern[some], axis=1) != 1).any():
         return dark, []

@@ -136,11 +136,10 @@ class Levels:
         microscope: Microscope,
         exposure: np.ndarray,
     ):
-        pattern, bright = illumination.pattern, illumination.bright(microscope)
+        pattern, dark_field = illumination.pattern, illumination.dark(microscope)
         na = np.linalg.norm(illumination.sources_na, axis=1)
         seen = valid.any(axis=(1, 2))
-        self.lit = pattern[:, bright].any(axis=1) & seen
-        self.unlit = ~pattern[:, bright].any(axis=1) & seen
+        self.lit, self.unlit = ~dark_field & seen, dark_field & seen
         level = [typical_level(r - d.astype(float), v) for r, d, v in zip(raw, dark, valid, strict=True)]
         self.raw, self.weight = np.array(level) / exposure, pattern.sum(axis=1)
         self.normalised = np.array([typical_level(i, v) for i, v in zip(images, valid, strict=True)])

@@ -224,16 +224,13 @@ def _tell(output: Path, made: Ensemble) -> None:
 
 def _tell_objects(made: Measurement) -> None:
     """A line an object, with what its numbers cannot be trusted for."""
-    told = {"volume_um3": "um^3", "dry_mass_pg": "pg", "mean_index": ""}
+    told = (("volume", "volume_um3", " um^3", ".3g", ".2g"), ("dry mass", "dry_mass_pg", " pg", ".3g", ".2g"),
+            ("mean index", "mean_index", "", ".4f", ".1g"))  # fmt: skip
     for k, note in enumerate(made.notes):
         parts = []
-        for name, unit in told.items():
-            digits = ".4f" if name == "mean_index" else ".3g"
-            spread = (
-                "" if made.std is None else f" +- {made.column_std(name)[k]:{'.1g' if unit == '' else '.2g'}}"
-            )
-            parts.append(f"{name.split('_um')[0].split('_pg')[0].replace('_', ' ')} "
-                         f"{made.column(name)[k]:{digits}}{spread} {unit}".rstrip())  # fmt: skip
+        for words, name, unit, digits, of_spread in told:
+            spread = "" if made.std is None else f" +- {made.column_std(name)[k]:{of_spread}}"
+            parts.append(f"{words} {made.column(name)[k]:{digits}}{spread}{unit}")
         echo(f"object {k + 1}: {', '.join(parts)}")
         if note:
             echo(f"note: object {k + 1}: {note}", err=True)

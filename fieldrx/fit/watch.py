@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fieldrx.backends import to_host
 from fieldrx.fit.correct import Correction
 from fieldrx.fit.objective import Objective
 from fieldrx.fit.problem import Problem
@@ -70,8 +69,7 @@ class Watch:
             scores.append(self.correction.score(pairs, error))
         if len(self.dark):
             pairs = self._pairs(contrast, self.dark)
-            valid = None if pairs.valid is None else to_host(pairs.valid)
-            scores.append(amplitude_errors(to_host(pairs.predicted), to_host(pairs.measured), valid)[0])
+            scores.append(amplitude_errors(pairs.predicted, pairs.measured, pairs.valid)[0])
         return error, scores[0] if len(scores) == 1 else float(np.sqrt(np.mean(np.square(scores))))
 
     def _pairs(self, contrast, images):

@@ -152,9 +152,10 @@ def measure(
         contrasts, labels, labels[tuple(places)], grid, _bands(field, acquisition), sign, increment,
         members[0].medium_index, np.array(members[0].spacing_um),
     )  # fmt: skip
-    rows, count = [], int(labels.max())
-    for number in range(1, count + 1):
-        rows.append(_measured(sample, number, field))
+    rows, objects = [], ndimage.find_objects(labels)
+    count = len(objects)
+    for number, place in enumerate(objects, 1):
+        rows.append(_measured(sample, number, place, field))
         if callback is not None:
             callback(Progress("measuring", number, count))
     values, std, notes = zip(*rows, strict=True) if rows else ((), (), ())
@@ -192,11 +193,12 @@ def _bands(field, acquisition):
     return lambda grid: band_of(field, grid, light, learnt)
 
 
-def _measured(sample, number, field):
-    """(values, standard deviations, note) of one object."""
-    box = _box(sample.labels, number)
-    own = (sample.nearest == number)[box]
-    mask = (sample.labels == number)[box]
+def _measured(sample, number, place, field):
+    """(values, standard deviations, note) of one object, whose voxels lie within the slices `place`."""
+    shape = sample.labels.shape
+    box = _box(place, shape)
+    own = sample.nearest[box] == number
+    mask = sample.labels[box] == number
     grid = Grid(
         own.shape,
         sample.grid.spacing_um,
@@ -209,7 +211,7 @@ def _measured(sample, number, field):
     cone[_PEAK] = np.hypot(cone[_PEAK], cone[_MEAN])  # what dilutes the mean dilutes the peak
     cone[_SHAPE] = np.hypot(cone[_SHAPE], _VOXELS * values[_SHAPE])
     cone[:3] = np.hypot(cone[:3], sample.voxel / np.sqrt(12))
-    note = _note(values, cone, fit.residual(best), _is_cut(sample.labels == number))
+    note = _note(values, cone, fit.residual(best), _is_cut(place, shape))
     if len(boxed) == 1:
         return values, cone, note
     others = []
@@ -225,10 +227,10 @@ def _measured(sample, number, field):
     return values, np.sqrt(cone**2 + spread**2 + shared**2), note
 
 
-def _box(labels, number):
+def _box(place, shape):
     """Slices around an object with medium on all sides, as far as the field goes."""
     around = []
-    for part, n in zip(ndimage.find_objects(labels)[number - 1], labels.shape, strict=True):
+    for part, n in zip(place, shape, strict=True):
         margin = int(_AROUND * (part.stop - part.start)) + _MARGIN
         around.append(slice(max(part.start - margin, 0), min(part.stop + margin, n)))
     return tuple(around)
@@ -270,9 +272,9 @@ def _cone(fit, best, *what):
     return np.sqrt(moved + first**2)
 
 
-def _is_cut(mask):
+def _is_cut(place, shape):
     """Whether an object touches the border of what the images show."""
-    return any(np.take(mask, end, axis).any() for axis in range(3) for end in (0, -1))
+    return any(part.start == 0 or part.stop == n for part, n in zip(place, shape, strict=True))
 
 
 def _note(values, cone, left, cut):
