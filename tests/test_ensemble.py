@@ -14,7 +14,6 @@ from fieldrx.ensemble import (
     Ensemble,
     calibrate,
     load_ensemble,
-    load_field_or_ensemble,
     make_ensemble,
 )
 from fieldrx.ensemble.images import FitImages
@@ -24,6 +23,7 @@ from fieldrx.io import load_npz, save_npz
 from fieldrx.models import Born, Optics
 from fieldrx.optics import Grid
 from fieldrx.provenance import Provenance
+from fieldrx.results import load_result
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
@@ -67,9 +67,9 @@ def test_file(tmp_path):
         assert np.array_equal(one, other)
     assert (loaded.factor, loaded.hidden, loaded.relative) == (1.3, 2e-4, 0.1)
     assert (loaded.provenance, loaded.calibration) == ({"seed": 4}, {"images": [2]})
-    assert isinstance(load_field_or_ensemble(tmp_path / "e.npz"), Ensemble)
+    assert isinstance(load_result(tmp_path / "e.npz"), Ensemble)
     tiny.field().save(tmp_path / "f.npz")
-    assert np.array_equal(load_field_or_ensemble(tmp_path / "f.npz").params, tiny.field().params)
+    assert np.array_equal(load_result(tmp_path / "f.npz").params, tiny.field().params)
     with pytest.raises(InputError, match="fieldrx-ensemble"):
         load_field(tmp_path / "e.npz")
     with pytest.raises(InputError, match="fieldrx-field"):

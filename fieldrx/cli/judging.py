@@ -153,11 +153,11 @@ def measure(
     missing cone leaves a number open, or an object is cut off by the edge of the field.
     """
     from fieldrx.acquisition import read_acquisition
-    from fieldrx.ensemble import load_field_or_ensemble
     from fieldrx.errors import in_file
     from fieldrx.measure import measure as measure_field
     from fieldrx.measure import write_labels, write_table
     from fieldrx.render.quantities import REFRACTIVE_INCREMENT
+    from fieldrx.results import load_result
 
     given = [path for path in (field, acquisition) if path is not None]
     check_output(output, *given)
@@ -165,7 +165,7 @@ def measure(
     if labels is not None:
         check_output(labels, *given, output)
         check_ending(labels, "labels are", ".tif", ".tiff")
-    loaded = load_field_or_ensemble(field).to(device)
+    loaded = load_result(field).to(device)
     acq = None if acquisition is None else read_acquisition(acquisition)
     alpha = REFRACTIVE_INCREMENT if increment is None else increment
     with in_file(field), reporting(quiet) as reporter:

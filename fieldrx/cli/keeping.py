@@ -35,15 +35,16 @@ def compress(field: Path, output: Path, loss: float | None, size: float | None, 
     """
     from fieldrx.compression import compress as compress_field
     from fieldrx.compression import compress_ensemble
-    from fieldrx.ensemble import Ensemble, load_field_or_ensemble
+    from fieldrx.ensemble import Ensemble
     from fieldrx.errors import in_file
     from fieldrx.field import NeuralField
+    from fieldrx.results import load_result
 
     check_output(output, field)
     check_ending(output, "a field is", ".npz")
     if loss is not None and size is not None:
         raise InputError("give --loss or --size, not both")
-    loaded = load_field_or_ensemble(field)
+    loaded = load_result(field)
     with in_file(field), reporting(quiet) as reporter:
         small: NeuralField | Ensemble
         if isinstance(loaded, Ensemble):

@@ -109,13 +109,14 @@ def render(
     """
     import numpy as np
 
-    from fieldrx.ensemble import Ensemble, load_field_or_ensemble
+    from fieldrx.ensemble import Ensemble
     from fieldrx.render import make_quantity, render_images, turned
     from fieldrx.render import render as render_field
     from fieldrx.render.ensembles import as_field
+    from fieldrx.results import load_result
     from fieldrx.totals import notes_on_totals
 
-    loaded = load_field_or_ensemble(field).to(device)
+    loaded = load_result(field).to(device)
     check_output(output, field)
     if (down or right) and plane is None:
         raise InputError("--down and --right belong to --plane Z,Y,X")
@@ -189,10 +190,10 @@ def query(field: Path, points: Path) -> None:
     FIELD may be an ensemble: two columns more, std_real,std_imag, give the standard deviation. Outside the
     field's domain the index is that of the medium.
     """
-    from fieldrx.ensemble import load_field_or_ensemble
     from fieldrx.points import read_points, write_points
+    from fieldrx.results import load_result
 
-    loaded = load_field_or_ensemble(field)
+    loaded = load_result(field)
     zyx = read_points(points)
     found = loaded(zyx)
     columns = dict(zip(("n", "std"), found, strict=True)) if isinstance(found, tuple) else {"n": found}

@@ -31,7 +31,7 @@ arrays (`fieldrx.field.neural_field`) behind a prefix ``member_K_``.
 """
 
 from fieldrx.ensemble.calibration import calibrate
-from fieldrx.ensemble.data import FORMAT, VERSION, Ensemble, load_ensemble, load_field_or_ensemble
+from fieldrx.ensemble.data import FORMAT, VERSION, Ensemble, load_ensemble
 from fieldrx.ensemble.make import MEMBERS, STEPS, make_ensemble
 
 __all__ = [
@@ -42,6 +42,5 @@ __all__ = [
     "Ensemble",
     "calibrate",
     "load_ensemble",
-    "load_field_or_ensemble",
     "make_ensemble",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 
 from fieldrx.backends import module_of, to_host
 from fieldrx.errors import InputError, one_line
-from fieldrx.field import NeuralField, load_field
+from fieldrx.field import NeuralField
 from fieldrx.field.neural_field import field_from_arrays
 from fieldrx.io import check_keys, load_npz, save_npz
 from fieldrx.volume import Volume
@@ -168,12 +168,6 @@ def identity(field: NeuralField) -> dict:
     known = {name: getattr(field.provenance, name) for name in ("name", "acquisition", "model", "depth")}
     made_from = field.provenance.origin.get("compressed", {}).get("params")
     return known | {"params": made_from or zlib.crc32(to_host(field.params).tobytes())}
-
-
-def load_field_or_ensemble(path: str | os.PathLike) -> NeuralField | Ensemble:
-    """Whichever of the two a file holds; errors as of their readers."""
-    arrays = load_npz(path, "field or ensemble", ("format",))
-    return load_ensemble(path) if str(arrays["format"]) == FORMAT else load_field(path)
 
 
 def load_ensemble(path: str | os.PathLike) -> Ensemble:

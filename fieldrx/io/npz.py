@@ -63,6 +63,20 @@ def load_npz(path: str | os.PathLike, what: str, required: Sequence[str] = ()) -
     return arrays
 
 
+def load_format(path: str | os.PathLike) -> str:
+    """What a file of results says that it is, its ``format``; other arrays are not read.
+
+    Raises
+    ------
+    InputError
+        As of :func:`load_npz`.
+    """
+    with open_npz(path, "fieldrx result") as archive:
+        arrays = {name: load_array(archive, name, path) for name in archive.files if name == "format"}
+        check_keys(arrays or dict.fromkeys(archive.files), ("format",), path, "result")
+    return str(arrays["format"])
+
+
 @contextmanager
 def open_npz(path: str | os.PathLike, what: str) -> Iterator[Any]:
     """An open archive; what is wrong with it is one `InputError`."""
