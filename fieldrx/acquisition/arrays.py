@@ -6,6 +6,8 @@ key                             meaning
 images                          (n, y, x), any real type
 illumination_na                 (n, 2) as (na_y, na_x), one source per image; or the next two
 sources_na, pattern             (s, 2) and (n, s): weights of the sources in each image
+distance_um                     optional: number or (s,), of the sources along the axis: directions then
+                                change across the frame, from those at its centre
 wavelength_um, objective_na,    numbers
 medium_index, pixel_size_um      (lengths also as _nm, _mm, _cm, _m)
 background                      optional: number, (n,), (y, x) or (n, y, x)
@@ -112,4 +114,4 @@ def _illumination_of(arrays: dict[str, np.ndarray], n: int | None) -> Illuminati
             f"{name} has {len(rows)} rows for {n} images; give one row per image"
             + (", or sources_na and pattern for several sources in one image" if pattern is None else "")
         )
-    return Illumination(directions, pattern)
+    return Illumination(directions, pattern, arrays.get("distance_um"))

@@ -28,6 +28,7 @@ from fieldrx.background import typical_level
 from fieldrx.brief import times
 from fieldrx.errors import InputError
 from fieldrx.io import save_npz
+from fieldrx.io.checks import window as window_of
 from fieldrx.optics import Illumination, Microscope
 
 if TYPE_CHECKING:
@@ -225,6 +226,39 @@ class Acquisition:
             normalised=True,
         )
 
+    def crop(self, window: Sequence[int]) -> Acquisition:
+        """A part of every image, with the light as it arrives there.
+
+        Parameters
+        ----------
+        window : (int, int, int, int)
+            Rows y0 to y1 and columns x0 to x1, ends excluded.
+
+        Returns
+        -------
+        Acquisition
+            Its y = x = 0 is the first pixel of the window.
+
+        Raises
+        ------
+        InputError
+            If the window is empty or leaves the images.
+        """
+        rows, cols = window_of(self.stack.shape[1:], window, self.name or "the acquisition")
+        light, pixel = self.illumination, self.microscope.pixel_size_um
+        y, x = (
+            at + 0.5 * (part.start + part.stop - n) * pixel
+            for at, part, n in zip(light.place_um, (rows, cols), self.stack.shape[1:], strict=True)
+        )
+        return replace(
+            self,
+            images=self.stack[:, rows, cols],
+            illumination=light.at((y, x)),
+            mask=None if self.mask is None else self.mask[:, rows, cols],
+            checksum=None,
+            normalised=True,
+        )
+
     def fingerprint(self) -> dict:
         """What tells one acquisition from another: JSON values with a checksum of images and of optics."""
         light = self.illumination
@@ -267,6 +301,8 @@ class Acquisition:
             arrays["illumination_na"] = sources
         else:
             arrays |= {"sources_na": sources, "pattern": pattern}
+        if self.illumination.distance_um is not None:
+            arrays["distance_um"] = self.illumination.distance_um
         if self.images is not None:
             arrays |= {"images": self.images, "background": 1.0, "checksum": self.checksum}
             arrays |= {"levelled": self.levelled, "way": self.way}

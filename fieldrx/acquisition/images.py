@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ def choice_of(table: dict[str, Any]) -> Choice:
             f"[images] exclude is {exclude!r}; expected numbers of images, or names of their files"
         )
     return Choice(region, axes, axis, table.get("select", {}), exclude)
+
+
+def part_of(table: dict[str, Any], window: Sequence[int]) -> list[int]:
+    """The region of whole images that is a window (y0, y1, x0, x1) of what [images] says."""
+    y, _, x, _ = whole_numbers(table["region"], "region", 4) if "region" in table else (0, 0, 0, 0)
+    y0, y1, x0, x1 = (int(n) for n in window)
+    return [y + y0, y + y1, x + x0, x + x1]
 
 
 def stack_of(table: dict[str, Any], folder: Path, choice: Choice, optional: bool) -> Stack | None:

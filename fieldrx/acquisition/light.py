@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,17 @@ def illumination_of(
     light = _light_as_given(table, images_table, stack, microscope, path)
     if stack is not None and light.n_images > len(stack.kept):
         light = light.select(stack.kept)
-    if table.get("directions", TRAVEL) == TRAVEL:
-        return light
-    return replace(light, sources_na=0.0 - light.sources_na)
+    if table.get("directions", TRAVEL) != TRAVEL:
+        light = replace(light, sources_na=0.0 - light.sources_na)
+    region = images_table.get("region")
+    return light if stack is None or region is None else light.at(place_of(region, stack.frame, microscope))
+
+
+def place_of(window: Sequence[int], frame: tuple[int, int], microscope: Microscope) -> tuple[float, float]:
+    """The centre of a window (y0, y1, x0, x1) of a frame, from the centre of the frame (y, x) [um]."""
+    y0, y1, x0, x1 = window
+    pixel = microscope.pixel_size_um
+    return 0.5 * (y0 + y1 - frame[0]) * pixel, 0.5 * (x0 + x1 - frame[1]) * pixel
 
 
 def assumed_directions(table: dict[str, Any]) -> list[str]:
@@ -75,14 +84,16 @@ def _light_as_given(
         source = need(table, "table", "illumination")
         if isinstance(source, list) or is_variable(source):
             return read_vectors(table, n, microscope, path)
-        if extra := [key for key in ("axes", "unit", "distance_um") if key in table]:
+        if extra := [key for key in ("axes", "unit") if key in table]:
             raise InputError(
                 f"[illumination] {extra[0]} belongs to arrays such as data.mat:/na; the columns of {source} "
                 "are na_y and na_x: leave it out"
             )
-    return read_table(
+    light = read_table(
         path.parent / source, n, _file_names(files, path.parent), None if stack is None else stack.kept
     )
+    with in_file(path):
+        return light if "distance_um" not in table else replace(light, distance_um=table["distance_um"])
 
 
 def _file_names(files: str | list[str] | None, folder: Path) -> list[str] | None:

@@ -27,7 +27,8 @@ table              key                   meaning
 \\                  region                [y0, y1, x0, x1] in pixels, ends excluded; the images, and
 \\                                        a background or dark image, are cut to it when they are
 \\                                        read: nothing outside is used, and y = x = 0 is the first
-\\                                        pixel of the region
+\\                                        pixel of the region.  Where the board's distance is known,
+\\                                        directions are those at its centre
 \\                  holdout               numbers of images kept for evaluation, from 0
 \\                  background            number, one number per image, "smooth", "mean", "median", or
 \\                                        an image file as in ``files``: see `fieldrx.background`
@@ -48,13 +49,15 @@ table              key                   meaning
 \\                                        wrong one turns a dense sample into a hole
 kind "table"       table                 csv file, see `read_table`; or a variable such as
 \\                                        "data.mat:/na" of shape (n, 2), also of .h5, .npz and .npy, or a
-\\                                        list of two of shape (n,); the next three are of variables
-\\                  axes                  what the two numbers run along: "y" or "-y" and "x" or "-x", such
-\\                                        as ["x", "-y"]
-\\                  unit                  "na", the default; "degree": angles to the optical axis, seen from
-\\                                        the side; "1/um", "rad/um": wave vectors across; "um", "mm",
-\\                                        "m": places of LEDs on a flat board
-\\                  distance_um           from that board to the sample [um]
+\\                                        list of two of shape (n,)
+\\                  distance_um           from the board to the sample [um]: then directions, which hold
+\\                                        for the centre of the whole frame, change across it
+\\                  axes                  of a variable: what the two numbers run along: "y" or "-y" and
+\\                                        "x" or "-x", such as ["x", "-y"]
+\\                  unit                  of a variable: "na", the default; "degree": angles to the optical
+\\                                        axis, seen from the side; "1/um", "rad/um": wave vectors
+\\                                        across; "um", "mm", "m": places of LEDs on a flat board, which
+\\                                        needs its distance
 kind "led-grid"    pitch_um              distance of neighbouring LEDs [um]
 \\                  distance_um           from the board to the sample [um]
 \\                  centre                [row, col] on the optical axis, may be fractions

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fieldrx.acquisition.data import Acquisition
-from fieldrx.acquisition.images import choice_of, frames_of, holdout_of, stack_of
+from fieldrx.acquisition.images import choice_of, frames_of, holdout_of, part_of, stack_of
 from fieldrx.acquisition.light import assumed_directions, illumination_of
 from fieldrx.acquisition.schema import (
     IMAGES,
@@ -37,7 +38,7 @@ _SLIPS = {  # what people write, and what TOML wants
 }
 
 
-def read_toml(path: Path, wanted: str) -> Acquisition:
+def read_toml(path: Path, wanted: str, region: Sequence[int] | None = None) -> Acquisition:
     """Read an acquisition.toml; `wanted` as `images` of `fieldrx.read_acquisition`."""
     content, required = parse_toml(path), wanted == "required"
     check_keys(content, ("microscope", "illumination", *["images"] * required), path, "acquisition")
@@ -47,6 +48,7 @@ def read_toml(path: Path, wanted: str) -> Acquisition:
         raise InputError(f'{path}: [images] lacks "files"; name the image file, such as files = "stack.tif"')
     with in_file(path):
         check_names(table)
+        table |= {} if region is None else {"region": part_of(table, region)}
         choice = choice_of(table)
     stack = stack_of(table, path.parent, choice, wanted == "optional")
     told = _metadata(table, path.parent)

@@ -46,7 +46,7 @@ def read_vectors(table: dict[str, Any], n: int | None, microscope: Microscope, p
     yx = np.empty(pairs.shape)
     for name, values in zip(axes, pairs.T, strict=True):
         yx[:, _AXES[name.lstrip("-")]] = -values if name.startswith("-") else values
-    return Illumination(_as_na(yx, table, microscope))
+    return Illumination(_as_na(yx, table, microscope), distance_um=table.get("distance_um"))
 
 
 def _pairs(source: str | list, n: int | None, path: Path) -> np.ndarray:

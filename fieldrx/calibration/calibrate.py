@@ -16,7 +16,6 @@ from fieldrx.calibration.sample import Sample, find_sample
 from fieldrx.calibration.sign import settle
 from fieldrx.calibration.words import board_words, height_words
 from fieldrx.errors import InputError
-from fieldrx.optics import Illumination
 
 CONTRASTS = ("positive", "negative", "unknown")
 _OUTLIER = 4.0  # robust standard deviations from the board
@@ -131,7 +130,8 @@ def calibrate(
     outliers = looked_at[_strange(distance / max(scatter, 0.3 * spectra.pixel_na), gained, own)]
     everyone = np.full((acquisition.n_images, 2), np.nan)
     everyone[looked_at] = measured
-    chosen = replace(acquisition, illumination=Illumination(directions, light.pattern))
+    light = _as_far_as_found(light, board)
+    chosen = replace(acquisition, illumination=replace(light, sources_na=directions))
     usable = np.intersect1d(looked_at, np.flatnonzero(chosen.usable))
     if not usable.size:
         raise InputError(
@@ -143,7 +143,7 @@ def calibrate(
     if sign < 0:
         directions, everyone = -directions, -everyone
         board, sample = board.reversed(), sample.reversed()
-        chosen = replace(acquisition, illumination=Illumination(directions, light.pattern))
+        chosen = replace(acquisition, illumination=replace(light, sources_na=directions))
     aperture = _aperture(spectra, evidence, at)
     notes += board_words(board, scatter, outliers, aperture, len(looked_at), acquisition)
     brightness, levels, words = intensities(chosen)
@@ -155,6 +155,13 @@ def calibrate(
         chosen, board, table, directions, everyone, scatter, outliers, aperture, brightness, levels, sample,
         tuple(notes), sure,
     )  # fmt: skip
+
+
+def _as_far_as_found(light, board):
+    """The light with the distances that the found scale of its directions means."""
+    if light.distance_um is None:
+        return light
+    return replace(light, distance_um=light.distance_um / board.scale)
 
 
 def _strange(distance, gained, own):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,8 @@ def write_calibrated(
     if calibration.levels:
         content["images"]["gain"] = True
     content["illumination"] = {"kind": "table", "table": table.name, "directions": "travel"}
+    if (distance := _of_whole_frame(calibration).distance_um) is not None:
+        content["illumination"]["distance_um"] = float(distance[0])
     content["notes"] = "; ".join(filter(None, [content.get("notes", ""), *calibration.notes]))
     with atomic_path(table) as temporary:
         temporary.write_text(_table_text(calibration, kept), encoding="utf-8")
@@ -126,16 +129,24 @@ def _elsewhere(old, new):
     return moved
 
 
+def _of_whole_frame(calibration):
+    """The light as a table tells it: at the centre of the whole frame, its sources equally far."""
+    light = calibration.acquisition.illumination
+    if light.distance_um is not None:
+        light = replace(light, distance_um=np.median(light.distance_um))
+    return light.at((0.0, 0.0))
+
+
 def _table_text(calibration, kept):
     """The table: a row per source of an image, by its number; what the reader does not need stands behind."""
-    light, intensities = calibration.acquisition.illumination, calibration.intensities
+    light, intensities = _of_whole_frame(calibration), calibration.intensities
     lines = ["image,na_y,na_x,weight,table_na_y,table_na_x,measured_na_y,measured_na_x,outlier"]
     lines[0] += "" if intensities is None else ",intensity"
     for image, row in enumerate(light.pattern):
         measured, outlier = calibration.measured_na[image], int(image in calibration.outliers)
         number, last = kept[image], "" if intensities is None else f",{intensities[image]:.5f}"
         for s in np.flatnonzero(row):
-            found, nominal = calibration.found_na[s], calibration.nominal_na[s]
+            found, nominal = light.sources_na[s], calibration.nominal_na[s]
             numbers = [
                 *(f"{v:.7f}" for v in found),
                 f"{row[s]:.9g}",

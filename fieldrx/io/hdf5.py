@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,8 @@ def read_hdf5(path: Path, name: str | None, choice: Choice) -> Stack:
             f"{path}: {name} holds images of several shapes {shapes}; expected one image each, alike"
         )
     joined = np.concatenate([s.images for s in stacks])
-    return take(Source(joined, path, ("N", "Y", "X"), notes=notes), Choice(exclude=choice.exclude))
+    whole = take(Source(joined, path, ("N", "Y", "X"), notes=notes), Choice(exclude=choice.exclude))
+    return replace(whole, frame=stacks[0].frame)
 
 
 def _item(file: h5py.File, name: str | None, path: Path) -> Any:

@@ -141,6 +141,7 @@ def _read_singles(paths: list[Path], choice: Choice, notes: list[str]) -> Stack:
     """One image per file, all of one shape and type."""
     kept = kept_images(len(paths), choice.exclude, [p.as_posix() for p in paths], "files")
     stack: np.ndarray = np.empty(0)
+    frame = (0, 0)
     remarks: Counter[str] = Counter()
     alone = replace(choice, exclude=(), alone=True)
     for k, number in enumerate(kept):
@@ -160,6 +161,6 @@ def _read_singles(paths: list[Path], choice: Choice, notes: list[str]) -> Stack:
                 f"{paths[kept[0]].name} has {stack.shape[1]} x {stack.shape[2]} and {stack.dtype}; "
                 "leave out what is not part of the stack, with exclude for instance"
             )
-        stack[k] = image[0]
+        stack[k], frame = image[0], one.frame
     notes += [f"{note} ({n} of {len(kept)} files)" if n < len(kept) else note for note, n in remarks.items()]
-    return Stack(stack, tuple(notes), kept, len(paths))
+    return Stack(stack, tuple(notes), kept, len(paths), frame=frame)

@@ -55,7 +55,7 @@ class Optics:
         options |= {"gain": self.gain, "defocus_um": self.defocus_um}
         if len(self.zernike):
             options["pupil"] = Pupil(self.zernike)
-        light = Illumination(self.sources_na, illumination.pattern)
+        light = replace(illumination, sources_na=self.sources_na)
         return make_model(name, grid, microscope, light, image_shape, **options)
 
     @classmethod

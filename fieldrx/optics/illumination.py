@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,19 +30,33 @@ class Illumination:
     pattern : array_like, shape (n_images, n_sources), optional
         Non-negative weights of the sources in each image; the identity (one source per image, in
         order) when not given.
+    distance_um : array_like, shape (n_sources,) or (), optional
+        Distance of every source from the sample along the optical axis [um], where it is known: then
+        directions depend on the place, see :meth:`at`.
+    place_um : (float, float)
+        Where in the whole frame the directions hold, (y, x) from its centre [um].
 
     Raises
     ------
     InputError
-        If shapes disagree, a value is not finite, a weight is negative, or an image has no light.
+        If shapes disagree, a value is not finite, a weight is negative, an image has no light, or a source
+        of known distance does not shine along the axis.
     """
 
     sources_na: np.ndarray
     pattern: np.ndarray = None  # type: ignore[assignment]  # an array once it is made
+    distance_um: np.ndarray | None = None
+    place_um: tuple[float, float] = (0.0, 0.0)
 
     if TYPE_CHECKING:  # what is given is made into arrays
 
-        def __init__(self, sources_na: ArrayLike, pattern: ArrayLike | None = None): ...
+        def __init__(
+            self,
+            sources_na: ArrayLike,
+            pattern: ArrayLike | None = None,
+            distance_um: ArrayLike | None = None,
+            place_um: Sequence[float] = (0.0, 0.0),
+        ): ...
 
     def __post_init__(self):
         sources = np.array(self.sources_na, dtype=np.float64)
@@ -68,6 +82,9 @@ class Illumination:
         pattern.setflags(write=False)
         object.__setattr__(self, "sources_na", sources)
         object.__setattr__(self, "pattern", pattern)
+        object.__setattr__(self, "place_um", (float(self.place_um[0]), float(self.place_um[1])))
+        if self.distance_um is not None:
+            object.__setattr__(self, "distance_um", _distances(self.distance_um, sources))
 
     def __repr__(self):
         na = np.linalg.norm(self.sources_na, axis=1)
@@ -125,7 +142,10 @@ class Illumination:
         y, away = y * np.cos(tilt_y), y * np.sin(tilt_y)
         x, away = x * np.cos(tilt_x) - away * np.sin(tilt_x), x * np.sin(tilt_x) + away * np.cos(tilt_x)
         across = np.stack([y, x], axis=1) + np.asarray(offset_um, float)
-        return cls(across / np.hypot(np.linalg.norm(across, axis=1), float(distance_um) + away)[:, None])
+        along = float(distance_um) + away
+        ahead = bool((along > 0).all())  # a steep tilt may turn a part of the board behind the sample
+        na = across / np.hypot(np.linalg.norm(across, axis=1), along)[:, None]
+        return cls(na, distance_um=along if ahead else None)
 
     @classmethod
     def led_ring(cls, count: int, na: float, start_deg: float = 0.0, clockwise: bool = True) -> Illumination:
@@ -163,7 +183,35 @@ class Illumination:
 
     def select(self, images: ArrayLike) -> Illumination:
         """The illumination of some of the images (all sources kept)."""
-        return Illumination(self.sources_na, self.pattern[np.asarray(images)])
+        return replace(self, pattern=self.pattern[np.asarray(images)])
+
+    def at(self, place_um: Sequence[float]) -> Illumination:
+        """The directions at another place of the frame, where the sources' distance is known.
+
+        Light of a source at distance d that arrives at the frame's origin in the direction of the vector
+        (v, d), with ``na = v / |(v, d)|``, arrives at a place p in that of (v + p, d).  A parallel plate in
+        between, such as a slide of glass, shifts light and does not turn it.
+
+        Parameters
+        ----------
+        place_um : (float, float)
+            (y, x) from the centre of the whole frame [um].
+        """
+        place = (float(place_um[0]), float(place_um[1]))
+        move = np.subtract(place, self.place_um)
+        if self.distance_um is None or not move.any():
+            return replace(self, place_um=place)
+        along = self.distance_um[:, None]
+        across = along * self.sources_na / np.sqrt(1 - (self.sources_na**2).sum(axis=1))[:, None] + move
+        na = across / np.sqrt((across**2).sum(axis=1)[:, None] + along**2)
+        return replace(self, sources_na=na, place_um=place)
+
+    def turning_na(self, reach_um: float) -> float:
+        """Most that a direction changes over a distance across the frame [um]; 0 where that is unknown.
+
+        It changes fastest on the axis, by ``reach / distance``.
+        """
+        return 0.0 if self.distance_um is None else float(reach_um / self.distance_um.min())
 
     def multiplexed(
         self, groups: Sequence[Sequence[int]], weights: Sequence[ArrayLike] | None = None
@@ -175,7 +223,7 @@ class Illumination:
             else np.asarray(weights[k], float) @ self.pattern[list(g)]
             for k, g in enumerate(groups)
         ]
-        return Illumination(self.sources_na, np.stack(rows))
+        return replace(self, pattern=np.stack(rows))
 
     def extended(self, radius_na: float, n_points: int = 7) -> Illumination:
         """Replace every source by a disc of `n_points` sources: partially coherent light.
@@ -187,7 +235,9 @@ class Illumination:
         disc = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
         disc -= disc.mean(axis=0)  # few points are not balanced by themselves
         sources = (self.sources_na[:, None, :] + disc[None]).reshape(-1, 2)
-        return Illumination(sources, np.repeat(self.pattern / n_points, n_points, axis=1))
+        along = None if self.distance_um is None else np.repeat(self.distance_um, n_points)
+        pattern = np.repeat(self.pattern / n_points, n_points, axis=1)
+        return Illumination(sources, pattern, along, self.place_um)
 
     def bright(self, microscope: Microscope) -> np.ndarray:
         """Which sources pass the pupil (bright field), bool of shape (n_sources,)."""
@@ -240,3 +290,24 @@ class Illumination:
                 f"{model} knows light that interferes with the unscattered wave alone; use bpm, ssnp or mlb, "
                 "leave them out, or check the directions and objective_na"
             )
+
+
+def _distances(value: ArrayLike, sources: np.ndarray) -> np.ndarray:
+    """Distances of all sources, checked."""
+    given = np.array(value, np.float64)
+    if given.shape not in ((), (len(sources),)):
+        raise InputError(
+            f"distances of the sources have shape {given.shape}; expected one number, or one for each of "
+            f"the {len(sources)} sources"
+        )
+    if not (np.isfinite(given).all() and (given > 0).all()):
+        raise InputError("distances of the sources must be positive lengths in um")
+    steep = np.flatnonzero((sources**2).sum(axis=1) >= 1)
+    if steep.size:
+        raise InputError(
+            f"source {steep[0]} has NA {np.linalg.norm(sources[steep[0]]):.3g}, which no source at a "
+            "distance in air has: leave the distance out"
+        )
+    distances = np.array(np.broadcast_to(given, (len(sources),)))
+    distances.setflags(write=False)
+    return distances

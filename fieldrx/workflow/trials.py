@@ -10,7 +10,6 @@ import numpy as np
 from fieldrx.acquisition import Acquisition
 from fieldrx.field import NeuralField
 from fieldrx.fit import Fit
-from fieldrx.optics import Illumination
 from fieldrx.priors import priors_of_sign
 
 _SHORT = {"steps": 80, "coarse": 1.0, "tilted_from": 0.0, "patience": 0, "evaluate_every": 20}
@@ -60,7 +59,7 @@ class Case:
     def lit(self, sources_na: np.ndarray, *notes: str) -> Case:
         """The same with other directions, and what there is to say of them."""
         acq = self.acquisition
-        light = Illumination(sources_na, acq.illumination.pattern)
+        light = replace(acq.illumination, sources_na=sources_na)
         return replace(self, acquisition=replace(acq, illumination=light, notes=(*acq.notes, *notes)))
 
     def reversed(self) -> Case:
