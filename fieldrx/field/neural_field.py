@@ -38,11 +38,9 @@ from fieldrx.field.coded import Coded
 from fieldrx.field.encodings import Encoding
 from fieldrx.field.network import Network
 from fieldrx.field.outputs import QUANTITIES, from_permittivity, normalised, to_contrast
+from fieldrx.field.sampled import Sampled
 from fieldrx.io import check_keys, load_npz, save_npz
-from fieldrx.optics import Grid
 from fieldrx.provenance import Provenance
-from fieldrx.resources import physical_memory
-from fieldrx.volume import Volume
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,11 +55,10 @@ _KEYS = (
     "provenance",
 )
 _BLOCK = 1 << 20  # points evaluated at once
-_MOST = 1 << 31  # voxels along one axis
 
 
 @dataclass(frozen=True, eq=False)
-class NeuralField:
+class NeuralField(Sampled):
     """Refractive index as a function of position.
 
     Parameters
@@ -133,20 +130,6 @@ class NeuralField:
             raise InputError(f'quantity is "{self.quantity}"; expected one of {", ".join(QUANTITIES)}')
         object.__setattr__(self, "provenance", Provenance.from_dict(self.provenance))
 
-    def __call__(self, points: ArrayLike) -> np.ndarray:
-        """Complex refractive index at any points.
-
-        Parameters
-        ----------
-        points : array, shape (..., 3)
-            (z, y, x) [um].
-
-        Returns
-        -------
-        complex128 array, shape (...)
-        """
-        return self.medium_index + self.contrast(points)
-
     def to(self, device: str) -> NeuralField:
         """The same field on another device: "cpu", "cuda" or "auto" (see `fieldrx.backends.get`)."""
         return replace(self, params=get(device).asarray(to_host(self.params)))
@@ -205,75 +188,6 @@ class NeuralField:
         """Where the field is evaluated, and its parameters there: on a GPU if either lives on one."""
         backend = of(self.params) if is_on_device(self.params) else of(points)
         return backend, backend.asarray(self.params)
-
-    def volume(
-        self,
-        spacing: ArrayLike | None = None,
-        shape: Sequence[int] | None = None,
-        region: ArrayLike | None = None,
-    ) -> Volume:
-        """Sample the field on a regular grid.
-
-        Parameters
-        ----------
-        spacing : float or (float, float, float), optional
-            Distance of voxel centres (dz, dy, dx) [um]; that of the fit when not given.
-        shape : (int, int, int), optional
-            Number of voxels instead of a spacing; both ends of the region are voxel centres.
-        region : array, shape (3, 2), optional
-            First and last voxel centre along z, y and x [um]; what the images show when not given.
-
-        Returns
-        -------
-        Volume
-
-        Raises
-        ------
-        InputError
-            If both spacing and shape are given, the grid is empty, or the memory too small for it.
-        """
-        grid = self.grid(spacing, shape, region)
-        if 2 * np.prod(grid.shape, dtype=float) * np.dtype(np.complex64).itemsize > (
-            physical_memory() or np.inf
-        ):
-            raise InputError(
-                f"spacing {list(grid.spacing_um)} um gives {' x '.join(map(str, grid.shape))} voxels, more "
-                "than the memory of this machine or job: use a larger spacing or a smaller region, or "
-                "write it to a file, fieldrx.render.render"
-            )
-        return Volume(self.on_axes(*grid.axes), grid.spacing_um, grid.origin_um, self.medium_index)
-
-    def grid(
-        self,
-        spacing: ArrayLike | None = None,
-        shape: Sequence[int] | None = None,
-        region: ArrayLike | None = None,
-    ) -> Grid:
-        """The grid that :meth:`volume` samples; parameters as there."""
-        if spacing is not None and shape is not None:
-            raise InputError("give a spacing or a shape, not both")
-        region = _numbers(self.region_um if region is None else region, (6,), "three ranges first <= last")
-        first, length = region[::2], region[1::2] - region[::2]
-        if not (np.isfinite(length).all() and length.min() >= 0):
-            raise InputError(f"region {region.tolist()} is not three ranges first <= last, in um")
-        if shape is not None:
-            count = _numbers(shape, (3,), "three positive numbers (nz, ny, nx)").astype(int)
-            if count.min() < 1:
-                raise InputError(f"shape {count.tolist()} is not three positive numbers (nz, ny, nx)")
-            step = length / np.maximum(count - 1, 1)
-            return Grid(tuple(count), tuple(np.where(step > 0, step, 1.0)), tuple(first))
-        step = np.broadcast_to(
-            _numbers(self.spacing_um if spacing is None else spacing, (1, 3), "one or three numbers in um"), 3
-        )
-        if not (np.isfinite(step).all() and step.min() > 0):
-            raise InputError(f"spacing {step.tolist()} um must be positive")
-        count = np.floor(length / step * (1 + 1e-9) + 1e-6) + 1
-        if count.max() >= _MOST:
-            raise InputError(
-                f"spacing {step.tolist()} um gives {' x '.join(f'{n:.4g}' for n in count)} voxels: use a "
-                "larger spacing or a smaller region"
-            )
-        return Grid(tuple(count.astype(int)), tuple(step), tuple(first))
 
     def show(
         self,
@@ -369,17 +283,6 @@ def _real(arrays, name, axes):
     if value.ndim != axes or value.dtype.kind not in "iuf":
         raise InputError(f"{name} is {value.dtype} {value.shape}; expected numbers along {axes} axes")
     return value.astype(np.float64)
-
-
-def _numbers(value: ArrayLike, sizes: tuple[int, ...], expected: str) -> np.ndarray:
-    """A flat float array of one of the sizes."""
-    try:
-        array = np.asarray(value, np.float64).ravel()
-    except (TypeError, ValueError):
-        array = np.empty(0)
-    if array.size not in sizes:
-        raise InputError(f"{str(value).splitlines()[0]} is not {expected}, along z, y and x")
-    return array
 
 
 def _like(array, values):
