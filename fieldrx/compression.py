@@ -22,6 +22,7 @@ from fieldrx.field import NeuralField
 from fieldrx.field.coded import Blocks, Coded, quantised, reconstructed
 from fieldrx.progress import Progress
 from fieldrx.resources import physical_memory
+from fieldrx.tiles.mosaic import Mosaic
 
 LOSS = 0.01  # when nothing is asked for
 LOSSES = (1e-4, 0.5)  # that can be asked for
@@ -33,7 +34,7 @@ _VOXEL = 80  # bytes of memory for each
 
 
 def compress(
-    field: NeuralField,
+    field: NeuralField | Mosaic,
     loss: float | None = None,
     size: float | None = None,
     callback: Callable[[Progress], object] | None = None,
@@ -44,7 +45,8 @@ def compress(
 
     Parameters
     ----------
-    field : NeuralField
+    field : NeuralField or Mosaic
+        Of a mosaic the code makes one field.
     loss : float
         Largest relative error of the contrast, ``|small - field| / |field|`` over the voxels within the
         images, from 0.0001 to 0.5; 0.01 when neither is given.
@@ -67,9 +69,10 @@ def compress(
     """
     if loss is not None and size is not None:
         raise InputError("give a loss or a size, not both")
-    if field.coded is not None:
+    like = _largest(field)
+    if like.coded is not None:
         raise InputError("the field is compressed already: compress the one that it was made from")
-    if field.encoding.kind == "identity":
+    if like.encoding.kind == "identity":
         raise InputError("a field of given features has no coordinates; expected one of positions")
     search = _Search(field, callback or (lambda progress: None))
     step = search.coarsest(LOSS if loss is None else loss) if size is None else search.finest(size)
@@ -90,8 +93,8 @@ def compress_ensemble(
 class _Search:
     """The step of a field's code; steps are in units of the network's output."""
 
-    def __init__(self, field: NeuralField, callback: Callable[[Progress], object]):
-        self.field, self.callback, self.tried = field, callback, 0
+    def __init__(self, field: NeuralField | Mosaic, callback: Callable[[Progress], object]):
+        self.field, self.like, self.callback, self.tried = field, _largest(field), callback, 0
         extent = np.diff(field.bounds_um, axis=1)[:, 0]
         shape = tuple(int(n) for n in np.maximum(np.rint(extent / field.spacing_um), 1))
         _check_memory(shape)
@@ -99,9 +102,9 @@ class _Search:
         centres = np.asarray(field.bounds_um) + 0.5 * self.spacing[:, None] * [1, -1]
         contrast = field.volume(shape=shape, region=centres).contrast
         values = np.stack([contrast.real, contrast.imag][: field.network.n_outputs])
-        if not field.output_scale:
+        if not self.like.output_scale:
             raise InputError(_EMPTY)
-        values /= np.float32(field.output_scale)
+        values /= np.float32(self.like.output_scale)
         self.blocks = Blocks.of(shape, _shown(field.region_um, centres[:, 0], self.spacing, shape))
         self.part = (slice(None), *(slice(*pair) for pair in self.blocks.images))
         self.values, self.cosines = values[self.part], self.blocks.cosines(values)
@@ -137,11 +140,12 @@ class _Search:
             1,
         ]  # nodes beyond the voxels
         made = replace(
-            field,
+            self.like,
             encoding=coded.encoding,
             network=coded.network,
             params=coded.params(),
             bounds_um=bounds,
+            region_um=field.region_um,
             coded=coded,
             quantity="contrast",
         )
@@ -150,9 +154,9 @@ class _Search:
             "loss": self._loss(step),
             "loss_between": _loss_between(made, field),
             "step": coded.step,
-            "encoding": field.encoding.to_dict(),
-            "network": field.network.to_dict(),
-            "params": identity(field)["params"],
+            "encoding": self.like.encoding.to_dict(),
+            "network": self.like.network.to_dict(),
+            "params": identity(self.like)["params"],
         }
         origin = {**field.provenance.origin, "compressed": told}
         return replace(made, provenance=replace(field.provenance, origin=origin))
@@ -187,6 +191,11 @@ class _Search:
         self.tried += 1
         self.callback(Progress("compress", min(self.tried, _TRIALS), _TRIALS))
         return answer
+
+
+def _largest(field):
+    """The field itself; of a mosaic that of the tile with the largest outputs."""
+    return max(field.fields, key=lambda one: one.output_scale) if isinstance(field, Mosaic) else field
 
 
 def _check_memory(shape):

@@ -23,6 +23,7 @@ from fieldrx.resources import memory_limit, total
 from fieldrx.volume import read_volume
 
 _ENSEMBLE = "fieldrx-ensemble"  # fieldrx.ensemble.FORMAT, which would bring the whole fit with it
+_MOSAIC = "fieldrx-mosaic"  # fieldrx.tiles.mosaic.FORMAT, likewise
 _OTHER_NAMES = {"cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x")}  # of distributions
 
 
@@ -42,6 +43,8 @@ def describe(path: str | os.PathLike) -> list[tuple[str, str]]:
         return _describe_field(path)
     if str(keys.get("format", "")) == _ENSEMBLE:
         return _describe_ensemble(path)
+    if str(keys.get("format", "")) == _MOSAIC:
+        return _describe_mosaic(path)
     if "contrast" in keys:
         return _describe_volume(path)
     if {"arguments", "params", "step"} <= set(keys):
@@ -112,6 +115,24 @@ def _describe_ensemble(path):
     if "folds" in told:
         rows.append(("cross-validation", verdict_of_folds(told["folds"])))
     return rows + [("note", note) for note in told.get("notes", ())]
+
+
+def _describe_mosaic(path):
+    from fieldrx.tiles import load_mosaic
+
+    mosaic = load_mosaic(path)
+    provenance, tiling = mosaic.provenance, mosaic.tiling
+    rows, cols = (len(starts) for starts in tiling.starts)
+    ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", mosaic.region_um, strict=True)]
+    return [
+        ("mosaic", f"refractive index n(z, y, x) of {rows} x {cols} tiles of "
+                   f"{' x '.join(map(str, tiling.window))} pixels, {_size(path)}"),
+        ("region", ", ".join(ranges) + " um"),
+        ("medium", f"index {mosaic.medium_index:g}"),
+        ("fitted", f"to {provenance.name or 'an acquisition'} with {provenance.model}, "
+                   f"{provenance.steps_done} steps in {provenance.seconds or 0:.0f} s, over all tiles"),
+        *(("note", note) for note in provenance.notes or ()),
+    ]  # fmt: skip
 
 
 def _describe_volume(path):

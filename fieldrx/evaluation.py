@@ -11,6 +11,7 @@ from fieldrx.backends import get
 from fieldrx.comparison import MeasuredImages
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
+from fieldrx.field.sampled import Sampled
 from fieldrx.metrics import amplitude_errors, image_errors, index_error
 from fieldrx.models import ForwardModel, Optics, grid_for, is_multislice, spacing_of
 from fieldrx.noise import NoiseFloor, noise_floor
@@ -92,7 +93,7 @@ class Comparison:
 
 
 def compare(
-    field: NeuralField, acquisition: Acquisition, model: str | None = None, device: str = "auto"
+    field: Sampled, acquisition: Acquisition, model: str | None = None, device: str = "auto"
 ) -> Comparison:
     """Predict the images of an acquisition; parameters and errors as of :func:`evaluate`."""
     if acquisition.images is None:
@@ -252,7 +253,7 @@ def verdict_of(compared: Comparison) -> str:
 
 
 def model_of(
-    field: NeuralField,
+    field: Sampled,
     microscope: Microscope,
     illumination: Illumination,
     image_shape: tuple[int, int],
@@ -333,13 +334,13 @@ def _number(value):
     return float(value) if np.isfinite(value) else None
 
 
-def held_out(field: NeuralField, acquisition: Acquisition) -> np.ndarray:
+def held_out(field: Sampled, acquisition: Acquisition) -> np.ndarray:
     """Images the fit did not see: those it recorded, if these are its images, else the acquisition's."""
     if same_images(field, acquisition):
         return field.provenance.held
     return np.asarray(acquisition.holdout, int)
 
 
-def same_images(field: NeuralField, acquisition: Acquisition) -> bool:
+def same_images(field: Sampled, acquisition: Acquisition) -> bool:
     """Whether a field was fitted to the images of this acquisition."""
     return (field.provenance.acquisition or {}).get("images") == acquisition.fingerprint()["images"]

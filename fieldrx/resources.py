@@ -119,7 +119,10 @@ def _slurm_limits(environment):
     ]
 
 
-_SMALLER_FIT = "use a larger DZ (--depth), a smaller region or fewer files ([images] region, files)"
+_SMALLER_FIT = (
+    "use a larger DZ (--depth), smaller tiles (--tiles), or a smaller region or fewer files "
+    "([images] region, files)"
+)
 
 
 def check_needs(

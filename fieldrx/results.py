@@ -1,16 +1,22 @@
-"""What a file of results holds: a field, or an ensemble of fields."""
+"""What a file of results holds: a field, an ensemble of fields, or a mosaic of them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from fieldrx.ensemble import Ensemble, load_ensemble
 from fieldrx.ensemble.data import FORMAT as ENSEMBLE
 from fieldrx.field import NeuralField, load_field
 from fieldrx.io import load_format
+from fieldrx.tiles.mosaic import FORMAT as MOSAIC
+from fieldrx.tiles.mosaic import Mosaic, load_mosaic
 
-Result = NeuralField | Ensemble
-_READERS = {ENSEMBLE: load_ensemble}  # whatever else is a field, or refused as none
+Result = NeuralField | Ensemble | Mosaic
+_READERS: dict[str, Callable[[str | os.PathLike], Result]] = {
+    ENSEMBLE: load_ensemble,
+    MOSAIC: load_mosaic,
+}  # whatever else is a field, or refused as none
 
 
 def load_result(path: str | os.PathLike) -> Result:

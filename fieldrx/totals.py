@@ -30,6 +30,7 @@ from fieldrx.ensemble import Ensemble
 from fieldrx.field import NeuralField
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.render.quantities import REFRACTIVE_INCREMENT, Quantity
+from fieldrx.tiles.mosaic import Mosaic
 
 LEVELS = (0.3, 0.5, 0.7)  # of the typical largest contrast, at which the sample's shape is cut
 _TURNS = 12  # of positivity
@@ -72,7 +73,7 @@ class Totals:
 
 
 def totals(
-    field: NeuralField | Ensemble,
+    field: NeuralField | Mosaic | Ensemble,
     ensemble: Ensemble | None = None,
     illumination: Illumination | None = None,
     images: np.ndarray | None = None,
@@ -82,7 +83,7 @@ def totals(
 
     Parameters
     ----------
-    field : NeuralField or Ensemble
+    field : NeuralField, Mosaic or Ensemble
         Of an ensemble the mean is asked.
     ensemble : Ensemble, optional
         Made from the field: its members' totals widen the intervals.
@@ -153,7 +154,7 @@ def totals_of(
 
 
 def notes_on_totals(
-    field: NeuralField | Ensemble,
+    field: NeuralField | Mosaic | Ensemble,
     quantity: str | Quantity | None,
     plane: object = None,
     projection: str | None = None,
@@ -162,7 +163,7 @@ def notes_on_totals(
 
     Parameters
     ----------
-    field : NeuralField or Ensemble
+    field : NeuralField, Mosaic or Ensemble
     quantity : str, Quantity or None
         That is shown, of ``fieldrx.render``.
     plane : optional
@@ -176,7 +177,7 @@ def notes_on_totals(
     return [totals(field).sentence] if adds_up and first.provenance.microscope else []
 
 
-def contrast_sign(field: NeuralField | Ensemble) -> int:
+def contrast_sign(field: NeuralField | Mosaic | Ensemble) -> int:
     """Which sign of the contrast dominates.
 
     The whole contrast is asked, not its part inside the band, where a dense cell has halos as deep as it is
@@ -184,7 +185,7 @@ def contrast_sign(field: NeuralField | Ensemble) -> int:
 
     Parameters
     ----------
-    field : NeuralField or Ensemble
+    field : NeuralField, Mosaic or Ensemble
 
     Returns
     -------
@@ -209,13 +210,16 @@ def _contrast(field):
 
 
 def band_of(
-    field: NeuralField | Ensemble, grid: Grid, illumination: Illumination | None, images: np.ndarray | None
+    field: NeuralField | Mosaic | Ensemble,
+    grid: Grid,
+    illumination: Illumination | None,
+    images: np.ndarray | None,
 ) -> Band:
     """The band of the images, or the widest that the objective could give.
 
     Parameters
     ----------
-    field : NeuralField or Ensemble
+    field : NeuralField, Mosaic or Ensemble
         Which says with what optics it was measured.
     grid : Grid
     illumination : Illumination or None

@@ -6,7 +6,9 @@ whose error is 1, and beside the closed-form inversion, which takes seconds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +88,7 @@ def judge(field: NeuralField, acquisition: Acquisition, device: str = "auto", si
         return Verdict("untested", "no image was held out: nothing tests this field", tuple(advice))
     error, noise = compared.error(compared.held)[0], compared.noise_of(compared.held)
     closed = provenance.nrmse_closed_form
-    grade = _worse(_grade(error, noise, closed), _grade_in_the_dark(compared))
+    grade = _worse(_grade(error, noise.share, closed), _grade_in_the_dark(compared))
     words = f"{grade}: {verdict_of(compared)}"
     if grade == "nothing":
         beside = "" if closed is None else f", the closed form's {closed:.2f}"
@@ -98,8 +100,22 @@ def judge(field: NeuralField, acquisition: Acquisition, device: str = "auto", si
     return Verdict(grade, words, tuple(advice))
 
 
-def _grade(error, noise, closed):
-    floor = noise.share if np.isfinite(noise.share) else 0.0
+def judge_numbers(numbers: Mapping[str, Any]) -> Verdict:
+    """Judge by errors alone, as `fieldrx.tiles.evaluate_mosaic` gives them.
+
+    Parameters
+    ----------
+    numbers : mapping
+        ``nrmse_holdout``, ``noise_floor_holdout`` and ``verdict``, where images were held out.
+    """
+    if "nrmse_holdout" not in numbers:
+        return Verdict("untested", "no image was held out: nothing tests this mosaic")
+    grade = _grade(numbers["nrmse_holdout"], numbers["noise_floor_holdout"], None)
+    return Verdict(grade, f"{grade}: {numbers['verdict']}")
+
+
+def _grade(error, floor, closed):
+    floor = floor if np.isfinite(floor) else 0.0
     if not np.isfinite(error) or error >= _EMPTY:
         return "nothing"
     beyond = beyond_noise(error, floor)

@@ -26,6 +26,7 @@ ROWS = (
     ("evaluation", "fit"),
     ("describe", "ensemble", "recipe", "tuning"),
     ("reconstruction",),
+    ("tiles",),
     ("results",),
     ("render",),
     ("calibration", "charts", "compression", "demo", "layouts", "napari_reader", "plot", "totals", "viewer"),
@@ -40,6 +41,7 @@ LAZY = {
     ("acquisition", "plot"),
     ("field", "plot"),
     ("describe", "ensemble"),
+    ("describe", "tiles"),
     ("io", "volume"),  # names that were there in version 0.1
     ("fit", "reconstruction"),
 }

@@ -5,7 +5,8 @@ The keys of an acquisition.toml stand in `fieldrx.acquisition.schema`, those of 
 """
 
 from fieldrx.acquisition.data import Acquisition
+from fieldrx.acquisition.frame import Frame
 from fieldrx.acquisition.read import read_acquisition
 from fieldrx.acquisition.table import read_table
 
-__all__ = ["Acquisition", "read_acquisition", "read_table"]
+__all__ = ["Acquisition", "Frame", "read_acquisition", "read_table"]

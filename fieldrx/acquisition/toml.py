@@ -6,12 +6,13 @@ import os
 import re
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fieldrx.acquisition.data import Acquisition
 from fieldrx.acquisition.images import choice_of, frames_of, holdout_of, part_of, stack_of
-from fieldrx.acquisition.light import assumed_directions, illumination_of
+from fieldrx.acquisition.light import assumed_directions, illumination_of, place_of
 from fieldrx.acquisition.schema import (
     IMAGES,
     MICROSCOPE,
@@ -24,6 +25,7 @@ from fieldrx.acquisition.schema import (
 )
 from fieldrx.errors import InputError, NoSuchFile, in_file, nearest, one_line
 from fieldrx.io import Stack, check_keys, is_pattern, list_images
+from fieldrx.io.checks import window
 from fieldrx.io.metadata import read_metadata
 from fieldrx.io.text import read_text
 from fieldrx.optics import Illumination, Microscope
@@ -40,6 +42,26 @@ _SLIPS = {  # what people write, and what TOML wants
 
 def read_toml(path: Path, wanted: str, region: Sequence[int] | None = None) -> Acquisition:
     """Read an acquisition.toml; `wanted` as `images` of `fieldrx.read_acquisition`."""
+    optics, table, stack = _optics_of(path, wanted, region)
+    return optics if stack is None else _with_images(optics, table, stack, path)
+
+
+def read_frame(path: Path) -> tuple[Acquisition, tuple[int, int]]:
+    """What an acquisition.toml says but for its images, of which one pixel is read, and their size (y, x)."""
+    optics, _, stack = _optics_of(path, "required", (0, 1, 0, 1))
+    assert stack is not None  # they are required
+    asked = parse_toml(path)["images"].get("region")
+    with in_file(path):
+        rows, cols = window(stack.frame, asked, path)
+    y, x = place_of((rows.start, rows.stop, cols.start, cols.stop), stack.frame, optics.microscope)
+    whole = replace(optics, illumination=optics.illumination.at((y, x)), notes=(*optics.notes, *stack.notes))
+    return whole, (rows.stop - rows.start, cols.stop - cols.start)
+
+
+def _optics_of(
+    path: Path, wanted: str, region: Sequence[int] | None
+) -> tuple[Acquisition, dict[str, Any], Stack | None]:
+    """The optics of a file, what it says of its images, and these as they are stored, if they are there."""
     content, required = parse_toml(path), wanted == "required"
     check_keys(content, ("microscope", "illumination", *["images"] * required), path, "acquisition")
     scope = check_table(content["microscope"], MICROSCOPE, "microscope", path)
@@ -65,16 +87,19 @@ def read_toml(path: Path, wanted: str, region: Sequence[int] | None = None) -> A
     common["notes"] += assumed_directions(content["illumination"])
     common["notes"] += _of_metadata(scope, told, microscope)
     with in_file(path):
-        if stack is None:
-            return Acquisition(None, illumination, microscope, **common)
+        return Acquisition(None, illumination, microscope, **common), table, stack
+
+
+def _with_images(optics: Acquisition, table: dict[str, Any], stack: Stack, path: Path) -> Acquisition:
+    """An acquisition of stored images, normalised as [images] says."""
+    with in_file(path):
         background, remarks = frames_of(table, "background", path.parent, stack)
         dark, more = frames_of(table, "dark", path.parent, stack, 0.0)
         exposure = frames_of(table, "exposure", path.parent, stack)[0]
-        common["notes"] += [*stack.notes, *remarks, *more]
         return Acquisition.from_raw(
             stack.images,
-            illumination,
-            microscope,
+            optics.illumination,
+            optics.microscope,
             background=background,
             saturation=table.get("saturation"),
             dark=dark,
@@ -82,7 +107,9 @@ def read_toml(path: Path, wanted: str, region: Sequence[int] | None = None) -> A
             exposure=exposure,
             fixed_pattern=table.get("fixed_pattern", False),
             gain=table.get("gain", False),
-            **common,
+            holdout=optics.holdout,
+            name=optics.name,
+            notes=(*optics.notes, *stack.notes, *remarks, *more),
         )
 
 

@@ -11,6 +11,7 @@ import click
 from fieldrx.cli.options import (
     FILE,
     Depth,
+    Tiles,
     Weight,
     budget_option,
     check_ending,
@@ -134,6 +135,14 @@ class _Fitting(click.Command):
 )
 @click.option("--no-absorption", is_flag=True, help="Fit a transparent sample: the index is real.")
 @click.option(
+    "--tiles",
+    type=Tiles(),
+    default="auto",
+    show_default=True,
+    help="Fit a large frame tile by tile: most pixels along a tile's side; off for one field; auto where the "
+    "memory, the field or the light's changing directions need it.",
+)
+@click.option(
     "--patience",
     type=click.IntRange(min=0),
     default=None,
@@ -160,7 +169,7 @@ def reconstruct(
     acquisition: Path, output: Path, depth: tuple[float, float, float] | str, model: str,
     steps: int | None, budget: float | None, device: str, precision: str | None, holdout: float | None,
     grid_um: float | None, preset: str | None, tv: float | str | None, refine: str | None, loss: str,
-    no_absorption: bool,
+    no_absorption: bool, tiles: int | str,
     patience: int | None, seed: int, resume: str | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Fit a neural field to the images of ACQ (.toml, .npz or .h5).
@@ -168,15 +177,17 @@ def reconstruct(
     \b
     fieldrx reconstruct cell/acquisition.toml --depth -10:10:0.5 -o cell.npz
 
-    Ctrl-C or SIGTERM stops at the next step and saves the best field; --resume goes on from there.
+    Ctrl-C or SIGTERM stops at the next step and saves the best field; --resume goes on from there. Of a large
+    frame every tile gets a field of its own (--tiles), and FIELD.npz holds them all.
 
     \b
     Exit status: 0 the fit has ended, 2 bad arguments or input, 1 a failure,
     3 a whole fit that is no better than the closed form or an empty sample,
     75 stopped by Ctrl-C or SIGTERM: call again with --resume auto to go on.
     """
-    from fieldrx.acquisition import read_acquisition
+    from fieldrx.acquisition import Frame
     from fieldrx.backends import describe_device
+    from fieldrx.cli.tiling import reconstruct_tiles
     from fieldrx.errors import in_file
     from fieldrx.fit import checkpoint_arguments
     from fieldrx.models import MODELS
@@ -191,17 +202,22 @@ def reconstruct(
     check_output(output, acquisition)
     check_ending(output, "a field is", ".npz")
     checkpoint = output.with_suffix(".checkpoint.npz")
-    goes_on, remarks = _resumed(resume, checkpoint)
-    acq = read_acquisition(acquisition)
-    earlier = checkpoint_arguments(checkpoint) if goes_on else None
     schedule = {"seed": seed, "steps": steps, "budget_s": budget, "patience": patience}
     schedule = {name: value for name, value in schedule.items() if value is not None}
-    say = speaker(quiet)
+    options: dict[str, Any] = {
+        "preset": preset, "schedule": schedule, "holdout": holdout, "absorption": not no_absorption,
+        "refine": kinds, "loss": loss, "device": device, "precision": precision, "grid_um": grid_um, "tv": tv,
+    }  # fmt: skip
+    frame, say = Frame.open(acquisition), speaker(quiet)
+    if reconstruct_tiles(frame, output, depth, model, tiles, resume, quiet, options):
+        return
+    goes_on, remarks = _resumed(resume, checkpoint)
+    acq = frame.whole()
+    earlier = checkpoint_arguments(checkpoint) if goes_on else None
     with in_file(acquisition), reporting(quiet) as reporter:
         fit = prepare(
-            acq, depth, model, tv=tv, origin={"automatic": []}, earlier=earlier, remarks=remarks,
-            preset=preset, schedule=schedule, holdout=holdout, absorption=not no_absorption, refine=kinds,
-            loss=loss, callback=reporter, device=device, precision=precision, grid_um=grid_um,
+            acq, depth, model, origin={"automatic": []}, earlier=earlier, remarks=remarks, callback=reporter,
+            **options,
         )  # fmt: skip
         if len(acq.holdout) and holdout is not None:
             fit.notes.append(f"{acquisition} names its own held-out images; --holdout is not used")

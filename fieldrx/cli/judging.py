@@ -44,21 +44,30 @@ def evaluate(
     origin: list[float] | None, model: str | None, device: str,
 ) -> None:  # fmt: skip
     """Predicted against measured images, as JSON."""
-    from fieldrx.acquisition import read_acquisition
+    from fieldrx.acquisition import Frame
+    from fieldrx.ensemble import Ensemble
     from fieldrx.errors import in_file
     from fieldrx.evaluation import evaluate as evaluate_field
-    from fieldrx.field import load_field
     from fieldrx.io import json_values
+    from fieldrx.results import load_result
+    from fieldrx.tiles import Mosaic, evaluate_mosaic
     from fieldrx.volume import open_volume
 
     if truth is None and (spacing or origin):
         raise InputError("--spacing and --origin belong to --truth TRUTH")
-    loaded, acq = load_field(field), read_acquisition(acquisition)
+    loaded, frame = load_result(field), Frame.open(acquisition)
+    if isinstance(loaded, Ensemble):
+        raise InputError(f"{field} is an ensemble: evaluate predicts the images of one field; give that")
+    if isinstance(loaded, Mosaic) and model is not None:
+        raise InputError("--model belongs to a single field: the tiles of a mosaic keep theirs")
     known, notes = (None, []) if truth is None else open_volume(truth, spacing, origin, loaded.medium_index)
     for note in notes:
         echo(f"note: {note}", err=True)
     with in_file(acquisition):
-        result = evaluate_field(loaded, acq, known, model, device)
+        if isinstance(loaded, Mosaic):
+            result = evaluate_mosaic(loaded, frame, known, device)
+        else:
+            result = evaluate_field(loaded, frame.whole(), known, model, device)
     shown = {"field": str(field), "acquisition": str(acquisition), **json_values(result)}
     echo(json.dumps(shown, indent=1, allow_nan=False))
 
@@ -186,20 +195,30 @@ def measure(
 @device_option
 def report(field: Path, acquisition: Path, output: Path, ensemble: Path | None, device: str) -> None:
     """Write what was measured, what was inferred and how far to trust it: one HTML file."""
-    from fieldrx.acquisition import read_acquisition
-    from fieldrx.ensemble import load_ensemble
+    from fieldrx.acquisition import Frame
+    from fieldrx.ensemble import Ensemble, load_ensemble
     from fieldrx.errors import in_file
-    from fieldrx.field import load_field
-    from fieldrx.report import write_report
+    from fieldrx.report import write_frame_report, write_report
+    from fieldrx.results import load_result
+    from fieldrx.tiles import Mosaic
 
     check_output(output, field, acquisition)
     check_ending(output, "a report is", ".html", ".htm")
-    loaded, acq = load_field(field).to(device), read_acquisition(acquisition)
+    loaded, frame = load_result(field).to(device), Frame.open(acquisition)
+    if isinstance(loaded, Ensemble):
+        raise InputError(f"{field} is an ensemble: give its field, and the ensemble by --ensemble")
     known = None if ensemble is None else load_ensemble(ensemble).to(device)
+    if isinstance(loaded, Mosaic):
+        if known is not None:
+            raise InputError("--ensemble belongs to a single field: a mosaic has none")
+        with in_file(acquisition):
+            numbers = write_frame_report(loaded, frame, output, device)
+        echo(f"{output}: {numbers.get('verdict', 'no image was held out')}")
+        return
     if loaded.provenance.model is None:
         raise InputError(f"{field} does not say with which model it was fitted: save it from a fit")
     with in_file(acquisition):
-        numbers = write_report(loaded, acq, output, known, device)
+        numbers = write_report(loaded, frame.whole(), output, known, device)
     echo(f"{output}: {numbers.get('verdict', 'no image was held out')}")
 
 

@@ -52,6 +52,20 @@ class Weight(click.ParamType):
         return weight
 
 
+class Tiles(click.ParamType):
+    """How a frame is cut: auto, off, or the side of a tile in pixels."""
+
+    name = "PIXELS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """The side, or "auto", or "off"."""
+        if value in ("auto", "off"):
+            return value
+        if not (text := str(value)).isdecimal() or int(text) < 1:
+            raise InputError(f'--tiles "{value}" is not auto, off or a number of pixels such as 320')
+        return int(text)
+
+
 class Duration(click.ParamType):
     """A time, with its unit or in seconds."""
 

@@ -109,7 +109,7 @@ def render(
     """
     import numpy as np
 
-    from fieldrx.ensemble import Ensemble
+    from fieldrx.field import NeuralField
     from fieldrx.render import make_quantity, render_images, turned
     from fieldrx.render import render as render_field
     from fieldrx.render.ensembles import as_field
@@ -144,8 +144,8 @@ def render(
     options = {name: value for name, value in options.items() if value is not None}
     with reporting(quiet) as reporter:
         if light:
-            if isinstance(loaded, Ensemble):
-                raise InputError("--light predicts the images of one field: give the field, not the ensemble")
+            if not isinstance(loaded, NeuralField):
+                raise InputError("--light predicts the images of one field: give that, no ensemble or mosaic")
             if options:
                 first = next(iter(options))
                 raise InputError(f"--light predicts images as the microscope takes them, without {first}")
@@ -172,11 +172,18 @@ def render(
 )
 def view(field: Path, output: Path, title: str | None, precision: str) -> None:
     """Write the field as one web page that shows it: planes, 3D, any zoom; opens without a network."""
-    from fieldrx.field import load_field
+    from fieldrx.compression import compress
+    from fieldrx.ensemble import Ensemble
+    from fieldrx.results import load_result
+    from fieldrx.tiles import Mosaic
     from fieldrx.viewer import write_viewer
 
-    loaded = load_field(field)
+    loaded = load_result(field)
     check_output(output, field)
+    if isinstance(loaded, Ensemble):
+        raise InputError(f"{field} is an ensemble: a page shows one field; give that")
+    if isinstance(loaded, Mosaic):  # a page holds one network: that of the mosaic's code
+        loaded = compress(loaded)
     write_viewer(loaded, output, field.stem if title is None else title, precision)
     echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, open it in a browser")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldrx.errors import InputError
 from fieldrx.optics import Grid
+from fieldrx.provenance import Provenance
 from fieldrx.resources import physical_memory
 from fieldrx.volume import Volume
 
@@ -19,9 +21,23 @@ _MOST = 1 << 31  # voxels along one axis
 class Sampled(ABC):
     """A contrast of the refractive index at any point, with the region and the spacing that it is seen at."""
 
-    medium_index: float
-    region_um: np.ndarray  # (3, 2): first and last voxel centre of what the images show [um]
-    spacing_um: tuple[float, float, float]  # of the fit's voxels [um]
+    if TYPE_CHECKING:  # numbers, or computed
+
+        @property
+        def medium_index(self) -> float:
+            """n0."""
+
+        @property
+        def region_um(self) -> np.ndarray:
+            """First and last voxel centre of what the images show, shape (3, 2) [um]."""
+
+        @property
+        def spacing_um(self) -> tuple[float, float, float]:
+            """Of the fit's voxels, (dz, dy, dx) [um]."""
+
+        @property
+        def provenance(self) -> Provenance:
+            """How it came to be."""
 
     @abstractmethod
     def contrast(self, points: ArrayLike) -> np.ndarray:

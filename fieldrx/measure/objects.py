@@ -20,6 +20,7 @@ from fieldrx.measure.segmentation import FOUND, segment, typical_contrast
 from fieldrx.optics import Grid, Microscope
 from fieldrx.progress import Progress
 from fieldrx.render.quantities import REFRACTIVE_INCREMENT
+from fieldrx.tiles.mosaic import Mosaic
 from fieldrx.totals import band_of, sign_of
 
 NAMES = (
@@ -99,7 +100,7 @@ class _Sample(NamedTuple):
 
 
 def measure(
-    field: NeuralField | Ensemble,
+    field: NeuralField | Mosaic | Ensemble,
     acquisition: Acquisition | None = None,
     found: float = FOUND,
     smallest_um3: float | None = None,
@@ -111,7 +112,7 @@ def measure(
 
     Parameters
     ----------
-    field : NeuralField or Ensemble
+    field : NeuralField, Mosaic or Ensemble
         Of an ensemble the mean is measured, and every member for the standard deviations.
     acquisition : Acquisition, optional
         The images of the fit, which say what they can tell; without them the pupil counts as filled.

@@ -13,6 +13,7 @@ from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
 from fieldrx.optics import Grid
 from fieldrx.render.quantities import Quantity
+from fieldrx.tiles.mosaic import Mosaic
 
 STD = Quantity(
     "std", "standard deviation of the index", "", ("standard deviation",), lambda d: d.real.astype(np.float32)
@@ -57,7 +58,7 @@ class Statistic:
         raise AttributeError(name)
 
 
-Renderable = NeuralField | Statistic
+Renderable = NeuralField | Mosaic | Statistic
 
 
 def as_field(

@@ -25,6 +25,7 @@ from fieldrx.render.pictures import framed, orthogonal_planes, picture_step, sca
 from fieldrx.render.quantities import Quantity, make_quantity
 from fieldrx.render.sampling import Samples, sample
 from fieldrx.render.views import quick_view, view
+from fieldrx.tiles.mosaic import Mosaic
 
 ENDINGS = (
     ".npy", ".npz", ".tif", ".tiff", ".ome.tif", ".ome.tiff", ".ome.zarr", ".vti", ".png", ".gif", ".mp4"
@@ -33,7 +34,7 @@ _COARSEST = 128  # samples along every axis of the last level of a pyramid
 
 
 def render(
-    field: NeuralField | Ensemble, path: str | os.PathLike, spacing: ArrayLike | None = None,
+    field: NeuralField | Mosaic | Ensemble, path: str | os.PathLike, spacing: ArrayLike | None = None,
     shape: Sequence[int] | None = None, region: ArrayLike | None = None, *,
     quantity: str | Quantity | None = None, plane: tuple | None = None, rotation: np.ndarray | None = None,
     projection: str | None = None, level: float | None = None, limits: Sequence[float] | None = None,
@@ -58,7 +59,7 @@ def render(
 
     Parameters
     ----------
-    field : NeuralField or Ensemble
+    field : NeuralField, Mosaic or Ensemble
         Of an ensemble the mean, or with the quantity "std" the standard deviation of the index.
     path : path-like
     spacing, shape, region

@@ -11,10 +11,12 @@ the noise, what the optics can tell at all, and, given an ensemble, how uncertai
 `course`        sections on how the fit went, and how to repeat it
 `parts`         what sections are made of
 `page`          the page
+`frame`         the page of a mosaic: errors over a whole frame
 ``*.html``      what is said, in pieces with ``{values}``; ``page.html`` and ``style.css`` the page itself
 ==============  =============================================================================
 """
 
+from fieldrx.report.frame import write_frame_report
 from fieldrx.report.page import write_report
 
-__all__ = ["write_report"]
+__all__ = ["write_frame_report", "write_report"]

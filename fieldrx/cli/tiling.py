@@ -1,0 +1,80 @@
+"""What the commands do with frames that are fitted tile by tile."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fieldrx.cli.progress import reporting, speaker
+from fieldrx.cli.status import NOTHING
+from fieldrx.cli.text import echo
+from fieldrx.errors import InputError
+
+if TYPE_CHECKING:
+    from fieldrx.acquisition import Frame
+
+
+def reconstruct_tiles(
+    frame: Frame,
+    output: Path,
+    depth: tuple[float, float, float] | str,
+    model: str,
+    tiles: int | str,
+    resume: str | None,
+    quiet: bool,
+    options: dict[str, Any],
+) -> bool:
+    """Fit a frame tile by tile, save the mosaic and say what it is worth, where the frame needs it.
+
+    Parameters
+    ----------
+    frame : Frame
+    output : Path
+        Of the mosaic; tiles that are done wait in a folder beside it.
+    depth, model, tiles, resume, quiet
+        As of ``fieldrx reconstruct``.
+    options : dict
+        Keyword arguments of `fieldrx.reconstruction.prepare`.
+
+    Returns
+    -------
+    bool
+        False where one field will do: then nothing was done.
+    """
+    from fieldrx.backends import describe_device, get
+    from fieldrx.tiles import discard, evaluate_mosaic, fit_tiles, kept_job, plan
+    from fieldrx.verdict import judge_numbers
+
+    say, folder = speaker(quiet), output.with_suffix(".tiles")
+    kept = kept_job(folder) if resume else None
+    with reporting(quiet) as reporter:
+        job = plan(frame, depth, model, tiles, kept=kept, callback=reporter, **options)
+        if job is None:
+            return False
+        if resume == "yes" and kept is None:
+            raise InputError(
+                f"there are no tiles in {folder} to resume from: start without --resume, or with "
+                "--resume auto"
+            )
+        say(f"device: {describe_device(get(options['device']))}")
+        for note in (*frame.optics.notes, *job.notes):
+            say(f"note: {note}")
+
+        def told(text: str) -> None:
+            reporter.close()
+            say(text)
+
+        mosaic = fit_tiles(job, folder, kept is not None, told)
+        mosaic.save(output)
+        discard(folder)
+        numbers = evaluate_mosaic(mosaic, frame, device=options["device"], callback=reporter)
+    verdict = judge_numbers(numbers)
+    if not quiet:
+        size, seconds = output.stat().st_size / 1e6, mosaic.provenance.seconds
+        error = f", held-out error {numbers['nrmse_holdout']:.4f}" if "nrmse_holdout" in numbers else ""
+        echo(f"{output}: {len(mosaic.fields)} tiles, {size:.1f} MB, fitted in {seconds:.0f} s{error}")
+        echo(verdict.sentence)
+    if verdict.failed and not {"steps", "budget_s"} & set(options["schedule"]):
+        sys.exit(NOTHING)
+    return True

@@ -1,0 +1,312 @@
+"""Fitting a frame tile by tile: what is kept on the way, and the mosaic that comes out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fieldrx._version import __version__
+from fieldrx.acquisition import Frame
+from fieldrx.automatic import choose_model
+from fieldrx.backends import get
+from fieldrx.errors import InputError
+from fieldrx.field import NeuralField, load_field
+from fieldrx.io import atomic_path
+from fieldrx.optics import parse_depth
+from fieldrx.progress import Progress, StopOnSignal
+from fieldrx.provenance import Provenance
+from fieldrx.reconstruction import choose_depth, prepare
+from fieldrx.tiles.choose import busiest, choose_tiles, is_large
+from fieldrx.tiles.mosaic import Mosaic
+from fieldrx.tiles.plan import Tiling
+from fieldrx.tuning import choose_tv, training_images
+
+FORMAT, VERSION = "fieldrx-tiles", 1
+_PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A frame's fit, with everything that is "auto" settled once for all tiles.
+
+    Parameters
+    ----------
+    frame : Frame
+    tiling : Tiling
+    depth : (float, float, float)
+        Slice centres z0, z1 and their distance dz [um].
+    model : str
+    options : dict
+        Keyword arguments of `fieldrx.reconstruction.prepare`.
+    notes : tuple of str
+        What was chosen, and why.
+    """
+
+    frame: Frame
+    tiling: Tiling
+    depth: Sequence[float]
+    model: str
+    options: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+    def asked(self) -> dict[str, Any]:
+        """JSON values that tell this job from others."""
+        options = {name: value for name, value in self.options.items() if name != "callback"}
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "tiling": self.tiling.to_dict(),
+            "depth": [float(d) for d in self.depth],
+            "model": self.model,
+            "options": json.loads(json.dumps(options, default=str)),
+            "notes": list(self.notes),
+        }
+
+
+def plan(
+    frame: Frame,
+    depth: Sequence[float] | str,
+    model: str = "auto",
+    tiles: int | str = "auto",
+    tv: float | str | None = None,
+    kept: dict[str, Any] | None = None,
+    **options: Any,
+) -> Job | None:
+    """The job of fitting a frame tile by tile, or None where one field will do.
+
+    Parameters
+    ----------
+    frame : Frame
+    depth, model, tv
+        As of `fieldrx.reconstruction.reconstruct`; "auto" is settled by the window whose images vary most.
+    tiles : int or str
+        As of `choose_tiles`.
+    kept : dict, optional
+        What an interrupted job was, of `kept_job`: what it settled then holds.
+    **options
+        As of `fieldrx.reconstruction.prepare`.
+
+    Raises
+    ------
+    InputError
+        As of `choose_tiles` and `prepare`.
+    """
+    if kept is not None:
+        return _again(frame, depth, model, tv, kept, options)
+    if tiles == "off" or (tiles == "auto" and not is_large(frame)):
+        return None
+    notes: list[str] = []
+    seen = busiest(frame) if "auto" in (depth, model, tv) else None
+    if seen is not None and depth == "auto":
+        depth, why = choose_depth(seen, options.get("holdout"), options.get("schedule"))
+        notes.append(why)
+    heights = _heights(depth)
+    chosen, why = choose_tiles(frame, heights, get(options.get("device", "auto")), tiles)
+    if chosen is None:
+        return None
+    notes.insert(0, why)
+    if seen is not None and model == "auto":
+        images = training_images(seen, options.get("holdout"), options.get("schedule"))
+        model, why = choose_model(seen, heights, images, bool(seen.dark_field.any()))
+        notes.append(f"model {model}: {why}")
+    if seen is not None and tv == "auto":
+        of_trials = {name: value for name, value in options.items() if name != "refine"}
+        tv, why = choose_tv(seen, heights, model, **of_trials)
+        notes.append(why)
+    return Job(frame, chosen, heights, model, {"tv": tv, **options}, tuple(notes))
+
+
+def _again(frame, depth, model, tv, kept, options):
+    """An interrupted job, whose choices hold."""
+    depth = kept["depth"] if depth == "auto" else depth
+    model = kept["model"] if model == "auto" else model
+    tv, tiling = kept["options"]["tv"] if tv == "auto" else tv, Tiling.from_dict(kept["tiling"])
+    return Job(frame, tiling, _heights(depth), model, {"tv": tv, **options}, tuple(kept["notes"]))
+
+
+def _heights(depth):
+    """A depth as numbers."""
+    return parse_depth(depth) if isinstance(depth, str) else depth
+
+
+def kept_job(folder: Path) -> dict[str, Any] | None:
+    """What the job was, whose tiles a folder keeps; None where there is none.
+
+    Raises
+    ------
+    InputError
+        If the folder's plan is damaged.
+    """
+    path = folder / _PLAN
+    if not path.exists():
+        return None
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        whole = kept["format"] == FORMAT and {"tiling", "depth", "model", "options", "notes"} <= set(kept)
+    except (ValueError, KeyError, TypeError, OSError):
+        whole = False
+    if not whole:
+        raise InputError(f"{path} is damaged: call without --resume to start anew")
+    return kept
+
+
+def fit_tiles(
+    job: Job, folder: Path, resume: bool = False, say: Callable[[str], object] = lambda text: None
+) -> Mosaic:
+    """Fit all tiles, one after the other, and join them.
+
+    What is done stands in a folder, a field a tile and the checkpoint of the one under way, until the caller
+    has saved the mosaic and calls `discard`.
+
+    Parameters
+    ----------
+    job : Job
+    folder : Path
+        Made if needed.
+    resume : bool
+        Keep the tiles that are there.
+    say : callable
+        Told in words of every tile that is done.
+
+    Returns
+    -------
+    Mosaic
+
+    Raises
+    ------
+    InputError
+        If the folder holds tiles of another job, or no tile can be fitted.
+    KeyboardInterrupt
+        If the job was stopped; ``resume`` goes on.
+    """
+    open_job(job, folder, resume)
+    fields: dict[int, NeuralField] = {}
+    failed: dict[int, InputError] = {}
+    tiles = list(job.tiling)
+    with StopOnSignal() as stop, ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(job.frame.window, tiles[0].window)
+        for tile in tiles:
+            seen = ahead.result()
+            if tile.number + 1 < len(tiles):  # the next window is read while this one is fitted
+                ahead = reader.submit(job.frame.window, tiles[tile.number + 1].window)
+            try:
+                fields[tile.number] = _fit_tile(job, tile, seen, folder, resume, say)
+            except InputError as error:
+                failed[tile.number] = error
+                say(f"note: {tile.name} is left empty: {error}")
+            if stop.asked:
+                raise KeyboardInterrupt
+    if not fields:
+        raise next(iter(failed.values()))
+    fields |= {k: _empty(next(iter(fields.values())), error) for k, error in failed.items()}
+    return Mosaic(
+        tuple(fields[tile.number] for tile in tiles),
+        job.tiling,
+        job.frame.optics.microscope.pixel_size_um,
+        _provenance(job, [fields[tile.number] for tile in tiles]),
+    )
+
+
+def open_job(job: Job, folder: Path, resume: bool) -> None:
+    """A folder for a job's tiles: that of the same job, or a new one.
+
+    Raises
+    ------
+    InputError
+        If it holds tiles of another job that `resume` would keep.
+    """
+    if resume and (kept := kept_job(folder)) is not None:
+        differ = [k for k, v in job.asked().items() if k != "notes" and kept.get(k) != v]
+        if differ:
+            raise InputError(
+                f"{folder} holds tiles of a job with other settings ({', '.join(differ)}): call with those, "
+                "or without --resume to start anew"
+            )
+        return
+    discard(folder)
+    folder.mkdir(parents=True)
+    with atomic_path(folder / _PLAN) as temporary:
+        temporary.write_text(json.dumps(job.asked(), indent=1), encoding="utf-8")
+
+
+def discard(folder: Path) -> None:
+    """Remove what `fit_tiles` kept, if it is that.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else.
+    """
+    if not folder.exists():
+        return
+    strange = [p.name for p in folder.iterdir() if p.name != _PLAN and not p.name.startswith("tile_")]
+    if strange:
+        raise InputError(f"{folder} is in the way: it holds {strange[0]}, which is no tile; move it")
+    shutil.rmtree(folder)
+
+
+def _fit_tile(job, tile, seen, folder, resume, say):
+    """The field of one tile: kept, gone on with, or fitted."""
+    kept, checkpoint = folder / f"tile_{tile.number}.npz", folder / f"tile_{tile.number}.checkpoint.npz"
+    if resume and kept.exists():
+        return load_field(kept)
+    tell = job.options.get("callback")
+    options = dict(job.options)
+    if isinstance(schedule := options.get("schedule"), dict) and schedule.get("budget_s") is not None:
+        options["schedule"] = schedule | {"budget_s": schedule["budget_s"] / len(job.tiling)}
+    if tell is not None:
+        options["callback"] = _counted(tell, tile, len(job.tiling))
+    fit = prepare(seen, job.depth, job.model, **options)
+    field = fit.run(checkpoint, resume and checkpoint.exists())
+    if field.provenance.interrupted:
+        raise KeyboardInterrupt
+    field.save(kept)
+    checkpoint.unlink(missing_ok=True)
+    error = field.provenance.nrmse_holdout
+    say(
+        f"{tile.name} of {len(job.tiling)}: {field.provenance.steps_done} steps in "
+        f"{field.provenance.seconds:.0f} s" + ("" if error is None else f", held-out error {error:.4f}")
+        + (f"; {field.provenance.diverged}" if field.provenance.diverged else "")
+    )  # fmt: skip
+    return field
+
+
+def _counted(tell, tile, count):
+    """A callback that says which tile it is told of."""
+
+    def told(progress: Progress) -> None:
+        tell(replace(progress, stage=f"{tile.number + 1}/{count} {progress.stage}"))
+
+    return told
+
+
+def _empty(like, error):
+    """A field of nothing, for a tile that cannot be fitted."""
+    origin = {**like.provenance.origin, "left_empty": str(error)}
+    provenance = replace(like.provenance, nrmse_holdout=None, nrmse_closed_form=None, origin=origin)
+    return replace(like, output_scale=0.0, provenance=provenance, history={})
+
+
+def _provenance(job: Job, fields: list[NeuralField]) -> Provenance:
+    """Of the whole: what all tiles share, and their sums."""
+    first = fields[0].provenance
+    return replace(
+        first,
+        fieldrx=__version__,
+        name=job.frame.optics.name,
+        acquisition=None,
+        grid=None,
+        steps_done=sum(one.provenance.steps_done or 0 for one in fields),
+        best_step=None,
+        seconds=sum(one.provenance.seconds or 0.0 for one in fields),
+        nrmse_holdout=None,
+        nrmse_closed_form=None,
+        optics=None,
+        notes=list(job.notes),
+        origin={"tiles": len(fields)},
+    )
