@@ -15,7 +15,7 @@ extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "directives"]
 exclude_patterns = ["_build"]
 default_role = "py:obj"
 smartquotes = False  # which would make a dash of the hyphens of options
-highlight_language = "none"  # most blocks are commands and files
+highlight_language = "bash"  # a block that does not say what it is holds commands: tests/pages.py
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # types stand in the docstrings, with shapes and units

@@ -3,7 +3,7 @@
     python scripts/study_sphere.py
 
 The sphere and its exact image are those of tests/physics/test_multislice_sphere.py, which keeps the most
-important of these numbers from growing; README.rst quotes the table.
+important of these numbers from growing; docs/models.rst quotes the table.
 """
 
 import sys

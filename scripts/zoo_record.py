@@ -177,7 +177,7 @@ def record(values):
     known[values["member"]] = values
     RECORD.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")
     lines = [head(), *(line(known[name]) for name in sorted(known))]
-    TABLE.write_text(INTRODUCTION + "::\n\n" + "".join(f"    {text}\n" for text in lines))
+    TABLE.write_text(INTRODUCTION + ".. code-block:: text\n\n" + "".join(f"    {text}\n" for text in lines))
 
 
 def _directions(chosen):

@@ -2,7 +2,7 @@
 
 Radius 2 um, n0 1.335, wavelength 0.515 um, NA 0.65.  The exact image has the same frequencies as the model's
 (zero-padded) camera, so what differs is the propagation through the sample, not how finely a pupil is drawn.
-scripts/study_sphere.py prints the whole table, which README.rst quotes.
+scripts/study_sphere.py prints the whole table, which docs/models.rst quotes.
 """
 
 import functools
