@@ -123,7 +123,7 @@ def test_threads_of_a_scheduler_and_of_variables(tmp_path, eight):
 
 
 COUNTS = (
-    "import os; from fieldrx.backends import describe_device, get; from fieldrx.backends.compiler import numba; "
+    "from fieldrx.backends import describe_device, get; from fieldrx.backends.compiler import numba; "
     "print(numba.get_num_threads(), describe_device(get('cpu')), sep='|')"
 )
 

@@ -3,6 +3,7 @@
 ==============  ============================================================================
 `group`         the command ``fieldrx`` itself
 `status`        how a command ends: statuses, and one line for every mistake
+`stopping`      commands that signals and time limits stop
 `options`       parameters that commands share, and checks of the files they name
 `text`          printing
 `progress`      progress of long work

@@ -9,7 +9,7 @@ import numpy as np
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.field import NeuralField
-from fieldrx.fit import Fit
+from fieldrx.fit import Fit, Parts
 from fieldrx.optics import Illumination
 from fieldrx.priors import priors_of_sign
 
@@ -78,6 +78,7 @@ class Trials:
     seed: int
     device: str
     callback: Callable | None
+    parts: Parts | None = None  # where they are kept
 
     def of(self, case: Case, refine: str | None = None, long: bool = False) -> Case:
         """The case after a short fit that allows one sign of the contrast: its end, its field, and the
@@ -91,7 +92,7 @@ class Trials:
             case.acquisition, case.depth, case.model, priors=priors_of_sign(self.sign), refine=refine,
             schedule=schedule | {"seed": self.seed}, callback=self._teller(stage), device=self.device,
         )  # fmt: skip
-        field = fit.finish()
+        field = fit.finish(parts=self.parts)
         case = case.lit(fit.optics.sources_na) if refine else case
         return replace(case, end=_end(field), field=field)
 
