@@ -85,9 +85,15 @@ class StopOnSignal:
         if self._looked is not None:
             self._took.append(now - self._looked)
         self._looked = now
-        if _ALARM in self._before and 0 < signal.getitimer(signal.ITIMER_REAL)[0] < max(self._took):
+        left = self.time_left()
+        if left is not None and left < max(self._took):
             self.asked = True
         return self.asked
+
+    def time_left(self) -> float | None:
+        """Seconds until an `interruptible` time asks for a stop; None without one."""
+        left = signal.getitimer(signal.ITIMER_REAL)[0] if _ALARM in self._before else 0.0
+        return left or None
 
 
 @contextmanager
