@@ -190,12 +190,7 @@ def _two_numbers(path):
     return [int(word) if word.isdecimal() else None for word in (*words, "", "")[:2]]
 
 
-_SMALLER_FIT = "use a larger DZ (--depth), a smaller region or fewer files ([images] region, files)"
-
-
-def check_needs(
-    job: str, needs: Sequence[Need], have: float | None, limit: str, advice: str = _SMALLER_FIT
-) -> None:
+def check_needs(job: str, needs: Sequence[Need], have: float | None, limit: str, advice: str) -> None:
     """Refuse a job that cannot fit.
 
     Parameters

@@ -340,7 +340,7 @@ def test_a_batch_from_the_command_line(tmp_path):
 @pytest.mark.slow
 def test_a_batch_that_is_stopped_goes_on_to_the_same_field(tmp_path):
     tiny.acquisition().save(tmp_path / "acq.npz")
-    steps, head = 3000, "acquisition,output,command,depth,model,steps,patience"
+    steps, head = 1200, "acquisition,output,command,depth,model,steps,patience"
     path = table(tmp_path, head, f"acq.npz,f.npz,reconstruct,-1:1:0.5,born,{steps},0")
     whole = [
         "reconstruct",
@@ -354,7 +354,7 @@ def test_a_batch_that_is_stopped_goes_on_to_the_same_field(tmp_path):
     ]
     words = [sys.executable, "-m", "fieldrx", *map(str, whole), "--steps", str(steps), "--patience", "0"]
     subprocess.run(words, check=True, capture_output=True)
-    stopped = batch(path, "--time-limit", "9s")
+    stopped = batch(path, "--time-limit", "8s")
     assert stopped.returncode == 75 and "row 1  stopped" in stopped.stdout, stopped
     assert load_field(tmp_path / "f.npz").provenance.steps_done < steps
     assert batch(path).returncode == 0

@@ -61,19 +61,19 @@ def test_slurm(tmp_path):
 def test_a_fit_is_refused_by_what_the_job_may_use(monkeypatch):
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "200")
     with pytest.raises(InputError, match=r"SLURM_MEM_PER_NODE allows 0\.2: use .*, or ask for more memory"):
-        check_needs("this", [Need("a"), Need("b", held=2.5 * 2**27)], *memory_limit())
+        check_needs("this", [Need("a"), Need("b", held=2.5 * 2**27)], *memory_limit(), "use less")
 
 
 def test_parts_take_turns_and_the_largest_is_named():
     parts = [Need("images", held=2 * 2**30), Need("waves", peak=5 * 2**30), Need("spectra", 2**29, 2 * 2**30)]
     assert total(parts) == 7.5 * 2**30
     assert total([parts[1] + parts[2]]) == 7.5 * 2**30
-    check_needs("this", parts, 7.5 * 2**30, HAS)
-    check_needs("this", parts, None, "")
+    check_needs("this", parts, 7.5 * 2**30, HAS, "use less")
+    check_needs("this", parts, None, "", "use less")
     with pytest.raises(
         InputError, match=r"ten fits need about 7\.5 GiB \(waves 5\.0\), this machine has 7\.0: use"
     ):
-        check_needs("ten fits", parts, 7 * 2**30, HAS)
+        check_needs("ten fits", parts, 7 * 2**30, HAS, "use less")
 
 
 @pytest.fixture
