@@ -210,7 +210,7 @@ def examine(n_images: int, shape: tuple[int, int, int]) -> Iterator[tuple[str, s
         yield package, *_version(package, True)
     for package in ("cupy", "h5py", "zarr", "imageio-ffmpeg", "matplotlib"):
         yield package, *_version(package, False)
-    yield _tried("threads", lambda: ("threads", f"{n_threads()} of {os.cpu_count()} cores", True))
+    yield _tried("threads", lambda: ("threads", _threads(), True))
     why = cuda_unavailable()
     yield _tried("gpu", lambda: ("gpu", why or describe_device(get("cuda")), True))
     yield _tried("kernels", lambda: _kernels(get("cpu"), "kernels"))
@@ -234,6 +234,14 @@ def _tried(name, look):
         return look()
     except Exception as error:
         return name, one_line(error), False
+
+
+def _threads():
+    """How many compute, of how many cores, and what limits them."""
+    from fieldrx.backends.compiler import THREADS_LIMITED_BY
+
+    why = f", by {THREADS_LIMITED_BY}" if THREADS_LIMITED_BY else ""
+    return f"{n_threads()} of {os.cpu_count()} cores{why}"
 
 
 def _kept():

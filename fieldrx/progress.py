@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
@@ -31,16 +35,28 @@ class Progress:
     holdout: float = float("nan")
 
 
+_STOPPING = tuple(getattr(signal, f"SIG{n}") for n in ("INT", "TERM", "USR1") if hasattr(signal, f"SIG{n}"))
+_ALARM = getattr(signal, "SIGALRM", None)  # at the end of a time limit
+_SAVING_S, _SAVING = (1.0, 60.0), 0.05  # before a time limit ends: a share of it, at least and at most
+_LOOKS = 20  # between which the longest piece of work of late is measured
+
+
 class StopOnSignal:
-    """Turns Ctrl-C and SIGTERM into a wish to stop, obeyed between two steps; a second one kills."""
+    """Turns signals into a wish to stop, obeyed between two steps; Ctrl-C after that kills.
+
+    These are Ctrl-C, SIGTERM, SIGUSR1 and the end of an `interruptible` time.
+    """
 
     def __init__(self):
         self.asked = False
         self._before = {}
+        self._looked: float | None = None
+        self._took: deque[float] = deque([0.0], maxlen=_LOOKS)
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            timed = _ALARM is not None and signal.getsignal(_ALARM) is _interrupt  # else it is not ours
+            for number in (*_STOPPING, _ALARM) if timed else _STOPPING:
                 self._before[number] = signal.signal(number, self.ask)
         return self
 
@@ -54,8 +70,63 @@ class StopOnSignal:
         Raises
         ------
         KeyboardInterrupt
-            If that was asked before.
+            If that was asked before, and is asked now by Ctrl-C: schedulers ask more than once.
         """
-        if self.asked:
+        if self.asked and number in (None, signal.SIGINT):
             raise KeyboardInterrupt
         self.asked = True
+
+    def due(self) -> bool:
+        """Whether to stop before the next piece of work; to be asked before each.
+
+        It is where that was asked, and where the time that is left is shorter than a piece took of late.
+        """
+        now = time.monotonic()
+        if self._looked is not None:
+            self._took.append(now - self._looked)
+        self._looked = now
+        left = self.time_left()
+        if left is not None and left < max(self._took):
+            self.asked = True
+        return self.asked
+
+    def time_left(self) -> float | None:
+        """Seconds until an `interruptible` time asks for a stop; None without one."""
+        left = signal.getitimer(signal.ITIMER_REAL)[0] if _ALARM in self._before else 0.0
+        return left or None
+
+
+@contextmanager
+def interruptible(limit_s: float | None = None) -> Iterator[None]:
+    """Let SIGTERM, SIGUSR1 and the end of a time interrupt work as Ctrl-C does.
+
+    Fits mind them by `StopOnSignal`, and save; other work is done anew.
+
+    Parameters
+    ----------
+    limit_s : float, optional
+        Seconds from now, the last of which are left for saving.
+
+    Raises
+    ------
+    KeyboardInterrupt
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    minded = [number for number in (*_STOPPING, _ALARM) if number not in (None, signal.SIGINT)]
+    before = {number: signal.signal(number, _interrupt) for number in minded}
+    if limit_s is not None and _ALARM is not None:
+        saving = min(max(_SAVING * limit_s, _SAVING_S[0]), _SAVING_S[1])
+        signal.setitimer(signal.ITIMER_REAL, max(limit_s - saving, 0.5 * limit_s))
+    try:
+        yield
+    finally:
+        if limit_s is not None and _ALARM is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number, frame):
+    raise KeyboardInterrupt

@@ -17,7 +17,7 @@ from fieldrx import automatic
 from fieldrx.acquisition import Acquisition
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
-from fieldrx.fit import Fit, Schedule, checkpoint_arguments
+from fieldrx.fit import Fit, Parts, Schedule, checkpoint_arguments
 from fieldrx.optics import parse_depth, sampling_notes, slice_positions
 from fieldrx.priors import Priors
 from fieldrx.tuning import choose_tv, training_images
@@ -78,6 +78,7 @@ def prepare(
     origin: dict[str, Any] | None = None,
     earlier: dict[str, Any] | None = None,
     remarks: Sequence[str] = (),
+    parts: Parts | None = None,
     **options: Any,
 ) -> Fit:
     """A fit that is ready to run, with everything that is "auto" chosen.
@@ -93,6 +94,8 @@ def prepare(
         what was chosen then holds.
     remarks : sequence of str
         What is known of the fit beforehand: joins its notes.
+    parts : Parts, optional
+        Where the trials of the total variation are kept.
     **options
         Further keyword arguments of :class:`Fit`.
 
@@ -120,7 +123,7 @@ def prepare(
     remarks = [*remarks, *_slice_notes(acquisition, depth)]
     if _is_auto(tv):
         of_trials = {name: value for name, value in options.items() if name != "refine"}
-        tv, why = choose_tv(acquisition, depth, model, **of_trials)
+        tv, why = choose_tv(acquisition, depth, model, parts=parts, **of_trials)
         choices.append(why)
     priors = priors if tv is None else _with_tv(priors, tv)
     origin = (origin or {}) | ({"automatic": choices} if choices else {})

@@ -1,4 +1,4 @@
-"""Memory: what parts of a job say that they need, and what the machine has."""
+"""Memory and cores: what parts of a job say that they need, and what this process may use."""
 
 from __future__ import annotations
 
@@ -80,22 +80,28 @@ def _machine_memory():
 
 def _cgroup_limits(root):
     """Limits [bytes] of the process's cgroup and of all above it, versions 1 and 2."""
+    names = {1: "memory.limit_in_bytes", 2: "memory.max"}
+    return [_whole_number(folder / names[version]) for folder, version in _cgroups(root, "memory")]
+
+
+def _cgroups(root, controller):
+    """(folder, version) of the process's cgroup and of all above it, as far as a controller has them."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except (OSError, UnicodeDecodeError):
         return []
-    limits = []
+    found = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            top, name = root / "sys/fs/cgroup", "memory.max"
-        elif "memory" in controllers.split(","):
-            top, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+            top, version = root / "sys/fs/cgroup", 2
+        elif controller in controllers.split(","):
+            top, version = root / "sys/fs/cgroup" / controller, 1
         else:
             continue
         parts = PurePosixPath(path).parts[1:]  # a container may see its own as /, whatever the path says
-        limits += [_whole_number(top.joinpath(*parts[:k], name)) for k in range(len(parts) + 1)]
-    return limits
+        found += [(top.joinpath(*parts[:k]), version) for k in range(len(parts) + 1)]
+    return found
 
 
 def _whole_number(path):
@@ -109,8 +115,7 @@ def _slurm_limits(environment):
     """Limits [bytes] of a job of SLURM, which counts in MiB, and the words for them; 0 means no limit."""
 
     def number(name):
-        text = environment.get(name, "")
-        return int(text) if text.isdecimal() else 0
+        return _count(environment.get(name, ""))
 
     cpus = number("SLURM_CPUS_ON_NODE") or number("SLURM_CPUS_PER_TASK")
     return [
@@ -119,15 +124,73 @@ def _slurm_limits(environment):
     ]
 
 
-_SMALLER_FIT = (
-    "use a larger DZ (--depth), smaller tiles (--tiles), or a smaller region or fewer files "
-    "([images] region, files)"
-)
+def _count(text):
+    """A whole number; 0 for what is none."""
+    return int(text) if text.isdecimal() else 0
 
 
-def check_needs(
-    job: str, needs: Sequence[Need], have: float | None, limit: str, advice: str = _SMALLER_FIT
-) -> None:
+THREADS_OF = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")  # variables by which a user says how many
+THREADS_OF_BLAS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def thread_limit(
+    root: str | os.PathLike = "/", environment: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """The least of the machine's cores, those that this process may run on, and what it was granted.
+
+    More threads than cores wait for each other at every kernel, and slow down whoever shares the machine.
+
+    Parameters
+    ----------
+    root, environment
+        As of `memory_limit`; OMP_NUM_THREADS and NUMBA_NUM_THREADS count as well.
+
+    Returns
+    -------
+    int
+        Threads, at least 1.
+    str
+        What limits them: "affinity", "cgroup" or a variable; empty where all cores may be used.
+    """
+    environment = os.environ if environment is None else environment
+    found = [(os.cpu_count() or 1, ""), (_affinity(), "affinity")]
+    found += [(quota, "cgroup") for quota in _cpu_quotas(Path(root))]
+    on_node, tasks = (_count(environment.get(f"SLURM_{n}", "")) for n in ("CPUS_ON_NODE", "NTASKS_PER_NODE"))
+    found += [
+        (_count(environment.get("SLURM_CPUS_PER_TASK", "")), "SLURM_CPUS_PER_TASK"),
+        (on_node and max(on_node // (tasks or 1), 1), "SLURM_CPUS_ON_NODE"),
+    ]
+    # OpenMP takes a list, one number a level
+    found += [(_count(environment.get(name, "").split(",")[0].strip()), name) for name in THREADS_OF]
+    return min((limit for limit in found if limit[0]), key=lambda limit: limit[0])
+
+
+def _affinity():
+    """Cores that the process may run on; 0 where the system does not tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+
+
+def _cpu_quotas(root):
+    """Whole cores that the process's cgroup and those above it may fill, at least 1; 0 without a limit."""
+    quotas = []
+    for folder, version in _cgroups(root, "cpu"):
+        if version == 2:
+            quotas.append(_two_numbers(folder / "cpu.max"))
+        else:
+            quotas.append([_whole_number(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")])
+    return [max(q[0] // q[1], 1) if all(q) and q[0] > 0 else 0 for q in quotas]
+
+
+def _two_numbers(path):
+    """The two numbers of a line; None for what is not there, or "max"."""
+    try:
+        words = path.read_text().split()
+    except OSError:
+        words = []
+    return [int(word) if word.isdecimal() else None for word in (*words, "", "")[:2]]
+
+
+def check_needs(job: str, needs: Sequence[Need], have: float | None, limit: str, advice: str) -> None:
     """Refuse a job that cannot fit.
 
     Parameters

@@ -22,7 +22,7 @@ from fieldrx.backends import get
 from fieldrx.comparison import MeasuredImages
 from fieldrx.errors import InputError
 from fieldrx.evaluation import model_of
-from fieldrx.fit import Fit, Options, Schedule, settings, settle_model, split_images
+from fieldrx.fit import Fit, Options, Parts, Schedule, settings, settle_model, split_images
 
 FACTORS = (0.25, 1.0, 4.0)  # of the default strength
 _USUAL = FACTORS.index(1.0)
@@ -40,6 +40,7 @@ def choose_tv(
     holdout: float | None = None,
     schedule: Schedule | dict | None = None,
     callback: Callable | None = None,
+    parts: Parts | None = None,
     **options: Any,
 ) -> tuple[float, str]:
     """The weight of the total variation that predicts unseen images best.
@@ -50,6 +51,8 @@ def choose_tv(
     ----------
     acquisition, depth, model, holdout, schedule, callback, **options
         As of `fieldrx.Fit`, whose default weight is varied by `FACTORS`.
+    parts : Parts, optional
+        Where trials are kept.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def choose_tv(
     def trial(initial=None, priors=None, **changes):
         own = replace(schedule, patience=0, **changes)  # nothing held out: its last field is what it returns
         how = {"schedule": own, "holdout": 0, "callback": callback, **options}
-        return Fit(part, depth, model, priors=priors, **how).finish(initial)
+        return Fit(part, depth, model, priors=priors, **how).finish(initial, parts)
 
     start, steps = _start(trial, schedule)
     if start is None:

@@ -6,9 +6,9 @@
 
 `make` simulates cells on a board of LEDs 79 mm away, window by window with a guard around each, so that every
 part of the frame has the directions of its own place: 16-bit counts and an acquisition.toml.  `run` fits
-them with the defaults but for the number of steps, and compares: seconds a voxel and step of the whole job with
-those of single tiles fitted alone; the index error in the ramps between tiles with that inside them; and the
-largest resident memory.  `across` fits the tile in a corner twice, with the directions of its place and with
+them with the defaults but for the number of steps, and compares: seconds a voxel and step of the whole job
+with those of single tiles fitted alone; the index error in the ramps between tiles with that inside them; and
+the largest resident memory.  `across` fits a corner twice, with the directions of its place and with
 those of the frame's centre.  With --record a line joins scripts/records/bench_frame.txt.
 """
 

@@ -717,7 +717,7 @@ def test_wrong_rates(rate):
 
 
 def test_a_grid_beyond_the_memory_is_refused():
-    with pytest.raises(InputError, match=r"GiB.*a larger DZ \(--depth\), smaller tiles"):
+    with pytest.raises(InputError, match=r"GiB.*: --depth -\d+\.\d*:\d+\.\d*:0\.5 would fit"):
         Fit(tiny.acquisition(), (-20000.0, 20000.0, 0.5), "born")
 
 

@@ -17,7 +17,7 @@ ROWS = (
     ("optics", "provenance", "pupil", "backends", "background", "board", "metrics"),
     ("io", "band", "noise", "priors", "shading", "tikhonov", "interpolation"),
     ("volume",),
-    ("acquisition", "export", "field", "losses", "points"),
+    ("acquisition", "batch", "export", "field", "losses", "points"),
     ("decaf", "models"),
     ("comparison", "refocus", "thin_slice"),
     ("automatic",),

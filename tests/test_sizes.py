@@ -10,6 +10,7 @@ MANY = {  # what users call, with keywords that have defaults
     "acquisition/data.py: from_raw",
     "ensemble/make.py: make_ensemble",
     "models/multislice.py: __init__",
+    "reconstruction.py: prepare",
     "render/files.py: render",
     "render/movies.py: render_movie",
     "render/views.py: view",

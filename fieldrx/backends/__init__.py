@@ -22,7 +22,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def n_threads() -> int:
-    """Threads that kernels and FFTs may use; NUMBA_NUM_THREADS sets them."""
+    """Threads that kernels and FFTs may use; `fieldrx.resources.thread_limit` says what limits them."""
     from fieldrx.backends import compiler  # here, so that reading a file does not wait for it
 
     return compiler.n_threads()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldrx.errors import InputError, one_line
+from fieldrx.resources import thread_limit
 
 
 def _check_settings():
@@ -37,12 +39,27 @@ def _check_settings():
         raise InputError("NUMBA_DISABLE_JIT is set, but kernels run compiled alone: unset it")
 
 
+def _limit_threads():
+    """Keep Numba to what this process may use, and say what limits it.
+
+    Numba reads the variable now and again with every kernel that it compiles, so it has to stay as it is.
+    Where somebody has imported Numba before, its threads are settled.
+    """
+    count, why = thread_limit()
+    if "numba" in sys.modules:
+        return ""
+    if why or "NUMBA_NUM_THREADS" in os.environ:
+        os.environ["NUMBA_NUM_THREADS"] = str(count)
+    return why
+
+
 _check_settings()
+THREADS_LIMITED_BY = _limit_threads()
 
 import numba  # noqa: E402  # after its settings were looked at
 from numba import njit, prange  # noqa: E402
 
-__all__ = ["CACHED", "FOLDER", "n_threads", "njit", "numba", "prange", "threaded_njit"]
+__all__ = ["CACHED", "FOLDER", "THREADS_LIMITED_BY", "n_threads", "njit", "numba", "prange", "threaded_njit"]
 
 
 def _nothing():

@@ -3,10 +3,12 @@
 ==============  ============================================================================
 `group`         the command ``fieldrx`` itself
 `status`        how a command ends: statuses, and one line for every mistake
+`stopping`      commands that signals and time limits stop
 `options`       parameters that commands share, and checks of the files they name
 `text`          printing
 `progress`      progress of long work
 `fitting`       demo, reconstruct, run
+`batching`      batch
 `judging`       evaluate, ensemble, measure, report
 `showing`       render, view, query
 `keeping`       compress
@@ -20,6 +22,7 @@ Modules import click and little else before a command runs: what it needs of the
 """
 
 from fieldrx.cli.about import doctor, info
+from fieldrx.cli.batching import batch
 from fieldrx.cli.describing import new
 from fieldrx.cli.fitting import demo, reconstruct, run
 from fieldrx.cli.group import main
@@ -33,7 +36,7 @@ from fieldrx.cli.status import NOTHING, STOPPED
 __all__ = ["NOTHING", "STOPPED", "main"]
 
 _IN_ORDER_OF_USE = (
-    demo, new, reconstruct, run, evaluate, render, view, query, compress, ensemble, measure, report,
+    demo, new, reconstruct, run, batch, evaluate, render, view, query, compress, ensemble, measure, report,
     simulate, calibrate, import_decaf, info, doctor,
 )  # fmt: skip
 for _command in _IN_ORDER_OF_USE:

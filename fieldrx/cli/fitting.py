@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -23,6 +23,7 @@ from fieldrx.cli.options import (
 )
 from fieldrx.cli.progress import reporting, speaker
 from fieldrx.cli.status import NOTHING, STOPPED, leave
+from fieldrx.cli.stopping import Stoppable
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
 
@@ -55,19 +56,15 @@ def demo(out: Path, steps: int | None, quiet: bool) -> None:
         echo(f"{path}  {what}")
 
 
-class _Fitting(click.Command):
-    """The command of a fit: --resume may stand alone, and an interruption has a status of its own."""
+class _Fitting(Stoppable):
+    """The command of a fit: --resume may stand alone."""
+
+    stopped = "interrupted, no field saved: call it again, with --resume auto"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         followed = zip(args, [*args[1:], None], strict=True)  # click would take ACQ for the value of --resume
         args = ["--resume=yes" if a == "--resume" and b != "auto" else a for a, b in followed]
         return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            leave("interrupted, no field saved: call it again, with --resume auto", STOPPED)
 
 
 @click.command(cls=_Fitting)
@@ -177,19 +174,19 @@ def reconstruct(
     \b
     fieldrx reconstruct cell/acquisition.toml --depth -10:10:0.5 -o cell.npz
 
-    Ctrl-C or SIGTERM stops at the next step and saves the best field; --resume goes on from there. Of a large
-    frame every tile gets a field of its own (--tiles), and FIELD.npz holds them all.
+    Ctrl-C, SIGTERM, SIGUSR1 or --time-limit stops at the next step and saves the best field; --resume goes
+    on from there. Of a large frame every tile gets a field of its own (--tiles), and FIELD.npz holds all.
 
     \b
     Exit status: 0 the fit has ended, 2 bad arguments or input, 1 a failure,
     3 a whole fit that is no better than the closed form or an empty sample,
-    75 stopped by Ctrl-C or SIGTERM: call again with --resume auto to go on.
+    75 stopped: call again with --resume auto to go on.
     """
     from fieldrx.acquisition import Frame
     from fieldrx.backends import describe_device
     from fieldrx.cli.tiling import reconstruct_tiles
     from fieldrx.errors import in_file
-    from fieldrx.fit import checkpoint_arguments
+    from fieldrx.fit import Parts, checkpoint_arguments
     from fieldrx.models import MODELS
     from fieldrx.reconstruction import prepare
     from fieldrx.refinement import parse_refine
@@ -211,13 +208,14 @@ def reconstruct(
     frame, say = Frame.open(acquisition), speaker(quiet)
     if reconstruct_tiles(frame, output, depth, model, tiles, resume, quiet, options):
         return
+    parts = Parts(output.with_suffix(".parts"), resume is not None)
     goes_on, remarks = _resumed(resume, checkpoint)
     acq = frame.whole()
     earlier = checkpoint_arguments(checkpoint) if goes_on else None
     with in_file(acquisition), reporting(quiet) as reporter:
         fit = prepare(
-            acq, depth, model, origin={"automatic": []}, earlier=earlier, remarks=remarks, callback=reporter,
-            **options,
+            acq, depth, model, origin={"automatic": []}, earlier=earlier, remarks=remarks, parts=parts,
+            callback=reporter, **options,
         )  # fmt: skip
         if len(acq.holdout) and holdout is not None:
             fit.notes.append(f"{acquisition} names its own held-out images; --holdout is not used")
@@ -232,14 +230,16 @@ def reconstruct(
     provenance = field.provenance
     if provenance.diverged:
         leave(f"{provenance.diverged}; {output} holds the best field before it", 1)
-    if not provenance.interrupted:
-        checkpoint.unlink(missing_ok=True)
     if not quiet:
         echo(_saved(output, field))
-    _end(field, judge(field, acq, device), quiet, short=bool(steps or budget))
+    if provenance.interrupted:
+        _stop(field)
+    checkpoint.unlink(missing_ok=True)
+    parts.clear()
+    _end(judge(field, acq, device), quiet, short=bool(steps or budget))
 
 
-@click.command()
+@click.command(cls=Stoppable)
 @click.argument("acquisition", metavar="ACQ", type=FILE)
 @click.option(
     "-o",
@@ -269,7 +269,7 @@ def reconstruct(
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is drawn."
 )
-@click.option("--resume", is_flag=True, help="Continue from FOLDER's checkpoint, where there is one.")
+@click.option("--resume", is_flag=True, help="Go on where a run was stopped, as far as FOLDER tells.")
 @device_option
 @quiet_option
 def run(
@@ -283,6 +283,8 @@ def run(
 
     Calibrates where that helps, finds the depth, chooses the model, fits, and judges the result by images it
     never saw. Every choice is told with its evidence, and kept in FOLDER/log.json.
+
+    Ctrl-C, SIGTERM, SIGUSR1 or --time-limit stops it; --resume goes on, with the choices that were made.
 
     Exit status 0; 3 if the result is no better than the closed form or an empty sample; 75 if it was stopped;
     2 if the input is wrong, or if only you can answer a question (--contrast).
@@ -309,12 +311,13 @@ def run(
 
         found, written = folder.run_in(
             acq, output, error_bars=error_bars, contrast=contrast, schedule=schedule, holdout=holdout,
-            seed=seed, resume=resume and (output / folder.CHECKPOINT).exists(), device=device,
-            callback=reporter, say=told,
+            seed=seed, resume=resume, device=device, callback=reporter, say=told,
         )  # fmt: skip
     for path, what in [] if quiet else written:
         echo(f"{path}  {what}")
-    _end(found.field, found.verdict, quiet, short=bool(steps or budget))
+    if found.field.provenance.interrupted:
+        _stop(found.field)
+    _end(found.verdict, quiet, short=bool(steps or budget))
 
 
 def _resumed(resume: str | None, checkpoint: Path) -> tuple[bool, list[str]]:
@@ -341,12 +344,14 @@ def _saved(output: Path, field: NeuralField) -> str:
     )
 
 
-def _end(field: NeuralField, verdict: Verdict, quiet: bool, short: bool) -> None:
+def _stop(field: NeuralField) -> NoReturn:
+    """Leave with the status of a fit that was stopped."""
+    echo(f"stopped after {field.provenance.steps_done} steps; --resume continues", err=True)
+    sys.exit(STOPPED)
+
+
+def _end(verdict: Verdict, quiet: bool, short: bool) -> None:
     """Say what a field is worth, and leave with the status that tells it, unless the fit was cut short."""
-    provenance = field.provenance
-    if provenance.interrupted:
-        echo(f"stopped after {provenance.steps_done} steps; --resume continues", err=True)
-        sys.exit(STOPPED)
     for text in [] if quiet else (verdict.sentence, *(f"advice: {advice}" for advice in verdict.advice)):
         echo(text)
     if verdict.failed and not short:

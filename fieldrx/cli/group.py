@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -9,6 +10,13 @@ import click
 from fieldrx._version import __version__
 from fieldrx.cli.status import one_line
 from fieldrx.cli.text import prepare_streams
+from fieldrx.resources import THREADS_OF_BLAS, thread_limit
+
+
+def _limit_blas() -> None:
+    """Keep NumPy's linear algebra, which reads this when it is loaded, to what the process may use."""
+    for name in THREADS_OF_BLAS:
+        os.environ.setdefault(name, str(thread_limit()[0]))
 
 
 class _Commands(click.Group):
@@ -19,6 +27,7 @@ class _Commands(click.Group):
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         prepare_streams()
+        _limit_blas()
         with one_line():
             return super().make_context(*args, **kwargs)
 

@@ -18,6 +18,7 @@ from fieldrx.cli.options import (
     volume_options,
 )
 from fieldrx.cli.progress import reporting
+from fieldrx.cli.stopping import Stoppable
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
 
@@ -72,7 +73,7 @@ def evaluate(
     echo(json.dumps(shown, indent=1, allow_nan=False))
 
 
-@click.command()
+@click.command(cls=Stoppable)
 @click.argument("field", metavar="FIELD", type=FILE)
 @click.argument("acquisition", metavar="ACQ", type=FILE)
 @click.option("-o", "--output", metavar="ENSEMBLE.npz", type=FILE, required=True)
@@ -93,21 +94,26 @@ def evaluate(
 )
 @click.option("--std", metavar="STD.npz", type=FILE, default=None, help="Also write its std as a volume.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of images and order.")
+@click.option("--resume", is_flag=True, help="Keep the members that were made before it was stopped.")
 @device_option
 @quiet_option
 def ensemble(
     field: Path, acquisition: Path, output: Path, members: int, steps: int | None, folds: bool, no_twin: bool,
-    std: Path | None, seed: int, device: str, quiet: bool,
+    std: Path | None, seed: int, resume: bool, device: str, quiet: bool,
 ) -> None:  # fmt: skip
     """Train fields around FIELD on parts of its images: a mean and a standard deviation at every point.
 
     The standard deviation is calibrated by the images that FIELD held out, and by a twin: a fit to images
     that FIELD itself would give, whose error is therefore known.
+
+    Exit status 75 if it was stopped by Ctrl-C, SIGTERM, SIGUSR1 or --time-limit: what is made stays beside
+    ENSEMBLE, in a folder that ends with .parts, and --resume goes on.
     """
     from fieldrx.acquisition import read_acquisition
     from fieldrx.ensemble import make_ensemble
     from fieldrx.errors import in_file
     from fieldrx.field import load_field
+    from fieldrx.fit import Parts
     from fieldrx.volume import write_volume
 
     for path in (output, std) if std else (output,):
@@ -116,11 +122,13 @@ def ensemble(
     if std and std.resolve() == output.resolve():
         raise InputError(f"--std {std} would replace the ensemble; choose another name")
     loaded, acq = load_field(field), read_acquisition(acquisition)
+    parts = Parts(output.with_suffix(".parts"), resume)
     with in_file(acquisition), reporting(quiet) as reporter:
-        made = make_ensemble(loaded, acq, members, steps, seed, reporter, folds, device, not no_twin)
+        made = make_ensemble(loaded, acq, members, steps, seed, reporter, folds, device, not no_twin, parts)
     made.save(output)
     if std:
         write_volume(std, made.to(device).volume()[1])
+    parts.clear()
     if not quiet:
         _tell(output, made)
 

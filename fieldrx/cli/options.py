@@ -15,7 +15,7 @@ from fieldrx.errors import InputError
 
 def _option(param: click.Parameter | None) -> str:
     """The option's name, for errors."""
-    return "" if param is None else f"--{param.name}"
+    return "" if param is None else param.opts[0]
 
 
 class Depth(click.ParamType):
@@ -80,7 +80,7 @@ class Duration(click.ParamType):
         except ValueError:
             seconds = math.nan
         if not (seconds > 0 and math.isfinite(seconds)):
-            raise InputError(f'budget "{value}" is not a time such as 90s, 5m or 1h')
+            raise InputError(f'{_option(param)} "{value}" is not a time such as 90s, 5m or 1h')
         return seconds
 
 

@@ -20,6 +20,7 @@ from fieldrx.ensemble.twin import against_twin, fit_twin, misfit, systematic
 from fieldrx.errors import InputError
 from fieldrx.evaluation import same_images
 from fieldrx.field import NeuralField
+from fieldrx.fit import Parts
 
 MEMBERS, STEPS = 6, 24
 _TWIN = 7  # of the random numbers that a twin takes, beside the seed
@@ -35,6 +36,7 @@ def make_ensemble(
     folds: bool = False,
     device: str = "auto",
     twin: bool = True,
+    parts: Parts | None = None,
 ) -> Ensemble:
     """An ensemble around a fitted field.
 
@@ -59,6 +61,8 @@ def make_ensemble(
         "cpu", "cuda" or "auto".  Networks compute in the precision of the field's fit, where the device can.
     twin : bool
         Fit a twin too, which takes as long as the field did; without it bars are mostly too short.
+    parts : Parts, optional
+        Where members and twin are kept.
 
     Returns
     -------
@@ -69,23 +73,25 @@ def make_ensemble(
     InputError
         If the field is compressed, the images are not its own, none was held out, or a number does not make
         sense.
+    KeyboardInterrupt
+        If it was stopped.
     """
-    train, held, parts = _images(field, acquisition, members, steps, folds, seed)
+    train, held, shares = _images(field, acquisition, members, steps, folds, seed)
     how: dict[str, Any] = {"callback": callback, "device": device, "precision": precision_of(field, device)}
 
     def fit(k):
         if not folds:
             return member_fit(field, acquisition, train, steps or STEPS, (seed, k), **how)
-        rest = np.setdiff1d(train, parts[k])
+        rest = np.setdiff1d(train, shares[k])
         return fold_fit(field, acquisition, rest, held, steps, (seed, k), **how)
 
-    fields = tuple(fit(k).finish(None if folds else field) for k in range(members))
-    other = fit_twin(field, acquisition, train, held, (seed, _TWIN), **how) if twin else None
+    fields = tuple(fit(k).finish(None if folds else field, parts) for k in range(members))
+    other = fit_twin(field, acquisition, train, held, (seed, _TWIN), parts=parts, **how) if twin else None
     images = FitImages(field.provenance, acquisition, device)
     raw = Ensemble(fields, provenance=_provenance(field, fields, seed))
     made = _calibrated(raw, field, other, images, train, held)
     if folds:
-        made.calibration["folds"] = cross_validation(fields, parts, images)
+        made.calibration["folds"] = cross_validation(fields, shares, images)
     return made
 
 

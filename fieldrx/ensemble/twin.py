@@ -15,6 +15,7 @@ from fieldrx.ensemble.data import Ensemble
 from fieldrx.ensemble.fits import refit, schedule_anew
 from fieldrx.ensemble.images import FitImages
 from fieldrx.field import NeuralField
+from fieldrx.fit import Parts
 from fieldrx.models import Optics
 from fieldrx.noise import noise_floor
 from fieldrx.optics import Grid
@@ -30,6 +31,7 @@ def fit_twin(
     seed: int | tuple,
     *,
     device: str,
+    parts: Parts | None = None,
     **how: Any,
 ) -> NeuralField:
     """The field's own fit again, from nothing, to images that the field itself would give.
@@ -45,6 +47,8 @@ def fit_twin(
         Of the noise, and of the fit.
     device : str
         "cpu", "cuda" or "auto".
+    parts : Parts, optional
+        Where it is kept.
     **how
         Callback and precision: as of `fieldrx.Fit`.
     """
@@ -58,7 +62,7 @@ def fit_twin(
     schedule = schedule_anew(parent, rng)
     other = replace(acquisition, images=noisy, holdout=held, checksum=None)
     known = optics if settings.optics is not None else None
-    return refit(parent, other, train, schedule, optics=known, device=device, **how).finish()
+    return refit(parent, other, train, schedule, optics=known, device=device, **how).finish(parts=parts)
 
 
 def misfit(field: NeuralField, acquisition: Acquisition, held: np.ndarray) -> float:

@@ -3,11 +3,13 @@
 `options` and `problem` say what is asked; `course` which images and points a step uses, `sampling` evaluates
 the field there, `objective` compares with the measured images, `descent` changes the weights and undoes steps
 that lead astray, `correct` changes the optics, `watch` looks at held-out images.  All that changes is in
-`state`, which a checkpoint holds; `start` makes the first, and `run` goes from there to the field.
+`state`, which a checkpoint holds; `start` makes the first, and `run` goes from there to the field.  `parts`
+keeps fits that belong to longer work.
 """
 
 from fieldrx.fit.memory import check_room, fit_needs
 from fieldrx.fit.options import Options, Schedule, settings
+from fieldrx.fit.parts import Parts
 from fieldrx.fit.problem import settle_model, split_images
 from fieldrx.fit.run import Fit
 from fieldrx.fit.state import checkpoint_arguments
@@ -16,6 +18,7 @@ from fieldrx.progress import Progress
 __all__ = [
     "Fit",
     "Options",
+    "Parts",
     "Progress",
     "Schedule",
     "check_room",

@@ -14,7 +14,7 @@ from fieldrx.errors import InputError
 from fieldrx.field import Network
 from fieldrx.field.choices import default_encoding, encoding_note, make_preset
 from fieldrx.field.encodings import Encoding
-from fieldrx.fit.memory import check_fit, check_room
+from fieldrx.fit.memory import Extent, check_fit, check_room
 from fieldrx.fit.options import Options, Schedule, settings
 from fieldrx.losses import Loss, make_loss
 from fieldrx.models import Optics, grid_for, grid_spacing, is_multislice
@@ -80,6 +80,16 @@ class Problem:
         return is_multislice(self.model)
 
     @property
+    def extent(self) -> Extent:
+        """What its memory depends on."""
+        acq, train = self.acquisition, self.train
+        size = self.schedule.images_per_step(len(train))
+        waves = size * int((acq.illumination.pattern[train] != 0).sum(axis=1).max())
+        shape, n_params = acq.stack.shape[1:], self.encoding.n_params + self.network.n_params
+        place = acq.microscope, shape, self.depth, self.model, self.grid.spacing_um[1]
+        return Extent(*place, acq.n_images, n_params, (size, waves))
+
+    @property
     def dark(self) -> np.ndarray:
         """Which images of the acquisition are lit from outside the pupil alone, bool of shape (n,)."""
         return ~self.acquisition.lit
@@ -119,6 +129,18 @@ def pose(
 ) -> Problem:
     """Choose what was left open, and refuse what makes no sense or does not fit into memory.
 
+    Parameters and errors as of `understand`, which looks at no memory but to choose a model.
+    """
+    problem = understand(acquisition, depth, model, options, backend)
+    check_fit(problem.extent, backend)
+    return problem
+
+
+def understand(
+    acquisition: Acquisition, depth: Sequence[float] | str, model: str, options: Options, backend: Operators
+) -> Problem:
+    """Choose what was left open, and refuse what makes no sense.
+
     Parameters
     ----------
     acquisition : Acquisition
@@ -146,10 +168,6 @@ def pose(
     kinds = parse_refine(options.refine) if options.refine else ()
     background = acquisition.levelled if options.background is None else options.background
     encoding, network, drawn = _architecture(options, grid, acquisition.microscope, light)
-    n_params = encoding.n_params + network.n_params
-    size = schedule.images_per_step(len(train))
-    waves = size * int((acquisition.illumination.pattern[train] != 0).sum(axis=1).max())
-    check_fit(backend, grid.shape, acquisition.n_images, n_params, model, (size, waves))
     return Problem(
         acquisition=acquisition,
         depth=heights,

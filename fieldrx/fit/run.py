@@ -19,6 +19,7 @@ from fieldrx.fit.correct import Correction
 from fieldrx.fit.descent import Astray, Descent, check, note_pool, set_back
 from fieldrx.fit.objective import Objective
 from fieldrx.fit.options import Options
+from fieldrx.fit.parts import Parts
 from fieldrx.fit.problem import pose
 from fieldrx.fit.sampling import Sampling
 from fieldrx.fit.state import State, load_checkpoint, save_checkpoint
@@ -122,37 +123,42 @@ class Fit:
         -------
         NeuralField
             The one with the lowest held-out error, or the last one when nothing is held out.  After
-            Ctrl-C (or SIGTERM) the best so far, with ``provenance.interrupted`` true.  After a
-            divergence the best so far, with ``provenance.diverged`` saying where.
+            Ctrl-C, or another signal of `fieldrx.progress.StopOnSignal`, the best so far, with
+            ``provenance.interrupted`` true.  After a divergence the best so far, with
+            ``provenance.diverged`` saying where.
 
         Raises
         ------
         KeyboardInterrupt
             If the fit was stopped before its first step.
         """
+        begun = time.perf_counter()
         with StopOnSignal() as stop:
             self._stop = stop
             if resume:
                 self.resume(checkpoint)
             else:
                 self.start(initial)
-            self._iterate(checkpoint)
+            self._iterate(checkpoint, begun)
         return self.field(interrupted=stop.asked)
 
-    def finish(self, initial: NeuralField | None = None) -> NeuralField:
+    def finish(self, initial: NeuralField | None = None, parts: Parts | None = None) -> NeuralField:
         """Fit to the end, as a part of other work that stops with it.
 
         Parameters
         ----------
         initial : NeuralField, optional
             As of :meth:`start`.
+        parts : Parts, optional
+            Where it is kept: work that is done again finds it there, as far as it went.
 
         Raises
         ------
         KeyboardInterrupt
             If the fit was stopped, even after its first step.
         """
-        field = self.run(initial=initial)
+        checkpoint = None if parts is None else parts.checkpoint(self.arguments, initial)
+        field = self.run(checkpoint, checkpoint is not None and checkpoint.exists(), initial)
         if field.provenance.interrupted:
             raise KeyboardInterrupt
         return field
@@ -278,19 +284,19 @@ class Fit:
         """The model, where it is none of multiple scattering: it is `Born` then, or inherits it."""
         return self.model  # type: ignore[return-value]
 
-    def _iterate(self, checkpoint):
+    def _iterate(self, checkpoint, saved):
+        """Step until the fit is over, and save it now and then, the first time so long after it was begun."""
         state = self.state
         if self._stop.asked and state.step == 0:
             raise KeyboardInterrupt
-        saved = time.perf_counter()
-        while not self._stop.asked and not self._over() and not self.watch.settled(state):
+        while not self._over() and not self.watch.settled(state) and not self._stop.due():
             if not self.step():
                 return
             if checkpoint and time.perf_counter() - saved > _SAVE_EVERY_S:
                 self.save(checkpoint)
                 saved = time.perf_counter()
         if not self._stop.asked:
-            self.notes += self._last_words()
+            self.notes += [words for words in self._last_words() if words not in self.notes]
         if checkpoint:
             self.save(checkpoint)
         if not self._stop.asked or not len(self.held):
@@ -369,5 +375,5 @@ class Fit:
 
     def _tell(self, progress):
         self.callback(progress)
-        if self._stop.asked:
+        if self._stop.due():
             raise KeyboardInterrupt

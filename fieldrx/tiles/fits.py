@@ -18,7 +18,7 @@ from fieldrx.errors import InputError
 from fieldrx.field import NeuralField, load_field
 from fieldrx.io import atomic_path
 from fieldrx.optics import parse_depth
-from fieldrx.progress import Progress, StopOnSignal
+from fieldrx.progress import Progress
 from fieldrx.provenance import Provenance
 from fieldrx.reconstruction import choose_depth, prepare
 from fieldrx.tiles.choose import busiest, choose_tiles, is_large
@@ -188,7 +188,7 @@ def fit_tiles(
     fields: dict[int, NeuralField] = {}
     failed: dict[int, InputError] = {}
     tiles = list(job.tiling)
-    with StopOnSignal() as stop, ThreadPoolExecutor(1) as reader:
+    with ThreadPoolExecutor(1) as reader:
         ahead = reader.submit(job.frame.window, tiles[0].window)
         for tile in tiles:
             seen = ahead.result()
@@ -199,8 +199,6 @@ def fit_tiles(
             except InputError as error:
                 failed[tile.number] = error
                 say(f"note: {tile.name} is left empty: {error}")
-            if stop.asked:
-                raise KeyboardInterrupt
     if not fields:
         raise next(iter(failed.values()))
     fields |= {k: _empty(next(iter(fields.values())), error) for k, error in failed.items()}

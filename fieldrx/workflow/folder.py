@@ -10,12 +10,14 @@ from typing import Any
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.ensemble import make_ensemble
+from fieldrx.fit import Parts
 from fieldrx.io import atomic_path, json_values, open_folder
 from fieldrx.render import render
 from fieldrx.report import write_report
 from fieldrx.workflow.outcome import Outcome, run
 
 FIELD, CHECKPOINT, ENSEMBLE = "field.npz", "field.checkpoint.npz", "field-ensemble.npz"
+PARTS = "parts"  # short fits and members, until all is done
 PICTURE, REPORT, ACQUISITION, LOG = "field.png", "report.html", "acquisition.npz", "log.json"
 
 
@@ -27,6 +29,7 @@ def run_in(
     say: Callable[[str], object] = lambda text: None,
     callback: Callable | None = None,
     device: str = "auto",
+    resume: bool = False,
     **options: Any,
 ) -> tuple[Outcome, list[tuple[Path, str]]]:
     """Reconstruct an acquisition and write all that belongs to it.
@@ -35,11 +38,13 @@ def run_in(
     ----------
     acquisition : Acquisition
     folder : path-like
-        Made if it is not there; its checkpoint is the one that `resume` continues.
+        Made if it is not there.
     error_bars : bool
         Also make an ensemble with a twin, which takes about twice as long again.
     say : callable
         Told in a line what was chosen, and what begins.
+    resume : bool
+        Go on with the fits that the folder holds of a run which was stopped, ended or not.
     callback, device, **options
         As of `fieldrx.workflow.run`.
 
@@ -50,7 +55,8 @@ def run_in(
         What was written, and what it is.
     """
     folder = open_folder(folder)
-    log = []
+    checkpoint, parts = folder / CHECKPOINT, Parts(folder / PARTS, resume)
+    log: list[str] = []
 
     def told(choice):
         log.append(str(choice))
@@ -58,24 +64,28 @@ def run_in(
         say(str(choice))
 
     found = run(
-        acquisition, callback=callback, device=device, say=told, checkpoint=folder / CHECKPOINT, **options
-    )
+        acquisition, callback=callback, device=device, say=told, checkpoint=checkpoint,
+        resume=resume and checkpoint.exists(), parts=parts, **options,
+    )  # fmt: skip
     found.field.save(folder / FIELD)
     found.acquisition.save(folder / ACQUISITION)
     written = [(folder / FIELD, "the field"), (folder / ACQUISITION, "its images, with the optics used")]
     if found.field.provenance.interrupted:
         return found, written
-    (folder / CHECKPOINT).unlink(missing_ok=True)
     ensemble = None
     if error_bars and len(found.field.provenance.held):
         say("error bars: an ensemble and a twin")
-        ensemble = make_ensemble(found.field, found.acquisition, callback=callback, device=device)
+        ensemble = make_ensemble(
+            found.field, found.acquisition, callback=callback, device=device, parts=parts
+        )
         ensemble.save(folder / ENSEMBLE)
         written.append((folder / ENSEMBLE, "fields as good as this one: error bars"))
     say("drawing the picture and writing the report")
     render(found.field.to(device), folder / PICTURE)
     numbers = write_report(found.field.to(device), found.acquisition, folder / REPORT, ensemble, device)
     _write(folder / LOG, found.to_dict() | {"report": numbers})
+    checkpoint.unlink(missing_ok=True)
+    parts.clear()
     written += [
         (folder / PICTURE, "three planes"),
         (folder / REPORT, "how far to trust it"),

@@ -11,7 +11,7 @@ from typing import Any
 from fieldrx.acquisition import Acquisition
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
-from fieldrx.fit import Fit, split_images
+from fieldrx.fit import Fit, Parts, split_images
 from fieldrx.priors import priors_of_sign
 from fieldrx.verdict import Verdict, judge
 from fieldrx.workflow.depth import narrowed
@@ -65,6 +65,7 @@ def run(
     say: Callable = lambda choice: None,
     checkpoint: str | os.PathLike | None = None,
     resume: bool = False,
+    parts: Parts | None = None,
 ) -> Outcome:
     """Reconstruct an acquisition with everything chosen by its images.
 
@@ -86,6 +87,8 @@ def run(
         Called with every `Choice` when it is made.
     checkpoint, resume
         Of the final fit, as of `fieldrx.Fit.run`.
+    parts : Parts, optional
+        Where the short fits are kept.
 
     Returns
     -------
@@ -97,6 +100,8 @@ def run(
         If only the user can know the sign of the contrast.
     InputError
         If the images cannot be reconstructed at all.
+    KeyboardInterrupt
+        If it was stopped before the final fit.
     """
     if contrast not in CONTRASTS:
         raise InputError(f'contrast is "{contrast}"; expected one of {", ".join(CONTRASTS)}')
@@ -107,7 +112,7 @@ def run(
         say(choices[-1])
 
     seen = _named_holdout(acquisition, holdout, seed)
-    trials = Trials(-1 if contrast == "negative" else 1, seed, device, callback)
+    trials = Trials(-1 if contrast == "negative" else 1, seed, device, callback, parts)
     case = started(seen, trials, chosen)
     case = signed(case, contrast, trials, chosen)
     case = narrowed(case, trials, chosen)
@@ -118,6 +123,8 @@ def run(
         origin={"automatic": [str(choice) for choice in choices]}, callback=callback, device=device,
     )  # fmt: skip
     found = fit.run(checkpoint, resume)
+    if found.provenance.interrupted:  # those who stop it do not wait
+        return Outcome(case.acquisition, found, Verdict("untested", "the fit was stopped"), choices)
     verdict = judge(found, case.acquisition, device, case.sign)
     if case.doubt:
         verdict = verdict.doubted(case.doubt)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.field import NeuralField
-from fieldrx.fit import Fit
+from fieldrx.fit import Fit, Parts
 from fieldrx.priors import priors_of_sign
 
 _SHORT = {"steps": 80, "coarse": 1.0, "tilted_from": 0.0, "patience": 0, "evaluate_every": 20}
@@ -77,6 +77,7 @@ class Trials:
     seed: int
     device: str
     callback: Callable | None
+    parts: Parts | None = None  # where they are kept
 
     def of(self, case: Case, refine: str | None = None, long: bool = False) -> Case:
         """The case after a short fit that allows one sign of the contrast: its end, its field, and the
@@ -90,7 +91,7 @@ class Trials:
             case.acquisition, case.depth, case.model, priors=priors_of_sign(self.sign), refine=refine,
             schedule=schedule | {"seed": self.seed}, callback=self._teller(stage), device=self.device,
         )  # fmt: skip
-        field = fit.finish()
+        field = fit.finish(parts=self.parts)
         case = case.lit(fit.optics.sources_na) if refine else case
         return replace(case, end=_end(field), field=field)
 

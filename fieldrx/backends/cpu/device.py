@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fieldrx import resources
-from fieldrx.backends import n_threads
+from fieldrx.backends.compiler import THREADS_LIMITED_BY, n_threads
 
 
 def asarray(array: Any) -> np.ndarray:
@@ -21,5 +21,7 @@ def memory_limit() -> tuple[int | None, str]:
 
 
 def device_name() -> str:
-    """How many threads compute: "2 threads"."""
-    return f"{n_threads()} threads"
+    """How many threads compute, and why no more where that is limited: "2 threads (SLURM_CPUS_PER_TASK)"."""
+    count = n_threads()
+    limited = f" ({THREADS_LIMITED_BY})" if THREADS_LIMITED_BY else ""
+    return f"{count} thread{'' if count == 1 else 's'}{limited}"
