@@ -37,9 +37,19 @@ _SLIPS = {  # what people write, and what TOML wants
 }
 
 
-def read_toml(path: Path, wanted: str) -> Acquisition:
-    """Read an acquisition.toml; `wanted` as `images` of `fieldrx.read_acquisition`."""
-    content, required = parse_toml(path), wanted == "required"
+def read_content(content: dict, path: Path, wanted: str) -> Acquisition:
+    """The acquisition that the content of an acquisition.toml tells of, at one time.
+
+    Parameters
+    ----------
+    content : dict
+        As of `parse_toml`.
+    path : Path
+        Of the file.
+    wanted : str
+        As `images` of `fieldrx.read_acquisition`.
+    """
+    required = wanted == "required"
     check_keys(content, ("microscope", "illumination", *["images"] * required), path, "acquisition")
     scope = check_table(content["microscope"], MICROSCOPE, "microscope", path)
     table = check_table(content.get("images", {}), IMAGES, "images", path)

@@ -62,6 +62,8 @@ class Stack:
         Number of images before any was excluded.
     ends : (int, int) or None
         Lengths of the first and the last axis, where only convention says which counts images.
+    axes : mapping of str to int
+        Lengths of the axes of the file that have names, whatever was chosen along them.
     """
 
     images: np.ndarray
@@ -69,6 +71,7 @@ class Stack:
     kept: np.ndarray
     count: int
     ends: tuple[int, int] | None = None
+    axes: Mapping[str, int] = field(default_factory=dict)
 
     def other_axis(self, count: int | None) -> list[str]:
         """What to say where `count` images were expected and the other end of an unnamed array fits."""

@@ -143,6 +143,7 @@ def _read_singles(paths: list[Path], choice: Choice, notes: list[str]) -> Stack:
     stack: np.ndarray = np.empty(0)
     remarks: Counter[str] = Counter()
     alone = replace(choice, exclude=(), alone=True)
+    axes: Mapping[str, int] = {}
     for k, number in enumerate(kept):
         path = paths[number]
         one = _read_one(*split_source(path, "."), alone)
@@ -153,7 +154,7 @@ def _read_singles(paths: list[Path], choice: Choice, notes: list[str]) -> Stack:
                 f"{path}: holds {len(image)} images; expected one image in each of several files"
             )
         if k == 0:
-            stack = np.empty((len(kept), *image.shape[1:]), image.dtype)
+            stack, axes = np.empty((len(kept), *image.shape[1:]), image.dtype), one.axes
         if image.shape[1:] != stack.shape[1:] or image.dtype != stack.dtype:
             raise InputError(
                 f"{path}: image of {image.shape[1]} x {image.shape[2]} pixels and type {image.dtype}, but "
@@ -162,4 +163,4 @@ def _read_singles(paths: list[Path], choice: Choice, notes: list[str]) -> Stack:
             )
         stack[k] = image[0]
     notes += [f"{note} ({n} of {len(kept)} files)" if n < len(kept) else note for note, n in remarks.items()]
-    return Stack(stack, tuple(notes), kept, len(paths))
+    return Stack(stack, tuple(notes), kept, len(paths), axes=axes)
