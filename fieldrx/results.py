@@ -1,4 +1,4 @@
-"""What a file of results holds: a field, or an ensemble of fields."""
+"""What a file of results holds: a field, an ensemble of fields, or a film of them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from fieldrx.ensemble import Ensemble, load_ensemble
 from fieldrx.ensemble.data import FORMAT as ENSEMBLE
 from fieldrx.field import NeuralField, load_field
 from fieldrx.io import load_format
+from fieldrx.timelapse import FORMAT as FILM
+from fieldrx.timelapse import Film, load_film
 
-Result = NeuralField | Ensemble
-_READERS = {ENSEMBLE: load_ensemble}  # whatever else is a field, or refused as none
+Result = NeuralField | Ensemble | Film
+_READERS = {ENSEMBLE: load_ensemble, FILM: load_film}  # whatever else is a field, or refused as none
 
 
 def load_result(path: str | os.PathLike) -> Result:

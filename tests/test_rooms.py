@@ -26,6 +26,7 @@ ROWS = (
     ("evaluation", "fit"),
     ("describe", "ensemble", "recipe", "tuning"),
     ("reconstruction",),
+    ("timelapse",),
     ("results",),
     ("render",),
     ("calibration", "charts", "compression", "demo", "layouts", "napari_reader", "plot", "totals", "viewer"),
