@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fieldrx._version import __version__
 from fieldrx.acquisition import Acquisition, Frames, FramesGiven
 from fieldrx.backends import describe_device
@@ -121,6 +119,11 @@ class _Making:
             self.kept.remove()
         return film
 
+    def save_some(self) -> None:
+        """Save the film while it waits for further frames."""
+        if self.fields:
+            self.save()
+
     def save(self) -> Film:
         """The film so far, in its file where it has one."""
         film = self.film()
@@ -230,8 +233,8 @@ class _Making:
             field, rounds = anew, 0
         if plan.is_empty(_error(field), self.wanted):
             raise InputError(
-                f"its held-out error is {_error(field):.2f}, as an empty sample's: its images are spoilt, or of "
-                "something else"
+                f"its held-out error is {_error(field):.2f}, as an empty sample's: its images are spoilt, or "
+                "of something else"
             )
         return field, rounds
 

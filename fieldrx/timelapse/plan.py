@@ -1,8 +1,8 @@
-"""The plan of a film: which frame is next, how long it is fitted, and when it is good enough.  Pure functions.
+"""The plan of a film: how long a frame is fitted, and when it is good enough.  Pure functions.
 
-The first frame is fitted from nothing.  Every other goes on from the one before in rounds of few steps, until unseen
-images are predicted as well as a fit from nothing predicted its own; where no round gets there, as after a
-sudden change of the sample, the frame is fitted from nothing too.
+The first frame is fitted from nothing.  Every other goes on from the one before in rounds of few steps, until
+unseen images are predicted as well as a fit from nothing predicted its own; where no round gets there, as
+after a sudden change of the sample, the frame is fitted from nothing too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fieldrx.fit import Schedule
 ROUNDS = 3  # of a frame that goes on from another, before it is fitted from nothing
 _SHARE = 0.1  # of the steps of a fit from nothing, for one round
 _GENTLE = 0.5  # first step size of a round over that of a fit from nothing
-_AS_GOOD = 1.05  # held-out error over that of the last fit from nothing, up to which a frame is good enough
+_AS_GOOD = 1.03  # held-out error over that of the last fit from nothing, up to which a frame is good enough
 _MUCH_WORSE = 1.25  # and from which it is worth a fit from nothing
 _EMPTY = 0.95  # error from which an empty sample would do: the images are not of what was filmed before
 
