@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from fieldrx.ensemble import Ensemble, load_ensemble
 from fieldrx.ensemble.data import FORMAT as ENSEMBLE
+from fieldrx.errors import InputError
 from fieldrx.field import NeuralField, load_field
 from fieldrx.io import load_format
 from fieldrx.timelapse import FORMAT as FILM
-from fieldrx.timelapse import Film, load_film
+from fieldrx.timelapse import Film, Moment, load_film
 
 Result = NeuralField | Ensemble | Film
-_READERS = {ENSEMBLE: load_ensemble, FILM: load_film}  # whatever else is a field, or refused as none
+Still = NeuralField | Ensemble | Moment  # at one time
+# whatever else is a field, or refused as none
+_READERS: dict[str, Callable[[str | os.PathLike], Result]] = {ENSEMBLE: load_ensemble, FILM: load_film}
 
 
 def load_result(path: str | os.PathLike) -> Result:
@@ -28,3 +32,26 @@ def load_result(path: str | os.PathLike) -> Result:
         If the file is missing, damaged, or holds none of these.
     """
     return _READERS.get(load_format(path), load_field)(path)
+
+
+def at_time(result: Result, time: float | None) -> Still:
+    """A result at one time.
+
+    Parameters
+    ----------
+    result : NeuralField, Ensemble or Film
+    time : float or None
+        Of a film, in its unit.
+
+    Raises
+    ------
+    InputError
+        If a film is given no time, or anything else one, or the film is not that long.
+    """
+    if not isinstance(result, Film):
+        if time is not None:
+            raise InputError("only a film has a time: leave out --time")
+        return result
+    if time is None:
+        raise InputError(f"a film of {len(result.fields)} times: choose one, {result.span}")
+    return result.at(time)

@@ -62,8 +62,8 @@ def main():
         alone.append(fieldrx.Fit(acquisition, DEPTH, options.model, schedule=schedule).run())
         seconds.append(time.perf_counter() - begun)
     lines = [
-        f"# fieldrx {fieldrx.__version__}, {platform.machine()}, one of {os.cpu_count()} cores, while other work "
-        f"ran, Python {platform.python_version()}",
+        f"# fieldrx {fieldrx.__version__}, {platform.machine()}, one of {os.cpu_count()} cores, while other "
+        f"work ran, Python {platform.python_version()}",
         f"# {options.frames} frames of {len(LEDS)} images of {SIDE} x {SIDE} pixels, {options.model}",
         f"{'frame':>5}{'rounds':>8}" + 2 * f"{'time s':>10}{'held out':>10}{'index':>8}",
     ]

@@ -41,6 +41,7 @@ LAZY = {
     ("acquisition", "plot"),
     ("field", "plot"),
     ("describe", "ensemble"),
+    ("describe", "timelapse"),
     ("io", "volume"),  # names that were there in version 0.1
     ("fit", "reconstruction"),
 }

@@ -7,6 +7,7 @@
 `text`          printing
 `progress`      progress of long work
 `fitting`       demo, reconstruct, run
+`filming`       reconstruct, of a film
 `judging`       evaluate, ensemble, measure, report
 `showing`       render, view, query
 `keeping`       compress

@@ -11,6 +11,7 @@ import click
 from fieldrx.cli.options import (
     FILE,
     Depth,
+    Duration,
     Weight,
     budget_option,
     check_ending,
@@ -155,13 +156,19 @@ class _Fitting(click.Command):
     help="Continue an interrupted fit from its checkpoint, FIELD.checkpoint.npz. --resume auto, for jobs "
     "that are put into the queue again, starts anew where there is none.",
 )
+@click.option(
+    "--follow",
+    type=Duration(),
+    default=None,
+    help="Of a film: wait for frames that are still being taken, so long after the last one: 90s, 5m, 1h.",
+)
 @quiet_option
 def reconstruct(
     acquisition: Path, output: Path, depth: tuple[float, float, float] | str, model: str,
     steps: int | None, budget: float | None, device: str, precision: str | None, holdout: float | None,
     grid_um: float | None, preset: str | None, tv: float | str | None, refine: str | None, loss: str,
     no_absorption: bool,
-    patience: int | None, seed: int, resume: str | None, quiet: bool,
+    patience: int | None, seed: int, resume: str | None, follow: float | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Fit a neural field to the images of ACQ (.toml, .npz or .h5).
 
@@ -170,13 +177,18 @@ def reconstruct(
 
     Ctrl-C or SIGTERM stops at the next step and saves the best field; --resume goes on from there.
 
+    Where ACQ has time, FIELD.npz is a film: the first frame is fitted as any other images, every other goes
+    on from the one before in a few steps. Frames that are done are kept in the folder FIELD.frames until all
+    are. With --follow, Ctrl-C while nothing is being fitted ends the film.
+
     \b
     Exit status: 0 the fit has ended, 2 bad arguments or input, 1 a failure,
     3 a whole fit that is no better than the closed form or an empty sample,
     75 stopped by Ctrl-C or SIGTERM: call again with --resume auto to go on.
     """
-    from fieldrx.acquisition import read_acquisition
+    from fieldrx.acquisition import film_of, read_acquisition
     from fieldrx.backends import describe_device
+    from fieldrx.cli.filming import film
     from fieldrx.errors import in_file
     from fieldrx.fit import checkpoint_arguments
     from fieldrx.models import MODELS
@@ -190,19 +202,28 @@ def reconstruct(
     check_length(steps, budget)
     check_output(output, acquisition)
     check_ending(output, "a field is", ".npz")
+    schedule = {"seed": seed, "steps": steps, "budget_s": budget, "patience": patience}
+    options: dict[str, Any] = {
+        "depth": depth, "model": model, "tv": tv, "preset": preset, "holdout": holdout,
+        "schedule": {name: value for name, value in schedule.items() if value is not None},
+        "absorption": not no_absorption, "refine": kinds, "loss": loss, "device": device,
+        "precision": precision, "grid_um": grid_um,
+    }  # fmt: skip
+    if frames := film_of(acquisition):
+        made, verdict = film(acquisition, frames, output, resume, follow, quiet, options)
+        _end(made.fields[0], verdict, quiet, bool(steps or budget), made.provenance["interrupted"])
+        return
+    if follow is not None:
+        raise InputError(f"{acquisition} has no time, so there is nothing to --follow: see [images] time")
     checkpoint = output.with_suffix(".checkpoint.npz")
     goes_on, remarks = _resumed(resume, checkpoint)
     acq = read_acquisition(acquisition)
     earlier = checkpoint_arguments(checkpoint) if goes_on else None
-    schedule = {"seed": seed, "steps": steps, "budget_s": budget, "patience": patience}
-    schedule = {name: value for name, value in schedule.items() if value is not None}
     say = speaker(quiet)
     with in_file(acquisition), reporting(quiet) as reporter:
         fit = prepare(
-            acq, depth, model, tv=tv, origin={"automatic": []}, earlier=earlier, remarks=remarks,
-            preset=preset, schedule=schedule, holdout=holdout, absorption=not no_absorption, refine=kinds,
-            loss=loss, callback=reporter, device=device, precision=precision, grid_um=grid_um,
-        )  # fmt: skip
+            acq, origin={"automatic": []}, earlier=earlier, remarks=remarks, callback=reporter, **options
+        )
         if len(acq.holdout) and holdout is not None:
             fit.notes.append(f"{acquisition} names its own held-out images; --holdout is not used")
         say(f"device: {describe_device(fit.backend)}")
@@ -325,11 +346,15 @@ def _saved(output: Path, field: NeuralField) -> str:
     )
 
 
-def _end(field: NeuralField, verdict: Verdict, quiet: bool, short: bool) -> None:
-    """Say what a field is worth, and leave with the status that tells it, unless the fit was cut short."""
+def _end(field: NeuralField, verdict: Verdict, quiet: bool, short: bool, within: bool = False) -> None:
+    """Say what a field is worth, and leave with the status that tells it, unless the fit was cut short.
+
+    Of a film the field is the first, and `within` tells whether it was stopped within a later one.
+    """
     provenance = field.provenance
-    if provenance.interrupted:
-        echo(f"stopped after {provenance.steps_done} steps; --resume continues", err=True)
+    if provenance.interrupted or within:
+        what = "within a frame" if within else f"after {provenance.steps_done} steps"
+        echo(f"stopped {what}; --resume continues", err=True)
         sys.exit(STOPPED)
     for text in [] if quiet else (verdict.sentence, *(f"advice: {advice}" for advice in verdict.advice)):
         echo(text)

@@ -15,6 +15,7 @@ from fieldrx.cli.options import (
     check_output,
     device_option,
     quiet_option,
+    time_option,
     volume_options,
 )
 from fieldrx.cli.progress import reporting
@@ -137,11 +138,13 @@ def ensemble(
     "--spacing", type=float, default=None, help="Of the voxels in um. Default: the least of the fit."
 )
 @click.option("--increment", type=float, default=None, help="Refractive increment in ml/g. Default: 0.19.")
+@time_option
 @device_option
 @quiet_option
 def measure(
     field: Path, output: Path, labels: Path | None, acquisition: Path | None, found: float,
-    smallest: float | None, spacing: float | None, increment: float | None, device: str, quiet: bool,
+    smallest: float | None, spacing: float | None, increment: float | None, time: float | None, device: str,
+    quiet: bool,
 ) -> None:  # fmt: skip
     """Find cells or beads by their index, and measure each: volume, surface, dry mass, index, place.
 
@@ -157,7 +160,7 @@ def measure(
     from fieldrx.measure import measure as measure_field
     from fieldrx.measure import write_labels, write_table
     from fieldrx.render.quantities import REFRACTIVE_INCREMENT
-    from fieldrx.results import load_result
+    from fieldrx.results import at_time, load_result
 
     given = [path for path in (field, acquisition) if path is not None]
     check_output(output, *given)
@@ -165,7 +168,7 @@ def measure(
     if labels is not None:
         check_output(labels, *given, output)
         check_ending(labels, "labels are", ".tif", ".tiff")
-    loaded = load_result(field).to(device)
+    loaded = at_time(load_result(field).to(device), time)
     acq = None if acquisition is None else read_acquisition(acquisition)
     alpha = REFRACTIVE_INCREMENT if increment is None else increment
     with in_file(field), reporting(quiet) as reporter:

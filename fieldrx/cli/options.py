@@ -66,7 +66,7 @@ class Duration(click.ParamType):
         except ValueError:
             seconds = math.nan
         if not (seconds > 0 and math.isfinite(seconds)):
-            raise InputError(f'budget "{value}" is not a time such as 90s, 5m or 1h')
+            raise InputError(f'{_option(param)} "{value}" is not a time such as 90s, 5m or 1h')
         return seconds
 
 
@@ -181,6 +181,13 @@ device_option = click.option(
     show_default=True,
     callback=_check_device,
     help="Where to compute: auto takes a GPU where there is one.",
+)
+time_option = click.option(
+    "--time",
+    type=float,
+    default=None,
+    help="Of a film: one time, in s, or a frame's number where the film knows no seconds; between two frames "
+    "both are mixed.",
 )
 steps_option = click.option(
     "--steps", type=click.IntRange(min=1), default=None, help="Steps of the fit. Default: 220."

@@ -13,6 +13,7 @@ from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
 from fieldrx.optics import Grid
 from fieldrx.render.quantities import Quantity
+from fieldrx.timelapse import Film, Moment
 
 STD = Quantity(
     "std", "standard deviation of the index", "", ("standard deviation",), lambda d: d.real.astype(np.float32)
@@ -57,19 +58,23 @@ class Statistic:
         raise AttributeError(name)
 
 
-Renderable = NeuralField | Statistic
+Renderable = NeuralField | Statistic | Moment
 
 
 def as_field(
-    field: Renderable | Ensemble, quantity: str | Quantity | None = None
+    field: Renderable | Ensemble | Film, quantity: str | Quantity | None = None
 ) -> tuple[Renderable, str | Quantity | None]:
     """What to render for a field or an ensemble, and the quantity of it.
 
     Raises
     ------
     InputError
-        If the standard deviation of a single field is asked for.
+        If the standard deviation of a single field is asked for, or one field of a film.
     """
+    if isinstance(field, Film):
+        raise InputError(
+            f"a film of {len(field.fields)} times is no single field: choose a time, {field.span}"
+        )
     name = quantity.name if isinstance(quantity, Quantity) else quantity
     if isinstance(field, Ensemble):
         return Statistic(field, int(name == STD.name)), STD if name == STD.name else quantity

@@ -239,7 +239,7 @@ def load_film(path: str | os.PathLike) -> Film:
             own.setdefault(int(number), {})[name] = value
     fields = [field_from_arrays(own[k], path) for k in range(len(own)) if k in own]
     try:
-        times = np.asarray(arrays["times"], float).ravel().tolist()
+        times = tuple(np.asarray(arrays["times"], float).ravel().tolist())
         return Film(tuple(fields), times, str(arrays["unit"]), json.loads(str(arrays["provenance"])))
     except (ValueError, TypeError) as error:  # InputError is a ValueError
         raise InputError(f"{path} is damaged: {one_line(error)}; make it again") from None

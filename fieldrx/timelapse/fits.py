@@ -109,9 +109,10 @@ class _Making:
                     self.kept.put(number, field)
             self.cut_short |= self.stop.asked and not arriving.waiting
         if not self.fields:
-            if self.stop.asked:
+            if self.stop.asked or self.cut_short:
                 raise KeyboardInterrupt
-            raise next(iter(self.skipped.values()), InputError("there is no frame to make a film of"))
+            nothing = InputError("there is no frame to make a film of: check the names of its files")
+            raise next(iter(self.skipped.values()), nothing)
         for number in plan.gaps([*self.fields, *self.skipped]):
             self.skip(number, InputError("it is missing"))
         film = self.save()

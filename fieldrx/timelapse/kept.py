@@ -46,8 +46,9 @@ class Kept:
         if not resume and self.folder.is_dir():
             self.remove()
         if resume and self.path.is_file():
-            self._check(load_film(self.path).provenance.get("asked"), asked, self.path)
-            self.fields |= _by_number(load_film(self.path))
+            film = load_film(self.path)
+            self._check(film.provenance.get("asked"), asked, self.path)
+            self.fields |= _by_number(film)
         note = self.folder / _ASKED
         if note.is_file():
             self._check(_read(note), asked, self.folder)
@@ -62,23 +63,19 @@ class Kept:
 
     def get(self, number: int) -> NeuralField | None:
         """The field of a frame that is done."""
-        file = None if self.folder is None else self._file(number)
-        if file is not None and file.is_file():
+        if self.folder is not None and (file := _file(self.folder, number)).is_file():
             return load_field(file)
         return self.fields.get(number)
 
     def put(self, number: int, field: NeuralField) -> None:
         """Keep a frame's field."""
         if self.folder is not None:
-            field.save(self._file(number))
+            field.save(_file(self.folder, number))
 
     def remove(self) -> None:
         """Remove the folder, once the film holds its frames."""
         if self.folder is not None:
             shutil.rmtree(self.folder)
-
-    def _file(self, number):
-        return self.folder / f"frame_{number:06d}.npz"
 
     @staticmethod
     def _check(before, asked, where):
@@ -89,6 +86,10 @@ class Kept:
                 f"{where} was asked for with another {', '.join(other)}: ask as before, or start without "
                 "--resume"
             )
+
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / f"frame_{number:06d}.npz"
 
 
 def _by_number(film: Film) -> dict[int, NeuralField]:

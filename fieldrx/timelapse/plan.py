@@ -16,7 +16,7 @@ import numpy as np
 from fieldrx.fit import Schedule
 
 ROUNDS = 3  # of a frame that goes on from another, before it is fitted from nothing
-_SHARE = 0.1  # of the steps of a fit from nothing, for one round
+_SHARE, _LEAST = 0.1, 12  # of the steps of a fit from nothing, for one round; fewer steps move little
 _GENTLE = 0.5  # first step size of a round over that of a fit from nothing
 _AS_GOOD = 1.03  # held-out error over that of the last fit from nothing, up to which a frame is good enough
 _MUCH_WORSE = 1.25  # and from which it is worth a fit from nothing
@@ -35,7 +35,7 @@ def round_of(own: Schedule, steps: int, number: int) -> Schedule:
     number : int
         What tells the round from all others of the film: for the order of images.
     """
-    count = max(round(_SHARE * steps), 2)
+    count = max(round(_SHARE * steps), min(_LEAST, steps))
     return replace(
         own,
         steps=count,
