@@ -23,6 +23,7 @@ from fieldrx.field.coded import Blocks, Coded, quantised, reconstructed
 from fieldrx.progress import Progress
 from fieldrx.resources import physical_memory
 from fieldrx.tiles.mosaic import Mosaic
+from fieldrx.timelapse import Film
 
 LOSS = 0.01  # when nothing is asked for
 LOSSES = (1e-4, 0.5)  # that can be asked for
@@ -88,6 +89,17 @@ def compress_ensemble(
     """The same of every member; `size` is that of all together.  Parameters and errors as of `compress`."""
     share = None if size is None else size / len(ensemble.members) - _SPARE
     return replace(ensemble, members=tuple(compress(m, loss, share, callback) for m in ensemble.members))
+
+
+def compress_film(
+    film: Film,
+    loss: float | None = None,
+    size: float | None = None,
+    callback: Callable[[Progress], object] | None = None,
+) -> Film:
+    """The same of every frame; `size` is that of all together.  Parameters and errors as of `compress`."""
+    share = None if size is None else size / len(film.fields) - _SPARE
+    return replace(film, fields=tuple(compress(one, loss, share, callback) for one in film.fields))
 
 
 class _Search:

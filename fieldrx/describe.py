@@ -24,11 +24,12 @@ from fieldrx.volume import read_volume
 
 _ENSEMBLE = "fieldrx-ensemble"  # fieldrx.ensemble.FORMAT, which would bring the whole fit with it
 _MOSAIC = "fieldrx-mosaic"  # fieldrx.tiles.mosaic.FORMAT, likewise
+_FILM = "fieldrx-film"  # fieldrx.timelapse.FORMAT, likewise
 _OTHER_NAMES = {"cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x")}  # of distributions
 
 
 def describe(path: str | os.PathLike) -> list[tuple[str, str]]:
-    """Pairs (name, text) that say what a field, ensemble, volume, acquisition or checkpoint holds.
+    """Pairs (name, text) that say what a field, ensemble, film, volume, acquisition or checkpoint holds.
 
     Raises
     ------
@@ -45,6 +46,8 @@ def describe(path: str | os.PathLike) -> list[tuple[str, str]]:
         return _describe_ensemble(path)
     if str(keys.get("format", "")) == _MOSAIC:
         return _describe_mosaic(path)
+    if str(keys.get("format", "")) == _FILM:
+        return _describe_film(path)
     if "contrast" in keys:
         return _describe_volume(path)
     if {"arguments", "params", "step"} <= set(keys):
@@ -133,6 +136,34 @@ def _describe_mosaic(path):
                    f"{provenance.steps_done} steps in {provenance.seconds or 0:.0f} s, over all tiles"),
         *(("note", note) for note in provenance.notes or ()),
     ]  # fmt: skip
+
+
+def _describe_film(path):
+    from fieldrx.timelapse import load_film
+
+    film = load_film(path)
+    told, first = film.provenance, film.fields[0]
+    frames, skipped = told.get("frames", ()), told.get("skipped", ())
+    ranges = [f"{n} {a:.6g} ... {b:.6g}" for n, (a, b) in zip("zyx", first.region_um, strict=True)]
+    rows = [
+        ("film", f"refractive index n(t, z, y, x), {len(film.fields)} times, {_size(path)}"),
+        ("times", film.span),
+        ("region", ", ".join(ranges) + " um"),
+        ("medium", f"index {film.medium_index:g}"),
+    ]
+    if first.provenance.model:
+        rows.append(
+            ("fitted", f"to {first.provenance.name or 'an acquisition'} with {first.provenance.model}")
+        )
+    for frame in frames:
+        error = frame["nrmse_holdout"]
+        how = "from nothing" if frame["from"] is None else f"from frame {frame['from']}"
+        words = "" if error is None else f", held-out error {error:.4f}"
+        rows.append((f"frame {frame['number']}", f"{film.said(frame['time'])}, {how}{words}"))
+    rows += [("left out", f"frame {frame['number']}: {frame['why']}") for frame in skipped]
+    return rows + (
+        [("interrupted", "yes: frames that were there are not in it")] * bool(told.get("interrupted"))
+    )
 
 
 def _describe_volume(path):

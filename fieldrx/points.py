@@ -13,6 +13,7 @@ from fieldrx.errors import InputError
 from fieldrx.io.table import read_table_text
 
 COLUMNS = ("z_um", "y_um", "x_um")
+TIMES = {"s": "t_s", "frame": "frame"}  # column of a film's times, by their unit
 
 
 def read_points(path: str | PathLike) -> np.ndarray:
@@ -39,7 +40,33 @@ def read_points(path: str | PathLike) -> np.ndarray:
     return np.stack([table.numbers(name) for name in COLUMNS], axis=1)
 
 
-def write_points(file: TextIO, zyx: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
+def read_times(path: str | PathLike, unit: str) -> np.ndarray | None:
+    """Times of the points of a table, float64 of shape (n,); None where it has none.
+
+    Parameters
+    ----------
+    path : path-like
+    unit : str
+        Of the film: "s" for the column t_s, "frame" for the column frame.
+
+    Raises
+    ------
+    InputError
+        As of :func:`read_points`, or if the table has times of the other kind.
+    """
+    table = read_table_text(path, "table of points")
+    known = set(TIMES.values()) & set(table.names)
+    if known - {TIMES[unit]}:
+        raise InputError(f"{path} has the column {min(known)}; the film's times are in {TIMES[unit]}")
+    return table.numbers(TIMES[unit]) if known else None
+
+
+def write_points(
+    file: TextIO,
+    zyx: np.ndarray,
+    columns: Mapping[str, np.ndarray],
+    times: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """Write a table of points with complex values, as name_real and name_imag.
 
     Parameters
@@ -50,9 +77,13 @@ def write_points(file: TextIO, zyx: np.ndarray, columns: Mapping[str, np.ndarray
         As (z, y, x) [um].
     columns : dict of complex arrays, shape (n,)
         By their names.
+    times : dict of an array, shape (n,), optional
+        By the name of their column.
     """
+    first = times or {}
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*COLUMNS, *(f"{name}_{part}" for name in columns for part in ("real", "imag"))])
-    for place, *values in zip(zyx.tolist(), *columns.values(), strict=True):
+    writer.writerow([*first, *COLUMNS, *(f"{name}_{part}" for name in columns for part in ("real", "imag"))])
+    places = np.column_stack([*first.values(), zyx])
+    for place, *values in zip(places.tolist(), *columns.values(), strict=True):
         numbers = [f"{part:.9f}" for value in values for part in (value.real, value.imag)]
         writer.writerow([*map(repr, place), *numbers])

@@ -27,10 +27,9 @@ import numpy as np
 from fieldrx.backends import to_host
 from fieldrx.band import Band, supported_band
 from fieldrx.ensemble import Ensemble
-from fieldrx.field import NeuralField
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.render.quantities import REFRACTIVE_INCREMENT, Quantity
-from fieldrx.tiles.mosaic import Mosaic
+from fieldrx.results import Still
 
 LEVELS = (0.3, 0.5, 0.7)  # of the typical largest contrast, at which the sample's shape is cut
 _TURNS = 12  # of positivity
@@ -73,7 +72,7 @@ class Totals:
 
 
 def totals(
-    field: NeuralField | Mosaic | Ensemble,
+    field: Still,
     ensemble: Ensemble | None = None,
     illumination: Illumination | None = None,
     images: np.ndarray | None = None,
@@ -83,7 +82,7 @@ def totals(
 
     Parameters
     ----------
-    field : NeuralField, Mosaic or Ensemble
+    field : NeuralField, Ensemble, Mosaic or Moment
         Of an ensemble the mean is asked.
     ensemble : Ensemble, optional
         Made from the field: its members' totals widen the intervals.
@@ -154,7 +153,7 @@ def totals_of(
 
 
 def notes_on_totals(
-    field: NeuralField | Mosaic | Ensemble,
+    field: Still,
     quantity: str | Quantity | None,
     plane: object = None,
     projection: str | None = None,
@@ -163,7 +162,7 @@ def notes_on_totals(
 
     Parameters
     ----------
-    field : NeuralField, Mosaic or Ensemble
+    field : NeuralField, Ensemble, Mosaic or Moment
     quantity : str, Quantity or None
         That is shown, of ``fieldrx.render``.
     plane : optional
@@ -177,7 +176,7 @@ def notes_on_totals(
     return [totals(field).sentence] if adds_up and first.provenance.microscope else []
 
 
-def contrast_sign(field: NeuralField | Mosaic | Ensemble) -> int:
+def contrast_sign(field: Still) -> int:
     """Which sign of the contrast dominates.
 
     The whole contrast is asked, not its part inside the band, where a dense cell has halos as deep as it is
@@ -185,7 +184,7 @@ def contrast_sign(field: NeuralField | Mosaic | Ensemble) -> int:
 
     Parameters
     ----------
-    field : NeuralField, Mosaic or Ensemble
+    field : NeuralField, Ensemble, Mosaic or Moment
 
     Returns
     -------
@@ -209,17 +208,12 @@ def _contrast(field):
     return np.asarray(to_host(volume.contrast)).real.astype(np.float64), volume.grid
 
 
-def band_of(
-    field: NeuralField | Mosaic | Ensemble,
-    grid: Grid,
-    illumination: Illumination | None,
-    images: np.ndarray | None,
-) -> Band:
+def band_of(field: Still, grid: Grid, illumination: Illumination | None, images: np.ndarray | None) -> Band:
     """The band of the images, or the widest that the objective could give.
 
     Parameters
     ----------
-    field : NeuralField, Mosaic or Ensemble
+    field : NeuralField, Ensemble, Mosaic or Moment
         Which says with what optics it was measured.
     grid : Grid
     illumination : Illumination or None

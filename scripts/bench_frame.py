@@ -27,7 +27,7 @@ import tifffile
 from zoo_samples import Sample, add_ellipsoid
 
 from fieldrx import Fit, Grid, Illumination, Microscope
-from fieldrx.acquisition import Frame
+from fieldrx.acquisition import Windowed
 from fieldrx.models import make_model
 from fieldrx.tiles import evaluate_mosaic, fit_tiles, plan
 
@@ -93,7 +93,7 @@ def make(folder, pixels, n_images):
 
 
 def run(folder, steps, tiles, alone, record):
-    frame = Frame.open(folder / "acquisition.toml")
+    frame = Windowed.open(folder / "acquisition.toml")
     options = {"schedule": {"steps": steps} if steps else None}
     job = plan(frame, DEPTH, "bpm", tiles, **options)
     if job is None:
@@ -158,7 +158,7 @@ def mixed(mosaic, y, x):
 
 
 def across(folder, steps, record):
-    frame = Frame.open(folder / "acquisition.toml")
+    frame = Windowed.open(folder / "acquisition.toml")
     side = min(320, min(frame.shape))
     corner = frame.window((0, side, 0, side))
     here, centre = corner.illumination, corner.illumination.at((0.0, 0.0))

@@ -26,7 +26,7 @@ ROWS = (
     ("evaluation", "fit"),
     ("describe", "ensemble", "recipe", "tuning"),
     ("reconstruction",),
-    ("tiles",),
+    ("tiles", "timelapse"),
     ("results",),
     ("render",),
     ("calibration", "charts", "compression", "demo", "layouts", "napari_reader", "plot", "totals", "viewer"),
@@ -42,6 +42,7 @@ LAZY = {
     ("field", "plot"),
     ("describe", "ensemble"),
     ("describe", "tiles"),
+    ("describe", "timelapse"),
     ("io", "volume"),  # names that were there in version 0.1
     ("fit", "reconstruction"),
 }

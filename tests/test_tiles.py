@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldrx import Acquisition, Illumination, InputError, Volume, backends, load_field, simulate
-from fieldrx.acquisition import Frame
+from fieldrx.acquisition import Windowed
 from fieldrx.cli import main
 from fieldrx.compression import compress
 from fieldrx.fit import Schedule
@@ -80,7 +80,7 @@ def whole():
 
 
 def job_of(acq, **changes):
-    return Job(Frame.of(acq), cut(SHAPE, 36, 12), tiny.DEPTH, "born", OPTIONS | changes)
+    return Job(Windowed.of(acq), cut(SHAPE, 36, 12), tiny.DEPTH, "born", OPTIONS | changes)
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_the_file(mosaic, tmp_path):
 
 
 def test_errors_over_the_frame(whole, mosaic):
-    numbers = evaluate_mosaic(mosaic, Frame.of(whole), truth=blob())
+    numbers = evaluate_mosaic(mosaic, Windowed.of(whole), truth=blob())
     assert numbers["fitted_to_these_images"]
     assert len(numbers["tiles"]) == 4
     errors = [one["nrmse_holdout"] for one in numbers["tiles"]]
@@ -162,7 +162,7 @@ def test_errors_over_the_frame(whole, mosaic):
     missed = np.linalg.norm(mosaic.on_axes(*truth.grid.axes) - truth.contrast)
     assert numbers["index_nrmse"] == pytest.approx(missed / np.linalg.norm(truth.contrast), rel=1e-5)
     with pytest.raises(InputError, match="30 x 44"):
-        evaluate_mosaic(mosaic, Frame.of(whole.crop((0, 30, 0, 44))))
+        evaluate_mosaic(mosaic, Windowed.of(whole.crop((0, 30, 0, 44))))
 
 
 def test_tiles_that_are_done_are_kept(job, tmp_path, monkeypatch):
@@ -202,7 +202,7 @@ def test_a_tile_that_cannot_be_fitted_is_left_empty(whole, job, tmp_path):
     y0, y1, x0, x1 = list(job.tiling)[3].window
     mask[:, y0:y1, x0:x1] = False
     said = []
-    spoilt = replace(job, frame=Frame.of(replace(whole, mask=mask, checksum=None)))
+    spoilt = replace(job, frame=Windowed.of(replace(whole, mask=mask, checksum=None)))
     made = fit_tiles(spoilt, tmp_path / "tiles", say=said.append)
     assert any("tile 3 is left empty" in line for line in said)
     assert made.fields[3].output_scale == 0
@@ -210,7 +210,7 @@ def test_a_tile_that_cannot_be_fitted_is_left_empty(whole, job, tmp_path):
 
 
 def test_when_frames_are_cut(whole):
-    backend, frame = backends.get("cpu"), Frame.of(whole)
+    backend, frame = backends.get("cpu"), Windowed.of(whole)
     assert choose_tiles(frame, tiny.DEPTH, backend) == (None, "")
     assert choose_tiles(frame, tiny.DEPTH, backend, "off") == (None, "")
     large = replace(frame, shape=(1500, 1400))
@@ -224,7 +224,7 @@ def test_when_frames_are_cut(whole):
 
 def test_light_that_turns_across_the_frame_asks_for_tiles(whole):
     near = Illumination(tiny.LIGHT.sources_na, distance_um=2000.0)
-    frame = Frame.of(replace(whole, illumination=near))
+    frame = Windowed.of(replace(whole, illumination=near))
     large = replace(frame, shape=(500, 500))
     thick = (-20.0, 20.0, 1.0)
     tiling, why = choose_tiles(large, thick, backends.get("cpu"))
@@ -289,7 +289,7 @@ def test_what_is_auto_is_settled_once_for_all_tiles(tmp_path):
     """By the window that shows most, and again when the job goes on."""
     shape = (100, 44)
     optics = Acquisition(None, tiny.LIGHT, tiny.SCOPE, holdout=(4,))
-    frame = Frame.of(simulate(blob(shape), optics, "born", shape))
+    frame = Windowed.of(simulate(blob(shape), optics, "born", shape))
     made = plan(frame, tiny.DEPTH, "auto", 72, **OPTIONS)
     assert len(made.tiling) == 2 and made.model in ("born", "ssnp", "bpm")
     assert "2 x 1 tiles" in made.notes[0] and any("model" in note for note in made.notes)
@@ -304,7 +304,7 @@ def test_a_file_is_read_window_by_window(tmp_path):
     whole = simulate(blob(), optics, "born", SHAPE)
     tifffile.imwrite(tmp_path / "stack.tif", whole.images)
     (tmp_path / "a.toml").write_text(TOML)
-    frame = Frame.open(tmp_path / "a.toml")
+    frame = Windowed.open(tmp_path / "a.toml")
     assert frame.shape == (50, 44) and frame.optics.images is None and list(frame.optics.holdout) == [4]
     seen = frame.window((5, 25, 3, 33))
     assert np.allclose(seen.images, whole.images[:, 15:35, 3:33], atol=1e-6)

@@ -5,8 +5,9 @@ The keys of an acquisition.toml stand in `fieldrx.acquisition.schema`, those of 
 """
 
 from fieldrx.acquisition.data import Acquisition
-from fieldrx.acquisition.frame import Frame
+from fieldrx.acquisition.frames import Frames, FramesGiven, film_of
 from fieldrx.acquisition.read import read_acquisition
 from fieldrx.acquisition.table import read_table
+from fieldrx.acquisition.windowed import Windowed
 
-__all__ = ["Acquisition", "Frame", "read_acquisition", "read_table"]
+__all__ = ["Acquisition", "Frames", "FramesGiven", "Windowed", "film_of", "read_acquisition", "read_table"]

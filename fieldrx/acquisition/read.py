@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fieldrx.acquisition.arrays import from_arrays
 from fieldrx.acquisition.data import Acquisition
-from fieldrx.acquisition.toml import read_toml
+from fieldrx.acquisition.frames import read_toml
 from fieldrx.errors import InputError
 from fieldrx.io import check_file, load_hdf5, load_npz
 
@@ -22,6 +22,7 @@ def read_acquisition(
     Parameters
     ----------
     path : path-like
+        Of the frames of a film the first is read.
     images : {"required", "named", "optional"}
         With "named" a file that names no images gives an `Acquisition` with ``images=None``: the optics
         alone.  With "optional" so does one whose image files are not there.

@@ -15,6 +15,13 @@ table              key                   meaning
 \\                  camera_pixel_um       pixel of the camera [um], together with
 \\                  magnification         from sample to camera
 [images]           files                 what `fieldrx.io.read_images` reads
+\\                  time                  the axis that counts the frames of a film, by its name: "T".  Or
+\\                                        names in ``files`` (and ``background``, ``dark``) hold {t} for the
+\\                                        number of the frame: "t{t}.tif", "t{t}/img_{n}.tif".  Every
+\\                                        frame is then an acquisition of its own, to which all else
+\\                                        here applies; what makes no film takes the first
+\\                  interval_s            time from one frame number to the next [s], where the file (OME,
+\\                                        ImageJ, Micro-Manager, OME-Zarr) does not tell
 \\                  axes                  names of the stored axes in their order, where the file does not
 \\                                        tell: "TCYX", or ["led", "y", "x"]
 \\                  axis                  what counts the images: an axis by its number from 0 (-1 is the
@@ -97,6 +104,8 @@ TOP = {"name": (TEXT,), "notes": (TEXT,)}
 MICROSCOPE = dict.fromkeys((*SCALARS, "camera_pixel_um", "magnification"), (_NUMBER,))
 IMAGES = {
     "files": (TEXT, _LIST),
+    "time": (TEXT,),
+    "interval_s": (_NUMBER,),
     "axes": (TEXT, _LIST),
     "axis": (_NUMBER, TEXT),
     "select": (_TABLE,),

@@ -40,29 +40,48 @@ _SLIPS = {  # what people write, and what TOML wants
 }
 
 
-def read_toml(path: Path, wanted: str, region: Sequence[int] | None = None) -> Acquisition:
-    """Read an acquisition.toml; `wanted` as `images` of `fieldrx.read_acquisition`."""
-    optics, table, stack = _optics_of(path, wanted, region)
+def read_content(content: dict, path: Path, wanted: str, region: Sequence[int] | None = None) -> Acquisition:
+    """The acquisition that the content of an acquisition.toml tells of, at one time.
+
+    Parameters
+    ----------
+    content : dict
+        As of `parse_toml`.
+    path : Path
+        Of the file.
+    wanted : str
+        As `images` of `fieldrx.read_acquisition`.
+    region : (int, int, int, int), optional
+        A window (y0, y1, x0, x1) of what the file says, in pixels.
+    """
+    optics, table, stack = _optics_of(content, path, wanted, region)
     return optics if stack is None else _with_images(optics, table, stack, path)
 
 
-def read_frame(path: Path) -> tuple[Acquisition, tuple[int, int]]:
-    """What an acquisition.toml says but for its images, of which one pixel is read, and their size (y, x)."""
-    optics, _, stack = _optics_of(path, "required", (0, 1, 0, 1))
+def read_optics(content: dict, path: Path) -> tuple[Acquisition, tuple[int, int]]:
+    """What an acquisition.toml says but for its images, of which one pixel is read, and their size (y, x).
+
+    Parameters
+    ----------
+    content : dict
+        As of `parse_toml`.
+    path : Path
+        Of the file.
+    """
+    optics, _, stack = _optics_of(content, path, "required", (0, 1, 0, 1))
     assert stack is not None  # they are required
-    asked = parse_toml(path)["images"].get("region")
     with in_file(path):
-        rows, cols = window(stack.frame, asked, path)
+        rows, cols = window(stack.frame, content["images"].get("region"), path)
     y, x = place_of((rows.start, rows.stop, cols.start, cols.stop), stack.frame, optics.microscope)
     whole = replace(optics, illumination=optics.illumination.at((y, x)), notes=(*optics.notes, *stack.notes))
     return whole, (rows.stop - rows.start, cols.stop - cols.start)
 
 
 def _optics_of(
-    path: Path, wanted: str, region: Sequence[int] | None
+    content: dict, path: Path, wanted: str, region: Sequence[int] | None
 ) -> tuple[Acquisition, dict[str, Any], Stack | None]:
     """The optics of a file, what it says of its images, and these as they are stored, if they are there."""
-    content, required = parse_toml(path), wanted == "required"
+    required = wanted == "required"
     check_keys(content, ("microscope", "illumination", *["images"] * required), path, "acquisition")
     scope = check_table(content["microscope"], MICROSCOPE, "microscope", path)
     table = check_table(content.get("images", {}), IMAGES, "images", path)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fieldrx.acquisition.frames import still_content
 from fieldrx.acquisition.images import files_of, numbers_of
 from fieldrx.acquisition.schema import with_files
 from fieldrx.acquisition.toml import parse_toml, toml_text
@@ -61,7 +62,7 @@ def write_calibrated(
         write_png(written[-1], picture(calibration))
         return written
     content, table = parse_toml(source), written[1]
-    kept = numbers_of(content["images"], source.parent, calibration.acquisition.n_images)
+    kept = numbers_of(still_content(source)["images"], source.parent, calibration.acquisition.n_images)
     content["images"] = with_files(content["images"], _elsewhere(source.parent, path.parent))
     if any(isinstance(value, str) for value in content["microscope"].values()):  # names of files elsewhere
         content["microscope"] = calibration.acquisition.microscope.to_dict()
@@ -114,7 +115,7 @@ def _needed(source):
     """The source, and the files that it names."""
     if source.suffix.lower() != ".toml":
         return [source]
-    return [source, *files_of(parse_toml(source), source.parent)]
+    return [source, *files_of(still_content(source), source.parent)]
 
 
 def _elsewhere(old, new):

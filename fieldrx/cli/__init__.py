@@ -9,6 +9,7 @@
 `progress`      progress of long work
 `fitting`       demo, reconstruct, run
 `batching`      batch
+`filming`       reconstruct, of a film
 `judging`       evaluate, ensemble, measure, report
 `showing`       render, view, query
 `keeping`       compress

@@ -11,6 +11,7 @@ import click
 from fieldrx.cli.options import (
     FILE,
     Depth,
+    Duration,
     Tiles,
     Weight,
     budget_option,
@@ -161,13 +162,19 @@ class _Fitting(Stoppable):
     help="Continue an interrupted fit from its checkpoint, FIELD.checkpoint.npz. --resume auto, for jobs "
     "that are put into the queue again, starts anew where there is none.",
 )
+@click.option(
+    "--follow",
+    type=Duration(),
+    default=None,
+    help="Of a film: wait for frames that are still being taken, so long after the last one: 90s, 5m, 1h.",
+)
 @quiet_option
 def reconstruct(
     acquisition: Path, output: Path, depth: tuple[float, float, float] | str, model: str,
     steps: int | None, budget: float | None, device: str, precision: str | None, holdout: float | None,
     grid_um: float | None, preset: str | None, tv: float | str | None, refine: str | None, loss: str,
     no_absorption: bool, tiles: int | str,
-    patience: int | None, seed: int, resume: str | None, quiet: bool,
+    patience: int | None, seed: int, resume: str | None, follow: float | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Fit a neural field to the images of ACQ (.toml, .npz or .h5).
 
@@ -177,13 +184,18 @@ def reconstruct(
     Ctrl-C, SIGTERM, SIGUSR1 or --time-limit stops at the next step and saves the best field; --resume goes
     on from there. Of a large frame every tile gets a field of its own (--tiles), and FIELD.npz holds all.
 
+    Where ACQ has time, FIELD.npz is a film: the first frame is fitted as any other images, every other goes
+    on from the one before in a few steps. Frames that are done are kept in the folder FIELD.frames until all
+    are. With --follow, Ctrl-C while nothing is being fitted ends the film.
+
     \b
     Exit status: 0 the fit has ended, 2 bad arguments or input, 1 a failure,
     3 a whole fit that is no better than the closed form or an empty sample,
     75 stopped: call again with --resume auto to go on.
     """
-    from fieldrx.acquisition import Frame
+    from fieldrx.acquisition import Windowed, film_of
     from fieldrx.backends import describe_device
+    from fieldrx.cli.filming import film
     from fieldrx.cli.tiling import reconstruct_tiles
     from fieldrx.errors import in_file
     from fieldrx.fit import Parts, checkpoint_arguments
@@ -198,15 +210,24 @@ def reconstruct(
     check_length(steps, budget)
     check_output(output, acquisition)
     check_ending(output, "a field is", ".npz")
-    checkpoint = output.with_suffix(".checkpoint.npz")
     schedule = {"seed": seed, "steps": steps, "budget_s": budget, "patience": patience}
-    schedule = {name: value for name, value in schedule.items() if value is not None}
     options: dict[str, Any] = {
-        "preset": preset, "schedule": schedule, "holdout": holdout, "absorption": not no_absorption,
-        "refine": kinds, "loss": loss, "device": device, "precision": precision, "grid_um": grid_um, "tv": tv,
+        "depth": depth, "model": model, "tv": tv, "preset": preset, "holdout": holdout,
+        "schedule": {name: value for name, value in schedule.items() if value is not None},
+        "absorption": not no_absorption, "refine": kinds, "loss": loss, "device": device,
+        "precision": precision, "grid_um": grid_um,
     }  # fmt: skip
-    frame, say = Frame.open(acquisition), speaker(quiet)
-    if reconstruct_tiles(frame, output, depth, model, tiles, resume, quiet, options):
+    if frames := film_of(acquisition):
+        made, verdict = film(acquisition, frames, output, resume, follow, quiet, options)
+        if made.provenance["interrupted"]:
+            leave("stopped within a frame; --resume continues", STOPPED)
+        _end(verdict, quiet, short=bool(steps or budget))
+        return
+    if follow is not None:
+        raise InputError(f"{acquisition} has no time, so there is nothing to --follow: see [images] time")
+    checkpoint = output.with_suffix(".checkpoint.npz")
+    frame, say = Windowed.open(acquisition), speaker(quiet)
+    if reconstruct_tiles(frame, output, tiles, resume, quiet, options):
         return
     parts = Parts(output.with_suffix(".parts"), resume is not None)
     goes_on, remarks = _resumed(resume, checkpoint)
@@ -214,8 +235,8 @@ def reconstruct(
     earlier = checkpoint_arguments(checkpoint) if goes_on else None
     with in_file(acquisition), reporting(quiet) as reporter:
         fit = prepare(
-            acq, depth, model, origin={"automatic": []}, earlier=earlier, remarks=remarks, parts=parts,
-            callback=reporter, **options,
+            acq, origin={"automatic": []}, earlier=earlier, remarks=remarks, parts=parts, callback=reporter,
+            **options,
         )  # fmt: skip
         if len(acq.holdout) and holdout is not None:
             fit.notes.append(f"{acquisition} names its own held-out images; --holdout is not used")

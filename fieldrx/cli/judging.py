@@ -15,6 +15,7 @@ from fieldrx.cli.options import (
     check_output,
     device_option,
     quiet_option,
+    time_option,
     volume_options,
 )
 from fieldrx.cli.progress import reporting
@@ -45,20 +46,21 @@ def evaluate(
     origin: list[float] | None, model: str | None, device: str,
 ) -> None:  # fmt: skip
     """Predicted against measured images, as JSON."""
-    from fieldrx.acquisition import Frame
+    from fieldrx.acquisition import Windowed
     from fieldrx.ensemble import Ensemble
     from fieldrx.errors import in_file
     from fieldrx.evaluation import evaluate as evaluate_field
     from fieldrx.io import json_values
     from fieldrx.results import load_result
     from fieldrx.tiles import Mosaic, evaluate_mosaic
+    from fieldrx.timelapse import Film
     from fieldrx.volume import open_volume
 
     if truth is None and (spacing or origin):
         raise InputError("--spacing and --origin belong to --truth TRUTH")
-    loaded, frame = load_result(field), Frame.open(acquisition)
-    if isinstance(loaded, Ensemble):
-        raise InputError(f"{field} is an ensemble: evaluate predicts the images of one field; give that")
+    loaded, frame = load_result(field), Windowed.open(acquisition)
+    if isinstance(loaded, Ensemble | Film):
+        raise InputError(f"{field} holds several fields: evaluate predicts the images of one; give that")
     if isinstance(loaded, Mosaic) and model is not None:
         raise InputError("--model belongs to a single field: the tiles of a mosaic keep theirs")
     known, notes = (None, []) if truth is None else open_volume(truth, spacing, origin, loaded.medium_index)
@@ -154,11 +156,13 @@ def ensemble(
     "--spacing", type=float, default=None, help="Of the voxels in um. Default: the least of the fit."
 )
 @click.option("--increment", type=float, default=None, help="Refractive increment in ml/g. Default: 0.19.")
+@time_option
 @device_option
 @quiet_option
 def measure(
     field: Path, output: Path, labels: Path | None, acquisition: Path | None, found: float,
-    smallest: float | None, spacing: float | None, increment: float | None, device: str, quiet: bool,
+    smallest: float | None, spacing: float | None, increment: float | None, time: float | None, device: str,
+    quiet: bool,
 ) -> None:  # fmt: skip
     """Find cells or beads by their index, and measure each: volume, surface, dry mass, index, place.
 
@@ -174,7 +178,7 @@ def measure(
     from fieldrx.measure import measure as measure_field
     from fieldrx.measure import write_labels, write_table
     from fieldrx.render.quantities import REFRACTIVE_INCREMENT
-    from fieldrx.results import load_result
+    from fieldrx.results import at_time, load_result
 
     given = [path for path in (field, acquisition) if path is not None]
     check_output(output, *given)
@@ -182,7 +186,7 @@ def measure(
     if labels is not None:
         check_output(labels, *given, output)
         check_ending(labels, "labels are", ".tif", ".tiff")
-    loaded = load_result(field).to(device)
+    loaded = at_time(load_result(field).to(device), time)
     acq = None if acquisition is None else read_acquisition(acquisition)
     alpha = REFRACTIVE_INCREMENT if increment is None else increment
     with in_file(field), reporting(quiet) as reporter:
@@ -203,18 +207,19 @@ def measure(
 @device_option
 def report(field: Path, acquisition: Path, output: Path, ensemble: Path | None, device: str) -> None:
     """Write what was measured, what was inferred and how far to trust it: one HTML file."""
-    from fieldrx.acquisition import Frame
+    from fieldrx.acquisition import Windowed
     from fieldrx.ensemble import Ensemble, load_ensemble
     from fieldrx.errors import in_file
     from fieldrx.report import write_frame_report, write_report
     from fieldrx.results import load_result
     from fieldrx.tiles import Mosaic
+    from fieldrx.timelapse import Film
 
     check_output(output, field, acquisition)
     check_ending(output, "a report is", ".html", ".htm")
-    loaded, frame = load_result(field).to(device), Frame.open(acquisition)
-    if isinstance(loaded, Ensemble):
-        raise InputError(f"{field} is an ensemble: give its field, and the ensemble by --ensemble")
+    loaded, frame = load_result(field).to(device), Windowed.open(acquisition)
+    if isinstance(loaded, Ensemble | Film):
+        raise InputError(f"{field} holds several fields: give one, and an ensemble by --ensemble")
     known = None if ensemble is None else load_ensemble(ensemble).to(device)
     if isinstance(loaded, Mosaic):
         if known is not None:

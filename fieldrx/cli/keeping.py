@@ -31,14 +31,14 @@ def compress(field: Path, output: Path, loss: float | None, size: float | None, 
     fieldrx compress cell.npz -o small.npz --size 300kB
 
     SMALL is a field as any other: every command takes it, but it cannot be fitted on. It keeps the field at
-    the voxels of the fit and interpolates between them. FIELD may be an ensemble.
+    the voxels of the fit and interpolates between them. FIELD may be an ensemble or a film.
     """
     from fieldrx.compression import compress as compress_field
-    from fieldrx.compression import compress_ensemble
+    from fieldrx.compression import compress_ensemble, compress_film
     from fieldrx.ensemble import Ensemble
     from fieldrx.errors import in_file
-    from fieldrx.field import NeuralField
-    from fieldrx.results import load_result
+    from fieldrx.results import Result, load_result
+    from fieldrx.timelapse import Film
 
     check_output(output, field)
     check_ending(output, "a field is", ".npz")
@@ -46,13 +46,18 @@ def compress(field: Path, output: Path, loss: float | None, size: float | None, 
         raise InputError("give --loss or --size, not both")
     loaded = load_result(field)
     with in_file(field), reporting(quiet) as reporter:
-        small: NeuralField | Ensemble
+        small: Result
         if isinstance(loaded, Ensemble):
             small = compress_ensemble(loaded, loss, size, reporter)
+        elif isinstance(loaded, Film):
+            small = compress_film(loaded, loss, size, reporter)
         else:
             small = compress_field(loaded, loss, size, reporter)
     small.save(output)
-    fields = small.members if isinstance(small, Ensemble) else (small,)
+    if isinstance(small, Ensemble):
+        fields = small.members
+    else:
+        fields = small.fields if isinstance(small, Film) else (small,)
     costs = [one.provenance.origin["compressed"] for one in fields]
     at, between = (max(cost[name] for cost in costs) for name in ("loss", "loss_between"))
     before, after = (path.stat().st_size for path in (field, output))

@@ -196,6 +196,13 @@ device_option = click.option(
     callback=_check_device,
     help="Where to compute: auto takes a GPU where there is one.",
 )
+time_option = click.option(
+    "--time",
+    type=float,
+    default=None,
+    help="Of a film: one time, in s, or a frame's number where the film knows no seconds; between two frames "
+    "both are mixed.",
+)
 steps_option = click.option(
     "--steps", type=click.IntRange(min=1), default=None, help="Steps of the fit. Default: 220."
 )

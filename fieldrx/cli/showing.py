@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fieldrx.cli.options import FILE, Axis, Numbers, Turn, check_output, device_option, quiet_option
+from fieldrx.cli.options import (
+    FILE,
+    Axis,
+    Numbers,
+    Turn,
+    check_output,
+    device_option,
+    quiet_option,
+    time_option,
+)
 from fieldrx.cli.progress import reporting, speaker
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
@@ -71,6 +80,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Microscope images: predict one for this direction NA_Y,NA_X; several give several.",
 )
+@time_option
 @click.option("--movie", metavar="NAME", default=None, help="For .gif and .mp4: spin, sweep or zoom.")
 @click.option("--axis", type=Axis(), default=None, help="What the film spin turns about. Default: y.")
 @click.option("--frames", type=click.IntRange(min=2), default=None, help="Of the film. Default: 48.")
@@ -84,7 +94,7 @@ def render(
     right: str | tuple[float, ...] | None, turn: tuple[tuple[str | tuple[float, ...], float], ...],
     projection: str | None, level: float | None, light: tuple[list[float], ...], movie: str | None,
     axis: str | tuple[float, ...] | None, frames: int | None, fps: float | None, limits: list[float] | None,
-    device: str, quiet: bool,
+    time: float | None, device: str, quiet: bool,
 ) -> None:  # fmt: skip
     """Write the field as OUT, straight from the network, block by block: any size fits in memory.
 
@@ -105,26 +115,31 @@ def render(
     fieldrx render cell.npz images.tif --light 0,0 --light 0.3,0.1
 
     FIELD may be an ensemble: its mean is shown, or with --quantity std the standard deviation of the index.
+    FIELD may be a film: .tif, .ome.tif and .ome.zarr have an axis of time then, .gif and .mp4 show over time
+    what .png shows of a field; anything else takes --time.
     The region must lie in the domain of the field (see fieldrx info FIELD); a plane shows the medium outside.
     """
     import numpy as np
 
     from fieldrx.field import NeuralField
-    from fieldrx.render import make_quantity, render_images, turned
+    from fieldrx.render import make_quantity, render_images, render_over_time, turned
     from fieldrx.render import render as render_field
     from fieldrx.render.ensembles import as_field
-    from fieldrx.results import load_result
+    from fieldrx.results import at_time, load_result
+    from fieldrx.timelapse import Film
     from fieldrx.totals import notes_on_totals
 
     loaded = load_result(field).to(device)
     check_output(output, field)
+    film = loaded if isinstance(loaded, Film) and time is None else None
+    one = film.fields[0] if film else at_time(loaded, time)
     if (down or right) and plane is None:
         raise InputError("--down and --right belong to --plane Z,Y,X")
     wanted: str | Quantity | None = quantity
     if increment is not None:
         if quantity != "dry-mass":
             raise InputError("--increment belongs to --quantity dry-mass")
-        wanted = make_quantity(quantity, as_field(loaded)[0], increment=increment)
+        wanted = make_quantity(quantity, as_field(one)[0], increment=increment)
     options: dict[str, Any] = {
         "quantity": wanted,
         "spacing": spacing[0] if spacing and len(spacing) == 1 else spacing,
@@ -144,16 +159,22 @@ def render(
     options = {name: value for name, value in options.items() if value is not None}
     with reporting(quiet) as reporter:
         if light:
-            if not isinstance(loaded, NeuralField):
-                raise InputError("--light predicts the images of one field: give that, no ensemble or mosaic")
+            if film or not isinstance(one, NeuralField):
+                raise InputError(
+                    "--light predicts the images of one field: no ensemble, no mosaic, of a film one frame"
+                )
             if options:
                 first = next(iter(options))
                 raise InputError(f"--light predicts images as the microscope takes them, without {first}")
-            render_images(loaded, output, np.array(light), callback=reporter, device=device)
+            render_images(one, output, np.array(light), callback=reporter, device=device)
+        elif film:
+            if {"kind", "rotation_axis", "through"} & set(options):
+                raise InputError("a film is shown over time: --movie, for one of its times, takes --time")
+            render_over_time(film, output, **options, callback=reporter)
         else:
-            render_field(loaded, output, **options, callback=reporter)
+            render_field(one, output, **options, callback=reporter)
     say = speaker(quiet)
-    for note in [] if quiet else notes_on_totals(loaded, quantity, plane, projection):
+    for note in [] if quiet else notes_on_totals(one, quantity, plane, projection):
         say(f"note: {note}")
     echo(str(output))
 
@@ -176,12 +197,13 @@ def view(field: Path, output: Path, title: str | None, precision: str) -> None:
     from fieldrx.ensemble import Ensemble
     from fieldrx.results import load_result
     from fieldrx.tiles import Mosaic
+    from fieldrx.timelapse import Film
     from fieldrx.viewer import write_viewer
 
     loaded = load_result(field)
     check_output(output, field)
-    if isinstance(loaded, Ensemble):
-        raise InputError(f"{field} is an ensemble: a page shows one field; give that")
+    if isinstance(loaded, Ensemble | Film):
+        raise InputError(f"{field} holds several fields: a page shows one; give that")
     if isinstance(loaded, Mosaic):  # a page holds one network: that of the mosaic's code
         loaded = compress(loaded)
     write_viewer(loaded, output, field.stem if title is None else title, precision)
@@ -196,12 +218,27 @@ def query(field: Path, points: Path) -> None:
 
     FIELD may be an ensemble: two columns more, std_real,std_imag, give the standard deviation. Outside the
     field's domain the index is that of the medium.
+
+    FIELD may be a film: a column t_s (frame, where the film knows no seconds) gives the time of every point;
+    without it every point is told at all times.
     """
-    from fieldrx.points import read_points, write_points
+    import numpy as np
+
+    from fieldrx.errors import in_file
+    from fieldrx.points import TIMES, read_points, read_times, write_points
     from fieldrx.results import load_result
+    from fieldrx.timelapse import Film
 
     loaded = load_result(field)
     zyx = read_points(points)
+    if isinstance(loaded, Film):
+        times = read_times(points, loaded.unit)
+        if times is None:
+            times, zyx = np.repeat(loaded.times, len(zyx)), np.tile(zyx, (len(loaded.times), 1))
+        with in_file(points):
+            index = loaded(zyx, times)
+        write_points(sys.stdout, zyx, {"n": index}, {TIMES[loaded.unit]: times})
+        return
     found = loaded(zyx)
     columns = dict(zip(("n", "std"), found, strict=True)) if isinstance(found, tuple) else {"n": found}
     write_points(sys.stdout, zyx, columns)

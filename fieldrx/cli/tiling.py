@@ -12,14 +12,12 @@ from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
 
 if TYPE_CHECKING:
-    from fieldrx.acquisition import Frame
+    from fieldrx.acquisition import Windowed
 
 
 def reconstruct_tiles(
-    frame: Frame,
+    frame: Windowed,
     output: Path,
-    depth: tuple[float, float, float] | str,
-    model: str,
     tiles: int | str,
     resume: str | None,
     quiet: bool,
@@ -29,13 +27,13 @@ def reconstruct_tiles(
 
     Parameters
     ----------
-    frame : Frame
+    frame : Windowed
     output : Path
         Of the mosaic; tiles that are done wait in a folder beside it.
-    depth, model, tiles, resume, quiet
+    tiles, resume, quiet
         As of ``fieldrx reconstruct``.
     options : dict
-        Keyword arguments of `fieldrx.reconstruction.prepare`.
+        Keyword arguments of `fieldrx.tiles.plan`, depth and model included.
 
     Returns
     -------
@@ -49,7 +47,7 @@ def reconstruct_tiles(
     say, folder = speaker(quiet), output.with_suffix(".tiles")
     kept = kept_job(folder) if resume else None
     with reporting(quiet) as reporter:
-        job = plan(frame, depth, model, tiles, kept=kept, callback=reporter, **options)
+        job = plan(frame, tiles=tiles, kept=kept, callback=reporter, **options)
         if job is None:
             return False
         if resume == "yes" and kept is None:

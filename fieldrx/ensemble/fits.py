@@ -15,18 +15,16 @@ from fieldrx.models import spacing_of
 from fieldrx.priors import Priors
 
 
-def refit(
-    parent: NeuralField, part: Acquisition, train: np.ndarray, schedule: Schedule, **options: Any
-) -> Fit:
-    """A fit with a field's settings to part of its images.
+def refit(parent: NeuralField, part: Acquisition, origin: dict, schedule: Schedule, **options: Any) -> Fit:
+    """A fit with a field's settings to part of its images, or to others of the same kind.
 
     Parameters
     ----------
     parent : NeuralField
     part : Acquisition
         The images of this fit.
-    train : int array
-        Numbers, among the field's own images, of those that are learnt from; for the provenance.
+    origin : dict
+        JSON values that join the provenance.
     schedule : Schedule
     **options
         As of `fieldrx.Fit`.
@@ -43,7 +41,7 @@ def refit(
         loss=settings.loss,
         background=settings.background,
         grid_um=spacing_of(settings),
-        origin={"images": train.tolist()},
+        origin=origin,
         **options,
     )
 

@@ -46,7 +46,7 @@ def fold_fit(
     refine, start = parent.provenance.refine or None, parent.provenance.optics_start
     optics = None if start is None else Optics.from_dict(start).select(images)
     schedule = schedule_anew(parent, np.random.default_rng(seed), steps)
-    return refit(parent, part, train, schedule, refine=refine, optics=optics, **how)
+    return refit(parent, part, {"images": train.tolist()}, schedule, refine=refine, optics=optics, **how)
 
 
 def cross_validation(members: Sequence[NeuralField], parts: Sequence[np.ndarray], images: FitImages) -> dict:

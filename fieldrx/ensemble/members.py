@@ -50,4 +50,6 @@ def member_fit(
         **_RESTART,
     )
     optics = Optics.recorded(parent.provenance, acquisition.illumination).select(part)
-    return refit(parent, acquisition.select(part), part, schedule, holdout=0, optics=optics, **how)
+    return refit(
+        parent, acquisition.select(part), {"images": part.tolist()}, schedule, holdout=0, optics=optics, **how
+    )

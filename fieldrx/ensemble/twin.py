@@ -62,7 +62,9 @@ def fit_twin(
     schedule = schedule_anew(parent, rng)
     other = replace(acquisition, images=noisy, holdout=held, checksum=None)
     known = optics if settings.optics is not None else None
-    return refit(parent, other, train, schedule, optics=known, device=device, **how).finish(parts=parts)
+    return refit(
+        parent, other, {"images": train.tolist()}, schedule, optics=known, device=device, **how
+    ).finish(parts=parts)
 
 
 def misfit(field: NeuralField, acquisition: Acquisition, held: np.ndarray) -> float:

@@ -7,9 +7,11 @@ their channels, and compute a block when it is read, so that a file may be far l
 from fieldrx.export.arrays import write_npy, write_volume_npz, write_vti
 from fieldrx.export.film import write_gif, write_mp4
 from fieldrx.export.tiff import write_tiff
+from fieldrx.export.times import Times
 from fieldrx.export.zarr import write_ome_zarr
 
 __all__ = [
+    "Times",
     "write_gif",
     "write_mp4",
     "write_npy",

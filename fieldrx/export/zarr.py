@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager, suppress
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,19 @@ from fieldrx.errors import InputError
 from fieldrx.io import named
 
 if TYPE_CHECKING:
+    from fieldrx.export.times import Times
     from fieldrx.render.sampling import Samples
 
 _CHUNK = (32, 256, 256)
 _TRIES, _PAUSE_S = 20, 0.05  # of removing what failed
 
 
-def write_ome_zarr(path: str | os.PathLike, levels: Sequence[Samples]) -> None:
+def write_ome_zarr(
+    path: str | os.PathLike,
+    levels: Sequence[Samples],
+    *later: Sequence[Samples],
+    times: Times | None = None,
+) -> None:
     """Write a multiscale image, its levels as they are given: none is made from another.
 
     Parameters
@@ -32,6 +39,10 @@ def write_ome_zarr(path: str | os.PathLike, levels: Sequence[Samples]) -> None:
         A folder, made or, where it is an OME-Zarr already, replaced.
     levels : sequence of Samples
         Finest first, all of the same channels.
+    *later : sequences of Samples
+        The same at later times.
+    times : Times, optional
+        Of them all; where their steps differ, they stand in the metadata alone.
 
     Raises
     ------
@@ -46,22 +57,27 @@ def write_ome_zarr(path: str | os.PathLike, levels: Sequence[Samples]) -> None:
     if not finest.lattice.straight:
         raise InputError(f"{path}: OME-Zarr has the axes z, y, x; write turned samples as .ome.tif or .vti")
     channels = () if len(finest.channels) == 1 else (len(finest.channels),)
+    moments = [levels, *later]
+    count = (len(moments),) if times else ()
     with _atomic_folder(path) as temporary:
         group = zarr.create_group(temporary, zarr_format=2)
         low, high = np.inf, -np.inf
         for number, samples in enumerate(levels):
             chunk = tuple(min(c, n) for c, n in zip(_CHUNK, samples.shape, strict=True))
             array = group.create_array(
-                str(number), shape=(*channels, *samples.shape), chunks=(*(1 for _ in channels), *chunk),
+                str(number), shape=(*count, *channels, *samples.shape),
+                chunks=(*(1 for _ in (*count, *channels)), *chunk),
                 dtype=np.float32, chunk_key_encoding={"name": "v2", "separator": "/"}, fill_value=0.0,
             )  # fmt: skip
-            for block in _chunks(samples.shape, chunk):
-                parts = np.stack(samples.parts(samples.read(block)))
-                array[(slice(None), *block) if channels else block] = parts if channels else parts[0]
+            for moment, block in product(range(len(moments)), _chunks(samples.shape, chunk)):
+                one = moments[moment][number]
+                parts = np.stack(one.parts(one.read(block)))
+                place = (*(moment for _ in count), *(slice(None) for _ in channels), *block)
+                array[place] = parts if channels else parts[0]
                 seen = parts[0][np.isfinite(parts[0])]
                 if seen.size:
                     low, high = min(low, float(seen.min())), max(high, float(seen.max()))
-        group.attrs.update(_attributes(levels, *((low, high) if low <= high else (0.0, 1.0))))
+        group.attrs.update(_attributes(levels, *((low, high) if low <= high else (0.0, 1.0)), times))
 
 
 def _chunks(shape, chunk):
@@ -72,17 +88,23 @@ def _chunks(shape, chunk):
                 yield slice(z, z + chunk[0]), slice(y, y + chunk[1]), slice(x, x + chunk[2])
 
 
-def _attributes(levels: Sequence[Samples], low: float, high: float) -> dict:
+def _attributes(levels: Sequence[Samples], low: float, high: float, times: Times | None) -> dict:
     """The metadata "multiscales" and "omero" of the group."""
     finest = levels[0]
-    lead = [] if len(finest.channels) == 1 else [1.0]
-    axes = [{"name": "c", "type": "channel"}] if lead else []
+    even = times is not None and times.step is not None
+    steps = [(times.step or 1.0) if even and times else 1.0] * bool(times)
+    starts = [times.values[0] if even and times else 0.0] * bool(times)
+    axes = [_time_axis(times, even)] if times else []
+    if len(finest.channels) > 1:
+        axes += [{"name": "c", "type": "channel"}]
+        steps, starts = [*steps, 1.0], [*starts, 0.0]
     axes += [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
     datasets = []
     for number, samples in enumerate(levels):
-        scale = {"type": "scale", "scale": [*lead, *samples.lattice.spacing_um]}
-        shift = {"type": "translation", "translation": [*(0.0 for _ in lead), *samples.lattice.origin_um]}
+        scale = {"type": "scale", "scale": [*steps, *samples.lattice.spacing_um]}
+        shift = {"type": "translation", "translation": [*starts, *samples.lattice.origin_um]}
         datasets.append({"path": str(number), "coordinateTransformations": [scale, shift]})
+    told = {"times": list(times.values)} if times else {}
     window = {"min": low, "max": high, "start": low, "end": high}
     colours = ["FFFFFF", "00FFFF"]
     return {
@@ -93,7 +115,7 @@ def _attributes(levels: Sequence[Samples], low: float, high: float) -> dict:
                 "axes": axes,
                 "datasets": datasets,
                 "type": "evaluated at the points of each level",
-                "metadata": {"description": finest.described},
+                "metadata": {"description": finest.described, **told},
             }
         ],
         "omero": {
@@ -105,6 +127,11 @@ def _attributes(levels: Sequence[Samples], low: float, high: float) -> dict:
             ],
         },
     }
+
+
+def _time_axis(times: Times, even: bool) -> dict[str, str]:
+    """The axis of time; where steps differ, it counts frames."""
+    return {"name": "t", "type": "time"} | ({"unit": "second"} if even and times.seconds else {})
 
 
 @contextmanager

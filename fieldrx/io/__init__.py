@@ -9,13 +9,14 @@ from fieldrx.errors import NoSuchFile, in_file, nearest, one_line
 from fieldrx.io.choice import Choice, Stack, kept_images, numbers_called
 from fieldrx.io.files import atomic_path, check_file, named, open_folder
 from fieldrx.io.hdf5 import load_hdf5
-from fieldrx.io.names import is_pattern, list_images, list_pattern
+from fieldrx.io.names import TIME, is_pattern, list_images, list_pattern, list_times
 from fieldrx.io.npz import check_keys, load_format, load_npz, save_npz
 from fieldrx.io.plain import json_values
 from fieldrx.io.png import png_bytes, write_png
 from fieldrx.io.stack import read_images, read_stack
 
 __all__ = [
+    "TIME",
     "Choice",
     "NoSuchFile",
     "Stack",
@@ -28,6 +29,7 @@ __all__ = [
     "kept_images",
     "list_images",
     "list_pattern",
+    "list_times",
     "load_format",
     "load_hdf5",
     "load_npz",

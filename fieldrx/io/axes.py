@@ -119,8 +119,8 @@ def take(source: Source, choice: Choice) -> Stack:
             f"counts the images, set axis = {0 if source.last else -1} in [images]"
         )
     native = images.dtype.newbyteorder("=")
-    size = shape[names.index("Y")], shape[names.index("X")]
-    return Stack(np.ascontiguousarray(images, native), tuple(notes), kept, count, ends, size)
+    named = {name: n for name, n in zip(names, shape, strict=True) if name != "1"}
+    return Stack(np.ascontiguousarray(images, native), tuple(notes), kept, count, ends, named)
 
 
 def _names(source: Source, choice: Choice) -> tuple[list[str], tuple[int, int] | None]:

@@ -62,8 +62,8 @@ class Stack:
         Number of images before any was excluded.
     ends : (int, int) or None
         Lengths of the first and the last axis, where only convention says which counts images.
-    frame : (int, int)
-        Rows and columns of the whole images, of which `images` hold a region.
+    axes : mapping of str to int
+        Lengths of the axes of the file that have names, whatever was chosen along them.
     """
 
     images: np.ndarray
@@ -71,7 +71,12 @@ class Stack:
     kept: np.ndarray
     count: int
     ends: tuple[int, int] | None = None
-    frame: tuple[int, int] = (0, 0)
+    axes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """Rows and columns of the whole images, of which `images` hold a region."""
+        return self.axes["Y"], self.axes["X"]
 
     def other_axis(self, count: int | None) -> list[str]:
         """What to say where `count` images were expected and the other end of an unnamed array fits."""

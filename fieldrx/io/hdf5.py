@@ -118,7 +118,7 @@ def read_hdf5(path: Path, name: str | None, choice: Choice) -> Stack:
         )
     joined = np.concatenate([s.images for s in stacks])
     whole = take(Source(joined, path, ("N", "Y", "X"), notes=notes), Choice(exclude=choice.exclude))
-    return replace(whole, frame=stacks[0].frame)
+    return replace(whole, axes={**whole.axes, **stacks[0].axes})
 
 
 def _item(file: h5py.File, name: str | None, path: Path) -> Any:

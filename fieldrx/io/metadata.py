@@ -1,7 +1,8 @@
-"""What a TIFF says of the optics that made it: OME, ImageJ and Micro-Manager."""
+"""What a TIFF says of the optics that made it, and of time: OME, ImageJ and Micro-Manager."""
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,9 @@ from fieldrx.io.files import check_file
 
 _MICROMETRES = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "mm": 1e3,
                 "cm": 1e4, "m": 1e6, "å": 1e-4}  # fmt: skip
+_SECONDS = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "seconds": 1.0, "min": 60.0, "h": 3600.0}
+_ZARR_SECONDS = {"millisecond": 1e-3, "second": 1.0, "minute": 60.0, "hour": 3600.0}
+_INTERVAL = "interval_s"
 
 
 def read_metadata(path: Path) -> dict[str, tuple[float, str]]:
@@ -36,6 +40,27 @@ def read_metadata(path: Path) -> dict[str, tuple[float, str]]:
     InputError
         If the file is missing, or its description is damaged.
     """
+    told = _told(path)
+    return {name: told[name] for name in told if name != _INTERVAL}
+
+
+def read_interval(path: Path) -> tuple[float, str] | None:
+    """Time from one frame to the next [s] that a TIFF or an OME-Zarr names, with whose words they are.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    InputError
+        As of :func:`read_metadata`.
+    """
+    return _of_ome_zarr(path) if path.is_dir() else _told(path).get(_INTERVAL)
+
+
+def _told(path: Path) -> dict[str, tuple[float, str]]:
+    """Everything that a TIFF says."""
     if path.suffix.lower() not in (".tif", ".tiff", ".btf", ".ome"):
         return {}
     path = check_file(path, "a TIFF file")
@@ -57,14 +82,15 @@ def read_metadata(path: Path) -> dict[str, tuple[float, str]]:
 
 
 def _of_imagej(tif: tifffile.TiffFile) -> dict[str, float]:
-    """Pixels of a calibrated ImageJ image: the resolution counts them per unit."""
+    """Pixels of a calibrated ImageJ image, whose resolution counts them per unit, and time of a frame."""
     told = tif.imagej_metadata or {}
+    values = _interval(told.get("finterval"), told.get("tunit"))
     unit = str(told.get("unit", "")).replace("\\u00B5", "µ").strip().lower()
     resolution = tif.pages.first.tags.get("XResolution")
     if unit not in _MICROMETRES or resolution is None:
-        return {}
+        return values
     pixels, units = resolution.value
-    return {"pixel_size_um": _MICROMETRES[unit] * units / pixels} if pixels else {}
+    return values | ({"pixel_size_um": _MICROMETRES[unit] * units / pixels} if pixels else {})
 
 
 def _of_micromanager(tif: tifffile.TiffFile) -> dict[str, float]:
@@ -77,11 +103,11 @@ def _of_micromanager(tif: tifffile.TiffFile) -> dict[str, float]:
     for goal, keys in zip(("pixel_size_um", "objective_na"), names, strict=True):
         if (number := _number(next((told[k] for k in keys if k in told), None))) is not None:
             values[goal] = number
-    return values
+    return values | _interval(summary.get("Interval_ms"), "ms")
 
 
 def _of_ome(text: str | None) -> dict[str, float]:
-    """Pixels, wavelength and objective of the first image of OME-XML."""
+    """Pixels, wavelength, objective and time of a frame of the first image of OME-XML."""
     if not text:
         return {}
     root = ElementTree.fromstring(text)
@@ -94,7 +120,42 @@ def _of_ome(text: str | None) -> dict[str, float]:
     if values["wavelength_um"] is None:
         values["wavelength_um"] = _length(channel, "ExcitationWavelength", "nm")
     values["objective_na"] = _number(objective.get("LensNA"))
-    return {k: v for k, v in values.items() if v is not None}
+    known = {k: v for k, v in values.items() if v is not None}
+    return known | _interval(pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit"))
+
+
+def _of_ome_zarr(path: Path) -> tuple[float, str] | None:
+    """The scale of the axis of time of an OME-Zarr, version 2 or 3 of Zarr; None where it has no unit."""
+    file = next((path / name for name in (".zattrs", "zarr.json") if (path / name).is_file()), None)
+    try:
+        told = {} if file is None else json.loads(file.read_text(encoding="utf-8"))
+        told = told.get("attributes", told)
+        scales = told.get("ome", told).get("multiscales", ())
+        for axis, scale in zip(scales[0]["axes"], _scale(scales[0]), strict=True) if scales else ():
+            if axis.get("type") == "time" and axis.get("unit") in _ZARR_SECONDS:
+                return scale * _ZARR_SECONDS[axis["unit"]], "OME-Zarr"
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path}: its metadata cannot be read ({one_line(error)}); export it again"
+        ) from None
+    return None
+
+
+def _scale(multiscale: dict) -> list[float]:
+    """What one step along each axis of the finest level is."""
+    steps = [
+        step["scale"]
+        for level in (multiscale["datasets"][0], multiscale)
+        for step in level.get("coordinateTransformations", ())
+        if step["type"] == "scale"
+    ]
+    return np.prod(steps or [np.ones(len(multiscale["axes"]))], axis=0).tolist()
+
+
+def _interval(value: Any, unit: Any) -> dict[str, float]:
+    """A time of a frame [s], in a unit that is seconds where none is said; nothing for none."""
+    time, factor = _number(value), _SECONDS.get(str(unit or "s").strip().lower())
+    return {} if time is None or factor is None else {_INTERVAL: time * factor}
 
 
 def _length(attributes: Mapping[str, str], name: str, unit: str) -> float | None:

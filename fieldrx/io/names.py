@@ -15,6 +15,7 @@ from fieldrx.io.choice import composed
 _INSIDE = re.compile(
     r"(?P<file>.+\.(?:h5|hdf5|hdf|he5|nxs|nx5|mat|npz|zarr|zarr\.zip)):(?P<name>.*)", re.IGNORECASE
 )
+TIME = "{t}"  # stands for the number of a frame
 
 
 def list_images(
@@ -92,6 +93,44 @@ def _pattern_regex(pattern: Path) -> tuple[list[str], re.Pattern]:
     for name in names:
         escaped = escaped.replace(re.escape(f"{{{name}}}"), rf"(?P<{name}>-?\d+)")
     return names, re.compile(escaped)
+
+
+def list_times(source: str | os.PathLike | Sequence[str], folder: str | os.PathLike = ".") -> dict[int, str]:
+    """The numbers that stand for {t} in names on the disk, each as it is spelt there.
+
+    Parameters
+    ----------
+    source : str or sequence of str
+        Where {t} stands in the name of a file or of a folder; of a list the first such name counts.
+    folder : path-like
+        Where relative names start.
+
+    Raises
+    ------
+    InputError
+        If two names show one number.
+    """
+    names = [source] if isinstance(source, (str, os.PathLike)) else source
+    name = next(str(name) for name in names if TIME in str(name))
+    parts = Path(folder, name).parts
+    first = next(k for k, part in enumerate(parts) if TIME in part)
+    place = on_disk(Path(*parts[:first]))
+    regex = re.compile(_time_regex(parts[first]))
+    found: dict[int, str] = {}
+    for path in sorted(place.iterdir()) if place.is_dir() else ():
+        match = regex.fullmatch(composed(path.name))
+        if match and found.setdefault(int(match["t"]), match["t"]) != match["t"]:
+            raise InputError(f"{place / parts[first]}: two names show frame {int(match['t'])}; keep one")
+    return dict(sorted(found.items()))
+
+
+def _time_regex(part: str) -> str:
+    """What one part of a path with {t} must match; what else is open in it may be any number."""
+    file = _INSIDE.match(part)
+    words = re.split(r"({t}|{n}|{row}|{col})", composed(file["file"] if file else part))
+    known = {"{n}": r"-?\d+", "{row}": r"-?\d+", "{col}": r"-?\d+"}
+    regex = "".join(TIME if word == TIME else known.get(word, re.escape(word)) for word in words)
+    return regex.replace(TIME, r"(?P<t>\d+)", 1).replace(TIME, "(?P=t)")
 
 
 def missing_numbers(source: str | os.PathLike, paths: Sequence[Path]) -> list[str]:

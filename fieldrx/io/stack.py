@@ -141,9 +141,9 @@ def _read_singles(paths: list[Path], choice: Choice, notes: list[str]) -> Stack:
     """One image per file, all of one shape and type."""
     kept = kept_images(len(paths), choice.exclude, [p.as_posix() for p in paths], "files")
     stack: np.ndarray = np.empty(0)
-    frame = (0, 0)
     remarks: Counter[str] = Counter()
     alone = replace(choice, exclude=(), alone=True)
+    axes: Mapping[str, int] = {}
     for k, number in enumerate(kept):
         path = paths[number]
         one = _read_one(*split_source(path, "."), alone)
@@ -154,13 +154,13 @@ def _read_singles(paths: list[Path], choice: Choice, notes: list[str]) -> Stack:
                 f"{path}: holds {len(image)} images; expected one image in each of several files"
             )
         if k == 0:
-            stack = np.empty((len(kept), *image.shape[1:]), image.dtype)
+            stack, axes = np.empty((len(kept), *image.shape[1:]), image.dtype), one.axes
         if image.shape[1:] != stack.shape[1:] or image.dtype != stack.dtype:
             raise InputError(
                 f"{path}: image of {image.shape[1]} x {image.shape[2]} pixels and type {image.dtype}, but "
                 f"{paths[kept[0]].name} has {stack.shape[1]} x {stack.shape[2]} and {stack.dtype}; "
                 "leave out what is not part of the stack, with exclude for instance"
             )
-        stack[k], frame = image[0], one.frame
+        stack[k] = image[0]
     notes += [f"{note} ({n} of {len(kept)} files)" if n < len(kept) else note for note, n in remarks.items()]
-    return Stack(stack, tuple(notes), kept, len(paths), frame=frame)
+    return Stack(stack, tuple(notes), kept, len(paths), axes=axes)

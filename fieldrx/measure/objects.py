@@ -14,13 +14,12 @@ from fieldrx.backends import to_host
 from fieldrx.band import Band
 from fieldrx.ensemble import Ensemble
 from fieldrx.errors import InputError
-from fieldrx.field import NeuralField
 from fieldrx.measure.body import BodyFit, half_way, signed_distance, volume_and_surface
 from fieldrx.measure.segmentation import FOUND, segment, typical_contrast
 from fieldrx.optics import Grid, Microscope
 from fieldrx.progress import Progress
 from fieldrx.render.quantities import REFRACTIVE_INCREMENT
-from fieldrx.tiles.mosaic import Mosaic
+from fieldrx.results import Still
 from fieldrx.totals import band_of, sign_of
 
 NAMES = (
@@ -100,7 +99,7 @@ class _Sample(NamedTuple):
 
 
 def measure(
-    field: NeuralField | Mosaic | Ensemble,
+    field: Still,
     acquisition: Acquisition | None = None,
     found: float = FOUND,
     smallest_um3: float | None = None,
@@ -112,7 +111,7 @@ def measure(
 
     Parameters
     ----------
-    field : NeuralField, Mosaic or Ensemble
+    field : NeuralField, Ensemble, Mosaic or Moment
         Of an ensemble the mean is measured, and every member for the standard deviations.
     acquisition : Acquisition, optional
         The images of the fit, which say what they can tell; without them the pupil counts as filled.

@@ -4,6 +4,7 @@ from fieldrx.render.files import ENDINGS, render, write
 from fieldrx.render.images import new_images, render_images
 from fieldrx.render.lattice import Lattice, plane_lattice, rotation, turned, volume_lattice
 from fieldrx.render.movies import MOVIES, render_movie
+from fieldrx.render.over_time import render_over_time
 from fieldrx.render.pictures import colour, orthogonal_planes
 from fieldrx.render.quantities import QUANTITIES, make_quantity
 from fieldrx.render.sampling import Samples, sample
@@ -25,6 +26,7 @@ __all__ = [
     "render",
     "render_images",
     "render_movie",
+    "render_over_time",
     "rotation",
     "sample",
     "surface_level",

@@ -14,6 +14,7 @@ from fieldrx.field import NeuralField
 from fieldrx.optics import Grid
 from fieldrx.render.quantities import Quantity
 from fieldrx.tiles.mosaic import Mosaic
+from fieldrx.timelapse import Film, Moment
 
 STD = Quantity(
     "std", "standard deviation of the index", "", ("standard deviation",), lambda d: d.real.astype(np.float32)
@@ -58,19 +59,23 @@ class Statistic:
         raise AttributeError(name)
 
 
-Renderable = NeuralField | Mosaic | Statistic
+Renderable = NeuralField | Mosaic | Moment | Statistic
 
 
 def as_field(
-    field: Renderable | Ensemble, quantity: str | Quantity | None = None
+    field: Renderable | Ensemble | Film, quantity: str | Quantity | None = None
 ) -> tuple[Renderable, str | Quantity | None]:
     """What to render for a field or an ensemble, and the quantity of it.
 
     Raises
     ------
     InputError
-        If the standard deviation of a single field is asked for.
+        If the standard deviation of a single field is asked for, or one field of a film.
     """
+    if isinstance(field, Film):
+        raise InputError(
+            f"a film of {len(field.fields)} times is no single field: choose a time, {field.span}"
+        )
     name = quantity.name if isinstance(quantity, Quantity) else quantity
     if isinstance(field, Ensemble):
         return Statistic(field, int(name == STD.name)), STD if name == STD.name else quantity

@@ -15,17 +15,15 @@ from numpy.typing import ArrayLike
 from fieldrx.ensemble import Ensemble
 from fieldrx.errors import InputError
 from fieldrx.export import write_npy, write_ome_zarr, write_tiff, write_volume_npz, write_vti
-from fieldrx.field import NeuralField
 from fieldrx.io import write_png
 from fieldrx.render import movies
-from fieldrx.render.ensembles import as_field
+from fieldrx.render.ensembles import Renderable, as_field
 from fieldrx.render.lattice import Lattice, plane_lattice, region_of, volume_lattice
 from fieldrx.render.movies import picture_of, render_movie
 from fieldrx.render.pictures import framed, orthogonal_planes, picture_step, scale_of, shown
 from fieldrx.render.quantities import Quantity, make_quantity
 from fieldrx.render.sampling import Samples, sample
 from fieldrx.render.views import quick_view, view
-from fieldrx.tiles.mosaic import Mosaic
 
 ENDINGS = (
     ".npy", ".npz", ".tif", ".tiff", ".ome.tif", ".ome.tiff", ".ome.zarr", ".vti", ".png", ".gif", ".mp4"
@@ -34,7 +32,7 @@ _COARSEST = 128  # samples along every axis of the last level of a pyramid
 
 
 def render(
-    field: NeuralField | Mosaic | Ensemble, path: str | os.PathLike, spacing: ArrayLike | None = None,
+    field: Renderable | Ensemble, path: str | os.PathLike, spacing: ArrayLike | None = None,
     shape: Sequence[int] | None = None, region: ArrayLike | None = None, *,
     quantity: str | Quantity | None = None, plane: tuple | None = None, rotation: np.ndarray | None = None,
     projection: str | None = None, level: float | None = None, limits: Sequence[float] | None = None,
@@ -59,7 +57,7 @@ def render(
 
     Parameters
     ----------
-    field : NeuralField, Mosaic or Ensemble
+    field : NeuralField, Ensemble, Mosaic or Moment
         Of an ensemble the mean, or with the quantity "std" the standard deviation of the index.
     path : path-like
     spacing, shape, region

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fieldrx.acquisition import Frame
+from fieldrx.acquisition import Windowed
 from fieldrx.backends import to_host
 from fieldrx.charts import picture
 from fieldrx.errors import InputError, printable_lines
@@ -25,7 +25,7 @@ _MAPS = (("nrmse_holdout", "joined"), ("alone_holdout", "each tile alone"), ("no
 
 def write_frame_report(
     mosaic: Mosaic,
-    frame: Frame,
+    frame: Windowed,
     path: str | PathLike,
     device: str = "auto",
     callback: Callable[[Progress], object] = lambda progress: None,
@@ -35,7 +35,7 @@ def write_frame_report(
     Parameters
     ----------
     mosaic : Mosaic
-    frame : Frame
+    frame : Windowed
         With the images it was fitted to.
     path : path-like
         An .html file.

@@ -7,7 +7,7 @@ from math import ceil, hypot, prod
 
 import numpy as np
 
-from fieldrx.acquisition import Acquisition, Frame
+from fieldrx.acquisition import Acquisition, Windowed
 from fieldrx.backends.operators import Operators
 from fieldrx.errors import InputError
 from fieldrx.field.choices import default_encoding
@@ -25,7 +25,7 @@ _ROOM = 0.8  # of the free memory, that a fit may take
 
 
 def choose_tiles(
-    frame: Frame, depth: Sequence[float], backend: Operators, tiles: int | str = "auto"
+    frame: Windowed, depth: Sequence[float], backend: Operators, tiles: int | str = "auto"
 ) -> tuple[Tiling | None, str]:
     """The tiles of a frame, or None where one field will do, and why.
 
@@ -34,7 +34,7 @@ def choose_tiles(
 
     Parameters
     ----------
-    frame : Frame
+    frame : Windowed
     depth : (float, float, float)
         Slice centres z0, z1 and their distance dz [um].
     backend : Operators
@@ -72,12 +72,12 @@ def choose_tiles(
     return tiling, _words(tiling, overlap, why)
 
 
-def is_large(frame: Frame) -> bool:
+def is_large(frame: Windowed) -> bool:
     """Whether a frame may need tiles at all."""
     return max(frame.shape) > _WHOLE * default_side(frame)
 
 
-def default_side(frame: Frame) -> int:
+def default_side(frame: Windowed) -> int:
     """Pixels along the side of a tile of `SIDE` voxels."""
     scope = frame.optics.microscope
     spacing = grid_spacing(scope, frame.optics.illumination, dark_field=True)
@@ -136,7 +136,7 @@ def _turns(frame, shape, depth):
     return turning if moved > _BLUR * 0.5 / lateral_band(scope, light, True) else 0
 
 
-def busiest(frame: Frame) -> Acquisition:
+def busiest(frame: Windowed) -> Acquisition:
     """The window whose images vary most, from which what is "auto" is settled for all."""
     best, most = None, -1.0
     for tile in cut(frame.shape, default_side(frame), 0):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldrx._version import __version__
-from fieldrx.acquisition import Frame
+from fieldrx.acquisition import Windowed
 from fieldrx.automatic import choose_model
 from fieldrx.backends import get
 from fieldrx.errors import InputError
@@ -36,7 +36,7 @@ class Job:
 
     Parameters
     ----------
-    frame : Frame
+    frame : Windowed
     tiling : Tiling
     depth : (float, float, float)
         Slice centres z0, z1 and their distance dz [um].
@@ -47,7 +47,7 @@ class Job:
         What was chosen, and why.
     """
 
-    frame: Frame
+    frame: Windowed
     tiling: Tiling
     depth: Sequence[float]
     model: str
@@ -69,7 +69,7 @@ class Job:
 
 
 def plan(
-    frame: Frame,
+    frame: Windowed,
     depth: Sequence[float] | str,
     model: str = "auto",
     tiles: int | str = "auto",
@@ -81,7 +81,7 @@ def plan(
 
     Parameters
     ----------
-    frame : Frame
+    frame : Windowed
     depth, model, tv
         As of `fieldrx.reconstruction.reconstruct`; "auto" is settled by the window whose images vary most.
     tiles : int or str

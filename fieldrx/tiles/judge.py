@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fieldrx.acquisition import Frame
+from fieldrx.acquisition import Windowed
 from fieldrx.errors import InputError
 from fieldrx.evaluation import Comparison, compare, same_images, verdict
 from fieldrx.metrics import index_error
@@ -47,7 +47,7 @@ class TileErrors:
 
 def errors_of_tiles(
     mosaic: Mosaic,
-    frame: Frame,
+    frame: Windowed,
     device: str = "auto",
     callback: Callable[[Progress], object] = lambda progress: None,
 ) -> list[TileErrors]:
@@ -56,7 +56,7 @@ def errors_of_tiles(
     Parameters
     ----------
     mosaic : Mosaic
-    frame : Frame
+    frame : Windowed
         Of the images that it was fitted to.
     device : str
         Where images are predicted.
@@ -108,7 +108,7 @@ def _power(compared: Comparison, images: np.ndarray) -> float:
 
 def evaluate_mosaic(
     mosaic: Mosaic,
-    frame: Frame,
+    frame: Windowed,
     truth: Volume | None = None,
     device: str = "auto",
     callback: Callable[[Progress], object] = lambda progress: None,

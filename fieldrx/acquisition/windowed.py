@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fieldrx.acquisition.data import Acquisition
+from fieldrx.acquisition.frames import still_content
 from fieldrx.acquisition.read import read_acquisition
-from fieldrx.acquisition.toml import read_frame
+from fieldrx.acquisition.toml import read_optics
 from fieldrx.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class Windowed:
     """An acquisition whose images are read a window at a time.
 
     Parameters
@@ -32,13 +33,13 @@ class Frame:
     source: Path | Acquisition
 
     @classmethod
-    def of(cls, acquisition: Acquisition) -> Frame:
+    def of(cls, acquisition: Acquisition) -> Windowed:
         """Images in memory."""
         _, ny, nx = acquisition.stack.shape
         return cls(replace(acquisition, images=None, mask=None), (ny, nx), acquisition)
 
     @classmethod
-    def open(cls, path: str | os.PathLike) -> Frame:
+    def open(cls, path: str | os.PathLike) -> Windowed:
         """A file; of what a .toml names, nothing but a pixel is read here.
 
         Raises
@@ -49,7 +50,7 @@ class Frame:
         path = Path(path)
         if path.suffix.lower() != ".toml":
             return cls.of(read_acquisition(path))
-        optics, shape = read_frame(path)
+        optics, shape = read_optics(still_content(path), path)
         return cls(optics, shape, path)
 
     def window(self, window: Sequence[int]) -> Acquisition:

@@ -1,0 +1,90 @@
+"""What `reconstruct` does where the acquisition has time: a film."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fieldrx.cli.progress import reporting
+from fieldrx.cli.text import echo
+from fieldrx.errors import InputError, in_file
+
+if TYPE_CHECKING:
+    from fieldrx.acquisition import Frames
+    from fieldrx.field import NeuralField
+    from fieldrx.timelapse import Film
+    from fieldrx.verdict import Verdict
+
+
+def film(
+    acquisition: Path,
+    frames: Frames,
+    output: Path,
+    resume: str | None,
+    follow_s: float | None,
+    quiet: bool,
+    options: dict[str, Any],
+) -> tuple[Film, Verdict]:
+    """Make a film, save it, and tell of it.
+
+    Parameters
+    ----------
+    acquisition : Path
+    frames : Frames
+        That it tells of.
+    output : Path
+    resume : str or None
+        "yes", "auto", or not at all.
+    follow_s : float or None
+        How long to wait for a further frame [s].
+    quiet : bool
+    options : dict
+        As of `fieldrx.timelapse.make_film`, depth and model included.
+
+    Returns
+    -------
+    Film
+    Verdict
+        Of the first frame, by which all was settled.
+    """
+    from fieldrx.timelapse import make_film
+    from fieldrx.timelapse.kept import folder_of
+    from fieldrx.verdict import judge
+
+    there = output.is_file() or folder_of(output).is_dir()
+    if resume == "yes" and not there:
+        raise InputError(
+            f"there is neither a film {output} nor a folder {folder_of(output)} to resume from: start "
+            "without --resume, or with --resume auto"
+        )
+    with in_file(acquisition), reporting(quiet) as reporter:
+
+        def say(text: str) -> None:
+            reporter.close()
+            if not quiet:
+                echo(text, err=True)
+
+        made = make_film(
+            frames, path=output, resume=bool(resume), follow_s=follow_s, say=say, callback=reporter, **options
+        )
+    first = made.fields[0]
+    verdict = judge(first, frames.read(_number(first)), options["device"])
+    if not quiet:
+        echo(_saved(output, made))
+    return made, verdict
+
+
+def _number(field: NeuralField) -> int:
+    return field.provenance.origin["frame"]["number"]
+
+
+def _saved(output: Path, made: Film) -> str:
+    """One line about a film that was saved."""
+    told, skipped = made.provenance["frames"], len(made.provenance["skipped"])
+    errors = [frame["nrmse_holdout"] for frame in told if frame["nrmse_holdout"] is not None]
+    words = f", held-out errors {min(errors):.4f} to {max(errors):.4f}" if errors else ""
+    return (
+        f"{output}: {len(told)} frames, {made.span}, {output.stat().st_size / 1e6:.1f} MB, "
+        f"{sum(frame['seconds'] for frame in told):.0f} s{words}"
+        + (f"; {skipped} frames were left out" if skipped else "")
+    )
