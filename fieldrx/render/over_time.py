@@ -168,7 +168,7 @@ class _Seen:
     quantity: Quantity
     view: View | None = None
 
-    def picture(self, scale: Any, words: str) -> np.ndarray:
+    def picture(self, scale: Scale, words: str) -> np.ndarray:
         """Them in colours, with the time above."""
         if self.view is not None:
             canvas = movies.picture_of(self.view, scale)
