@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fieldrx.field import NeuralField
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,8 @@ class Progress:
         Relative error of the step's images (of the contrast: warm start).
     holdout : float
         Lowest relative error of the held-out images so far.
+    field : callable, optional
+        Of a fit under way: gives its best field so far.
     """
 
     stage: str
@@ -29,6 +36,7 @@ class Progress:
     total: float
     error: float = float("nan")
     holdout: float = float("nan")
+    field: Callable[[], NeuralField] | None = None
 
 
 class StopOnSignal:

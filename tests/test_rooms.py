@@ -49,6 +49,7 @@ GIVEN = {
     ("losses", "acquisition"),
     ("losses", "models"),
     ("noise", "acquisition"),
+    ("progress", "field"),
     ("tikhonov", "models"),
 }
 

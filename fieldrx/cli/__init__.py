@@ -6,6 +6,7 @@
 `options`       parameters that commands share, and checks of the files they name
 `text`          printing
 `progress`      progress of long work
+`record`        the same for programs that watch
 `fitting`       demo, reconstruct, run
 `judging`       evaluate, ensemble, measure, report
 `showing`       render, view, query
