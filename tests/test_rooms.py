@@ -29,6 +29,7 @@ ROWS = (
     ("calibration", "charts", "compression", "demo", "layouts", "napari_reader", "plot", "totals", "viewer"),
     ("measure", "report", "verdict"),
     ("workflow",),
+    ("app",),
     ("cli",),
     ("__main__",),
 )

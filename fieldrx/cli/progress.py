@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines otherwise, nothing when quiet, or a record in a folder."""
+"""Progress of long work: a bar on a terminal, plain lines otherwise, nothing when quiet, or a record."""
 
 from __future__ import annotations
 

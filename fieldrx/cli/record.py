@@ -1,8 +1,8 @@
 """Progress for programs that watch a command: lines of JSON in a folder, and a picture of the field so far.
 
-The folder is named by the variable ``FIELDRX_PROGRESS``, so that a command line is the same whether it is watched
-or not.  A line of ``progress.jsonl`` says what `fieldrx.progress.Progress` says, beside ``pictures``, which counts
-how often ``planes.png``, the central planes of the best field so far, was drawn.
+The folder is named by the variable ``FIELDRX_PROGRESS``, so that a command line is the same whether it is
+watched or not.  A line of ``progress.jsonl`` says what `fieldrx.progress.Progress` says, beside ``pictures``,
+which counts how often ``planes.png``, the central planes of the best field so far, was drawn.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ class Record:
             raise InputError(f"{VARIABLE} names {folder}, which is no folder: make it, or unset {VARIABLE}")
         self.folder = folder
         self._stage, self._told = "", -math.inf
-        self._pictures, self._drawn, self._draw_at = 0, None, -math.inf
+        self._pictures, self._draw_at = 0, -math.inf
+        self._drawn: tuple[int | None, float | None] = (
+            None,
+            None,
+        )  # step and error of the last picture
 
     def __call__(self, progress: Progress) -> None:
         """Write a line, and draw the field where it is due."""

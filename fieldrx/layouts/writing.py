@@ -13,7 +13,7 @@ from fieldrx.io import atomic_path, write_png
 from fieldrx.io.files import same_file
 from fieldrx.layouts.draft import Draft
 from fieldrx.render.directions import LEFT, TOP, dot, empty_plane, framed_plane, pen
-from fieldrx.render.pictures import write
+from fieldrx.render.pictures import grey_copy, write
 
 _SIDE, _TILE, _GAP = 480, 230, 10  # pixels of the pupil plane, of an image, around it
 _FOOT = 76  # below the plane
@@ -83,11 +83,6 @@ def _draw_images(canvas: np.ndarray, acquisition: Acquisition) -> None:
     for place, number in enumerate(shown.tolist()):
         row, column = divmod(place, _COLUMNS)
         top, left = TOP + row * (_TILE + 24), LEFT + _SIDE + 30 + column * (_TILE + _GAP)
-        image = acquisition.stack[number]
-        step = max(image.shape) / _TILE  # pixels of the image in one of the picture
-        rows, columns = ((np.arange(max(int(n / step), 1)) * step).astype(int) for n in image.shape)
-        part = image[np.ix_(rows, columns)]
-        low, high = np.quantile(part, (0.005, 0.995))
-        grey = np.clip((part - low) / max(high - low, 1e-6), 0, 1)
-        canvas[top : top + len(rows), left : left + len(columns)] = np.round(255 * grey)[..., None]
+        grey = grey_copy(acquisition.stack[number], _TILE)
+        canvas[top : top + grey.shape[0], left : left + grey.shape[1]] = grey[..., None]
         write(canvas, f"image {number}", top - 20, left, 11)
