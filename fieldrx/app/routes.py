@@ -147,7 +147,7 @@ class App:
         if not paths:
             raise InputError("no images were chosen: choose their folder or files")
         images = [Path(self.home, Path(path).expanduser()) for path in paths]
-        return shown.draft(images, settings, self._path(asked, "target"))
+        return shown.draft(images, settings, self._path(asked, "target") if asked.get("target") else None)
 
     def _list(self, asked):
         listed = self.jobs.all()[:_SHORT]

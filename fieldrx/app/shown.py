@@ -19,7 +19,7 @@ from fieldrx.describe import describe_acquisition
 from fieldrx.errors import InputError, NoSuchFile
 from fieldrx.io import atomic_path, check_file
 from fieldrx.io.text import read_text
-from fieldrx.layouts import apply_settings, list_files, recognise
+from fieldrx.layouts import apply_settings, list_files, recognise, usual_target
 from fieldrx.layouts.settings import value_of
 from fieldrx.render.pictures import grey_copy
 
@@ -48,7 +48,7 @@ def folder(path: Path) -> dict[str, Any]:
     return {"path": str(path), "parent": parent, "entries": entries, "left_out": len(inside) - len(entries)}
 
 
-def draft(paths: Sequence[Path], settings: Sequence[str], target: Path) -> dict[str, Any]:
+def draft(paths: Sequence[Path], settings: Sequence[str], target: Path | None) -> dict[str, Any]:
     """What ``fieldrx new`` would write: keys with their values as text, and the whole file.
 
     Parameters
@@ -56,20 +56,21 @@ def draft(paths: Sequence[Path], settings: Sequence[str], target: Path) -> dict[
     paths : sequence of Path
     settings : sequence of str
         As of ``--set``.
-    target : Path
-        The acquisition.toml.
+    target : Path, optional
+        The acquisition.toml; beside the images when not given.
 
     Raises
     ------
     InputError
         As of `fieldrx.layouts.recognise` and `apply_settings`.
     """
+    target = target or usual_target(paths)
     made = apply_settings(recognise(list_files(paths, target)), settings)
     keys = [
         {"table": key.table, "name": key.name, "value": _as_text(key.value), "comment": key.comment}
         for key in made.keys
     ]
-    return {"layout": made.layout, "keys": keys, "text": made.text()}
+    return {"layout": made.layout, "target": str(target), "keys": keys, "text": made.text()}
 
 
 def _as_text(value: Any) -> str | None:

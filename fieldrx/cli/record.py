@@ -83,7 +83,8 @@ class Record:
             render(field, self.folder / PICTURE)
             self._pictures, self._drawn = self._pictures + 1, best
         end = time.monotonic()
-        self._draw_at = end + max(_DRAW_S, (end - begun) / _SHARE)
+        first = self._pictures == 1  # which loads what later ones have
+        self._draw_at = end + (_DRAW_S if first else max(_DRAW_S, (end - begun) / _SHARE))
 
 
 def _number(value):

@@ -42,11 +42,5 @@ def app(ctx: click.Context, folder: Path, port: int, no_browser: bool, jobs: Pat
     group = ctx.find_root().command
     assert isinstance(group, click.Group)
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    serve(
-        group.commands,
-        folder,
-        jobs or state / "fieldrx",
-        port,
-        not no_browser,
-        lambda text: echo(text, err=True),
-    )
+    say = partial(echo, err=True)
+    serve(group.commands, folder, jobs or state / "fieldrx", port, not no_browser, say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,13 @@ _SIDE, _TILE, _GAP = 480, 230, 10  # pixels of the pupil plane, of an image, aro
 _FOOT = 76  # below the plane
 _ROWS, _COLUMNS = 2, 3
 _BRIGHT, _DARK = (25, 80, 190), (213, 94, 0)
+
+
+def usual_target(paths: Sequence[Path]) -> Path:
+    """The acquisition.toml beside images: in their folder, or in that of the first file."""
+    first = paths[0]
+    home = first if first.is_dir() and first.suffix.lower() != ".zarr" else first.parent
+    return home / "acquisition.toml"
 
 
 def check_targets(path: Path, draft: Draft, overwrite: bool) -> None:
