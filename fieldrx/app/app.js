@@ -70,7 +70,7 @@ function commandStep(box, step, job) {
   const ordered = Object.fromEntries([...needs.map(({ name }) => [name, given[name] || ""]), ...Object.entries(given)].filter(([, path]) => path));
   const work = el("div");
   box.append(el("div", { className: "halves" },
-    formOf(command, ordered, (id) => place.to({ job: id })), work));
+    formOf(command, ordered, job?.values || {}, (id) => place.to({ job: id })), work));
   if (job) work.append(new JobView(job.id).box);
 }
 

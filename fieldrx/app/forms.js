@@ -63,13 +63,14 @@ function lineBox() {
     },
   });
   const box = el("div", { className: "shell", role: "group", "aria-label": "The same in a shell" }, code, copy);
-  return { box, show: (line) => (code.textContent = line) };
+  const words = (line) => line.split(/(?<= )/).map((word) => el("span", { textContent: word })); // not broken at hyphens
+  return { box, show: (line) => line === code.textContent || code.replaceChildren(...words(line)) };
 }
 
-/** A whole form: what it asks for, its command line, and its button. */
-function formOf(command, given, started) {
+/** A whole form: what it asks for, its command line, and its button; filled in with what was typed, or used, last. */
+function formOf(command, given, used, started) {
   const form = about.forms[command], store = `form:${command}:${Object.values(given).join(":")}`;
-  const before = kept.read(store), error = el("p", { className: "error", role: "alert" }), shell = lineBox();
+  const typed = kept.read(store), before = Object.keys(typed).length ? typed : used, error = el("p", { className: "error", role: "alert" }), shell = lineBox();
   const values = () => Object.fromEntries(fields.map((one) => [one.parameter.name, one.read()]));
   const changed = () => {
     kept.write(store, values());
@@ -108,7 +109,7 @@ function formOf(command, given, started) {
   }, el("p", { className: "says", textContent: form.says }), ...shown.map((one) => one.box));
   if (others.length)
     made.append(el("details", {}, el("summary", { textContent: "More options" }), ...others.map((one) => one.box)));
-  made.append(shell.box, error, el("div", { className: "line" }, start));
+  made.append(el("div", { className: "foot" }, shell.box, error, el("div", { className: "line" }, start)));
   showLine();
   return made;
 }

@@ -93,7 +93,7 @@ def _parameter(form, parameter, context):
         "name": parameter.name,
         "label": _name(parameter) if option else parameter.name,
         "help": parameter.help if option else "",
-        "hint": parameter.metavar or parameter.type.name.upper(),
+        "hint": parameter.metavar or _hint(parameter.type),
         "kind": "choice" if choices else plain,
         "choices": list(choices),
         "file": file,
@@ -102,6 +102,13 @@ def _parameter(form, parameter, context):
         "required": parameter.required,
         "first": parameter.required or parameter.name in form.first or parameter.name in form.writes[:1],
     }
+
+
+def _hint(kind: click.ParamType) -> str:
+    """What a value looks like; nothing of names of files and other text."""
+    if isinstance(kind, (type(click.INT), type(click.FLOAT))):
+        return "a number"
+    return "" if isinstance(kind, (click.Path, type(click.STRING))) else kind.name
 
 
 def _name(option: click.Option) -> str:

@@ -111,14 +111,14 @@ class JobView {
   progress(job) {
     const last = this.lines.at(-1);
     if (!last) {
-      this.stage.textContent = job.runs ? "It is starting …" : "";
+      this.stage.textContent = job.runs ? "No progress was told yet." : "";
       this.bar.removeAttribute("value");
       return;
     }
     const errors = last.error === null ? "" : ` · error ${short(last.error)}` + (last.holdout ? ` · held out ${short(last.holdout)}` : "");
     this.stage.textContent = `${last.stage} ${Math.round(last.done)} of ${Math.round(last.total)}${errors}`;
     this.bar.value = last.total ? last.done / last.total : 0;
-    this.chart.replaceChildren(chartOf(this.lines));
+    if (last.stage.endsWith("fit")) this.chart.replaceChildren(chartOf(this.lines)); // others have errors of another kind
     if (job.picture && last.pictures !== this.pictures) {
       this.pictures = last.pictures;
       this.planes.src = address("planes", { id: this.id, count: last.pictures });
@@ -140,7 +140,8 @@ class JobView {
     const list = job.outputs.length ? el("ul", { className: "written" }, ...job.outputs.map((path) => el("li", { textContent: path }))) : null;
     const summary = job.stdout.trim() ? el("pre", { className: "summary", tabIndex: 0, "aria-label": "Summary", textContent: job.stdout.trim() }) : null;
     this.results.replaceChildren(...[summary, buttons.length ? el("div", { className: "line wrap" }, ...buttons) : null, list].filter(Boolean));
-    const main = job.outputs.find((path) => SHOWN.test(path) && /^(view|measure|calibrate|new|report|render)$/.test(job.command));
+    const showing = /^(view|measure|calibrate|new|report|render)$/.test(job.command) ? [".html", ".png", ".gif", ".csv"] : [];
+    const main = showing.map((ending) => job.outputs.find((path) => path.endsWith(ending))).find(Boolean);
     if (main && job.status === 0) this.open(main);
     if (watched) this.ended?.(job);
   }
@@ -157,6 +158,7 @@ class JobView {
     if (this.opened === path) return;
     this.opened = path;
     const source = address("output", { id: this.id, path });
+    this.box.closest(".halves")?.classList.toggle("wide", path.endsWith(".html")); // a page needs the whole width
     if (path.endsWith(".csv")) {
       const [names, ...rows] = await ask(address("table", { id: this.id, path }));
       const cell = (text) => (text !== "" && Number.isFinite(Number(text)) ? String(Number(Number(text).toPrecision(5))) : text);
@@ -164,7 +166,7 @@ class JobView {
         el("table", {}, el("thead", {}, el("tr", {}, ...names.map((name) => el("th", { scope: "col", textContent: name })))),
           el("tbody", {}, ...rows.map((row) => el("tr", {}, ...row.map((text) => el("td", { textContent: cell(text) }))))))));
     } else if (path.endsWith(".html"))
-      this.shown.replaceChildren(el("iframe", { src: source, title: nameOf(path), allow: "fullscreen" }));
+      this.shown.replaceChildren(el("iframe", { src: source, title: nameOf(path) }));
     else this.shown.replaceChildren(el("img", { src: source, alt: nameOf(path) }));
   }
 }

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import re
 import secrets
@@ -237,15 +238,22 @@ class Jobs:
         }
 
     def outputs(self, job: Job) -> list[Path]:
-        """Files that a job has written, by their names: those in a folder, or that begin as a file does."""
+        """What a job has written, by names and times: files in its folder, or that begin as its file does."""
         found: list[Path] = []
         for name in job.writes:
             target = Path(job.folder, name)
             inside = target.is_dir() and target.suffix != ".zarr"
             home, stem = (target, "") if inside else (target.parent, target.name.partition(".")[0])
-            around = sorted(home.iterdir()) if home.is_dir() else []
-            found += [p for p in around if p.name.startswith(stem) and _written(p, job.began)]
-        return list(dict.fromkeys(found))
+            inside_home = home.iterdir() if home.is_dir() else ()
+            named = sorted(p for p in inside_home if p.name.startswith(stem) and p.name[0] != ".")
+            found += [target] if target in named else []
+            found += named
+        return [path for path in dict.fromkeys(found) if self._wrote(job, path)]
+
+    def _wrote(self, job, path):
+        """Whether a file is from the time of a job; clocks of disks are coarse."""
+        written, end = _time_of(path), _time_of(self.place(job) / "status")
+        return written is not None and job.began - 1 <= written <= (math.inf if end is None else end + 1)
 
     def _begin(self, job, lock):
         """The process of a job, which holds the lock from now on."""
@@ -283,12 +291,12 @@ class Jobs:
             yield
 
 
-def _written(path: Path, began: float) -> bool:
-    """Whether a file is not older than a job; clocks of disks are coarse."""
+def _time_of(path: Path) -> float | None:
+    """When a file was written; None where it is not there."""
     try:
-        return path.stat().st_mtime >= began - 1 and not path.name.startswith(".")
+        return path.stat().st_mtime
     except FileNotFoundError:
-        return False
+        return None
 
 
 def _lines(path: Path, after: int) -> tuple[list[dict[str, Any]], int]:

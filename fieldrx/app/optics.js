@@ -40,7 +40,7 @@ function acquisitionView(path) {
       picture.src = address("image", { path, n: image });
       picture.alt = `Image ${image}`;
       const [y, x] = facts.sources[facts.lit[image][0]] ?? [0, 0], more = facts.lit[image].length - 1;
-      caption.textContent = `Image ${image} of ${facts.n_images}, light from na y ${short(y)}, na x ${short(x)}` +
+      caption.textContent = `Image ${image} of ${facts.n_images}, light along na y ${short(y)}, na x ${short(x)}` +
         `${more > 0 ? ` and ${more} more` : ""}${facts.holdout.includes(image) ? ", held out" : ""}${facts.usable[image] ? "" : ", not lit inside the aperture"}`;
       pupil.mark(image);
     };
@@ -149,7 +149,7 @@ function draftView(images, started) {
     el("p", { className: "note", textContent: "KEY=VALUE, any key of an acquisition.toml." })),
   el("div", { className: "field" }, el("label", { htmlFor: "draft-target", textContent: "written as" }), target),
   el("div", { className: "field flag" }, el("label", { htmlFor: "draft-overwrite", textContent: "replace files that are there" }), overwrite),
-  shell.box, error, el("div", { className: "line" }, start));
+  el("div", { className: "foot" }, shell.box, error, el("div", { className: "line" }, start)));
   refresh().then(() => box.replaceChildren(form));
   return box;
 }

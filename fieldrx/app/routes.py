@@ -152,8 +152,8 @@ class App:
     def _list(self, asked):
         listed = self.jobs.all()[:_SHORT]
         return [
-            {"id": job.id, "command": job.command, "line": job.line, "reads": job.reads, "began": job.began,
-             "runs": self.jobs.runs(job), "status": self.jobs.status(job)}
+            {"id": job.id, "command": job.command, "line": job.line, "reads": job.reads, "values": job.values,
+             "began": job.began,             "runs": self.jobs.runs(job), "status": self.jobs.status(job)}
             for job in listed
         ]  # fmt: skip
 
