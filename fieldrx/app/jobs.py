@@ -27,6 +27,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -121,7 +122,7 @@ class Jobs:
             If a job that runs writes the same.
         """
         with self._alone():
-            self._check_free(writes)
+            self._check_free([Path(folder, path) for path in writes])
             name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
             job = Job(name, command, arguments, values, reads, writes, str(folder), time.time())
             place = self.folder / name
@@ -261,10 +262,11 @@ class Jobs:
         program = [sys.executable, "-m", "fieldrx", job.command, *job.arguments]
         environment = os.environ | {RECORD: str(place), "PYTHONUNBUFFERED": "1"}
         with open(place / "stdout.txt", "wb") as out, open(place / "stderr.txt", "wb") as err:
-            subprocess.Popen(
+            process = subprocess.Popen(
                 ["sh", "-c", _KEEPER, str(place), *program], cwd=job.folder, env=environment,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, pass_fds=[lock],
             )  # fmt: skip
+        threading.Thread(target=process.wait, daemon=True).start()  # so that none stays as a zombie
 
     def _read(self, name):
         """A job, or None where its folder is not there, or not yet whole."""
@@ -274,7 +276,8 @@ class Jobs:
             return None
         return Job(**values)
 
-    def _check_free(self, writes):
+    def _check_free(self, writes: Sequence[Path]) -> None:
+        """Refuse what a job at work writes."""
         wanted = {os.path.realpath(path) for path in writes}
         for job in self.all():
             taken = {os.path.realpath(Path(job.folder, path)) for path in job.writes}
