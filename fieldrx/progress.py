@@ -6,10 +6,14 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fieldrx.field import NeuralField
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class Progress:
         Relative error of the step's images (of the contrast: warm start).
     holdout : float
         Lowest relative error of the held-out images so far.
+    field : callable, optional
+        Of a fit under way: gives its best field so far.
     """
 
     stage: str
@@ -33,6 +39,7 @@ class Progress:
     total: float
     error: float = float("nan")
     holdout: float = float("nan")
+    field: Callable[[], NeuralField] | None = None
 
 
 _STOPPING = tuple(getattr(signal, f"SIG{n}") for n in ("INT", "TERM", "USR1") if hasattr(signal, f"SIG{n}"))

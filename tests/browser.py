@@ -129,11 +129,15 @@ class Browser:
 
     def open(self, path, anchor=""):
         """Open a file and wait for its page to have loaded."""
+        self.visit(Path(path).resolve().as_uri() + anchor)
+
+    def visit(self, address):
+        """Open an address and wait for its page to have loaded."""
         self.send("Page.navigate", url="about:blank")
         self.errors.clear()
         self.requests.clear()
-        self.send("Page.navigate", url=Path(path).resolve().as_uri() + anchor)
-        self.wait("document.readyState === 'complete' && location.protocol === 'file:'")
+        self.send("Page.navigate", url=address)
+        self.wait("document.readyState === 'complete' && location.protocol !== 'about:'")
 
     def js(self, expression):
         """Value of a JavaScript expression; promises are awaited."""

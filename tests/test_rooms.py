@@ -32,6 +32,7 @@ ROWS = (
     ("calibration", "charts", "compression", "demo", "layouts", "napari_reader", "plot", "totals", "viewer"),
     ("measure", "report", "verdict"),
     ("workflow",),
+    ("app",),
     ("cli",),
     ("__main__",),
 )
@@ -54,6 +55,7 @@ GIVEN = {
     ("losses", "acquisition"),
     ("losses", "models"),
     ("noise", "acquisition"),
+    ("progress", "field"),
     ("tikhonov", "models"),
 }
 

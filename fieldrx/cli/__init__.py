@@ -7,6 +7,7 @@
 `options`       parameters that commands share, and checks of the files they name
 `text`          printing
 `progress`      progress of long work
+`record`        the same for programs that watch
 `fitting`       demo, reconstruct, run
 `batching`      batch
 `filming`       reconstruct, of a film
@@ -16,6 +17,7 @@
 `imaging`       simulate, calibrate
 `importing`     import-decaf
 `describing`    new
+`serving`       app
 `about`         info, doctor
 ==============  ============================================================================
 
@@ -31,13 +33,14 @@ from fieldrx.cli.imaging import calibrate, simulate
 from fieldrx.cli.importing import import_decaf
 from fieldrx.cli.judging import ensemble, evaluate, measure, report
 from fieldrx.cli.keeping import compress
+from fieldrx.cli.serving import app
 from fieldrx.cli.showing import query, render, view
 from fieldrx.cli.status import NOTHING, STOPPED
 
 __all__ = ["NOTHING", "STOPPED", "main"]
 
 _IN_ORDER_OF_USE = (
-    demo, new, reconstruct, run, batch, evaluate, render, view, query, compress, ensemble, measure, report,
+    demo, app, new, reconstruct, run, batch, evaluate, render, view, query, compress, ensemble, measure, report,
     simulate, calibrate, import_decaf, info, doctor,
 )  # fmt: skip
 for _command in _IN_ORDER_OF_USE:

@@ -57,12 +57,12 @@ def new(paths: tuple[Path, ...], output: Path | None, settings: tuple[str, ...],
         check_targets,
         list_files,
         recognise,
+        usual_target,
         write_draft,
         write_picture,
     )
 
-    home = paths[0] if paths[0].is_dir() and paths[0].suffix.lower() != ".zarr" else paths[0].parent
-    target = home / "acquisition.toml" if output is None else output
+    target = usual_target(paths) if output is None else output
     draft = apply_settings(recognise(list_files(paths, target)), settings)
     check_output(target)
     check_targets(target, draft, overwrite)

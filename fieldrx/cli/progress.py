@@ -1,17 +1,20 @@
-"""Progress of long work: a bar on a terminal, plain lines otherwise, nothing when quiet."""
+"""Progress of long work: a bar on a terminal, plain lines otherwise, nothing when quiet, or a record."""
 
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from fieldrx.cli.record import VARIABLE, Record
 from fieldrx.cli.text import echo
 
 if TYPE_CHECKING:
@@ -73,9 +76,10 @@ class Reporter:
 
 
 @contextmanager
-def reporting(quiet: bool) -> Iterator[Reporter]:
-    """A reporter whose bar ends with the block."""
-    reporter = Reporter(quiet)
+def reporting(quiet: bool) -> Iterator[Reporter | Record]:
+    """A reporter whose bar ends with the block; a record where somebody watches (`fieldrx.cli.record`)."""
+    watched = os.environ.get(VARIABLE)
+    reporter = Record(Path(watched)) if watched else Reporter(quiet)
     try:
         yield reporter
     finally:

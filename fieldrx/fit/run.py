@@ -214,7 +214,7 @@ class Fit:
             state.history[name].append(value)
         budget = schedule.budget_s
         done, total = (state.step, schedule.steps) if budget is None else (state.seconds, budget)
-        self.callback(Progress("fit", done, total, state.history["error"][-1], state.best_error))
+        self.callback(Progress("fit", done, total, state.history["error"][-1], state.best_error, self.field))
         return True
 
     def save(self, path: str | os.PathLike) -> None:

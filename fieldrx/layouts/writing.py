@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,19 @@ from fieldrx.io import atomic_path, write_png
 from fieldrx.io.files import same_file
 from fieldrx.layouts.draft import Draft
 from fieldrx.render.directions import LEFT, TOP, dot, empty_plane, framed_plane, pen
-from fieldrx.render.pictures import write
+from fieldrx.render.pictures import grey_copy, write
 
 _SIDE, _TILE, _GAP = 480, 230, 10  # pixels of the pupil plane, of an image, around it
 _FOOT = 76  # below the plane
 _ROWS, _COLUMNS = 2, 3
 _BRIGHT, _DARK = (25, 80, 190), (213, 94, 0)
+
+
+def usual_target(paths: Sequence[Path]) -> Path:
+    """The acquisition.toml beside images: in their folder, or in that of the first file."""
+    first = paths[0]
+    home = first if first.is_dir() and first.suffix.lower() != ".zarr" else first.parent
+    return home / "acquisition.toml"
 
 
 def check_targets(path: Path, draft: Draft, overwrite: bool) -> None:
@@ -83,11 +91,6 @@ def _draw_images(canvas: np.ndarray, acquisition: Acquisition) -> None:
     for place, number in enumerate(shown.tolist()):
         row, column = divmod(place, _COLUMNS)
         top, left = TOP + row * (_TILE + 24), LEFT + _SIDE + 30 + column * (_TILE + _GAP)
-        image = acquisition.stack[number]
-        step = max(image.shape) / _TILE  # pixels of the image in one of the picture
-        rows, columns = ((np.arange(max(int(n / step), 1)) * step).astype(int) for n in image.shape)
-        part = image[np.ix_(rows, columns)]
-        low, high = np.quantile(part, (0.005, 0.995))
-        grey = np.clip((part - low) / max(high - low, 1e-6), 0, 1)
-        canvas[top : top + len(rows), left : left + len(columns)] = np.round(255 * grey)[..., None]
+        grey = grey_copy(acquisition.stack[number], _TILE)
+        canvas[top : top + grey.shape[0], left : left + grey.shape[1]] = grey[..., None]
         write(canvas, f"image {number}", top - 20, left, 11)

@@ -79,6 +79,26 @@ def shown(values: np.ndarray, scale: Scale) -> np.ndarray:
     return rgb
 
 
+def grey_copy(image: np.ndarray, side: int) -> np.ndarray:
+    """A copy of an image of another size, between its own darkest and brightest parts.
+
+    Parameters
+    ----------
+    image : array, shape (y, x)
+    side : int
+        Pixels of its longer side; the nearest one is taken for each.
+
+    Returns
+    -------
+    uint8 array, shape (y, x)
+    """
+    step = max(image.shape) / side
+    rows, columns = ((np.arange(max(int(n / step), 1)) * step).astype(int) for n in image.shape)
+    part = image[np.ix_(rows, columns)]
+    low, high = np.quantile(part, (0.005, 0.995))
+    return np.round(255 * np.clip((part - low) / max(high - low, 1e-6), 0, 1)).astype(np.uint8)
+
+
 def scale_of(
     values: np.ndarray, medium: float, label: str = "", unit: str = "", limits: Sequence[float] | None = None
 ) -> Scale:

@@ -1,0 +1,128 @@
+"use strict";
+/* The steps, one at a time; where one is stands in the address, so that a reload and the Back button work. */
+
+let about = null; // what the server says of itself: home, forms
+
+const STEPS = [
+  { name: "images", title: "Images", commands: [] },
+  { name: "optics", title: "Optics", commands: ["new"] },
+  { name: "calibrate", title: "Calibrate", commands: ["calibrate"] },
+  { name: "fit", title: "Fit", commands: ["run", "reconstruct"] },
+  { name: "result", title: "Result", commands: ["view", "report", "evaluate"] },
+  { name: "measure", title: "Measure", commands: ["measure", "ensemble"] },
+  { name: "export", title: "Export", commands: ["render", "compress"] },
+  { name: "jobs", title: "Work", commands: [] },
+];
+const CHOICES = {
+  run: "Let the images choose everything", reconstruct: "Choose yourself", view: "Look at it", report: "Report",
+  evaluate: "Errors", measure: "Objects", ensemble: "Error bars", render: "A picture, film or volume", compress: "A small field",
+};
+const stepOf = (command) => STEPS.find((step) => step.commands.includes(command)).name;
+let shown = ""; // what the page shows, so that it is made anew only where that changes
+
+/** Choose files for a place in the address. */
+async function chooseInto(name, kind, title, several = false) {
+  const now = place.all(name)[0], paths = await files.choose(kind, title, several, now ? folderOf(now) : "");
+  if (!paths) return;
+  place.to(name === "images" ? { images: paths, acq: "", job: "", step: "optics" } : { [name]: paths, job: "" });
+}
+
+const chooser = (words, name, kind, title, several) =>
+  el("button", { type: "button", textContent: words, click: () => chooseInto(name, kind, title, several) });
+
+function imagesStep(box) {
+  const acq = place.get("acq");
+  box.append(el("p", { className: "says",
+    textContent: "Open images that were described before, or choose images of a known layout: they are described in the next step." }),
+  el("div", { className: "line wrap" },
+    chooser(acq ? "Open another acquisition" : "Open an acquisition", "acq", "acquisition", "Choose an acquisition"),
+    chooser("Choose images", "images", "images", "Choose images, or their folder", true)));
+  if (acq) box.append(el("h3", { textContent: acq }), acquisitionView(acq));
+}
+
+function opticsStep(box, job) {
+  const images = place.all("images"), acq = place.get("acq");
+  if (images.length) {
+    box.append(el("p", { className: "note", textContent: images.join(", ") }), draftView(images, (id) => place.to({ job: id })));
+    if (job) box.append(new JobView(job.id).box);
+  } else if (acq.endsWith(".toml")) box.append(textView(acq));
+  else if (acq) box.append(el("p", { textContent: `${acq} holds its optics beside its images: they are changed where it is made.` }));
+  else box.append(el("p", { textContent: "No images were chosen yet." }), el("div", { className: "line" },
+    chooser("Choose images", "images", "images", "Choose images, or their folder", true)));
+}
+
+/** A step of commands: which of them, what it works on, its form, and its work. */
+function commandStep(box, step, job) {
+  const choice = place.get(`${step.name}-command`), command = step.commands.includes(choice) ? choice : step.commands[0];
+  if (step.commands.length > 1) {
+    box.append(el("fieldset", { className: "group" }, el("legend", { className: "unseen", textContent: "What" }),
+      ...step.commands.map((name) => el("label", {}, el("input", {
+        type: "radio", name: `${step.name}-command`, value: name, checked: name === command,
+        change: () => place.to({ [`${step.name}-command`]: name, job: "" }),
+      }), ` ${CHOICES[name]}`))));
+  }
+  const needs = about.forms[command].parameters.filter((parameter) => parameter.required && parameter.file);
+  const given = {};
+  for (const { name, file } of about.forms[command].parameters) {
+    if (file === "acquisition" && place.get("acq")) given[name] = place.get("acq");
+    if (file === "field" && name === "field" && place.get("field")) given[name] = place.get("field");
+  }
+  const ordered = Object.fromEntries([...needs.map(({ name }) => [name, given[name] || ""]), ...Object.entries(given)].filter(([, path]) => path));
+  const work = el("div");
+  box.append(el("div", { className: "halves" },
+    formOf(command, ordered, job?.values || {}, (id) => place.to({ job: id })), work));
+  if (job) work.append(new JobView(job.id).box);
+}
+
+/** The job that a step shows: the one in the address, or the latest on the same files. */
+async function jobOf(step) {
+  const jobs = await ask("jobs"), named = jobs.find((job) => job.id === place.get("job"));
+  if (named && step.commands.includes(named.command)) return named;
+  const choice = place.get(`${step.name}-command`) || step.commands[0];
+  const files = [place.get("acq"), place.get("field"), ...place.all("images")].filter(Boolean);
+  return jobs.find((job) => job.command === choice && job.reads.length && files.includes(job.reads[0]));
+}
+
+async function show() {
+  const step = STEPS.find((one) => one.name === place.get("step")) || STEPS[0];
+  for (const link of document.querySelectorAll("#steps a")) {
+    link.href = place.link({ step: link.dataset.step, job: "" });
+    link.dataset.step === step.name ? link.setAttribute("aria-current", "step") : link.removeAttribute("aria-current");
+  }
+  $("at-work").href = place.link({ step: "jobs", job: "" });
+  const now = location.hash, moved = shown !== "" && shown !== step.name;
+  const box = el("section", { "aria-labelledby": "step-title" }, el("h2", { id: "step-title", tabIndex: -1, textContent: step.title }));
+  try {
+    const job = step.commands.length ? await jobOf(step) : null;
+    if (location.hash !== now) return; // somebody went on meanwhile
+    if (step.name === "images") imagesStep(box);
+    else if (step.name === "optics") opticsStep(box, job);
+    else if (step.name === "jobs") {
+      const list = el("div");
+      box.append(list);
+      jobsList(list);
+    } else commandStep(box, step, job);
+    trouble(null);
+  } catch (error) {
+    return trouble(error);
+  }
+  $("main").replaceChildren(box);
+  document.title = `${step.title} · fieldrx`;
+  shown = step.name;
+  if (moved) $("step-title").focus();
+}
+
+(async () => {
+  $("steps").append(...STEPS.filter((step) => step.name !== "jobs").map((step) =>
+    el("li", {}, el("a", { href: `#step=${step.name}`, "data-step": step.name, textContent: step.title }))));
+  try {
+    about = await ask("about");
+  } catch (error) {
+    return trouble(error);
+  }
+  $("home").textContent = about.home;
+  addEventListener("hashchange", () => show());
+  await show();
+  countJobs();
+  setInterval(countJobs, 3000);
+})();

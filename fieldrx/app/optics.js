@@ -1,0 +1,195 @@
+"use strict";
+/* Images with the directions of their light, and the file that describes them. */
+
+/** A point of the page per source, in the pupil's plane: y runs downwards, as on the image. */
+function pupilOf(facts, choose) {
+  const reach = 1.1 * Math.max(facts.aperture, ...facts.sources.map(([y, x]) => Math.hypot(y, x)));
+  const scale = 100 / reach, owner = new Map();
+  facts.lit.forEach((sources, image) => sources.forEach((source) => owner.has(source) || owner.set(source, image)));
+  const size = Math.max(1.3, Math.min(3.4, 26 / Math.sqrt(facts.sources.length)));
+  const dots = facts.sources.map(([y, x], k) => el("circle", {
+    cx: x * scale, cy: y * scale, r: size, class: facts.bright[k] ? "bright" : "dark",
+    click: () => owner.has(k) && choose(owner.get(k)),
+  }));
+  const picture = el("svg", {
+    viewBox: "-104 -104 208 208", class: "pupil", role: "img",
+    "aria-label": `Directions of the light: ${facts.sources.length} sources, aperture ${short(facts.aperture)}`,
+  },
+  el("line", { x1: -100, x2: 100, y1: 0, y2: 0, class: "rule" }), el("line", { y1: -100, y2: 100, x1: 0, x2: 0, class: "rule" }),
+  el("circle", { cx: 0, cy: 0, r: facts.aperture * scale, class: "aperture" }), ...dots);
+  const mark = (image) => {
+    const lit = new Set(facts.lit[image] || []);
+    dots.forEach((dot, k) => dot.classList.toggle("lit", lit.has(k)));
+  };
+  return { picture, mark };
+}
+
+/** An acquisition: image by image, with directions and facts. */
+function acquisitionView(path) {
+  const box = el("div", { className: "acquisition" }, el("p", { className: "note", textContent: "Reading the images …" }));
+  (async () => {
+    let facts;
+    try {
+      facts = await ask(address("acquisition", { path }));
+    } catch (error) {
+      return box.replaceChildren(el("p", { className: "error", role: "alert", textContent: error.message }));
+    }
+    const picture = el("img", { className: "image", alt: "" }), caption = el("p", { className: "note", "aria-live": "polite" });
+    const show = (image) => {
+      slider.value = image;
+      picture.src = address("image", { path, n: image });
+      picture.alt = `Image ${image}`;
+      const [y, x] = facts.sources[facts.lit[image][0]] ?? [0, 0], more = facts.lit[image].length - 1;
+      caption.textContent = `Image ${image} of ${facts.n_images}, light along na y ${short(y)}, na x ${short(x)}` +
+        `${more > 0 ? ` and ${more} more` : ""}${facts.holdout.includes(image) ? ", held out" : ""}${facts.usable[image] ? "" : ", not lit inside the aperture"}`;
+      pupil.mark(image);
+    };
+    const slider = el("input", {
+      type: "range", min: 0, max: Math.max(facts.n_images - 1, 0), value: 0, id: "image-number",
+      input: () => show(Number(slider.value)),
+    });
+    const pupil = pupilOf(facts, show);
+    const seen = facts.n_images
+      ? el("figure", {}, picture, el("label", { htmlFor: "image-number", className: "unseen", textContent: "Number of the image" }), slider, caption)
+      : el("p", { textContent: "The acquisition names optics alone, no images." });
+    const light = el("figure", {}, pupil.picture, el("figcaption", { className: "note",
+      textContent: `Directions of the light; the circle is the aperture, na ${short(facts.aperture)}. Click one to see its image.` }));
+    const rows = facts.rows.filter(([name]) => name !== "note");
+    const notes = facts.rows.filter(([name]) => name === "note");
+    box.replaceChildren(el("div", { className: "pair" }, seen, light),
+      el("table", { className: "facts" }, el("tbody", {}, ...rows.map(([name, text]) => el("tr", {}, el("th", { scope: "row", textContent: name }), el("td", { textContent: text }))))),
+      notes.length ? el("ul", { className: "notes", "aria-label": "Notes" }, ...notes.map(([, text]) => el("li", { textContent: text }))) : "");
+    if (facts.n_images) show(0);
+  })();
+  return box;
+}
+
+/** Keys that `fieldrx new` found, to be corrected and filled in. */
+function draftView(images, started) {
+  const store = `draft:${images.join("\n")}`, box = el("div", {}, el("p", { className: "note", textContent: "Looking at the files …" }));
+  const error = el("p", { className: "error", role: "alert" }), shell = lineBox(), typed = kept.read(store);
+  const rows = el("div", { className: "keys" }), layout = el("p", { className: "says" }), lacking = el("p", { className: "note", role: "status" });
+  const extra = el("input", { id: "more-keys", spellcheck: false, value: typed["?"] || "", placeholder: "exposure=[1, 1, 4]", input: () => changed("?", extra.value) });
+  const target = el("input", { id: "draft-target", spellcheck: false, input: settled(() => refresh()) });
+  const overwrite = el("input", { id: "draft-overwrite", type: "checkbox", change: () => showLine() });
+  const start = el("button", { type: "submit", className: "main", textContent: about.forms.new.title });
+  const settings = () => Object.entries(typed).filter(([, text]) => text.trim()).map(([key, text]) => (key === "?" ? text : `${key}=${text}`));
+  const values = () => ({ paths: images, output: target.value, overwrite: overwrite.checked, settings: settings() });
+  let order = 0;
+
+  const showLine = settled(async () => {
+    try {
+      shell.show((await ask("line", { command: "new", values: values() })).line);
+    } catch (why) {
+      error.textContent = why.message;
+    }
+  });
+  const changed = (key, text) => {
+    text.trim() ? (typed[key] = text) : delete typed[key];
+    kept.write(store, typed);
+    refreshSoon();
+  };
+
+  /** Fields stay while one types in them: only what has changed is made anew. */
+  const draw = (draft) => {
+    layout.textContent = `Recognised: ${draft.layout}`;
+    if (!target.value) target.value = draft.target;
+    const wanted = draft.keys.map((key) => `${key.table}.${key.name}`.replace(/^\./, ""));
+    const there = [...rows.children].map((row) => row.dataset.key);
+    if (wanted.join() !== there.join()) {
+      const focused = document.activeElement?.closest?.("[data-key]")?.dataset.key;
+      rows.replaceChildren(...draft.keys.map((key, k) => {
+        const id = `key-${++lastId}`;
+        return el("div", { className: "field", "data-key": wanted[k] },
+          el("label", { htmlFor: id, textContent: key.name }),
+          el("input", { id, spellcheck: false, autocomplete: "off", "aria-describedby": `${id}-note`,
+            input: (event) => changed(wanted[k], event.currentTarget.value) }),
+          el("p", { className: "note", id: `${id}-note` }));
+      }));
+      rows.querySelector(`[data-key="${focused}"] input`)?.focus();
+    }
+    draft.keys.forEach((key, k) => {
+      const row = rows.children[k], input = row.querySelector("input");
+      if (document.activeElement !== input) input.value = typed[wanted[k]] ?? key.value ?? "";
+      row.classList.toggle("missing", key.value === null);
+      row.querySelector(".note").textContent = key.value === null ? `needed: ${key.comment}` : key.comment;
+    });
+    const missing = draft.keys.filter((key) => key.value === null).map((key) => key.name);
+    lacking.textContent = missing.length ? `Still needed: ${missing.join(", ")}.` : "All that is needed is there.";
+  };
+
+  const refresh = async () => {
+    const mine = ++order;
+    try {
+      const draft = await ask("draft", { paths: images, settings: settings(), target: target.value });
+      if (mine !== order) return;
+      error.textContent = "";
+      draw(draft);
+    } catch (why) {
+      if (mine === order) error.textContent = why.message;
+    }
+    showLine();
+  };
+  const refreshSoon = settled(refresh, 250);
+
+  const form = el("form", {
+    noValidate: true, "aria-label": "Describe the images",
+    submit: async (event) => {
+      event.preventDefault();
+      try {
+        const id = await ask("start", { command: "new", values: values() });
+        error.textContent = "";
+        started(id);
+      } catch (why) {
+        error.textContent = why.message;
+      }
+    },
+  }, layout, lacking, rows,
+  el("div", { className: "field" }, el("label", { htmlFor: "more-keys", textContent: "another key" }), extra,
+    el("p", { className: "note", textContent: "KEY=VALUE, any key of an acquisition.toml." })),
+  el("div", { className: "field" }, el("label", { htmlFor: "draft-target", textContent: "written as" }), target),
+  el("div", { className: "field flag" }, el("label", { htmlFor: "draft-overwrite", textContent: "replace files that are there" }), overwrite),
+  el("div", { className: "foot" }, shell.box, error, el("div", { className: "line" }, start)));
+  refresh().then(() => box.replaceChildren(form));
+  return box;
+}
+
+/** An acquisition.toml as text. */
+function textView(path) {
+  const box = el("div"), error = el("p", { className: "error", role: "alert" }), said = el("p", { className: "note", role: "status" });
+  const area = el("textarea", { id: "toml", spellcheck: false, rows: 22, input: () => (said.textContent = "Not saved yet.") });
+  let version = "";
+  const store = `text:${path}`;
+  area.addEventListener("input", () => kept.write(store, { text: area.value, version }));
+  const open = async (anew) => {
+    try {
+      const found = await ask(address("text", { path }));
+      const typed = anew ? {} : kept.read(store);
+      if (anew) kept.drop(store);
+      version = typed.version || found.version;
+      area.value = typed.text ?? found.text;
+      said.textContent = typed.text && typed.text !== found.text ? "Not saved yet." : "";
+      error.textContent = "";
+    } catch (why) {
+      error.textContent = why.message;
+    }
+  };
+  const save = async () => {
+    try {
+      version = (await ask("save", { path, text: area.value, version })).version;
+      kept.drop(store);
+      error.textContent = "";
+      said.textContent = "Saved; reading it …";
+      await ask(address("acquisition", { path }));
+      said.textContent = "Saved, and it makes sense.";
+    } catch (why) {
+      error.textContent = why.message;
+      if (said.textContent.startsWith("Saved")) said.textContent = "Saved.";
+    }
+  };
+  box.append(el("label", { htmlFor: "toml", textContent: path }), area, said, error,
+    el("div", { className: "line" }, el("button", { type: "button", className: "main", textContent: "Save", click: save }),
+      el("button", { type: "button", textContent: "Open again", click: () => open(true) })));
+  open(false);
+  return box;
+}

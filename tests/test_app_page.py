@@ -1,0 +1,419 @@
+"""The page of `fieldrx app` in a real browser: by mouse, by keyboard, killed, in two tabs, on a phone."""
+
+import base64
+import io
+import os
+import signal
+
+import numpy as np
+import pytest
+from browser import Browser, find_chromium
+from test_app import jobs, made, server, start_fit, wait  # noqa: F401  # fixtures
+
+from fieldrx import load_field
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not find_chromium(),
+        reason="no Chromium found: install it, or name one in $CHROMIUM, to test the page",
+    ),
+]
+STEPS = ("images", "optics", "calibrate", "fit", "result", "measure", "export", "jobs")
+KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " "), "ArrowRight": (39, ""), "Escape": (27, "")}
+
+
+class Page:
+    """What a person does with the page of one server."""
+
+    def __init__(self, browser, server):
+        self.browser, self.base = browser, f"http://127.0.0.1:{server.server_port}/{server.token}/"
+
+    def visit(self, **place):
+        """Open a step, with files or a job."""
+        self.browser.visit(self.base + "#" + "&".join(f"{name}={value}" for name, value in place.items()))
+        self.ready()
+
+    def ready(self):
+        self.browser.wait("!!document.querySelector('#step-title')")
+
+    def reload(self):
+        self.browser.send("Page.reload")
+        self.browser.wait("document.readyState === 'complete'")
+        self.ready()
+
+    def js(self, expression):
+        return self.browser.js(expression)
+
+    def wait(self, condition, seconds=90):
+        self.browser.wait(condition, seconds)
+
+    def sees(self, words, seconds=90):
+        self.wait(f"document.body.innerText.includes({words!r})", seconds)
+
+    def at(self, found):
+        """Middle of an element that an expression gives, once it is there, brought into view."""
+        self.wait(f"!!({found})")
+        return self.js(
+            f"((e) => {{ e.scrollIntoView({{block: 'center'}}); const b = e.getBoundingClientRect();"
+            f" return [b.left + b.width / 2, b.top + b.height / 2]; }})({found})"
+        )
+
+    def button(self, words):
+        """A button or link, of an open dialog first, with these words, or whose words begin so."""
+        return (
+            "((all) => all.find((e) => e.textContent === {0}) || all.find((e) => e.textContent.startsWith({0})))"
+            "([...(document.querySelector('dialog[open]') || document).querySelectorAll('button, a')]"
+            ".filter((e) => e.checkVisibility() && !e.disabled))"
+        ).format(repr(words))
+
+    def click(self, words):
+        self.browser.click(*self.at(self.button(words)))
+
+    def field(self, words):
+        """The input whose label begins so."""
+        return (
+            "[...document.querySelectorAll('label')].filter((e) => e.checkVisibility()).map((l) => l.control)"
+            f".find((e) => e && e.labels[0].textContent.trim().startsWith({words!r}))"
+        )
+
+    def choose(self, words):
+        self.browser.click(*self.at(self.field(words)))
+
+    def type(self, words, text):
+        """Click into a field and type, in place of what it holds."""
+        self.choose(words)
+        self.js(f"({self.field(words)}).select()")
+        self.browser.send("Input.insertText", text=text)
+
+    def press(self, name, times=1):
+        for _ in range(times):
+            code, text = KEYS[name]
+            self.browser.key(name, code, text)
+
+    def tab_to(self, words, most=80):
+        """Press Tab until an element has the focus whose words, or whose label, begin so."""
+        named = (
+            "((e) => e.labels?.[0]?.textContent.trim() || e.getAttribute('aria-label') || e.textContent)"
+            "(document.activeElement)"
+        )
+        for _ in range(most):
+            self.press("Tab")
+            if self.js(named).startswith(words):
+                shown = self.js(
+                    "getComputedStyle(document.activeElement).outlineStyle !== 'none' ||"
+                    " document.activeElement.tagName === 'IFRAME'"
+                )
+                assert shown, f"{words} does not show that it has the focus"
+                return
+        raise AssertionError(f"no Tab reaches {words}")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    found = Browser(tmp_path_factory.mktemp("profile"), 1280, 800)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def page(browser, server):  # noqa: F811
+    """The page; afterwards it has asked nobody else, and complained of nothing but of refused input."""
+    browser.resize(1280, 800)
+    found = Page(browser, server)
+    yield found
+    assert [line for line in browser.errors if "status of 400" not in line] == []
+    assert {a for a in browser.requests if not a.startswith((found.base, "data:", "about:"))} == set()
+
+
+def colours(browser, box):
+    """Number of colours in a part of the window."""
+    from PIL import Image
+
+    clip = dict(zip(("x", "y", "width", "height"), box, strict=True)) | {"scale": 1}
+    data = base64.b64decode(browser.send("Page.captureScreenshot", format="png", clip=clip)["data"])
+    return len(np.unique(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).reshape(-1, 3), axis=0))
+
+
+def test_from_images_to_an_export_by_mouse(page, made):  # noqa: F811
+    for name in ("acquisition.toml", "acquisition.png", "acquisition-field.npz"):
+        (made / "kept").mkdir(exist_ok=True)
+        if name.startswith("acquisition.") and (made / name).exists():
+            os.replace(made / name, made / "kept" / name)
+    try:
+        by_mouse(page, made)
+    finally:
+        for path in (made / "kept").iterdir():
+            os.replace(path, made / path.name)
+
+
+def by_mouse(page, made):  # noqa: F811
+    page.visit()
+    page.click("Choose images")
+    page.click("stack.tif")
+    page.click("Choose")
+    page.sees("Recognised: stack of images (stack.tif)")
+    page.sees("Still needed: wavelength_um")
+    for key, value in (
+        ("wavelength_um", "0.6"),
+        ("objective_na", "six"),
+        ("pixel_size", "0.25"),
+        ("medium", "1.33"),
+    ):
+        page.type(key, value)
+    page.sees("objective_na")
+    page.wait("document.querySelector('form .error').textContent.includes('objective_na')")
+    page.type("objective_na", "0.6")
+    page.type("another key", "background=1.0")
+    page.sees("All that is needed is there.")
+    page.click("Describe the images")
+    page.sees("Done.")
+    assert "background = 1.0" in (made / "acquisition.toml").read_text()
+    page.click("Go on with this acquisition")
+    page.sees("Image 0 of 6")
+    page.browser.click(*page.at("document.querySelectorAll('.pupil circle.bright')[3]"))
+    page.sees("Image 3 of 6")
+    page.wait("document.querySelector('.image').naturalWidth > 0")
+    page.click("Fit")
+    page.choose("Choose yourself")
+    page.type("depth", "-1:1:0.5")
+    page.type("steps", "4000")
+    page.sees("--depth=-1:1:0.5 --steps 4000")
+    page.browser.click(*page.at("document.querySelector('form button.main')"))
+    page.sees("At work.")
+    page.wait("!!document.querySelector('.chart polyline')")
+    page.wait("document.querySelector('.planes').naturalWidth > 0")
+    page.click("Stop")
+    page.sees("It was stopped.")
+    field = load_field(made / "acquisition-field.npz")
+    assert field.provenance.interrupted
+    page.click("Look at acquisition-field.npz")
+    page.browser.click(*page.at("document.querySelector('form button.main')"))
+    page.wait("!!document.querySelector('iframe')")
+    box = page.js(
+        "((e) => { e.scrollIntoView(); const b = e.getBoundingClientRect();"
+        " return [b.left, b.top, b.width, b.height]; })(document.querySelector('iframe'))"
+    )
+    wait(lambda: colours(page.browser, box) > 300)  # the viewer shows the field
+    page.click("Measure")
+    page.wait("location.hash.includes('step=measure')")
+    page.wait("!!document.querySelector('form button.main')")
+    page.browser.click(*page.at("document.querySelector('form button.main')"))
+    page.wait("document.querySelectorAll('.scroll tbody tr').length === 1")
+    page.click("Export")
+    page.wait("location.hash.includes('step=export')")
+    page.type("output", str(made / "planes.png"))
+    page.browser.click(*page.at("document.querySelector('form button.main')"))
+    page.wait("document.querySelector('.shown img')?.naturalWidth > 0")
+    assert (made / "planes.png").exists()
+
+
+def test_by_keyboard(page, made):  # noqa: F811
+    page.visit()
+    page.tab_to("Open an acquisition")
+    page.press("Enter")
+    page.wait(
+        "document.querySelector('#files').open && document.querySelectorAll('#files-list button').length > 1"
+    )
+    page.tab_to("acquisition.toml")
+    page.press(" ")
+    page.tab_to("Choose")
+    page.press("Enter")
+    page.sees("Image 0 of 6")
+    page.tab_to("Number of the image")
+    page.press("ArrowRight", 2)
+    page.sees("Image 2 of 6")
+    page.js("document.querySelector('.skip').focus()")
+    page.tab_to("Fit")
+    page.press("Enter")
+    page.wait("document.activeElement.id === 'step-title'")
+    page.tab_to("Let the images")
+    page.press("ArrowRight")
+    page.wait("location.hash.includes('reconstruct') && !!(" + page.field("depth") + ")")
+    page.tab_to("output")
+    page.js("document.activeElement.select()")
+    page.browser.send("Input.insertText", text=str(made / "keys.npz"))
+    page.tab_to("depth")
+    page.browser.send("Input.insertText", text="-1:1:0.5")
+    page.tab_to("steps")
+    page.browser.send("Input.insertText", text="4000")
+    page.press("Enter")
+    page.sees("At work.")
+    page.sees("held out")
+    page.tab_to("Stop")
+    page.press("Enter")
+    page.sees("It was stopped.")
+    assert load_field(made / "keys.npz").provenance.steps_done > 0
+
+
+def test_a_dialog_is_left_with_escape(page):
+    page.visit()
+    page.click("Open an acquisition")
+    page.wait("document.querySelector('#files').open")
+    page.press("Escape")
+    page.wait("!document.querySelector('#files').open")
+    page.click("Open an acquisition")  # and opens again
+    page.wait("document.querySelector('#files').open")
+
+
+def test_a_reload_keeps_what_was_typed_and_what_runs(page, made):  # noqa: F811
+    given = {"step": "fit", "acq": made / "acquisition.toml", "fit-command": "reconstruct"}
+    page.visit(**given)
+    page.type("depth", "-1:1:0.5")
+    page.type("steps", "4000")
+    page.type("output", str(made / "reload.npz"))
+    page.sees("--steps 4000")
+    page.reload()
+    page.sees("--depth=-1:1:0.5 --steps 4000")
+    page.browser.click(*page.at("document.querySelector('form button.main')"))
+    page.sees("fit ")
+    page.reload()
+    page.sees("At work.")
+    page.wait("!!document.querySelector('.chart polyline')")  # what was told before the reload is there again
+    page.click("1 at work")
+    page.sees("reload.npz")
+    page.click("at work")
+    page.click("Stop")
+    page.sees("It was stopped.")
+
+
+def test_a_killed_browser_finds_its_fit_again(server, jobs, made, tmp_path):  # noqa: F811
+    first = Browser(tmp_path / "profile", 1000, 700)
+    try:
+        page = Page(first, server)
+        page.visit(step="fit", acq=made / "acquisition.toml")
+        job = start_fit(jobs, made, 4000, "crash.npz")
+        page.sees("1 at work")
+    finally:
+        os.killpg(first.process.pid, signal.SIGKILL)
+        first.process.wait()
+    os.close(first.write)
+    os.close(first.read)
+    assert jobs.runs(job)
+    second = Browser(tmp_path / "profile2", 1000, 700)
+    try:
+        page = Page(second, server)
+        page.visit()
+        page.click("1 at work")
+        page.sees("crash.npz")
+        page.click("at workfieldrx")
+        page.sees("At work.")
+        page.click("Stop")
+        page.sees("It was stopped.")
+    finally:
+        second.close()
+
+
+def test_two_tabs_and_two_fits(page, server, jobs, made, tmp_path):  # noqa: F811
+    """A second tab sees the fit of the first, may not write over it, and starts one of its own."""
+    job = start_fit(jobs, made, 100_000, "one.npz")
+    given = {"step": "fit", "acq": made / "acquisition.toml", "fit-command": "reconstruct"}
+    page.visit(**given, job=job.id)
+    page.sees("At work.")
+    other = Browser(tmp_path / "profile", 1000, 700)
+    try:
+        tab = Page(other, server)
+        tab.visit(**given)
+        tab.type("depth", "-1:1:0.5")
+        tab.type("output", str(made / "one.npz"))
+        tab.browser.click(*tab.at("document.querySelector('form button.main')"))
+        tab.wait("document.querySelector('form .error').textContent.includes('is at work and writes')")
+        tab.type("output", str(made / "two.npz"))
+        tab.type("steps", "100000")
+        tab.browser.click(*tab.at("document.querySelector('form button.main')"))
+        tab.sees("2 at work")
+        page.sees("2 at work")
+        page.click("Stop")
+        page.sees("It was stopped.")
+        tab.sees("1 at work")
+        tab.wait("document.querySelector('.job').dataset.state === 'at work'")
+        tab.click("Stop")
+        tab.sees("It was stopped.")
+    finally:
+        other.close()
+
+
+def test_errors_are_the_one_line_of_the_command(page, made, tmp_path):  # noqa: F811
+    page.visit(step="fit", acq=made / "acquisition.toml", **{"fit-command": "reconstruct"})
+    page.type("depth", "deep")
+    page.type("output", str(tmp_path / "f.npz"))
+    page.browser.click(*page.at("document.querySelector('form button.main')"))
+    page.wait(
+        "document.querySelector('form .error').textContent.startsWith('depth \"deep\" is not Z0:Z1:DZ')"
+    )
+    page.type("depth", "-1:1:0.5")
+    page.type("output", str(tmp_path / "f.txt"))
+    page.browser.click(*page.at("document.querySelector('form button.main')"))
+    page.sees("The command refused this.")
+    page.sees("a field is saved as .npz; choose a name with that ending")
+    page.visit(step="images", acq=tmp_path / "none.toml")
+    page.sees("no such file; expected an acquisition")
+
+
+def test_the_text_of_an_acquisition_is_changed_in_one_tab_at_a_time(page, tmp_path, made):  # noqa: F811
+    text = (made / "acquisition.toml").read_text().replace('"', "'")
+    path = tmp_path / "acquisition.toml"
+    path.write_text(
+        text.replace("'stack.tif'", repr(str(made / "stack.tif"))).replace(
+            "'leds.csv'", repr(str(made / "leds.csv"))
+        )
+    )
+    page.visit(step="optics", acq=path)
+    page.wait("document.querySelector('#toml').value.includes('objective_na')")
+    change = (
+        "((a) => {{ a.value = a.value.replace('{}', '{}');"
+        " a.dispatchEvent(new Event('input', {{bubbles: true}})); }})(document.querySelector('#toml'))"
+    )
+    page.js(change.format("objective_na = 0.6", "objective_na = 0.65"))
+    page.sees("Not saved yet.")
+    page.reload()
+    page.sees("Not saved yet.")  # and is still there
+    page.click("Save")
+    page.sees("Saved, and it makes sense.")
+    assert "objective_na = 0.65" in path.read_text()
+    path.write_text(path.read_text() + "# of another tab\n")
+    page.js(change.format("0.65", "0.7"))
+    page.click("Save")
+    page.sees("was changed elsewhere")
+    assert "of another tab" in path.read_text()
+    page.click("Open again")
+    page.wait("document.querySelector('#toml').value.includes('of another tab')")
+    page.js(change.format("[microscope]", "[microscope"))
+    page.click("Save")
+    page.sees("not valid TOML")
+    assert "[microscope]" in path.read_text()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_step_has_labels_and_fits_the_screen(page, made, width):  # noqa: F811
+    page.browser.resize(width, 844, mobile=width < 700)
+    for step in STEPS:
+        page.visit(step=step, acq=made / "acquisition.toml", field=made / "acquisition-field.npz")
+        page.wait(
+            f"location.hash.includes('step={step}') && document.querySelector('main section').children.length > 1"
+        )
+        page.js("new Promise((done) => setTimeout(done, 300))")
+        assert page.js("document.scrollingElement.scrollWidth <= innerWidth"), step
+        nameless = page.js(
+            """[...document.querySelectorAll("input, select, textarea, button, a, iframe, [role]")]
+            .filter((e) => e.checkVisibility() && !["alert", "status"].includes(e.role) &&
+                !(e.labels?.length || e.ariaLabel || e.textContent.trim() || e.title))
+            .map((e) => e.outerHTML)"""
+        )
+        assert nameless == [], step
+        assert page.js("[...document.images].every((i) => i.alt)"), step
+        assert page.js("document.querySelectorAll('h1').length === 1 && document.title.endsWith('fieldrx')")
+        assert page.js(
+            "document.querySelectorAll('[id]').length === new Set([...document.querySelectorAll('[id]')].map((e) => e.id)).size"
+        )
+
+
+def test_a_server_that_has_ended_is_told(browser, made, tmp_path):  # noqa: F811
+    from test_app import serving
+
+    from fieldrx.app import Jobs
+
+    with serving(made, Jobs(tmp_path / "jobs")) as found:
+        page = Page(browser, found)
+        page.visit()
+    page.sees("the server does not answer: call fieldrx app again", 20)
