@@ -18,7 +18,7 @@ from fieldrx.errors import InputError, one_line
 from fieldrx.field import Hash, Network, load_field
 from fieldrx.field.neural_field import FORMAT
 from fieldrx.io import check_file, load_npz
-from fieldrx.optics import sampling_notes
+from fieldrx.optics import Resolution, sampling_notes
 from fieldrx.resources import memory_limit, total
 from fieldrx.volume import read_volume
 
@@ -86,6 +86,8 @@ def _describe_field(path):
         made,
         ("held-out error", "unknown" if error is None else f"{error:.4f} over {held} images"),
     ]
+    if resolution := Resolution.recorded(provenance):
+        rows.append(("resolution", resolution.words))
     if "compressed" in provenance.origin:
         rows.append(("compressed", _cost(provenance.origin["compressed"])))
     return rows + ([("interrupted", "yes: the fit had not ended")] if provenance.interrupted else [])

@@ -28,6 +28,7 @@ from fieldrx._version import __version__
 from fieldrx.errors import InputError, printable
 from fieldrx.field import NeuralField, storage
 from fieldrx.io import atomic_path
+from fieldrx.optics import Resolution
 from fieldrx.render import colour
 
 PRECISIONS = ("auto", "half", "float32")
@@ -150,6 +151,7 @@ def _header(field, title, half, scales):
         "medium_index": float(field.medium_index),
         "output_scale": float(field.output_scale),
         "quantity": field.quantity,
+        "resolution": resolution.words if (resolution := Resolution.recorded(field.provenance)) else "",
         "encoding": _encoding(field.encoding, half, scales),
         "network": {**field.network.to_dict(), "layer_shapes": field.network.layer_shapes()},
         **_what_is_there(field, region),

@@ -13,11 +13,13 @@ from fieldrx.optics import (
     Grid,
     Illumination,
     Microscope,
+    Resolution,
     clear_of_resonance,
     parse_depth,
     sampling_notes,
     slice_positions,
 )
+from fieldrx.provenance import Provenance
 
 ALGAE = Path(__file__).parents[2] / "shared" / "data" / "algae" / "leds.csv"
 MICROSCOPE = Microscope(wavelength_um=0.5, objective_na=0.6, medium_index=1.33, pixel_size_um=0.15)
@@ -322,3 +324,24 @@ def test_sampling_notes_refuse_impossible_light():
         sampling_notes(MICROSCOPE, Illumination([[0, 0], [1.4, 0]]))
     notes = sampling_notes(MICROSCOPE, Illumination([[0, 0.7], [0.7, 0]]))
     assert "2 of 2 sources lie outside the pupil" in notes[0]
+
+
+def test_resolution_is_that_of_both_apertures():
+    """Abbe: half of lambda / (NA + NA_light) across the light; along it, of the objective alone."""
+    scope = Microscope(wavelength_um=0.5, objective_na=0.3, medium_index=1.33, pixel_size_um=0.2)
+    found = Resolution.of(scope, Illumination([[0.0, 0.0], [0.0, 0.25]]))
+    assert found.lateral_um == pytest.approx(0.5 * 0.5 / (0.3 + 0.25))
+    expected = 0.25 * 0.5 / (1.33 - np.sqrt(1.33**2 - 0.3**2))
+    assert found.axial_um == pytest.approx(expected, rel=1e-5)  # its edge is a little outside the aperture
+    assert (found.objective_na, found.light_na) == (0.3, pytest.approx(0.25))
+    dark = Illumination([[0.0, 0.0], [0.0, 0.6]])
+    assert Resolution.of(scope, dark).light_na == 0
+    assert Resolution.of(scope, dark, dark_field=True).lateral_um == pytest.approx(0.25 / 0.9)
+    assert "NA 0.3 of the objective and 0.25 of the light" in found.words
+
+
+def test_a_recorded_resolution():
+    origin = {"axial_um": 2.0, "lateral_um": 0.3, "objective_na": 0.3, "light_na": 0.2}
+    assert Resolution.recorded(Provenance(origin={"resolution": origin})) == Resolution(2.0, 0.3, 0.3, 0.2)
+    for strange in (None, 3, {**origin, "axial_um": "2"}, {"axial_um": 2.0}):
+        assert Resolution.recorded(Provenance(origin={"resolution": strange})) is None

@@ -13,8 +13,8 @@ PACKAGE = ROOT / "fieldrx"
 # it imports.
 ROWS = (
     ("errors", "brief", "progress", "_version"),
-    ("resources",),
-    ("optics", "provenance", "pupil", "backends", "background", "board", "metrics"),
+    ("provenance", "resources"),
+    ("optics", "pupil", "backends", "background", "board", "metrics"),
     ("io", "band", "noise", "priors", "shading", "tikhonov", "interpolation"),
     ("volume",),
     ("acquisition", "batch", "export", "field", "losses", "points"),

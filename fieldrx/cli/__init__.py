@@ -40,8 +40,8 @@ from fieldrx.cli.status import NOTHING, STOPPED
 __all__ = ["NOTHING", "STOPPED", "main"]
 
 _IN_ORDER_OF_USE = (
-    demo, app, new, reconstruct, run, batch, evaluate, render, view, query, compress, ensemble, measure, report,
-    simulate, calibrate, import_decaf, info, doctor,
+    demo, app, new, reconstruct, run, batch, evaluate, render, view, query, compress, ensemble, measure,
+    report, simulate, calibrate, import_decaf, info, doctor,
 )  # fmt: skip
 for _command in _IN_ORDER_OF_USE:
     main.add_command(_command)

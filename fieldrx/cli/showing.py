@@ -122,6 +122,7 @@ def render(
     import numpy as np
 
     from fieldrx.field import NeuralField
+    from fieldrx.optics import Resolution
     from fieldrx.render import make_quantity, render_images, render_over_time, turned
     from fieldrx.render import render as render_field
     from fieldrx.render.ensembles import as_field
@@ -174,7 +175,9 @@ def render(
         else:
             render_field(one, output, **options, callback=reporter)
     say = speaker(quiet)
-    for note in [] if quiet else notes_on_totals(one, quantity, plane, projection):
+    known = Resolution.recorded(as_field(one)[0].provenance)
+    notes = [] if known is None else [f"{known.words}; finer voxels are interpolated"]
+    for note in [] if quiet else [*notes, *notes_on_totals(one, quantity, plane, projection)]:
         say(f"note: {note}")
     echo(str(output))
 

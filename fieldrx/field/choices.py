@@ -7,7 +7,7 @@ import numpy as np
 from fieldrx.errors import InputError
 from fieldrx.field.encodings import Encoding, Hash, Radial
 from fieldrx.field.network import Network
-from fieldrx.optics import Grid, Illumination, Microscope, lateral_band
+from fieldrx.optics import Grid, Illumination, Microscope, Resolution
 
 _PRESETS = {"decaf": (10, 5), "decaf-small": (6, 3)}  # layers, and the one the skip joins
 
@@ -17,7 +17,7 @@ def default_encoding(
 ) -> Hash:
     """Multiresolution grid whose finest nodes lie as close as the optics resolve."""
     extent = np.diff(grid.bounds_um, axis=1)[:, 0]
-    step = np.maximum(_half_periods(microscope, illumination, dark_field), grid.spacing_um)
+    step = np.maximum(Resolution.of(microscope, illumination, dark_field).half_periods_um, grid.spacing_um)
     finest = np.maximum(np.ceil(extent / step).astype(int) + 1, 4)
     coarsest = np.maximum(np.round(finest / 16).astype(int), 3)
     return Hash.geometric(tuple(map(int, coarsest)), tuple(map(int, finest)), levels=8, log2_table_size=19)
@@ -34,7 +34,8 @@ def encoding_note(
     """Why the default encoding has its size, in a sentence."""
     extent = np.diff(grid.bounds_um, axis=1)[:, 0]
     nodes = np.array(encoding.resolutions[-1])
-    distance, half = extent / (nodes - 1), _half_periods(microscope, illumination, dark_field)
+    distance = extent / (nodes - 1)
+    half = Resolution.of(microscope, illumination, dark_field).half_periods_um
     return (
         f"field: a grid of {len(encoding.resolutions)} levels, its finest nodes {_by(distance)} um apart "
         f"(z, y, x), where the optics resolve half periods of {_by(half)} um and voxels are "
@@ -44,13 +45,6 @@ def encoding_note(
 
 def _by(lengths):
     return " x ".join(f"{length:.3g}" for length in lengths)
-
-
-def _half_periods(microscope, illumination, dark_field):
-    """Half the shortest periods (z, y, x) that the optics can tell [um]."""
-    band = lateral_band(microscope, illumination, dark_field)
-    axial = 2 * (microscope.axial_frequency(0.0) - microscope.axial_frequency(microscope.cutoff**2))
-    return np.array([0.5 / axial, 0.5 / band, 0.5 / band])
 
 
 def make_preset(name: str, absorption: bool = True) -> tuple[Radial, Network]:

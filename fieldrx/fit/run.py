@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from fieldrx.fit.state import State, load_checkpoint, save_checkpoint
 from fieldrx.fit.watch import Watch
 from fieldrx.interpolation import upsample_adjoint
 from fieldrx.models import Born, ForwardModel, Optics, Rytov
+from fieldrx.optics import Resolution
 from fieldrx.progress import Progress, StopOnSignal
 from fieldrx.provenance import Provenance
 
@@ -277,8 +279,13 @@ class Fit:
             diverged=self.diverged,
             notes=self.notes,
             optics=self.correction.optics(state.best_optics).to_dict() if refined else None,
-            origin=self.origin,
+            origin=self.origin | {"resolution": asdict(self._resolution())},
         )
+
+    def _resolution(self):
+        """What the light of the fit tells apart."""
+        light = self.acquisition.illumination.select(np.union1d(self.train, self.held))
+        return Resolution.of(self.acquisition.microscope, light, dark_field=True)
 
     def _single_scattering(self) -> Born:
         """The model, where it is none of multiple scattering: it is `Born` then, or inherits it."""

@@ -19,12 +19,13 @@ from fieldrx.optics.checks import check_contrast
 from fieldrx.optics.grid import Grid, parse_depth, slice_positions
 from fieldrx.optics.illumination import Illumination
 from fieldrx.optics.microscope import Microscope
-from fieldrx.optics.sampling import clear_of_resonance, lateral_band, sampling_notes
+from fieldrx.optics.sampling import Resolution, clear_of_resonance, lateral_band, sampling_notes
 
 __all__ = [
     "Grid",
     "Illumination",
     "Microscope",
+    "Resolution",
     "check_contrast",
     "clear_of_resonance",
     "lateral_band",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from fieldrx.errors import InputError
 from fieldrx.optics.illumination import Illumination
 from fieldrx.optics.microscope import Microscope
+from fieldrx.provenance import Provenance
 
 _RESONANT = 0.07  # of half a wavelength, within which the distance of slices is one
 
@@ -71,6 +74,61 @@ def lateral_band(microscope: Microscope, illumination: Illumination, dark_field:
         counts |= illumination.pattern[illumination.dark(microscope)].any(axis=0)
     steepest = np.linalg.norm(illumination.sources_na[counts], axis=1).max(initial=0.0)
     return (microscope.objective_na + steepest) / microscope.wavelength_um
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What the optics tell apart, and by which apertures.
+
+    Parameters
+    ----------
+    axial_um, lateral_um : float
+        Half the shortest periods along the light and across it [um].
+    objective_na, light_na : float
+        Of the objective, and of the steepest light that counts.
+    """
+
+    axial_um: float
+    lateral_um: float
+    objective_na: float
+    light_na: float
+
+    @classmethod
+    def of(cls, microscope: Microscope, illumination: Illumination, dark_field: bool = False) -> Resolution:
+        """That of a microscope and its light; parameters as of `lateral_band`.
+
+        Across the light the half period is lambda / 2 (NA + NA_light).  Along it, it is that of light which
+        turns from the axis to the edge of the pupil, whichever side it comes from.
+        """
+        band = lateral_band(microscope, illumination, dark_field)
+        axial = 2 * (microscope.axial_frequency(0.0) - microscope.axial_frequency(microscope.cutoff**2))
+        light = band * microscope.wavelength_um - microscope.objective_na
+        return cls(float(0.5 / axial), float(0.5 / band), microscope.objective_na, float(light))
+
+    @classmethod
+    def recorded(cls, provenance: Provenance) -> Resolution | None:
+        """That of a fit, as it wrote it down; None where it did not."""
+        told = provenance.origin.get("resolution")
+        names = {"axial_um", "lateral_um", "objective_na", "light_na"}
+        if not isinstance(told, dict) or set(told) != names:
+            return None
+        if not all(isinstance(number, float | int) for number in told.values()):
+            return None
+        return cls(**told)
+
+    @property
+    def half_periods_um(self) -> np.ndarray:
+        """Along z, y and x [um]."""
+        return np.array([self.axial_um, self.lateral_um, self.lateral_um])
+
+    @property
+    def words(self) -> str:
+        """A sentence."""
+        return (
+            f"the optics resolve half periods of {self.lateral_um:.3g} um across the light and "
+            f"{self.axial_um:.3g} um along it, by NA {self.objective_na:.3g} of the objective and "
+            f"{self.light_na:.3g} of the light"
+        )
 
 
 def _slice_notes(microscope, steepest, dz):

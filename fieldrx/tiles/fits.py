@@ -306,5 +306,5 @@ def _provenance(job: Job, fields: list[NeuralField]) -> Provenance:
         nrmse_closed_form=None,
         optics=None,
         notes=list(job.notes),
-        origin={"tiles": len(fields)},
+        origin={"tiles": len(fields), "resolution": first.origin.get("resolution")},
     )

@@ -231,6 +231,8 @@ class App {
     const [z, y, x] = field.size.map(number);
     byId("facts").textContent = `${x} × ${y} × ${z} µm in a medium of n = ${Number(field.medium_index.toFixed(4))}`;
     const aside = [field.size[0] / field.size[1], field.size[0] / field.size[2]].map((v) => Math.max(0.3, Math.min(1, v)));
+    const told = field.resolution;
+    byId("resolution").textContent = told ? `${told[0].toUpperCase()}${told.slice(1)}.` : "";
     byId("views").style.setProperty("--z-rows", `${aside[0]}fr`);
     byId("views").style.setProperty("--z-columns", `${aside[1]}fr`);
     byId("views").classList.toggle("deep", Math.min(...aside) > 0.6); // no room is lost to four equal views
