@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from fieldrx.alignment import Alignment
@@ -11,6 +15,39 @@ from fieldrx.fit.problem import Problem
 from fieldrx.fit.state import State
 from fieldrx.models import Optics, make_model
 from fieldrx.refinement import Refinement
+
+SOFT = 0.25  # of the difference that a soft edge makes, that unseen images must show
+_LEAST = 1e-4  # of the power that a fit misses, below which the difference of edges tells nothing
+
+
+def share_explained(pairs: ImagePairs, other: np.ndarray) -> float:
+    """How much of the difference to another prediction stands in what a first one misses.
+
+    The best multiple of ``other - predicted`` in ``measured - predicted``, each less its mean in every image:
+    0 where the first prediction is right, 1 where the other is.  Of images that were fitted it is nearer to
+    0, since a field adapts to the optics that it is fitted with.
+
+    Parameters
+    ----------
+    pairs : ImagePairs
+        The first prediction beside the measured images.
+    other : array, shape (m, y, x)
+
+    Returns
+    -------
+    float
+        nan where the two predictions hardly differ.
+    """
+    valid = None if pairs.valid is None else to_host(pairs.valid)
+    first = to_host(pairs.predicted).astype(np.float64)
+    change, missed = to_host(other) - first, to_host(pairs.measured) - first
+    for image in (change, missed):
+        where = True if valid is None else valid
+        image -= image.mean(axis=(1, 2), where=where, keepdims=True)
+        image *= 1.0 if valid is None else valid
+    if not (change**2).sum() > _LEAST * (missed**2).sum():
+        return float("nan")
+    return float((change * missed).sum() / (change**2).sum())
 
 
 class Correction:
@@ -33,11 +70,8 @@ class Correction:
             )  # fmt: skip
         if self.refinement and "board" in problem.kinds:
             self.alignment = Alignment(self.refinement)
-        self.model = (
-            self.refinement.model(self.refinement.start)
-            if self.refinement
-            else make_model(problem.model, *problem.geometry)
-        )
+        self.edge = "hard" if problem.optics is None else problem.optics.edge
+        self.model = self._made(self.refinement.start if self.refinement else None)
 
     @property
     def corrects_closed_form(self) -> bool:
@@ -53,13 +87,52 @@ class Correction:
     def optics(self, vector: np.ndarray | None) -> Optics:
         """Optics of a state, refined or as they were."""
         if self.refinement is None or vector is None:
-            return Optics.of(self.problem.acquisition.illumination)
-        return self.refinement.start.with_vector(to_host(vector))
+            return replace(Optics.of(self.problem.acquisition.illumination), edge=self.edge)
+        return replace(self.refinement.start.with_vector(to_host(vector)), edge=self.edge)
 
     def use(self, state: State) -> None:
         """Let the model have the optics of a state."""
+        edge = "soft" if state.soft_edge else self.edge
+        if self.refinement or edge != self.edge:
+            self.edge = edge
+            self.model = self._made(self.optics(state.optics))
+
+    def _made(self, optics):
+        """The model with some optics; with those of the acquisition where nothing is refined."""
         if self.refinement:
-            self.model = self.refinement.model(self.optics(state.optics))
+            return self.refinement.model(optics)
+        soft: dict[str, Any] = {"edge": "soft"} if self.edge == "soft" and self.problem.multislice else {}
+        return make_model(self.problem.model, *self.problem.geometry, **soft)
+
+    def judge_edge(self, state: State, contrast: np.ndarray, compare: Callable[..., ImagePairs]) -> str:
+        """Take a soft edge of the aperture, if images that the fit never saw speak for one.
+
+        Parameters
+        ----------
+        state : State
+        contrast : array
+            Of the present field, on the model's grid.
+        compare : callable
+            As of `fieldrx.comparison.MeasuredImages.compare`.
+
+        Returns
+        -------
+        str
+            What changed, in words; empty if nothing did.
+        """
+        state.edge_judged = 1
+        images = self.problem.bright(self.problem.held)
+        hard, self.edge = compare(self.model, contrast, images), "soft"
+        model, self.edge = self._made(self.optics(state.optics)), "hard"
+        share = share_explained(hard, compare(model, contrast, images).predicted)
+        if not share > SOFT:
+            return ""
+        state.soft_edge, state.best_score = 1, np.inf  # best is what the new model holds for it
+        self.use(state)
+        return (
+            f"step {state.step}: the aperture has a soft edge, between the frequencies of the grid: unseen "
+            f"images show {share:.0%} of what that changes"
+        )
 
     def refine(self, state: State, contrast: np.ndarray, closed_form: bool = False) -> str:
         """Correct the optics at the present field (or the closed form), on the host, and say what changed."""

@@ -32,6 +32,7 @@ from fieldrx.progress import Progress, StopOnSignal
 from fieldrx.provenance import Provenance
 
 _SAVE_EVERY_S = 60.0
+_EDGE_FROM = 0.4  # share of a fit from which the edge of the aperture is asked for
 _BEFORE = 3  # corrections of the optics before the first step, at the closed form
 
 
@@ -262,7 +263,7 @@ class Fit:
 
     def _provenance(self, interrupted):
         state, acq = self.state, self.acquisition
-        refined = self.correction.refinement is not None
+        known = self.correction.refinement is not None or self.correction.edge != "hard"
         return Provenance(
             fieldrx=__version__,
             numpy=np.__version__,
@@ -278,7 +279,7 @@ class Fit:
             interrupted=interrupted,
             diverged=self.diverged,
             notes=self.notes,
-            optics=self.correction.optics(state.best_optics).to_dict() if refined else None,
+            optics=self.correction.optics(state.best_optics).to_dict() if known else None,
             origin=self.origin | {"resolution": asdict(self._resolution())},
         )
 
@@ -342,6 +343,7 @@ class Fit:
         if state.step % schedule.evaluate_every == 0:
             check(state, float(data), batch, self.objective)
             holdout = self._look(contrast, gain)
+            self._judge_edge(contrast, share)
         d_outputs = sampling.to_outputs(
             upsample_adjoint(pullback(residual), stride, shift), state.output_scale
         )
@@ -379,6 +381,17 @@ class Fit:
 
     def _look(self, contrast, gain):
         return self.watch.look(self.state, contrast, lambda: self.sampling.fold(self.state.params, gain))
+
+    def _judge_edge(self, contrast, share):
+        """Ask once which edge the aperture has, when the field shows enough of the sample."""
+        problem, state = self.problem, self.state
+        if state.edge_judged or share < _EDGE_FROM or not problem.multislice or problem.optics is not None:
+            return
+        if not len(problem.bright(self.held)):
+            return
+        if words := self.correction.judge_edge(state, contrast, self.objective.pairs.compare):
+            self.notes.append(words)
+            state.judged_from = state.step
 
     def _tell(self, progress):
         self.callback(progress)

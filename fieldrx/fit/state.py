@@ -25,7 +25,7 @@ _WORDS: dict[str, Any] = {
     "closed_form_error": (float, int, type(None)),
 }
 # Entries that older checkpoints, which name no format, may lack.
-_SINCE_0_1 = ("setbacks", "judged_from", "pool_size", "aligned")
+_SINCE_0_1 = ("setbacks", "judged_from", "pool_size", "aligned", "edge_judged", "soft_edge")
 
 
 def weights_need(n_params: int) -> Need:
@@ -57,6 +57,8 @@ class State:
         Of the optics so far.
     aligned : array
         Of the board, see `fieldrx.alignment.Alignment.move`.
+    edge_judged, soft_edge : int
+        Whether it was asked which edge the aperture has, and whether it is soft.
     rate_scale : float
         Of the step size, halved by every set-back.
     setbacks : int
@@ -87,6 +89,8 @@ class State:
     best_optics: np.ndarray = field(default_factory=lambda: np.zeros(0))
     corrections: int = 0
     aligned: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    edge_judged: int = 0
+    soft_edge: int = 0
     rate_scale: float = 1.0
     setbacks: int = 0
     judged_from: int = 0

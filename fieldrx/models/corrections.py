@@ -9,7 +9,7 @@ import numpy as np
 
 from fieldrx.brief import brief
 from fieldrx.models.base import ForwardModel
-from fieldrx.models.registry import make_model
+from fieldrx.models.registry import is_multislice, make_model
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.provenance import Provenance
 from fieldrx.pupil import Pupil
@@ -30,12 +30,15 @@ class Optics:
         Height of the plane in focus [um].
     zernike : array
         Coefficients from ANSI index 0 on, as of `fieldrx.pupil.Pupil` [rad]; empty for none.
+    edge : str
+        Of the aperture, for models of multiple scattering: "hard" or "soft", see `fieldrx.models.camera`.
     """
 
     sources_na: np.ndarray
     gain: np.ndarray
     defocus_um: float = 0.0
     zernike: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    edge: str = "hard"
 
     @classmethod
     def of(cls, illumination: Illumination) -> Optics:
@@ -55,6 +58,8 @@ class Optics:
         options |= {"gain": self.gain, "defocus_um": self.defocus_um}
         if len(self.zernike):
             options["pupil"] = Pupil(self.zernike)
+        if self.edge != "hard" and is_multislice(name):
+            options.setdefault("edge", self.edge)
         light = replace(illumination, sources_na=self.sources_na)
         return make_model(name, grid, microscope, light, image_shape, **options)
 
@@ -71,7 +76,8 @@ class Optics:
     def padded(self, count: int) -> Optics:
         """The same with at least `count` Zernike coefficients."""
         zernike = np.concatenate([self.zernike, np.zeros(max(0, count - len(self.zernike)))])
-        return Optics(np.array(self.sources_na, float), np.array(self.gain, float), self.defocus_um, zernike)
+        sources, gain = np.array(self.sources_na, float), np.array(self.gain, float)
+        return replace(self, sources_na=sources, gain=gain, zernike=zernike)
 
     def to_vector(self) -> np.ndarray:
         """All numbers in one row, for a checkpoint."""
@@ -81,7 +87,9 @@ class Optics:
         """Optics of the same shape from such a row."""
         n, m = self.sources_na.size, len(self.gain)
         sources, gain, rest = np.split(np.asarray(vector, float), [n, n + m])
-        return Optics(sources.reshape(-1, 2), gain, float(rest[0]), rest[1:])
+        return replace(
+            self, sources_na=sources.reshape(-1, 2), gain=gain, defocus_um=float(rest[0]), zernike=rest[1:]
+        )
 
     def to_dict(self) -> dict:
         """Plain numbers, for provenance."""
@@ -90,10 +98,12 @@ class Optics:
             "gain": np.round(self.gain, 6).tolist(),
             "defocus_um": round(self.defocus_um, 4),
             "zernike_rad": np.round(self.zernike, 5).tolist(),
+            "edge": self.edge,
         }
 
     @classmethod
     def from_dict(cls, values: dict) -> Optics:
         """From provenance."""
         sources, gain = np.array(values["sources_na"], float), np.array(values["gain"], float)
-        return cls(sources, gain, float(values["defocus_um"]), np.array(values["zernike_rad"], float))
+        zernike, edge = np.array(values["zernike_rad"], float), values.get("edge", "hard")  # not in 0.1
+        return cls(sources, gain, float(values["defocus_um"]), zernike, edge)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -104,13 +105,13 @@ class Jacobian:
         parts = self.layout.parts
         if "defocus" in parts:
             step = 0.05 * self.layout.depth_of_field
-            changed = Optics(optics.sources_na, optics.gain, optics.defocus_um + step, optics.zernike)
+            changed = replace(optics, defocus_um=optics.defocus_um + step)
             yield parts["defocus"].start, changed, step
         if "pupil" in parts:
             for k, j in enumerate(ZERNIKE):
                 zernike = np.array(optics.zernike)
                 zernike[j] += _STEP["pupil"]
-                changed = Optics(optics.sources_na, optics.gain, optics.defocus_um, zernike)
+                changed = replace(optics, zernike=zernike)
                 yield parts["pupil"].start + k, changed, _STEP["pupil"]
 
     def _along(self, optics, contrast, sources):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
@@ -91,7 +93,7 @@ class Layout:
                 defocus = float(row[part][0])
             else:
                 zernike[list(ZERNIKE)] = row[part]
-        return Optics(sources, gain, defocus, zernike)
+        return replace(optics, sources_na=sources, gain=gain, defocus_um=defocus, zernike=zernike)
 
     def all_directions(self, refined: np.ndarray) -> np.ndarray:
         """Directions of all sources: those refined, less a common shift; others as the board moves.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ class Refinement:
         na = np.linalg.norm(optics.sources_na, axis=1)
         edge = np.where(bright, scope.objective_na, _OUTSIDE * scope.objective_na) / np.maximum(na, 1e-12)
         scale = np.where(bright, np.minimum(edge, 1.0), np.maximum(edge, 1.0))
-        return Optics(optics.sources_na * scale[:, None], optics.gain, optics.defocus_um, optics.zernike)
+        return replace(optics, sources_na=optics.sources_na * scale[:, None])
 
     def _held_error(self, optics, contrast):
         if not len(self.held):
