@@ -159,6 +159,13 @@ def test_notes_say_what_is_cut_off_or_not_uniform():
     assert "not uniform" in " ".join(measure(Known(*grains), found=0.1).notes)
 
 
+def test_what_fills_the_field_has_no_surface():
+    made = measure(Known(((0.0, 4.0, 4.0), 60.0, 0.03)))
+    assert len(made) == 1 and np.isnan(made.column("sphericity")[0])
+    assert made.column("volume_um3")[0] == pytest.approx(made.labels.size * H**3)
+    assert made.notes[0].startswith("touches the edge")
+
+
 def test_members_make_standard_deviations():
     members = [Known(*TWO, scale=s) for s in (0.95, 1.0, 1.05)]
     ensemble = Ensemble(members, factor=2.0, relative=0.01)

@@ -26,9 +26,9 @@ ROWS = (
     ("evaluation", "fit"),
     ("describe", "ensemble", "recipe", "tuning"),
     ("reconstruction", "render"),
-    ("calibration", "charts", "compression", "demo", "layouts", "napari_reader", "plot", "totals", "viewer"),
+    ("calibration", "charts", "compression", "layouts", "napari_reader", "plot", "totals", "viewer"),
     ("measure", "report", "verdict"),
-    ("workflow",),
+    ("demo", "workflow"),
     ("cli",),
     ("__main__",),
 )
