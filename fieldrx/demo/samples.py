@@ -24,9 +24,9 @@ BEAD_RADIUS_UM, BEAD_CONTRAST = 2.0, 0.03
 _BEAD_PIXELS, _BEAD_RINGS = 48, ((8, 0.4), (16, 0.79))
 
 _DARK_SCOPE = Microscope(wavelength_um=0.532, objective_na=0.25, medium_index=1.335, pixel_size_um=0.5)
-_DARK_PIXELS, _DARK_RINGS, _DARK_PHOTONS = 44, ((8, 0.22), (12, 0.36), (16, 0.5)), 200000
+_DARK_PIXELS, _DARK_RINGS, _DARK_PHOTONS = 44, ((6, 0.12), (12, 0.32), (16, 0.47)), 200000
 _BAR_CONTRAST, _BAR_THICKNESS_UM = 0.03, 1.0
-BARS_UM = ((-5.2, 1.5), (1.5, 0.8), (5.6, 0.5))  # place of a group's middle along x, width of bars and gaps
+BARS_UM = ((-5.2, 1.5), (1.5, 0.9), (6.2, 0.65))  # place of a group's middle along x, width of bars and gaps
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ def bead_acquisition() -> tuple[Acquisition, Volume]:
 
 
 def dark_field_acquisition() -> tuple[Acquisition, Volume]:
-    """Groups of three bars under an objective of NA 0.25, lit from within it and from outside, to NA 0.5.
+    """Groups of three bars under an objective of NA 0.25, lit from within it and from outside, to NA 0.47.
 
-    Bars and gaps of the finest group are 0.5 um wide, one cycle a micrometre: beyond (NA + NA of the light) /
-    lambda = 0.88 of the bright field, and within the 1.41 of the dark one.
+    Bars and gaps of the finest group are 0.65 um wide, 0.77 cycles a micrometre: beyond (NA + NA of the
+    light) / lambda = 0.70 of the bright field, and within the 1.35 of the dark one.
 
     Returns
     -------
@@ -121,7 +121,7 @@ SAMPLES = {
     "cell": Sample("an invented cell, 33 images at NA 0.8", demo_acquisition, (-7.0, 7.0, 0.5), 160),
     "bead": Sample("a bead of known index, 25 images at NA 0.8", bead_acquisition, (-4.0, 4.0, 0.4), 160),
     "dark-field": Sample(
-        "bars finer than the objective parts, 9 bright and 28 dark images at NA 0.25",
+        "bars finer than the objective parts, 7 bright and 28 dark images at NA 0.25",
         dark_field_acquisition,
         (-1.0, 1.0, 0.5),
         200,
