@@ -16,6 +16,10 @@ import nbformat
 from fieldrx.io import atomic_path
 
 TUTORIALS = Path(__file__).parent.parent / "docs" / "tutorials"
+METADATA = {
+    "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+    "language_info": {"name": "python", "pygments_lexer": "python"},
+}
 LONGEST_S = 600  # of a cell, on a machine that others use
 
 
@@ -29,8 +33,7 @@ def executed(path):
         ).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times of this run
-    for name in ("language_info", "kernelspec"):
-        notebook.metadata.pop(name, None)  # of this machine's Python
+    notebook.metadata = nbformat.from_dict(METADATA)  # instead of this machine's Python
     return notebook
 
 

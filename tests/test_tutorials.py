@@ -31,13 +31,13 @@ def test_there_are_five():
 
 
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
-def test_a_tutorial_is_kept_small_with_its_outputs(path):
+def test_a_tutorial_is_kept_small_with_its_outputs(path, script):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert path.stat().st_size < 350e3
     assert sum("image/png" in some for some in outputs(notebook)) > 0 and ["text"] in outputs(notebook)
     assert all(output.output_type != "error" for cell in notebook.cells for output in cell.get("outputs", ()))
-    assert set(notebook.metadata) == set()
+    assert notebook.metadata == script.METADATA
 
 
 @pytest.mark.slow
