@@ -124,7 +124,8 @@ def here(files, tmp_path, monkeypatch):
 
     monkeypatch.setattr(fieldrx.Schedule, "__post_init__", short)
     monkeypatch.setattr("fieldrx.demo.samples._CELL_PIXELS", 32)
-    monkeypatch.setitem(SAMPLES, "cell", dataclasses.replace(SAMPLES["cell"], depth=(-2.0, 2.0, 1.0)))
+    for name, sample in SAMPLES.items():
+        monkeypatch.setitem(SAMPLES, name, dataclasses.replace(sample, depth=(-1.0, 1.0, 1.0)))
     monkeypatch.setattr("fieldrx.cli.describing._is_terminal", lambda: True)
     monkeypatch.setattr("click.prompt", lambda text, **_: ANSWERS[text.split(",")[0]])
     return tmp_path
