@@ -11,7 +11,7 @@ project = "fieldrx"
 copyright = "the authors of fieldrx"
 version = release = fieldrx.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "directives"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb", "directives"]
 exclude_patterns = ["_build"]
 default_role = "py:obj"
 smartquotes = False  # which would make a dash of the hyphens of options
@@ -23,6 +23,10 @@ maximum_signature_line_length = 88
 napoleon_google_docstring = False
 napoleon_use_ivar = True  # attributes are listed with their class, not once more as members
 napoleon_use_rtype = False
+
+nb_execution_mode = (
+    "off"  # scripts/run_tutorials.py executes them; tests/test_tutorials.py looks whether they still do
+)
 
 html_theme = "furo"
 html_title = f"fieldrx {release}"

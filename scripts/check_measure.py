@@ -59,7 +59,7 @@ def bead_images(name):
 
 def cell_images():
     """The same of the cell of `fieldrx demo`; its surface is not known."""
-    from fieldrx.demo import _DEPTH, demo_acquisition
+    from fieldrx.demo import SAMPLES, demo_acquisition
 
     acq, cell = demo_acquisition()
     contrast, voxel = cell.contrast.real.astype(float), float(np.prod(cell.spacing_um))
@@ -67,7 +67,7 @@ def cell_images():
     room, mass = float(inside.sum()) * voxel, float(contrast.sum()) * voxel / ALPHA
     place = [float(a[k].mean()) for a, k in zip(cell.grid.axes, np.nonzero(inside), strict=True)]
     numbers = (room, np.nan, np.nan, mass, N0 + mass * ALPHA / room, place[0])
-    return acq, _DEPTH, [(place, numbers)]
+    return acq, SAMPLES["cell"].depth, [(place, numbers)]
 
 
 def check(name, folder):

@@ -1,4 +1,4 @@
-"""Build wheel and sdist and check what is in them, the kernels and their package included.
+"""Build wheel and sdist and check what is in them, kernels included, and that their description can be shown.
 
 python scripts/check_package.py
 """
@@ -28,7 +28,12 @@ WANTED = [
 ]
 
 SOURCES = ["LICENSE", "CHANGELOG.rst", "CONTRIBUTING.rst", "docs/demo.png", "tests/tiny.py"]
-SOURCES += ["tests/physics/sphere.py", "scripts/bench_kernels.py"]
+SOURCES += [
+    "tests/physics/sphere.py",
+    "scripts/bench_kernels.py",
+    "conda/meta.yaml",
+    "docs/tutorials/first_cell.ipynb",
+]
 
 
 def main():
@@ -39,6 +44,8 @@ def main():
             check=True,
             stdout=subprocess.DEVNULL,
         )
+        checked = [sys.executable, "-m", "twine", "check", "--strict", *map(str, Path(folder).iterdir())]
+        subprocess.run(checked, check=True)
         wheel, sdist = (next(Path(folder).glob(f"*.{ending}")) for ending in ("whl", "tar.gz"))
         with zipfile.ZipFile(wheel) as archive:
             in_wheel = set(archive.namelist())

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,6 +20,7 @@ import fieldrx.render
 from fieldrx import load_field, read_acquisition, read_volume, write_volume
 from fieldrx.cli import main
 from fieldrx.cli.progress import Reporter
+from fieldrx.demo import SAMPLES
 from fieldrx.models import MODELS
 from fieldrx.progress import Progress
 
@@ -405,10 +407,12 @@ def test_doctor():
 @pytest.mark.slow
 def test_demo(tmp_path, monkeypatch):
     """The whole demonstration, on a smaller cell."""
-    monkeypatch.setattr("fieldrx.demo._PIXELS", 32)
-    monkeypatch.setattr("fieldrx.demo._DEPTH", (-2.0, 2.0, 1.0))
+    monkeypatch.setattr("fieldrx.demo.samples._CELL_PIXELS", 32)
+    monkeypatch.setitem(SAMPLES, "cell", replace(SAMPLES["cell"], depth=(-2.0, 2.0, 1.0)))
     smaller = partial(fieldrx.cell_phantom, diameter_um=3.5)
-    monkeypatch.setattr("fieldrx.demo.cell_phantom", lambda spacing_um, **options: smaller(0.25, **options))
+    monkeypatch.setattr(
+        "fieldrx.demo.samples.cell_phantom", lambda spacing_um, **options: smaller(0.25, **options)
+    )
     result = good("demo", "--out", tmp_path / "new" / "demo", "--steps", 2, "--quiet")
     assert result.stderr == ""
     lines = result.stdout.splitlines()

@@ -1,5 +1,6 @@
 """Every block of code on the pages is run, on small data and with short fits, or says why it is not."""
 
+import dataclasses
 import importlib.util
 import re
 import shlex
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 import fieldrx
 from fieldrx.cli import main
 from fieldrx.cli.status import NOTHING
+from fieldrx.demo import SAMPLES
 from fieldrx.ensemble.make import make_ensemble
 
 pages = pytest.importorskip("pages", reason="docutils, which reads the pages, is not installed")
@@ -121,8 +123,9 @@ def here(files, tmp_path, monkeypatch):
             object.__setattr__(schedule, name, min(getattr(schedule, name), FEW_STEPS))
 
     monkeypatch.setattr(fieldrx.Schedule, "__post_init__", short)
-    monkeypatch.setattr("fieldrx.demo._PIXELS", 32)
-    monkeypatch.setattr("fieldrx.demo._DEPTH", (-2.0, 2.0, 1.0))
+    monkeypatch.setattr("fieldrx.demo.samples._CELL_PIXELS", 32)
+    for name, sample in SAMPLES.items():
+        monkeypatch.setitem(SAMPLES, name, dataclasses.replace(sample, depth=(-1.0, 1.0, 1.0)))
     monkeypatch.setattr("fieldrx.cli.describing._is_terminal", lambda: True)
     monkeypatch.setattr("click.prompt", lambda text, **_: ANSWERS[text.split(",")[0]])
     return tmp_path

@@ -1,6 +1,8 @@
 """Measuring: shapes against spheres and ellipsoids, beads behind a missing cone, tables and labels."""
 
 import csv
+import subprocess
+import sys
 from dataclasses import replace
 from functools import cache
 
@@ -11,6 +13,7 @@ import tiny
 from click.testing import CliRunner
 from scipy import ndimage
 
+import fieldrx
 from fieldrx import Grid, Illumination, InputError, Microscope
 from fieldrx.band import supported_band
 from fieldrx.cli import main
@@ -157,6 +160,22 @@ def test_notes_say_what_is_cut_off_or_not_uniform():
     grains = [((0.0, 4.0, 7.0), 3.0, 0.01), *(((z, y, x), 0.9, 0.05) for z, y, x in (
         (0.9, 4.9, 7.0), (-0.9, 3.4, 8.3), (0.0, 3.4, 5.7)))]  # fmt: skip
     assert "not uniform" in " ".join(measure(Known(*grains), found=0.1).notes)
+
+
+def test_what_fills_the_field_has_no_surface():
+    made = measure(Known(((0.0, 4.0, 4.0), 60.0, 0.03)))
+    assert len(made) == 1 and np.isnan(made.column("sphericity")[0])
+    assert made.column("volume_um3")[0] == pytest.approx(made.labels.size * H**3)
+    assert made.notes[0].startswith("touches the edge")
+
+
+def test_the_package_may_be_called_as_the_function_that_has_its_name():
+    field = Known(TWO[0])
+    np.testing.assert_array_equal(fieldrx.measure(field).values, measure(field).values)
+    code = "import fieldrx, fieldrx.measure.files; "
+    code += "print([name for name in fieldrx.__all__ if not callable(getattr(fieldrx, name))])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['__version__']"
 
 
 def test_members_make_standard_deviations():

@@ -19,6 +19,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 pytest.importorskip("sphinx")
 pytest.importorskip("furo")
+pytest.importorskip("myst_nb")
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +53,11 @@ def sections(path):
 
 def test_every_page_stands_in_the_contents(site):
     contents = set(
-        re.findall(r'class="reference internal" href="(\w+)\.html"', (site / "index.html").read_text())
+        re.findall(r'class="reference internal" href="([\w/]+)\.html"', (site / "index.html").read_text())
     )
-    pages = {path.stem for path in DOCS.glob("*.rst")}
-    assert len(pages) > 20 and contents >= pages - {"index"}
-    assert {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.rst")} == {f"{p}.rst" for p in pages}
+    paths = [path.relative_to(DOCS) for ending in ("rst", "ipynb") for path in DOCS.rglob(f"*.{ending}")]
+    pages = {path.with_suffix("").as_posix() for path in paths}
+    assert len(pages) > 35 and contents >= pages - {"index"}
 
 
 def test_every_picture_is_shown(site):
@@ -129,7 +130,7 @@ def test_a_section_of_the_readme_ends_at_the_next_and_links_to_pages(directives)
 
 
 def test_pages_load_nothing_from_elsewhere(site):
-    for page in site.glob("*.html"):
+    for page in site.rglob("*.html"):
         text = page.read_text("utf-8")
         loaded = re.findall(r'<(?:script|img|iframe|source)\b[^>]*\bsrc="([^"]*)"', text)
         loaded += re.findall(r'<link\b[^>]*rel="(?:stylesheet|preload|icon)"[^>]*href="([^"]*)"', text)

@@ -8,8 +8,22 @@
 =================  =========================================================================
 """
 
+import sys
+from types import ModuleType
+from typing import Any
+
 from fieldrx.measure.files import write_labels, write_table
 from fieldrx.measure.objects import NAMES, Measurement, measure
 from fieldrx.measure.segmentation import segment
 
 __all__ = ["NAMES", "Measurement", "measure", "segment", "write_labels", "write_table"]
+
+
+class _Room(ModuleType):
+    """This package, which stands under the name of the function in `fieldrx` once it has been imported."""
+
+    def __call__(self, *args: Any, **options: Any) -> Measurement:
+        return measure(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Room

@@ -252,7 +252,8 @@ def _numbers(fit, shape, contrast, grid, sample):
     ]
     summed = sample.sign * float(filled[inside > 0].sum()) * fit.spacing_um**3
     peak = sample.sign * float(np.quantile(contrast[inside >= 0.5 * inside.max()], _PEAK_SHARE))
-    sphericity = np.pi ** (1 / 3) * (6 * volume) ** (2 / 3) / surface
+    # what fills the whole field has no surface there
+    sphericity = np.pi ** (1 / 3) * (6 * volume) ** (2 / 3) / surface if surface > 0 else np.nan
     n0 = sample.medium_index
     return np.array(
         [*place, volume, surface, sphericity, summed / sample.increment, n0 + summed / volume, n0 + peak]

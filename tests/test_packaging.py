@@ -1,0 +1,79 @@
+"""The recipe for conda says what setup.cfg says, and the code asks no more of a machine than that."""
+
+import ast
+import configparser
+import re
+from pathlib import Path
+
+import fieldrx
+
+ROOT = Path(__file__).parents[1]
+# Names of `os` that some platform lacks.
+POSIX = {
+    "fork", "getuid", "geteuid", "getgid", "getpgid", "killpg", "setsid", "setpgid", "sysconf", "statvfs",
+    "uname", "getloadavg", "chown", "nice", "mkfifo", "register_at_fork", "sched_getaffinity",
+    "sched_setaffinity", "O_DIRECTORY", "O_NOFOLLOW", "O_TMPFILE", "wait4", "waitpid", "fchmod", "fchown",
+}  # fmt: skip
+POSIX_MODULES = {"fcntl", "grp", "pwd", "pty", "resource", "termios", "tty"}
+
+
+def setup():
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def listed(text):
+    """Requirements without their spaces."""
+    return sorted(line.replace(" ", "") for line in text.splitlines() if line.strip())
+
+
+def section(recipe, name):
+    """Entries of a list of the recipe."""
+    found = re.search(rf"^ *{name}:\n((?:^ +- .*\n)+)", recipe, re.MULTILINE)
+    return "\n".join(line.strip().removeprefix("- ") for line in found[1].splitlines())
+
+
+def test_the_recipe_asks_for_what_the_package_asks_for():
+    recipe, given = (ROOT / "conda" / "meta.yaml").read_text("utf-8"), setup()
+    wanted = listed(given["options"]["install_requires"]) + [f"python{given['options']['python_requires']}"]
+    assert listed(section(recipe, "run")) == sorted(wanted)
+    assert listed(section(recipe, "entry_points")) == listed(given["options.entry_points"]["console_scripts"])
+    assert f'set version = "{fieldrx.__version__}"' in recipe
+    for key, name in (("summary", "description"), ("license", "license"), ("license_file", "license_files")):
+        assert re.search(rf"^  {key}: '?(.*?)'?$", recipe, re.MULTILINE)[1] == given["metadata"][name]
+
+
+def test_every_python_that_is_named_is_at_least_the_required_one():
+    given = setup()
+    named = re.findall(r"Python :: 3\.(\d+)$", given["metadata"]["classifiers"], re.MULTILINE)
+    assert named == ["11", "12", "13", "14"]
+    assert given["options"]["python_requires"] == f">=3.{named[0]}"
+
+
+def guarded(tree, node):
+    """Whether a name is used where its absence is looked for, or caught."""
+    for other in ast.walk(tree):
+        if isinstance(other, (ast.Try, ast.If, ast.IfExp)) and any(
+            inner is node for inner in ast.walk(other)
+        ):
+            test = ast.unparse(other.test) if not isinstance(other, ast.Try) else ""
+            caught = [ast.unparse(handler) for handler in getattr(other, "handlers", [])]
+            if f"hasattr(os, '{node.attr}')" in test or any("AttributeError" in words for words in caught):
+                return True
+    return False
+
+
+def test_what_windows_lacks_has_a_way_out():
+    """No call of POSIX alone without a look at whether it is there."""
+    seen = []
+    for path in (ROOT / "fieldrx").rglob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "os" and node.attr in POSIX:
+                seen.append(node.attr)
+                assert guarded(tree, node), f"{path}:{node.lineno}: os.{node.attr} has no way out elsewhere"
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            assert not POSIX_MODULES & set(names), f"{path}:{node.lineno}: {names} are not everywhere"
+    assert {"getuid", "sysconf", "register_at_fork"} <= set(seen)
