@@ -84,6 +84,44 @@ def _cgroup_limits(root):
     return [_whole_number(folder / names[version]) for folder, version in _cgroups(root, "memory")]
 
 
+def free_memory(root: str | os.PathLike = "/") -> int | None:
+    """Bytes that this process may still take without making others give something back, what it has included.
+
+    Parameters
+    ----------
+    root : path-like
+        As of `memory_limit`.
+
+    Returns
+    -------
+    int or None
+        None where nothing tells.
+    """
+    root, found = Path(root), []
+    machine = _words(root / "proc/meminfo").get("MemAvailable:")
+    found += [] if machine is None else [machine << 10]
+    names = {
+        1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        2: ("memory.max", "memory.current", "inactive_file"),
+    }
+    for folder, version in _cgroups(root, "memory"):
+        most, used, spare = names[version]
+        limit, taken = _whole_number(folder / most), _whole_number(folder / used)
+        if limit is not None and taken is not None:
+            found.append(limit - taken + _words(folder / "memory.stat").get(spare, 0))
+    own = _words(root / "proc/self/status").get("VmRSS:", 0) << 10
+    return max(min(found) + own, 0) if found else None
+
+
+def _words(path):
+    """Whole numbers of a file by the first word of their lines."""
+    try:
+        lines = [line.split() for line in path.read_text().splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {line[0]: int(line[1]) for line in lines if len(line) > 1 and line[1].isdecimal()}
+
+
 def _cgroups(root, controller):
     """(folder, version) of the process's cgroup and of all above it, as far as a controller has them."""
     try:

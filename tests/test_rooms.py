@@ -24,7 +24,7 @@ ROWS = (
     ("refinement", "simulation"),
     ("alignment",),
     ("evaluation", "fit"),
-    ("describe", "ensemble", "recipe", "tuning"),
+    ("describe", "ensemble", "plan", "recipe", "tuning"),
     ("reconstruction", "render"),
     ("calibration", "charts", "compression", "demo", "layouts", "napari_reader", "plot", "totals", "viewer"),
     ("measure", "report", "verdict"),

@@ -9,6 +9,7 @@
 `progress`      progress of long work
 `fitting`       demo, reconstruct, run
 `batching`      batch
+`planning`      plan
 `judging`       evaluate, ensemble, measure, report
 `showing`       render, view, query
 `keeping`       compress
@@ -30,14 +31,15 @@ from fieldrx.cli.imaging import calibrate, simulate
 from fieldrx.cli.importing import import_decaf
 from fieldrx.cli.judging import ensemble, evaluate, measure, report
 from fieldrx.cli.keeping import compress
+from fieldrx.cli.planning import plan
 from fieldrx.cli.showing import query, render, view
 from fieldrx.cli.status import NOTHING, STOPPED
 
 __all__ = ["NOTHING", "STOPPED", "main"]
 
 _IN_ORDER_OF_USE = (
-    demo, new, reconstruct, run, batch, evaluate, render, view, query, compress, ensemble, measure, report,
-    simulate, calibrate, import_decaf, info, doctor,
+    demo, new, plan, reconstruct, run, batch, evaluate, render, view, query, compress, ensemble, measure,
+    report, simulate, calibrate, import_decaf, info, doctor,
 )  # fmt: skip
 for _command in _IN_ORDER_OF_USE:
     main.add_command(_command)
