@@ -95,12 +95,12 @@ def work(jobs: Sequence[Job], settings: Settings, say: Callable[[str], object]) 
 class _Batch:
     """Jobs, and the processes that do them."""
 
-    def __init__(self, jobs, settings, say):
+    def __init__(self, jobs: Sequence[Job], settings: Settings, say: Callable[[str], object]):
         self.jobs, self.settings, self.say = jobs, settings, say
         self.running: list[_Running] = []
         self.before = {job: unclaimed_status(job) for job in jobs}
 
-    def run(self):
+    def run(self) -> dict[Job, Status]:
         """Until all is done, or stopped."""
         with StopOnSignal() as stop:
             try:
