@@ -187,7 +187,8 @@ def _measured(problem, backend):
     _times(problem, backend, max(large // 4, 8))  # what is compiled, or loaded, the first time
     small, more = (_times(problem, backend, n) for n in (max(int(_PART * large), 8), large))
     voxels = float(np.prod(problem.grid.shape))
-    return {name: _extrapolated(small, more, name, voxels) * _count(problem, name) for name in _STAGES}
+    each = {name: float(_extrapolated(small, more, name, voxels)) for name in _STAGES}
+    return {name: seconds * _count(problem, name) for name, seconds in each.items()}
 
 
 def _extrapolated(small, more, name, voxels):
