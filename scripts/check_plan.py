@@ -2,8 +2,8 @@
 
     python scripts/check_plan.py
 
-Time is that of the processor with one thread, which does not depend on what else the machine does.  The images
-are wider than those on which the plan measures.  A record: scripts/records/check_plan.txt.
+Time is that of the processor with one thread, which does not depend on what else the machine does.  The
+images are wider than those on which the plan measures.  A record: scripts/records/check_plan.txt.
 """
 
 import os
