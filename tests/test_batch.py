@@ -79,6 +79,7 @@ def test_rows_become_command_lines(tmp_path):
         (["acquisition,output,depth", "a,b,1:2:1"], "row 1 (line 2): run has no option --depth"),
         (["acquisition,output,error-bars", "a,b,perhaps"], '"perhaps" is neither yes nor no'),
         (["acquisition,output", "a,x/b", "c,x/../x/b"], "row 2 (line 3): has the output of row 1"),
+        (["acquisition,output", "a,/"], 'row 1 (line 2): output "/" is no name'),
     ],
 )
 def test_tables_that_mean_nothing(tmp_path, lines, words):
