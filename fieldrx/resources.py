@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -193,13 +194,17 @@ def thread_limit(
     environment = os.environ if environment is None else environment
     found = [(os.cpu_count() or 1, ""), (_affinity(), "affinity")]
     found += [(quota, "cgroup") for quota in _cpu_quotas(Path(root))]
-    on_node, tasks = (_count(environment.get(f"SLURM_{n}", "")) for n in ("CPUS_ON_NODE", "NTASKS_PER_NODE"))
+
+    def number(name):  # the first one of "4(x2),3", tasks on nodes, or of "8,2", threads on levels of OpenMP
+        return _count(re.split(r"\D", environment.get(name, "").strip(), maxsplit=1)[0])
+
+    tasks = number("SLURM_STEP_TASKS_PER_NODE") or number("SLURM_NTASKS_PER_NODE") or 1
+    on_node = number("SLURM_CPUS_ON_NODE")
     found += [
-        (_count(environment.get("SLURM_CPUS_PER_TASK", "")), "SLURM_CPUS_PER_TASK"),
-        (on_node and max(on_node // (tasks or 1), 1), "SLURM_CPUS_ON_NODE"),
+        (number("SLURM_CPUS_PER_TASK"), "SLURM_CPUS_PER_TASK"),
+        (on_node and max(on_node // tasks, 1), "SLURM_CPUS_ON_NODE"),
     ]
-    # OpenMP takes a list, one number a level
-    found += [(_count(environment.get(name, "").split(",")[0].strip()), name) for name in THREADS_OF]
+    found += [(number(name), name) for name in THREADS_OF]
     return min((limit for limit in found if limit[0]), key=lambda limit: limit[0])
 
 
