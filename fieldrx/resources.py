@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -84,6 +85,44 @@ def _cgroup_limits(root):
     return [_whole_number(folder / names[version]) for folder, version in _cgroups(root, "memory")]
 
 
+def free_memory(root: str | os.PathLike = "/") -> int | None:
+    """Bytes that this process may still take without making others give something back, what it has included.
+
+    Parameters
+    ----------
+    root : path-like
+        As of `memory_limit`.
+
+    Returns
+    -------
+    int or None
+        None where nothing tells.
+    """
+    root, found = Path(root), []
+    machine = _words(root / "proc/meminfo").get("MemAvailable:")
+    found += [] if machine is None else [machine << 10]
+    names = {
+        1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        2: ("memory.max", "memory.current", "inactive_file"),
+    }
+    for folder, version in _cgroups(root, "memory"):
+        most, used, spare = names[version]
+        limit, taken = _whole_number(folder / most), _whole_number(folder / used)
+        if limit is not None and taken is not None:
+            found.append(limit - taken + _words(folder / "memory.stat").get(spare, 0))
+    own = _words(root / "proc/self/status").get("VmRSS:", 0) << 10
+    return max(min(found) + own, 0) if found else None
+
+
+def _words(path):
+    """Whole numbers of a file by the first word of their lines."""
+    try:
+        lines = [line.split() for line in path.read_text().splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {line[0]: int(line[1]) for line in lines if len(line) > 1 and line[1].isdecimal()}
+
+
 def _cgroups(root, controller):
     """(folder, version) of the process's cgroup and of all above it, as far as a controller has them."""
     try:
@@ -155,13 +194,17 @@ def thread_limit(
     environment = os.environ if environment is None else environment
     found = [(os.cpu_count() or 1, ""), (_affinity(), "affinity")]
     found += [(quota, "cgroup") for quota in _cpu_quotas(Path(root))]
-    on_node, tasks = (_count(environment.get(f"SLURM_{n}", "")) for n in ("CPUS_ON_NODE", "NTASKS_PER_NODE"))
+
+    def number(name):  # the first one of "4(x2),3", tasks on nodes, or of "8,2", threads on levels of OpenMP
+        return _count(re.split(r"\D", environment.get(name, "").strip(), maxsplit=1)[0])
+
+    tasks = number("SLURM_STEP_TASKS_PER_NODE") or number("SLURM_NTASKS_PER_NODE") or 1
+    on_node = number("SLURM_CPUS_ON_NODE")
     found += [
-        (_count(environment.get("SLURM_CPUS_PER_TASK", "")), "SLURM_CPUS_PER_TASK"),
-        (on_node and max(on_node // (tasks or 1), 1), "SLURM_CPUS_ON_NODE"),
+        (number("SLURM_CPUS_PER_TASK"), "SLURM_CPUS_PER_TASK"),
+        (on_node and max(on_node // tasks, 1), "SLURM_CPUS_ON_NODE"),
     ]
-    # OpenMP takes a list, one number a level
-    found += [(_count(environment.get(name, "").split(",")[0].strip()), name) for name in THREADS_OF]
+    found += [(number(name), name) for name in THREADS_OF]
     return min((limit for limit in found if limit[0]), key=lambda limit: limit[0])
 
 

@@ -1,18 +1,20 @@
-"""Kill fits and renderings at random moments: what is there is whole, and a restart ends in the same field.
+"""Kill commands at random moments: what is there is whole, and a restart ends in the same field.
 
-    python scripts/kill_test.py                 # 50 kills
+    python scripts/kill_test.py                 # 50 kills of fits and renderings, 24 of ensembles and batches
 
-A fit is killed by SIGKILL, SIGTERM or SIGINT and started again with ``--resume auto`` until it ends;
+A fit is killed by SIGKILL, SIGTERM, SIGUSR1 or SIGINT and started again with ``--resume auto`` until it ends;
 checkpoints are saved ten times a second, so that kills meet them half-way.  After every kill the field, the
 checkpoint and the picture are absent or can be read; in the end the field has the weights and the history of
-one that nobody killed, to the last bit, and the file of a rendering the bytes.  A record:
-scripts/records/kill_test.txt.
+one that nobody killed, to the last bit, and the file of a rendering the bytes.  Ensembles, with ``--resume``,
+end with the same members and calibration; batches, called again, with the same field in every row, though
+rows go on by themselves where SIGKILL took the batch alone.  A record: scripts/records/kill_test.txt.
 """
 
 import argparse
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,17 +24,26 @@ from pathlib import Path
 
 OFTEN_S = 0.1  # between checkpoints
 RENDERED = ("out.npy", "out.tif", "out.npz", "out.vti", "out.gif")
-SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-_STARTED = (
-    "import signal, sys, fieldrx.fit.run as run; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    f"run._SAVE_EVERY_S = {OFTEN_S}; from fieldrx.cli import main; main(sys.argv[1:])"
-)
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+PROGRAM = "start.py"
+_STARTED = f"""
+import signal, sys
+import fieldrx.fit.run as run
+from fieldrx.batch import workers
+from fieldrx.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+run._SAVE_EVERY_S = {OFTEN_S}
+workers._PROGRAM = [sys.executable, __file__]
+main(sys.argv[1:])
+"""
+FIT = ("--depth=-3:3:0.5", "--model", "ssnp", "--patience", "0", "-q")
+ROWS = 3  # of a batch
 
 
 def start(folder, argv):
     """A command that has begun."""
     return subprocess.Popen(
-        [sys.executable, "-c", _STARTED, *argv],
+        [sys.executable, PROGRAM, *argv],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -98,18 +109,7 @@ def kill(rng, folder, argv, seconds):
 
 def kill_fits(rng, folder, steps, kills, say):
     """Kill one fit after the other: numbers of kills and of fits that ended, and complaints."""
-    fit = [
-        "reconstruct",
-        "acq.npz",
-        "--depth=-3:3:0.5",
-        "--model",
-        "ssnp",
-        "--steps",
-        str(steps),
-        "--patience",
-        "0",
-        "-q",
-    ]
+    fit = ["reconstruct", "acq.npz", *FIT, "--steps", str(steps)]
     run(folder, [*fit, "-o", "whole.npz"])  # compiles, perhaps
     seconds, expected = run(folder, [*fit, "-o", "whole.npz"]), contents(folder / "whole.npz")
     killed, ended, wrong = 0, 0, []
@@ -154,6 +154,76 @@ def kill_renders(rng, folder, kills, say):
     return killed, ended, wrong
 
 
+def kill_ensembles(rng, folder, kills, say):
+    """Kill ensembles: numbers of kills and of ensembles that were made, and complaints."""
+    make = ["ensemble", "whole.npz", "acq.npz", "--members", "3", "--steps", "12", "-q"]
+    seconds, expected = run(folder, [*make, "-o", "members.npz"]), members(folder / "members.npz")
+    killed, ended, wrong = 0, 0, []
+    while killed < kills:
+        argv = [*make, "-o", "made.npz", "--resume"]
+        name = kill(rng, folder, argv, seconds)
+        killed += bool(name)
+        if killed == kills or not name:
+            if name:
+                run(folder, argv)
+            ended += 1
+            if members(folder / "made.npz") != expected:
+                wrong.append("an ensemble that was killed ended with other members")
+            if (folder / "made.parts").exists():
+                wrong.append("an ensemble that has ended left its parts")
+            (folder / "made.npz").unlink()
+        say(f"ensemble: {killed} kills, {ended} ended, {len(wrong)} complaints")
+    return killed, ended, wrong
+
+
+def members(path):
+    """All of an ensemble but times."""
+    from fieldrx import load_ensemble
+
+    made = load_ensemble(path)
+    arrays = [member.to_arrays() for member in made.members]
+    kept = [
+        {n: a.tobytes() for n, a in one.items() if n not in ("provenance", "history_seconds")}
+        for one in arrays
+    ]
+    return kept, made.factor, made.hidden, made.relative, made.calibration
+
+
+def kill_batches(rng, folder, steps, kills, say):
+    """Kill batches: numbers of kills and of tables that were done, and complaints."""
+    expected = {}
+    for seed in range(ROWS):
+        fit = ["reconstruct", "acq.npz", *FIT, "--steps", str(steps), "--seed", str(seed)]
+        seconds = run(folder, [*fit, "-o", f"row{seed}.npz"])
+        expected[f"rows/{seed}.npz"] = contents(folder / f"row{seed}.npz")
+    head = "acquisition,output,command,depth,model,patience,steps,seed"
+    rows = [f"acq.npz,rows/{k}.npz,reconstruct,-3:3:0.5,ssnp,0,{steps},{k}" for k in range(ROWS)]
+    (folder / "jobs.csv").write_text("\n".join([head, *rows]) + "\n")
+    killed, ended, wrong = 0, 0, []
+    while killed < kills:
+        name = kill(rng, folder, ["batch", "jobs.csv", "-q"], ROWS * seconds)
+        killed += bool(name)
+        wrong += [
+            words for row in expected for words in whole(folder, row, row.replace(".npz", ".checkpoint.npz"))
+        ]
+        if killed == kills or not name:
+            for _ in range(1000):  # rows may go on without their batch, which leaves them alone
+                if subprocess.run(
+                    [sys.executable, PROGRAM, "batch", "jobs.csv", "-q"], cwd=folder
+                ).returncode:
+                    wrong.append("a batch that nobody killed failed")
+                if all((folder / row).exists() for row in expected) and not list(folder.glob("rows/*.claim")):
+                    break
+                time.sleep(0.5)
+            ended += 1
+            wrong += [
+                f"{row} ended in another field" for row in expected if contents(folder / row) != expected[row]
+            ]
+            shutil.rmtree(folder / "rows")
+        say(f"batch: {killed} kills, {ended} ended, {len(wrong)} complaints")
+    return killed, ended, wrong
+
+
 def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -163,6 +233,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=50, help="half of fits, half of renderings")
+    parser.add_argument("--more", type=int, default=24, help="half of ensembles, half of batches")
     parser.add_argument("--steps", type=int, default=60, help="of a fit")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--record", type=Path, help="where the report is written, too")
@@ -171,21 +242,27 @@ def main():
     say = (lambda text: print(text, file=sys.stderr)) if os.isatty(2) else (lambda text: None)
     with tempfile.TemporaryDirectory(prefix="fieldrx-kill-") as name:
         folder = Path(name)
+        (folder / PROGRAM).write_text(_STARTED)
         make_acquisition(folder / "acq.npz")
         fits = kill_fits(rng, folder, args.steps, args.kills - args.kills // 2, say)
         renders = kill_renders(rng, folder, args.kills // 2, say)
+        ensembles = kill_ensembles(rng, folder, args.more - args.more // 2, say)
+        batches = kill_batches(rng, folder, args.steps, args.more // 2, say)
         left = [path.name for path in folder.iterdir() if path.name.startswith(".")]
+    wrong = [*fits[2], *renders[2], *ensembles[2], *batches[2]]
     text = (
         f"seed {args.seed}, {args.steps} steps, {time.monotonic() - begun:.0f} s\n"
         f"fits: {fits[0]} kills, {fits[1]} ended in the same field, {len(fits[2])} complaints\n"
         f"renderings: {renders[0]} kills, {renders[1]} ended in the same file, {len(renders[2])} complaints\n"
-        f"hidden temporary files that SIGKILL left: {len(left)}\n"
-        + "".join(f"{w}\n" for w in fits[2] + renders[2])
+        f"ensembles: {ensembles[0]} kills, {ensembles[1]} ended with the same members, "
+        f"{len(ensembles[2])} complaints\n"
+        f"batches: {batches[0]} kills, {batches[1]} ended in the same fields, {len(batches[2])} complaints\n"
+        f"hidden temporary files that SIGKILL left: {len(left)}\n" + "".join(f"{w}\n" for w in wrong)
     )
     print(text, end="")
     if args.record:
         args.record.write_text(text, encoding="utf-8")
-    return 1 if fits[2] or renders[2] else 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from click.testing import CliRunner
 from fieldrx import InputError, load_field
 from fieldrx.batch import Settings, read_jobs, read_status, work, workers
 from fieldrx.batch.status import RUNNING, Claim, Status, write_status
-from fieldrx.cli import main
+from fieldrx.cli import NOTHING, STOPPED, main
 
 COMMANDS = {
     "run": {"steps": False, "error-bars": True, "resume": True, "time-limit": False},
@@ -79,6 +80,7 @@ def test_rows_become_command_lines(tmp_path):
         (["acquisition,output,depth", "a,b,1:2:1"], "row 1 (line 2): run has no option --depth"),
         (["acquisition,output,error-bars", "a,b,perhaps"], '"perhaps" is neither yes nor no'),
         (["acquisition,output", "a,x/b", "c,x/../x/b"], "row 2 (line 3): has the output of row 1"),
+        (["acquisition,output", "a,/"], 'row 1 (line 2): output "/" is no name'),
     ],
 )
 def test_tables_that_mean_nothing(tmp_path, lines, words):
@@ -146,6 +148,10 @@ def silent(text):
     pass
 
 
+def test_statuses_are_those_of_the_commands():
+    assert (workers._CALL_AGAIN, workers._NOTHING) == (STOPPED, NOTHING)
+
+
 def test_failures_are_kept_with_their_reason_and_the_rest_is_done(stand_in):
     jobs = stand_in("status 0", "status 2", "kill 9", "status 3", "status 75", "status 1")
     said = []
@@ -199,6 +205,26 @@ def test_a_stop_reaches_every_row_and_the_rest_is_not_begun(stand_in):
     found = work(jobs, Settings(workers=2), say)
     assert [one.state for one in found.values()] == ["stopped", "stopped", "waiting"]
     assert found[jobs[0]].reason == "saved" and not jobs[2].beside(".log").exists()
+
+
+def test_a_second_ctrl_c_does_not_wait(stand_in):
+    """For a row that saves for ever once it was asked to stop."""
+    (job,) = stand_in("sleep 60")
+    program = Path(workers._PROGRAM[1])
+    program.write_text(
+        STAND_IN.replace('lambda *_: (print("saved", flush=True), sys.exit(75))', "signal.SIG_IGN")
+    )
+
+    def say(text):
+        if text.startswith("row 1 begins"):
+            while not job.beside(".told").exists():
+                time.sleep(0.02)
+            for delay in (0.5, 1.0):
+                threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    begun = time.monotonic()
+    assert work([job], Settings(), say)[job].state == "stopped"
+    assert 0.9 < time.monotonic() - begun < 20
 
 
 def test_rows_get_the_time_that_is_left(stand_in):

@@ -117,6 +117,7 @@ def test_threads_of_a_scheduler_and_of_variables(tmp_path, eight):
     assert threads(tmp_path, SLURM_CPUS_ON_NODE="4") == (4, "SLURM_CPUS_ON_NODE")
     shared = {"SLURM_CPUS_ON_NODE": "4", "SLURM_NTASKS_PER_NODE": "3"}
     assert threads(tmp_path, **shared) == (1, "SLURM_CPUS_ON_NODE")
+    assert threads(tmp_path, **shared, SLURM_STEP_TASKS_PER_NODE="2(x3),1") == (2, "SLURM_CPUS_ON_NODE")
     given = {"SLURM_CPUS_PER_TASK": "4", "OMP_NUM_THREADS": "3,2"}
     assert threads(tmp_path, **given) == (3, "OMP_NUM_THREADS")
     assert threads(tmp_path, **given, NUMBA_NUM_THREADS="2") == (2, "NUMBA_NUM_THREADS")

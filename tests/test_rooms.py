@@ -24,7 +24,7 @@ ROWS = (
     ("refinement", "simulation"),
     ("alignment",),
     ("evaluation", "fit"),
-    ("describe", "ensemble", "recipe", "tuning"),
+    ("describe", "ensemble", "plan", "recipe", "tuning"),
     ("reconstruction",),
     ("tiles", "timelapse"),
     ("results",),

@@ -134,10 +134,15 @@ class Claim:
             | _scheduled(environment),
         )
         try:
-            with open(mine.path, "x", encoding="utf-8") as file:
-                json.dump(mine.told, file)
+            file = open(mine.path, "x", encoding="utf-8")  # noqa: SIM115  # what fails after that is ours
         except FileExistsError:
             return None
+        try:
+            with file:
+                json.dump(mine.told, file)
+        except BaseException:
+            mine.path.unlink(missing_ok=True)
+            raise
         return mine
 
     def of_child(self, pid: int) -> Claim:

@@ -134,6 +134,8 @@ def _job(table: Table, row: int, cells: dict[str, str], commands: Mapping[str, M
             raise InputError(f'{where}, column {name}: "{text}" is neither yes nor no')
     files = cells["acquisition"], cells["output"]
     places = [folder / name for name in files]
+    if not places[1].name:
+        raise InputError(f'{where}: output "{cells["output"]}" is no name of a file or folder')
     return Job(row + 1, where, command, places[0], places[1], tuple(options), (command, *files, *options))
 
 

@@ -33,7 +33,7 @@ from fieldrx.resources import THREADS_OF, THREADS_OF_BLAS
 _PROGRAM = [sys.executable, "-m", "fieldrx"]
 _LOOK_S = 0.1  # between two looks at the processes
 _WORTH_S = 5.0  # left of a time limit, with which another job is begun
-_CALL_AGAIN, _NOTHING = 75, 3  # exit statuses of commands: stopped; a whole fit that found nothing
+_CALL_AGAIN, _NOTHING = 75, 3  # exit statuses of commands, as of `fieldrx.cli.status`
 _ASKED = {-signal.SIGINT, -signal.SIGTERM, -signal.SIGUSR1}  # before it could mind them
 _BESIDES = ("advice: ", "note: ")
 _TAIL = 4096  # bytes of a log that are searched for its last line
@@ -95,19 +95,18 @@ def work(jobs: Sequence[Job], settings: Settings, say: Callable[[str], object]) 
 class _Batch:
     """Jobs, and the processes that do them."""
 
-    def __init__(self, jobs, settings, say):
+    def __init__(self, jobs: Sequence[Job], settings: Settings, say: Callable[[str], object]):
         self.jobs, self.settings, self.say = jobs, settings, say
         self.running: list[_Running] = []
         self.before = {job: unclaimed_status(job) for job in jobs}
 
-    def run(self):
+    def run(self) -> dict[Job, Status]:
         """Until all is done, or stopped."""
         with StopOnSignal() as stop:
             try:
                 self._until(stop, deque(self.jobs))
             except KeyboardInterrupt:
-                self._signal(signal.SIGTERM)
-                self._signal(signal.SIGINT)  # the second that they get, which does not wait
+                self._signal(signal.SIGINT)  # which does not wait, as they were asked before
             finally:
                 self._signal(signal.SIGTERM)
                 for one in self.running:

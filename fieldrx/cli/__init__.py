@@ -11,6 +11,7 @@
 `fitting`       demo, reconstruct, run
 `batching`      batch
 `filming`       reconstruct, of a film
+`planning`      plan
 `judging`       evaluate, ensemble, measure, report
 `showing`       render, view, query
 `keeping`       compress
@@ -33,6 +34,7 @@ from fieldrx.cli.imaging import calibrate, simulate
 from fieldrx.cli.importing import import_decaf
 from fieldrx.cli.judging import ensemble, evaluate, measure, report
 from fieldrx.cli.keeping import compress
+from fieldrx.cli.planning import plan
 from fieldrx.cli.serving import app
 from fieldrx.cli.showing import query, render, view
 from fieldrx.cli.status import NOTHING, STOPPED
@@ -40,7 +42,7 @@ from fieldrx.cli.status import NOTHING, STOPPED
 __all__ = ["NOTHING", "STOPPED", "main"]
 
 _IN_ORDER_OF_USE = (
-    demo, app, new, reconstruct, run, batch, evaluate, render, view, query, compress, ensemble, measure,
+    demo, app, new, plan, reconstruct, run, batch, evaluate, render, view, query, compress, ensemble, measure,
     report, simulate, calibrate, import_decaf, info, doctor,
 )  # fmt: skip
 for _command in _IN_ORDER_OF_USE:

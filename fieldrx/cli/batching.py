@@ -85,7 +85,9 @@ def _chosen(table: Path, index: int | None) -> Sequence[Job]:
     from fieldrx.batch import read_jobs
 
     options = {
-        name: {p.opts[0].lstrip("-"): p.is_flag for p in command.params if isinstance(p, click.Option)}
+        name: {
+            max(p.opts, key=len).lstrip("-"): p.is_flag for p in command.params if isinstance(p, click.Option)
+        }
         for name, command in COMMANDS.items()
     }
     for known in options.values():

@@ -217,6 +217,7 @@ def reconstruct(
     from fieldrx.errors import in_file
     from fieldrx.fit import Parts, checkpoint_arguments
     from fieldrx.models import MODELS
+    from fieldrx.plan import plan_of
     from fieldrx.reconstruction import prepare
     from fieldrx.refinement import parse_refine
     from fieldrx.verdict import judge
@@ -260,6 +261,9 @@ def reconstruct(
         say(f"device: {describe_device(fit.backend)}")
         for note in (*acq.notes, *fit.origin["automatic"], *fit.notes):
             say(f"note: {note}")
+        if not quiet:
+            for line in plan_of(fit.problem, fit.backend, measure=False if goes_on else None).lines():
+                say(line)
         told = len(fit.notes)
         field = fit.run(checkpoint, goes_on)
     field.save(output)

@@ -15,6 +15,7 @@ from fieldrx.io import atomic_path, json_values, open_folder
 from fieldrx.render import render
 from fieldrx.report import write_report
 from fieldrx.workflow.outcome import Outcome, run
+from fieldrx.workflow.trials import Choice
 
 FIELD, CHECKPOINT, ENSEMBLE = "field.npz", "field.checkpoint.npz", "field-ensemble.npz"
 PARTS = "parts"  # short fits and members, until all is done
@@ -58,7 +59,7 @@ def run_in(
     checkpoint, parts = folder / CHECKPOINT, Parts(folder / PARTS, resume)
     log: list[str] = []
 
-    def told(choice):
+    def told(choice: Choice | str) -> None:
         log.append(str(choice))
         _write(folder / LOG, {"choices": log})  # stays where a run ends with a question
         say(str(choice))

@@ -12,6 +12,7 @@ from fieldrx.acquisition import Acquisition
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
 from fieldrx.fit import Fit, Parts, split_images
+from fieldrx.plan import plan_of
 from fieldrx.priors import priors_of_sign
 from fieldrx.verdict import Verdict, judge
 from fieldrx.workflow.depth import narrowed
@@ -84,7 +85,7 @@ def run(
     callback : callable, optional
         Told of progress, as of `fieldrx.Fit`.
     say : callable, optional
-        Called with every `Choice` when it is made.
+        Called with every `Choice` when it is made, and with lines of text.
     checkpoint, resume
         Of the final fit, as of `fieldrx.Fit.run`.
     parts : Parts, optional
@@ -122,6 +123,8 @@ def run(
         refine="board" if case.aligning else None, schedule={"seed": seed} | (schedule or {}),
         origin={"automatic": [str(choice) for choice in choices]}, callback=callback, device=device,
     )  # fmt: skip
+    for line in plan_of(fit.problem, fit.backend, measure=False).lines():
+        say(line)
     found = fit.run(checkpoint, resume)
     if found.provenance.interrupted:  # those who stop it do not wait
         return Outcome(case.acquisition, found, Verdict("untested", "the fit was stopped"), choices)
