@@ -190,12 +190,18 @@ def render(
     "of a compressed field its code.",
 )
 def view(field: Path, output: Path, title: str | None, precision: str) -> None:
-    """Write the field as one web page that shows it: planes, 3D, any zoom; opens without a network."""
-    from fieldrx.field import load_field
+    """Write the field as one web page that shows it: planes, 3D, any zoom; opens without a network.
+
+    FIELD may be a film: the page has a slider for time.
+    """
+    from fieldrx.ensemble import Ensemble
+    from fieldrx.results import load_result
     from fieldrx.viewer import write_viewer
 
-    loaded = load_field(field)
+    loaded = load_result(field)
     check_output(output, field)
+    if isinstance(loaded, Ensemble):
+        raise InputError(f"{field} is an ensemble: a page shows one field, or a film")
     write_viewer(loaded, output, field.stem if title is None else title, precision)
     echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, open it in a browser")
 
