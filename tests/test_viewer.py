@@ -352,7 +352,7 @@ def test_values_of_a_film(show, engine, name, precision):
         assert error < 1e-3 * window_of(shown[number])
     assert page.js("document.getElementById('at-frame').textContent") == "t = 1.5 s"
     assert not page.js("document.getElementById('time').hidden")
-    page.js("fieldrx.key(new KeyboardEvent('keydown', { key: ']' }))")
+    page.js("document.body.dispatchEvent(new KeyboardEvent('keydown', { key: ']', bubbles: true }))")
     assert page.js("[fieldrx.frame, document.getElementById('frame').value]") == [2, "2"]
     page.js("fieldrx.togglePlaying()")
     page.wait("fieldrx.frame === 0")
