@@ -9,7 +9,8 @@ style.css         its looks
 *.js              its program: one scope, in the order of `_SCRIPTS`
 *.glsl            the shaders
 header            JSON: encoding, network, domain, colours, contrast (`_header`)
-weights           base64: the encoding's table, or its code, then the layers, little-endian
+weights           base64: the encoding's table, or its code, then the layers, little-endian; of a
+                  film a line a frame, whose own words stand in the header's ``frames``
 ================  ==========================================================================
 """
 
@@ -25,11 +26,13 @@ from pathlib import Path
 import numpy as np
 
 from fieldrx._version import __version__
+from fieldrx.compression import compress
 from fieldrx.errors import InputError, printable
 from fieldrx.field import NeuralField, storage
 from fieldrx.io import atomic_path
 from fieldrx.optics import Resolution
 from fieldrx.render import colour
+from fieldrx.timelapse import Film
 
 PRECISIONS = ("auto", "half", "float32")
 _SCRIPTS = (
@@ -40,17 +43,22 @@ _SHADERS = ("points.glsl", "encode_hash.glsl", "encode_waves.glsl", "layer.glsl"
 _SINGLE_UP_TO = 1 << 20  # parameters of a table that "auto" still keeps as float32
 _MOST_BYTES = 350 << 20  # of weights: base64 of more is longer than browsers' longest string
 _SAMPLES = 1 << 17  # points from which the contrast is chosen
+_FEWEST = 1 << 13  # of them in each frame of a film
 _BINS = 96  # of the histogram behind the contrast sliders
 
 
 def write_viewer(
-    field: NeuralField, path: str | os.PathLike, title: str = "Refractive index", precision: str = "auto"
+    field: NeuralField | Film,
+    path: str | os.PathLike,
+    title: str = "Refractive index",
+    precision: str = "auto",
 ) -> Path:
     """Write a field as one HTML file that shows it in any browser, without network access.
 
     Parameters
     ----------
-    field : NeuralField
+    field : NeuralField or Film
+        Of a film the page has a slider for time.
     path : path-like
         Ends in .html.
     title : str
@@ -58,7 +66,8 @@ def write_viewer(
     precision : {"auto", "half", "float32"}
         Of a hash grid's table in the file: 2 or 4 bytes per parameter.  Half keeps 11 bits of every
         parameter, scaled per level; "auto" is half above a million parameters, and the code of a field that
-        was compressed, which the page decodes.  Layers are always float32.
+        was compressed, which the page decodes.  Layers are always float32.  The frames of a film are
+        compressed for the page with "auto".
 
     Returns
     -------
@@ -75,7 +84,8 @@ def write_viewer(
         raise InputError(f"{path}: a viewer is a web page; choose a name that ends in .html")
     if precision not in PRECISIONS:
         raise InputError(f'there is no precision "{precision}"; expected one of {", ".join(PRECISIONS)}')
-    if field.encoding.kind == "identity":
+    fields = field.fields if isinstance(field, Film) else (field,)
+    if fields[0].encoding.kind == "identity":
         raise InputError("a field of given features has no coordinates to show; expected one of positions")
     page = _page(field, str(title), precision)
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
@@ -83,24 +93,23 @@ def write_viewer(
     return path
 
 
-def _page(field, title, precision):
-    table, layers = np.split(field.params, [field.encoding.n_params])
-    coded = storage.current(field.coded, field.params) if precision == "auto" else None
-    half = precision == "half" or (precision == "auto" and coded is None and table.size > _SINGLE_UP_TO)
-    size = (coded.stream.size if coded else table.size * (2 if half else 4)) + 4 * layers.size
+def _page(result, title, precision):
+    fields = result.fields if isinstance(result, Film) else (result,)
+    if isinstance(result, Film) and precision == "auto":
+        fields = tuple(one if one.coded is not None else compress(one) for one in fields)
+    stored = [_stored(one, precision) for one in fields]
+    size = sum(len(words) for words, _ in stored)
     if size > _MOST_BYTES:
+        half = stored[0][1]["encoding"].get("half", True)
         raise InputError(
-            f"the field's {field.params.size} parameters take {size / 1e6:.0f} MB; a page holds at most "
-            f"{_MOST_BYTES / 1e6:.0f} MB: fit with a smaller hash table"
-            + ("" if half or not table.size else ', or choose precision "half"')
+            f"the field's {sum(one.params.size for one in fields)} parameters take {size / 1e6:.0f} MB; a "
+            f"page holds at most {_MOST_BYTES / 1e6:.0f} MB: fit with a smaller hash table"
+            + ("" if half else ', or choose precision "half"')
         )
-    table, scales = _half_table(field.encoding, table) if half else (table.astype("<f4"), None)
-    words = coded.stream.tobytes() if coded else table.tobytes()
-    words += bytes(-len(words) % 4)  # layers start on whole words
-    weights = base64.b64encode(words + layers.astype("<f4").tobytes()).decode()
-    header = _header(field, title, half, scales)
-    if coded:
-        header["encoding"]["coded"] = _coded(coded)
+    header = _header(fields, title) | stored[0][1]
+    if isinstance(result, Film):
+        told = [{"time": result.said(float(f"{time:.6g}"))} for time in result.times]
+        header["frames"] = [one | own for one, (_, own) in zip(told, stored, strict=True)]
     parts = {
         "title": html.escape(printable(title)),
         "style": _asset("style.css"),
@@ -109,7 +118,7 @@ def _page(field, title, precision):
             f'<script type="x-shader/x-glsl" id="{name}">\n{_asset(name)}</script>' for name in _SHADERS
         ),
         "script": "\n".join(f"// --- {name}\n{_asset(name)}" for name in _SCRIPTS),
-        "weights": weights,
+        "weights": "\n".join(base64.b64encode(words).decode() for words, _ in stored),
     }
     page = _asset("page.html")
     for name, text in parts.items():
@@ -117,6 +126,27 @@ def _page(field, title, precision):
         assert found, name
         page = before + text + after
     return page
+
+
+def _stored(field, precision):
+    """Bytes of a field's parameters, and what the page must know to read them, as JSON values."""
+    table, layers = np.split(field.params, [field.encoding.n_params])
+    coded = storage.current(field.coded, field.params) if precision == "auto" else None
+    half = precision == "half" or (precision == "auto" and coded is None and table.size > _SINGLE_UP_TO)
+    table, scales = _half_table(field.encoding, table) if half else (table.astype("<f4"), None)
+    words = coded.stream.tobytes() if coded else table.tobytes()
+    words += bytes(-len(words) % 4)  # layers start on whole words
+    own = {
+        "bounds_um": np.asarray(field.bounds_um).tolist(),
+        "spacing_um": list(map(float, field.spacing_um)),
+        "output_scale": float(field.output_scale),
+        "quantity": field.quantity,
+        "encoding": _encoding(field.encoding, half, scales),
+        "network": {**field.network.to_dict(), "layer_shapes": field.network.layer_shapes()},
+    }
+    if coded:
+        own["encoding"]["coded"] = _coded(coded)
+    return words + layers.astype("<f4").tobytes(), own
 
 
 def _asset(name):
@@ -139,22 +169,16 @@ def _half_table(encoding, table):
     return np.concatenate(parts), scales
 
 
-def _header(field, title, half, scales):
-    """What the page knows of the field besides its weights, as JSON values."""
-    region = np.asarray(field.region_um, float)
+def _header(fields, title):
+    """What the page knows beside the parameters of each field, as JSON values."""
+    region = np.asarray(fields[0].region_um, float)
     return {
         "title": title,
         "version": __version__,
-        "bounds_um": np.asarray(field.bounds_um).tolist(),
         "region_um": region.tolist(),
-        "spacing_um": list(map(float, field.spacing_um)),
-        "medium_index": float(field.medium_index),
-        "output_scale": float(field.output_scale),
-        "quantity": field.quantity,
-        "resolution": resolution.words if (resolution := Resolution.recorded(field.provenance)) else "",
-        "encoding": _encoding(field.encoding, half, scales),
-        "network": {**field.network.to_dict(), "layer_shapes": field.network.layer_shapes()},
-        **_what_is_there(field, region),
+        "medium_index": float(fields[0].medium_index),
+        "resolution": resolution.words if (resolution := Resolution.recorded(fields[0].provenance)) else "",
+        **_what_is_there(fields, region),
         "colours": base64.b64encode(colour(np.linspace(0, 1, 256)).tobytes()).decode(),
     }
 
@@ -198,17 +222,18 @@ def _coded(coded):
     }
 
 
-def _what_is_there(field, region):
+def _what_is_there(fields, region):
     """What can be shown, with its distribution in the measured region, and where the sample lies in it."""
     extent = np.maximum(np.diff(region, axis=1)[:, 0], 1e-6)
-    step = (extent.prod() / _SAMPLES) ** (1 / 3)
+    step = (extent.prod() / max(_SAMPLES // len(fields), _FEWEST)) ** (1 / 3)
     shape = np.clip(extent / step, 1, 256).astype(int)
     axes = [lo + (np.arange(n) + 0.5) / n * (hi - lo) for n, (lo, hi) in zip(shape, region, strict=True)]
-    values = field.on_axes(*axes)
+    values = np.stack([field.on_axes(*axes) for field in fields])
     quantities = [_distribution(values.real, "index")]
-    if field.network.n_outputs > 1:
+    if fields[0].network.n_outputs > 1:
         quantities.append(_distribution(values.imag, "absorption"))
-    return {"quantities": quantities, "sample_um": _bright_box(values.real, axes, region, quantities[0])}
+    brightest = values.real.max(axis=0)
+    return {"quantities": quantities, "sample_um": _bright_box(brightest, axes, region, quantities[0])}
 
 
 def _bright_box(values, axes, region, quantity):

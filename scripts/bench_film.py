@@ -22,24 +22,24 @@ from fieldrx.evaluation import evaluate
 from fieldrx.timelapse import make_film
 
 RECORD = Path(__file__).parent / "records" / "bench_film.txt"
-SCOPE = fieldrx.Microscope(wavelength_um=0.515, objective_na=0.65, medium_index=1.335, pixel_size_um=0.16)
+SCOPE = fieldrx.Microscope(wavelength_um=0.515, objective_na=0.65, medium_index=1.335, pixel_size_um=0.2)
 LEDS = np.concatenate([[(0, 0)], *(
-    fieldrx.Illumination.led_ring(count, na).sources_na for count, na in ((8, 0.3), (16, 0.6))
+    fieldrx.Illumination.led_ring(count, na).sources_na for count, na in ((6, 0.3), (12, 0.6))
 )])  # fmt: skip
-SIDE, DEPTH = 64, (-4.0, 4.0, 0.5)
-STEP_UM, GROWTH = (0.0, 0.06, 0.09), 0.01  # of one frame: (z, y, x), and share of the diameter
+SIDE, DEPTH = 40, (-3.0, 3.0, 0.75)
+STEP_UM, GROWTH = (0.0, 0.07, 0.1), 0.01  # of one frame: (z, y, x), and share of the diameter
 
 
 def cell(frame: int) -> fieldrx.Volume:
     """The cell at a frame, in the frame of the images."""
-    volume = fieldrx.cell_phantom(0.16, 4.5 * (1 + GROWTH * frame), peak_contrast=0.015)
-    middle = np.array([0.0, 4.0, 3.8]) + frame * np.array(STEP_UM)
+    volume = fieldrx.cell_phantom(0.16, 3.5 * (1 + GROWTH * frame), peak_contrast=0.015)
+    middle = np.array([0.0, 3.2, 2.9]) + frame * np.array(STEP_UM)
     return replace(volume, origin_um=tuple(np.array(volume.origin_um) + middle))
 
 
 def taken(frame: int, model: str) -> fieldrx.Acquisition:
     """Its images."""
-    optics = fieldrx.Acquisition(None, fieldrx.Illumination(LEDS), SCOPE, holdout=(3, 12, 19), name="film")
+    optics = fieldrx.Acquisition(None, fieldrx.Illumination(LEDS), SCOPE, holdout=(3, 9, 15), name="film")
     return fieldrx.simulate(cell(frame), optics, model, (SIDE, SIDE), photons=20000, seed=frame)
 
 
@@ -53,14 +53,14 @@ def main():
     schedule = {} if options.steps is None else {"steps": options.steps}
     acquisitions = [taken(frame, options.model) for frame in range(options.frames)]
     fieldrx.Fit(acquisitions[0], DEPTH, options.model, schedule={"steps": 2}).run()  # compiles
-    begun = time.perf_counter()
+    begun, on_clock = time.process_time(), time.perf_counter()
     film = make_film(FramesGiven(acquisitions), DEPTH, options.model, schedule=schedule, say=print)
-    of_film = time.perf_counter() - begun
+    of_film, on_clock = time.process_time() - begun, time.perf_counter() - on_clock
     alone, seconds = [], []
     for acquisition in acquisitions:
-        begun = time.perf_counter()
+        begun = time.process_time()
         alone.append(fieldrx.Fit(acquisition, DEPTH, options.model, schedule=schedule).run())
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.process_time() - begun)
     lines = [
         f"# fieldrx {fieldrx.__version__}, {platform.machine()}, one of {os.cpu_count()} cores, while other "
         f"work ran, Python {platform.python_version()}",

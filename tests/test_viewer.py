@@ -16,6 +16,7 @@ from browser import Browser, find_chromium
 from fieldrx import InputError, compress, write_viewer
 from fieldrx.field import Fourier, Hash, Identity, Network, NeuralField, PlaneWaves, Positional, Radial
 from fieldrx.render import colour
+from fieldrx.timelapse import Film
 
 BOUNDS = np.array([(-1.25, 1.25), (-2.0, 7.0), (-1.5, 6.0)])
 REGION = np.array([(-1.0, 1.0), (0.0, 5.75), (0.0, 4.75)])
@@ -332,6 +333,40 @@ def test_values_of_a_compressed_field(show, engine):
     read = show(small, engine, size=SMALL).js(f"{points.tolist()}.map((p) => fieldrx.read(p))")
     error = np.abs([r["index"] for r in read] - small(points).real).max() / window_of(small)
     assert error < (1e-4 if engine == "js" else 1e-3)
+
+
+@pytest.mark.slow
+@needs_chromium
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("name", "precision"), [("hash", "auto"), ("hash", "half"), ("radial", "float32")])
+def test_values_of_a_film(show, engine, name, precision):
+    fields = [replace(FIELDS[name], params=scale * FIELDS[name].params) for scale in (1, 0.8, 1.1)]
+    film, points = Film(fields, (0, 1.5, 4), "s"), some_points()
+    page = show(film, engine, precision, size=SMALL)
+    shown = [compress(one) if precision == "auto" else one for one in fields]
+    for number in (2, 0, 1):
+        page.js(f"fieldrx.moveTo({number})")
+        page.wait("!fieldrx.moving")
+        read = page.js(f"{points.tolist()}.map((p) => fieldrx.read(p))")
+        error = np.abs([r["index"] for r in read] - shown[number](points).real).max()
+        assert error < 1e-3 * window_of(shown[number])
+    assert page.js("document.getElementById('at-frame').textContent") == "t = 1.5 s"
+    assert not page.js("document.getElementById('time').hidden")
+    page.js("document.body.dispatchEvent(new KeyboardEvent('keydown', { key: ']', bubbles: true }))")
+    assert page.js("[fieldrx.frame, document.getElementById('frame').value]") == [2, "2"]
+    page.js("fieldrx.togglePlaying()")
+    page.wait("fieldrx.frame === 0")
+    assert page.js("document.getElementById('play').textContent") == "Stop"
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_field_has_no_time(show):
+    page = show(FIELDS["hash"], size=SMALL)
+    assert page.js("getComputedStyle(document.getElementById('time')).display") == "none"
+    page.js("fieldrx.moveTo(1)")
+    page.js("fieldrx.togglePlaying()")
+    assert page.js("[fieldrx.frame, fieldrx.playing]") == [0, None]
 
 
 @pytest.mark.slow

@@ -83,8 +83,9 @@ def _saved(output: Path, made: Film) -> str:
     told, skipped = made.provenance["frames"], len(made.provenance["skipped"])
     errors = [frame["nrmse_holdout"] for frame in told if frame["nrmse_holdout"] is not None]
     words = f", held-out errors {min(errors):.4f} to {max(errors):.4f}" if errors else ""
+    count = f"{len(told)} frame{'' if len(told) == 1 else 's'}"
     return (
-        f"{output}: {len(told)} frames, {made.span}, {output.stat().st_size / 1e6:.1f} MB, "
+        f"{output}: {count}, {made.span}, {output.stat().st_size / 1e6:.1f} MB, "
         f"{sum(frame['seconds'] for frame in told):.0f} s{words}"
-        + (f"; {skipped} frames were left out" if skipped else "")
+        + (f"; left out: {skipped}" if skipped else "")
     )

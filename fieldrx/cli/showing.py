@@ -195,18 +195,20 @@ def render(
     "of a compressed field its code.",
 )
 def view(field: Path, output: Path, title: str | None, precision: str) -> None:
-    """Write the field as one web page that shows it: planes, 3D, any zoom; opens without a network."""
+    """Write the field as one web page that shows it: planes, 3D, any zoom; opens without a network.
+
+    FIELD may be a film: the page has a slider for time.
+    """
     from fieldrx.compression import compress
     from fieldrx.ensemble import Ensemble
     from fieldrx.results import load_result
     from fieldrx.tiles import Mosaic
-    from fieldrx.timelapse import Film
     from fieldrx.viewer import write_viewer
 
     loaded = load_result(field)
     check_output(output, field)
-    if isinstance(loaded, Ensemble | Film):
-        raise InputError(f"{field} holds several fields: a page shows one; give that")
+    if isinstance(loaded, Ensemble):
+        raise InputError(f"{field} is an ensemble: a page shows one field, or a film")
     if isinstance(loaded, Mosaic):  # a page holds one network: that of the mosaic's code
         loaded = compress(loaded)
     write_viewer(loaded, output, field.stem if title is None else title, precision)

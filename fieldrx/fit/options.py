@@ -50,6 +50,9 @@ class Schedule:
         tilted least.
     evaluate_every : int
         Steps between two looks at the held-out images.
+    keep_from : float
+        Share of the fit before which no field counts as the best: a fit that goes on from a field of other
+        images would else end with that, where held-out images are few.
     patience : int
         Looks without improvement after which a fit past its coarse steps stops; 0, or a budget, never stops.
     seed : int
@@ -66,6 +69,7 @@ class Schedule:
     warm_steps: int = 60
     tilted_from: float = 0.15
     evaluate_every: int = 10
+    keep_from: float = 0.0
     patience: int = 8
     seed: int = 0
 
@@ -86,7 +90,7 @@ class Schedule:
                 raise InputError(f"{name} is {getattr(self, name)}; expected a positive number")
         if not 0 < self.beta2 < 1:
             raise InputError(f"beta2 is {self.beta2}; expected a number between 0 and 1")
-        for name in ("coarse", "tilted_from"):
+        for name in ("coarse", "tilted_from", "keep_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected a share from 0 to 1")
         if self.budget_s is not None and not self.budget_s > 0:

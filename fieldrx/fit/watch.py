@@ -31,7 +31,7 @@ class Watch:
         self.objective, self.correction = objective, correction
 
     def look(self, state: State, contrast: np.ndarray, folded: Callable[[], np.ndarray]) -> float:
-        """Held-out error of the present field; keeps the field if it is the best, or nothing is held out.
+        """Held-out error of the present field; keeps it if it is the best so far, or nothing is held out.
 
         Parameters
         ----------
@@ -42,7 +42,8 @@ class Watch:
             Gives its parameters.
         """
         error, score = self._error(contrast) if len(self.held) else (np.nan, np.nan)
-        if not score >= state.best_score:
+        early = self.schedule.share(state.step, state.seconds) < self.schedule.keep_from
+        if not (early or score >= state.best_score):
             state.best_error, state.best_score = (error, score) if len(self.held) else (np.inf, np.inf)
             state.best_step, state.best_params = state.step, folded()
             state.best_optics = state.optics

@@ -18,6 +18,7 @@ from fieldrx.render.ensembles import Renderable, as_field
 from fieldrx.render.files import ending_of, pyramid
 from fieldrx.render.lattice import Lattice, plane_lattice, region_of, volume_lattice
 from fieldrx.render.pictures import (
+    Scale,
     framed,
     joined,
     palette,
@@ -34,7 +35,7 @@ from fieldrx.timelapse import Film
 
 ARRAYS = (".ome.zarr", ".ome.tif", ".ome.tiff", ".tif", ".tiff")
 _LOOKS = 6  # times, at most, that tell the range of the colours
-_TALL = 10  # of the words for the time, in pixels
+_HEAD, _TALL = 14, 12  # pixels above a picture for the time, and height of its words
 
 
 def render_over_time(
@@ -175,7 +176,8 @@ class _Seen:
         else:
             panels = [shown(panel, scale) for panel in self.panels]
             canvas = framed(joined(panels) if len(panels) > 1 else panels[0], self.step, scale)
-        write(canvas, words, 1, canvas.shape[1] // 2, _TALL, anchor=0.5)
+        canvas = np.pad(canvas, ((_HEAD, 0), (0, 0), (0, 0)), constant_values=255)
+        write(canvas, words, _HEAD // 3, canvas.shape[1] // 2, _TALL, anchor=0.5)
         return canvas
 
 

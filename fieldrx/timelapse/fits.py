@@ -13,6 +13,7 @@ from fieldrx._version import __version__
 from fieldrx.acquisition import Acquisition, Frames, FramesGiven
 from fieldrx.backends import describe_device
 from fieldrx.ensemble.fits import precision_of, refit
+from fieldrx.ensemble.twin import misfit
 from fieldrx.errors import InputError
 from fieldrx.evaluation import same_images
 from fieldrx.field import NeuralField
@@ -91,7 +92,7 @@ class _Making:
         self.skipped: dict[int, InputError] = {}
         self.stop = StopOnSignal()
         self.cut_short = self.anew = False  # whether a frame was; and whether what was kept no longer serves
-        self.wanted: float | None = None  # lowest held-out error of a fit from nothing
+        self.wanted: float | None = None  # least that a fit from nothing missed beyond the noise
         self.lately: float | None = None  # that of the last one
 
     def run(self, follow_s: float | None, options: dict[str, Any]) -> Film:
@@ -163,10 +164,10 @@ class _Making:
 
     def learn(self, field: NeuralField) -> None:
         """Note how well a frame can be predicted, where it was fitted from nothing."""
-        error = field.provenance.nrmse_holdout
-        if field.provenance.origin["frame"]["from"] is None and error is not None:
-            self.wanted = error if self.wanted is None else min(self.wanted, error)
-            self.lately = error
+        told = field.provenance.origin["frame"]
+        if told["from"] is None and told["misfit"] is not None:
+            self.wanted = min(told["misfit"], self.wanted or told["misfit"])
+            self.lately = told["misfit"]
 
     def fit(self, number: int, acquisition: Acquisition, options: dict[str, Any]) -> NeuralField | None:
         """The field of a frame; None where it is left out, or was cut short."""
@@ -194,6 +195,7 @@ class _Making:
             "rounds": rounds,
             "seconds": round(time.perf_counter() - begun, 2),
             "nrmse_holdout": _error(field),
+            "misfit": _missed(field, acquisition),
         }
         made = _with_origin(field, {"frame": told})
         self.learn(made)
@@ -215,24 +217,24 @@ class _Making:
 
     def next(self, number: int, acquisition: Acquisition, options: dict[str, Any]) -> tuple[NeuralField, int]:
         """A frame from the one before, in rounds; from nothing where these do not serve.  And the rounds."""
-        before = next(reversed(self.fields.values()))
-        part, rounds, field = self.alike(acquisition), 0, before
-        while rounds < plan.ROUNDS and (rounds == 0 or not plan.good_enough(_error(field), self.wanted)):
+        field, part, rounds = next(reversed(self.fields.values())), self.alike(acquisition), 0
+        missed = None
+        while rounds < plan.ROUNDS and not (rounds and plan.good_enough(missed, self.wanted)):
             rounds += 1
             schedule = plan.round_of(*self.settled, plan.ROUNDS * number + rounds)
             field = self.refit(part, schedule, options, f"frame {number}, round {rounds}").run(initial=field)
             self.cut_short = bool(field.provenance.interrupted)
             if self.cut_short:
                 return field, rounds
-        if plan.worth_anew(_error(field), self.lately):
+            missed = _missed(field, part)
+        if plan.worth_anew(missed, self.lately):
             own, steps = self.settled
-            schedule = replace(own, steps=steps, budget_s=None)
-            anew = self.refit(part, schedule, options, f"frame {number}, anew").run()
+            fit = self.refit(part, replace(own, steps=steps, budget_s=None), options, f"frame {number}, anew")
+            anew = fit.run()
             self.cut_short = bool(anew.provenance.interrupted)
-            if not plan.good_enough(_error(anew), _error(field)):
-                return field, rounds
-            field, rounds = anew, 0
-        if plan.is_empty(_error(field), self.wanted):
+            if plan.good_enough(_missed(anew, part), missed):
+                field, rounds = anew, 0
+        if plan.is_empty(_error(field), _error(self.beginning)):
             raise InputError(
                 f"its held-out error is {_error(field):.2f}, as an empty sample's: its images are spoilt, or "
                 "of something else"
@@ -281,6 +283,11 @@ class _Making:
 
 def _error(field: NeuralField) -> float | None:
     return field.provenance.nrmse_holdout
+
+
+def _missed(field: NeuralField, acquisition: Acquisition) -> float | None:
+    """What a field misses of unseen images beyond their noise; None without such images."""
+    return None if _error(field) is None else misfit(field, acquisition, field.provenance.held)
 
 
 def _staged(options: dict[str, Any], stage: str) -> Callable[[Progress], object] | None:

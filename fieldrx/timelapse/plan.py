@@ -16,10 +16,10 @@ import numpy as np
 from fieldrx.fit import Schedule
 
 ROUNDS = 3  # of a frame that goes on from another, before it is fitted from nothing
-_SHARE, _LEAST = 0.1, 12  # of the steps of a fit from nothing, for one round; fewer steps move little
-_GENTLE = 0.5  # first step size of a round over that of a fit from nothing
-_AS_GOOD = 1.03  # held-out error over that of the last fit from nothing, up to which a frame is good enough
-_MUCH_WORSE = 1.25  # and from which it is worth a fit from nothing
+_SHARE, _LEAST = 0.25, 12  # of the steps of a fit from nothing, for one round; fewer steps move little
+_COARSE = 0.7  # of a round's steps on every second pixel
+_AS_GOOD = 1.2  # misfit over that of a fit from nothing, up to which a frame is good enough
+_MUCH_WORSE = 1.6  # and from which it is worth a fit from nothing
 _EMPTY = 0.95  # error from which an empty sample would do: the images are not of what was filmed before
 
 
@@ -40,10 +40,9 @@ def round_of(own: Schedule, steps: int, number: int) -> Schedule:
         own,
         steps=count,
         budget_s=None,
-        evaluate_every=max(count // 2, 1),
-        learning_rate=_GENTLE * own.learning_rate,
-        table_learning_rate=_GENTLE * own.table_learning_rate,
-        coarse=0.0,
+        evaluate_every=max(count // 4, 1),
+        coarse=_COARSE,
+        keep_from=_COARSE,
         warm_steps=1,  # all features are taught: none is faded in
         tilted_from=0.0,
         patience=0,
@@ -51,19 +50,25 @@ def round_of(own: Schedule, steps: int, number: int) -> Schedule:
     )
 
 
-def good_enough(error: float | None, wanted: float | None) -> bool:
-    """Whether a frame's held-out error is that of the last fit from nothing, or nothing tells."""
-    return error is None or wanted is None or error <= _AS_GOOD * wanted
+def good_enough(missed: float | None, wanted: float | None) -> bool:
+    """Whether a frame misses no more of unseen images than a fit from nothing, or nothing tells.
+
+    Parameters
+    ----------
+    missed, wanted : float or None
+        Misfits: what a field misses beyond the noise, as shares of the signal.
+    """
+    return missed is None or wanted is None or missed <= _AS_GOOD * wanted
 
 
-def worth_anew(error: float | None, wanted: float | None) -> bool:
-    """Whether a frame is so much worse that it may need a fit from nothing."""
-    return error is not None and wanted is not None and error > _MUCH_WORSE * wanted
+def worth_anew(missed: float | None, lately: float | None) -> bool:
+    """Whether a frame misses so much more than the last fit from nothing that it may need one too."""
+    return missed is not None and lately is not None and missed > _MUCH_WORSE * lately
 
 
-def is_empty(error: float | None, wanted: float | None) -> bool:
-    """Whether a frame shows nothing of the sample, where the film's other frames do."""
-    return error is not None and wanted is not None and error > _EMPTY > wanted
+def is_empty(error: float | None, first: float | None) -> bool:
+    """Whether a frame shows nothing of the sample, by its held-out error, where the first one does."""
+    return error is not None and first is not None and error > _EMPTY > first
 
 
 def gaps(numbers: Iterable[int]) -> list[int]:

@@ -8,8 +8,10 @@ const KINDS = {
 };
 
 class App {
-  constructor(field, wanted) {
-    this.field = field;
+  constructor(film, wanted) {
+    const field = (this.field = film.field(0));
+    this.film = film;
+    this.frame = 0; // of the film
     Object.assign(this, chooseEngine(field, wanted)); // engine, why
     this.scheduler = new Scheduler(this.engine);
     this.engine.canvas?.addEventListener("webglcontextlost", () => this.withoutWebGl());
@@ -53,7 +55,7 @@ class App {
 
   /** Whether everything that can be seen is as fine as the screen. */
   get idle() {
-    return !this.scheduler.running && !this.volume.waiting && !this.refit;
+    return !this.scheduler.running && !this.volume.waiting && !this.refit && !this.moving;
   }
 
   // --- numbers
@@ -156,6 +158,31 @@ class App {
     this.recolour(true);
   }
 
+  /** Shows another frame of a film, once the page has drawn what it shows. */
+  moveTo(frame) {
+    const last = this.film.times.length - 1;
+    if (last < 1) return;
+    this.frame = Math.max(0, Math.min(last, frame));
+    this.showTime();
+    this.moving ??= requestAnimationFrame(() => {
+      this.moving = null;
+      this.field = this.film.field(this.frame);
+      this.engine.load(this.field);
+      this.restart();
+    });
+  }
+
+  /** Starts or stops the film: the next frame comes when this one is drawn as finely as the screen, or soon. */
+  togglePlaying() {
+    const count = this.film.times.length;
+    clearInterval(this.playing);
+    this.playing = this.playing || count < 2 ? null : setInterval(() => {
+      this.waited = this.idle ? 0 : (this.waited ?? 0) + 1;
+      if (this.waited % 4 === 0) this.moveTo((this.frame + 1) % count);
+    }, 250);
+    this.showTime();
+  }
+
   /** The browser has taken the graphics card away, as after a crash of its driver. */
   withoutWebGl() {
     this.engine = this.scheduler.engine = new JsEngine(this.field);
@@ -245,12 +272,23 @@ class App {
       const slider = byId(`slice-${name}`);
       slider.addEventListener("input", () => this.moveSlices({ [axis]: Number(slider.value) }));
     }
+    byId("time").hidden = this.film.times.length < 2;
+    byId("frame").max = Math.max(this.film.times.length - 1, 0);
+    if (this.film.times.length > 1) this.showTime();
     byId("quantity").append(...field.quantities.map(({ name }, i) => new Option(KINDS[name].title, i)));
     byId("quantity-row").hidden = field.quantities.length < 2;
     byId("quantity-row").style.display = field.quantities.length < 2 ? "none" : "";
     byId("about").textContent = `Made by fieldrx ${field.version}. This page holds the weights of the neural network and ` +
       `nothing else, and asks no server. Engine: ${this.engine.name} (${this.why}).`;
     this.layout("all");
+  }
+
+  showTime() {
+    byId("frame").value = this.frame;
+    byId("frame").setAttribute("aria-valuetext", this.film.times[this.frame]);
+    byId("at-frame").textContent = this.film.times[this.frame];
+    byId("play").textContent = this.playing ? "Stop" : "Play";
+    byId("play").setAttribute("aria-pressed", String(Boolean(this.playing)));
   }
 
   showSliders() {
@@ -286,6 +324,8 @@ class App {
     click("help", () => byId("keys").showModal());
     click("auto", () => this.automatic());
     click("spin", () => this.toggleTurning());
+    click("play", () => this.togglePlaying());
+    byId("frame").addEventListener("input", () => this.moveTo(Number(byId("frame").value)));
     for (const name of ["colours", "style"]) byId(name).addEventListener("change", (event) => this.set(name, event.target.value));
     byId("quantity").addEventListener("change", (event) => this.set("quantity", Number(event.target.value)));
     document.addEventListener("keydown", (event) => this.key(event));
@@ -302,6 +342,7 @@ class App {
       "?": () => byId("keys").showModal(), r: () => this.reset(), s: () => this.screenshot(),
       a: () => this.automatic(), c: () => this.next("colours"), v: () => this.next("style"),
       q: () => this.next("quantity"), " ": () => this.toggleTurning(),
+      "[": () => this.moveTo(this.frame - 1), "]": () => this.moveTo(this.frame + 1), t: () => this.togglePlaying(),
       0: () => this.layout("all"), 1: () => this.layout("3d"), 2: () => this.layout("xy"),
       3: () => this.layout("xz"), 4: () => this.layout("zy"),
     };
@@ -373,5 +414,5 @@ window.addEventListener("error", (event) => trouble(`Something went wrong: ${eve
 // After the first paint, so that a large field does not leave the window white while it is unpacked.
 requestAnimationFrame(() => setTimeout(() => {
   const wanted = new URLSearchParams(location.hash.slice(1)).get("engine");
-  window.fieldrx = new App(new Field(JSON.parse(byId("header").textContent), byId("weights").textContent), wanted);
+  window.fieldrx = new App(new Film(JSON.parse(byId("header").textContent), byId("weights").textContent), wanted);
 }));

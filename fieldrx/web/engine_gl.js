@@ -19,20 +19,37 @@ class GlEngine {
     const widest = Math.max(this.quads, ...field.layers.map((layer) => Math.ceil(layer.width / 4)));
     const limit = gl.getParameter(gl.MAX_TEXTURE_SIZE);
     this.rows = Math.min(32, Math.floor(limit / widest));
-    const weightRows = field.layers.reduce((sum, layer) => sum + Math.ceil(layer.width / 4), 0);
-    if (this.rows < 1 || weightRows > limit || 4 * (2 * widest + 1) > limit)
+    if (this.rows < 1 || this.weightRows > limit || 4 * (2 * widest + 1) > limit)
       throw new Error("the network is too wide for this graphics card");
     gl.bindVertexArray(gl.createVertexArray());
     gl.disable(gl.BLEND);
+    this.programs = {};
     this.buildEncoding();
-    this.buildLayers(weightRows);
+    this.buildLayers();
     this.targets = [this.quads, widest, widest].map((quads) => this.target(quads));
     if (gl.getError() !== gl.NO_ERROR) throw new Error("the weights do not fit the graphics card");
+  }
+
+  /** Takes the weights of another field of the same encoding and network. */
+  load(field) {
+    this.field = field;
+    for (const name of ["table", "levels", "waves", "weights"]) this.gl.deleteTexture(this[name] ?? null);
+    this.buildEncoding();
+    this.buildLayers();
+  }
+
+  /** Rows of the texture of all layers. */
+  get weightRows() {
+    return this.field.layers.reduce((sum, layer) => sum + Math.ceil(layer.width / 4), 0);
   }
 
   // --- programs and textures
 
   program(name, defines) {
+    return (this.programs[name] ??= this.compiled(name, defines));
+  }
+
+  compiled(name, defines) {
     const { gl } = this;
     const text = (id) => document.getElementById(id).textContent.trim();
     const [version, ...points] = text("points.glsl").split("\n");
@@ -132,8 +149,8 @@ class GlEngine {
   }
 
   /** All layers in one texture: a row per quad of neurons; four texels per quad of inputs, then the bias. */
-  buildLayers(nRows) {
-    const { gl } = this;
+  buildLayers() {
+    const { gl, weightRows: nRows } = this;
     const inputs = (layer) => Math.ceil(layer.hidden / 4) + Math.ceil(layer.features / 4);
     const width = 4 * Math.max(...this.field.layers.map(inputs)) + 1;
     const data = new Float32Array(4 * width * nRows);

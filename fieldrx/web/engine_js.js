@@ -5,10 +5,15 @@ const BLOCK = 16; // points that travel through the layers together
 
 class JsEngine {
   constructor(field) {
-    this.field = field;
     this.name = "JavaScript";
     this.least = BLOCK; // points that are worth an evaluation
     this.points = [0, 1, 2].map(() => new Float64Array(BLOCK));
+    this.load(field);
+  }
+
+  /** Takes the weights of a field. */
+  load(field) {
+    this.field = field;
     this.features = new Float64Array(field.nFeatures * BLOCK);
     this.layers = field.layers.map((layer) => this.packed(layer));
     if (field.encoding.kind === "hash") this.table = field.table();

@@ -22,6 +22,20 @@ function halfValues() {
   return values;
 }
 
+/** The fields of a page, one a frame: each is unpacked when it is asked for. */
+class Film {
+  /** From the page's JSON header and its base64 weights, a line a frame. */
+  constructor(header, base64) {
+    this.lines = base64.trim().split("\n");
+    this.header = header;
+    this.times = (header.frames ?? []).map((frame) => frame.time); // in words; none of a single field
+  }
+
+  field(number) {
+    return new Field({ ...this.header, ...this.header.frames?.[number] }, this.lines[number]);
+  }
+}
+
 class Field {
   /** From the page's JSON header and base64 weights. */
   constructor(header, base64) {
