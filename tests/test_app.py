@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 from urllib.parse import quote, urlencode
 
 import click
@@ -80,6 +81,16 @@ def serving(home, jobs):
         finally:
             server.shutdown()
             thread.join()
+
+
+def program(home, jobs):
+    """``fieldrx app`` as a process of its own, and where its page is."""
+    command = [sys.executable, "-m", "fieldrx", "app", home, "--no-browser", "--jobs", jobs]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    line = process.stderr.readline()
+    address = re.search(r"http://127\.0\.0\.1:(\d+)/([\w-]+)/$", line)
+    assert address, line
+    return process, SimpleNamespace(server_port=int(address[1]), token=address[2])
 
 
 @pytest.fixture
@@ -508,27 +519,8 @@ def test_a_killed_job_is_told_from_one_that_runs(jobs, made):
 @pytest.mark.slow
 def test_work_outlives_the_server(made, tmp_path):
     """The server is killed, as by a crash; a second one finds the fit, and stops it."""
-    command = [
-        sys.executable,
-        "-m",
-        "fieldrx",
-        "app",
-        str(made),
-        "--no-browser",
-        "--jobs",
-        str(tmp_path / "j"),
-    ]
-
-    def begun():
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        line = process.stderr.readline()
-        address = re.search(r"http://127\.0\.0\.1:(\d+)/([\w-]+)/$", line)
-        assert address, line
-        server = type("Known", (), {"server_port": int(address[1]), "token": address[2]})
-        return process, server
-
     jobs = Jobs(tmp_path / "j")
-    first, server = begun()
+    first, server = program(made, tmp_path / "j")
     values = {"acquisition": "acquisition.toml", "output": "h.npz", "depth": "-1:1:0.5", "steps": "100000",
               "patience": "0"}  # fmt: skip
     name = ask(server, "start", {"command": "reconstruct", "values": values})
@@ -538,7 +530,7 @@ def test_work_outlives_the_server(made, tmp_path):
         first.kill()
         first.wait()
         first.stderr.close()
-        second, server = begun()
+        second, server = program(made, tmp_path / "j")
         (known,) = ask(server, "jobs")
         assert known["id"] == name and known["runs"]
         done = ask(server, f"job?id={name}")["progress"][-1]["done"]
