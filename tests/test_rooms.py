@@ -27,7 +27,7 @@ ROWS = (
     ("describe", "ensemble", "recipe", "tuning"),
     ("reconstruction", "render"),
     ("calibration", "charts", "compression", "demo", "layouts", "napari_reader", "plot", "totals", "viewer"),
-    ("measure", "report", "verdict"),
+    ("measure", "napari_widgets", "napari_writer", "report", "verdict"),
     ("workflow",),
     ("app",),
     ("cli",),

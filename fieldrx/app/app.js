@@ -88,6 +88,7 @@ async function show() {
   for (const link of document.querySelectorAll("#steps a")) {
     link.href = place.link({ step: link.dataset.step, job: "" });
     link.dataset.step === step.name ? link.setAttribute("aria-current", "step") : link.removeAttribute("aria-current");
+    if (link.dataset.step === step.name) link.scrollIntoView({ block: "nearest", inline: "center" }); // on a phone
   }
   $("at-work").href = place.link({ step: "jobs", job: "" });
   const now = location.hash, moved = shown !== "" && shown !== step.name;

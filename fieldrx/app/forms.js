@@ -85,7 +85,8 @@ function formOf(command, given, used, started) {
     }
   });
   const first = Object.values(given)[0] || "";
-  const output = first ? form.output.replace("{folder}", folderOf(first)).replace("{stem}", stemOf(first)) : "";
+  const output = first ? form.output.replace("{folder}", folderOf(first)).replace("{stem}", stemOf(first))
+    .replace("{ending}", first.endsWith(".toml") ? ".toml" : ".npz") : ""; // what an .h5 becomes is an .npz
   const fields = form.parameters.map((parameter) => {
     const usual = given[parameter.name] || (parameter.name === "output" ? output : "");
     return fieldOf(parameter, before[parameter.name] ?? usual, changed);

@@ -111,7 +111,7 @@ class JobView {
   progress(job) {
     const last = this.lines.at(-1);
     if (!last) {
-      this.stage.textContent = job.runs ? "No progress was told yet." : "";
+      this.stage.textContent = job.runs ? "No progress is told yet." : "";
       this.bar.removeAttribute("value");
       return;
     }
@@ -174,7 +174,7 @@ class JobView {
 /** What a file that a job wrote is good for. */
 function useOf(job, path) {
   const made = job.command, whole = path.endsWith(".npz") && !path.endsWith(".checkpoint.npz");
-  if ((made === "new" || made === "calibrate") && path.endsWith(".toml"))
+  if ((made === "new" || made === "calibrate") && path === job.outputs[0])
     return { words: "Go on with this acquisition", to: { acq: path, step: made === "new" ? "images" : "fit", images: "" } };
   if (made === "run" && nameOf(path) === "acquisition.npz") return null;
   if (whole && /^(run|reconstruct|compress|ensemble)$/.test(made))
