@@ -38,7 +38,7 @@ def fit(
     from napari.qt.threading import create_worker
 
     return create_worker(
-        fit_layers, acquisition, output, depth, model, refine, steps, _start_thread=False, _progress=True
+        fit_layers, acquisition, output, depth, model, refine, steps, _start_thread=True, _progress=True
     )
 
 
@@ -89,7 +89,7 @@ def calibrate(
     from napari.qt.threading import create_worker
 
     return create_worker(
-        calibration_layers, acquisition, output, contrast, _start_thread=False, _progress=True
+        calibration_layers, acquisition, output, contrast, _start_thread=True, _progress=True
     )
 
 

@@ -356,6 +356,14 @@ def test_names_of_this_machine_are_let_in(server):
         assert request(server, "about", Host=host, Origin=f"http://{host}")[0] == 200
 
 
+def test_the_address_that_opens_the_browser_is_good_once(server):
+    entry = server.entry
+    status, headers, _ = request(server, "", token=entry)
+    assert (status, headers["Location"]) == (302, server.address)
+    assert request(server, "", token=entry)[0] == 403  # whoever saw how the browser was called comes too late
+    assert server.first_address != server.address and entry not in server.first_address
+
+
 def test_the_server_listens_on_this_machine_alone(server):
     assert server.server_address[0] == "127.0.0.1"
     with pytest.raises(InputError, match=rf"port {server.server_port} cannot be had .*leave out --port"):

@@ -48,6 +48,7 @@ class JobView {
     this.box = el("section", { className: "job", "aria-label": "Work" });
     this.state = el("p", { className: "state", role: "status" });
     this.stage = el("p", { className: "stage" });
+    this.told = el("p", { className: "note" });
     this.bar = el("progress", { max: 1, value: 0, "aria-label": "Progress" });
     this.stop = el("button", { type: "button", textContent: "Stop", click: () => this.tell("stop") });
     this.error = el("p", { className: "error", role: "alert" });
@@ -57,7 +58,7 @@ class JobView {
     this.shown = el("div", { className: "shown" });
     this.printed = el("pre", { tabIndex: 0, "aria-label": "What it printed" });
     this.shell = lineBox();
-    this.box.append(this.shell.box, this.state, this.stage, this.bar, el("div", { className: "line" }, this.stop), this.error,
+    this.box.append(this.shell.box, this.state, this.stage, this.told, this.bar, el("div", { className: "line" }, this.stop), this.error,
       el("div", { className: "watch" }, this.chart, this.planes), this.results, this.shown,
       el("details", {}, el("summary", { textContent: "What it printed" }), this.printed));
     this.look();
@@ -103,6 +104,7 @@ class JobView {
     this.stop.hidden = !job.runs;
     this.bar.hidden = !job.runs;
     this.progress(job);
+    this.told.textContent = job.runs ? job.stderr.trim().split("\n").at(-1) : ""; // choices, as they are made
     this.printed.textContent = [job.stdout, job.stderr].filter(Boolean).join("\n");
     if (job.error) this.error.textContent = job.error;
     if (!job.runs && before?.runs !== false) this.finish(job, before !== undefined);

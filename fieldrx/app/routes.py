@@ -15,7 +15,7 @@ from fieldrx.app import shown
 from fieldrx.app.forms import FORMS, arguments_of, check, described, files_of
 from fieldrx.app.jobs import PICTURE, Job, Jobs, command_line
 from fieldrx.errors import InputError, nearest
-from fieldrx.io import json_values, png_bytes
+from fieldrx.io import check_file, json_values, png_bytes
 
 _PAGE = {  # files of the page
     "": "page.html",
@@ -23,7 +23,7 @@ _PAGE = {  # files of the page
     **{name: name for name in ("base.js", "files.js", "forms.js", "jobs.js", "optics.js", "app.js")},
 }
 _SHOWN = {".html", ".png", ".csv", ".gif", ".json"}  # files of jobs that the page shows
-_SHORT = 600  # jobs that are listed
+_SHORT = 200  # jobs that are listed
 
 
 class NoSuchAddress(LookupError):
@@ -70,7 +70,7 @@ class App:
             "image": self._image,
             "jobs": self._list,
             "job": lambda q: self.jobs.state(self._job(q), _whole(q, "after")),
-            "planes": lambda q: Answer(self.jobs.place(self._job(q)) / PICTURE, "image/png"),
+            "planes": self._planes,
             "output": self._output,
             "table": lambda q: shown.table(self._written(q)),
         }
@@ -141,6 +141,10 @@ class App:
         if number >= len(images):
             raise InputError(f"there is no image {number}: there are {len(images)}, counted from 0")
         return Answer(png_bytes(images[number]), "image/png")
+
+    def _planes(self, asked):
+        path = check_file(self.jobs.place(self._job(asked)) / PICTURE, "a picture of the field so far")
+        return Answer(path, "image/png")
 
     def _draft(self, asked):
         paths, settings = _texts(asked, "paths"), _texts(asked, "settings")
