@@ -4,12 +4,15 @@ python scripts/app_picture.py fieldrx-demo/acquisition.npz docs/app.png --depth=
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 from urllib.parse import urlencode
+
+from PIL import Image
 
 from fieldrx.app import Jobs
 from fieldrx.app.routes import App
@@ -29,10 +32,11 @@ def main():
     parser.add_argument("--size", type=int, nargs=2, default=(1280, 860), help="of the window, in pixels")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        jobs = Jobs(Path(folder) / "jobs")
-        values = {"acquisition": chosen.acquisition.name, "output": f"{folder}/cell.npz"}
-        values["depth"] = chosen.depth
-        with Server(App(commands.commands, chosen.acquisition.resolve().parent, jobs)) as server:
+        jobs, home = Jobs(Path(folder) / "jobs"), Path(folder) / "cells"
+        home.mkdir()
+        shutil.copy(chosen.acquisition, home / "acquisition.npz")
+        values = {"acquisition": "acquisition.npz", "output": "cell.npz", "depth": chosen.depth}
+        with Server(App(commands.commands, home, jobs)) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             work = server.app.answer("POST", "start", {"command": "reconstruct", "values": values})
             job = jobs.get(work)
@@ -61,7 +65,7 @@ def wait_for(jobs, job, share):
 
 def take(server, job, chosen, folder):
     """The picture."""
-    place = {"step": "fit", "fit-command": "reconstruct", "acq": chosen.acquisition.name, "job": job.id}
+    place = {"step": "fit", "fit-command": "reconstruct", "acq": "acquisition.npz", "job": job.id}
     browser = Browser(Path(folder) / "profile", *chosen.size)
     try:
         browser.visit(f"{server.address}#{urlencode(place)}")
@@ -69,6 +73,9 @@ def take(server, job, chosen, folder):
         browser.screenshot(chosen.picture)
     finally:
         browser.close()
+    Image.open(chosen.picture).convert("RGB").quantize(255).save(
+        chosen.picture, optimize=True
+    )  # a small file
 
 
 if __name__ == "__main__":

@@ -326,6 +326,8 @@ def test_the_page_and_its_files_name_no_other_place(server):
         ({"Host": "evil.example"}, 403, "127.0.0.1 alone"),
         ({"Host": "evil.example:80"}, 403, "127.0.0.1 alone"),
         ({"Host": ""}, 403, "127.0.0.1 alone"),
+        ({"Host": "["}, 403, "127.0.0.1 alone"),
+        ({"Host": "127.0.0.1.evil.example"}, 403, "127.0.0.1 alone"),
         ({"Origin": "http://evil.example"}, 403, "from another page"),
         ({"Origin": "null"}, 403, "from another page"),
         ({"path": "nothing"}, 404, "there is nothing"),

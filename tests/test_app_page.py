@@ -240,6 +240,7 @@ def test_by_keyboard(page, made):  # noqa: F811
     page.tab_to("Let the images")
     page.press("ArrowRight")
     page.wait("location.hash.includes('reconstruct') && !!(" + page.field("depth") + ")")
+    page.wait("document.activeElement.value === 'reconstruct'")  # the focus stays where it was
     page.tab_to("output")
     page.js("document.activeElement.select()")
     page.browser.send("Input.insertText", text=str(made / "keys.npz"))
@@ -249,6 +250,7 @@ def test_by_keyboard(page, made):  # noqa: F811
     page.browser.send("Input.insertText", text="4000")
     page.press("Enter")
     page.sees("At work.")
+    page.wait("document.activeElement.textContent === 'At work.'")
     page.sees("held out")
     page.tab_to("Stop")
     page.press("Enter")

@@ -43,10 +43,10 @@ function chartOf(lines) {
 
 /** A job with all that is known of it, looked at again as long as it runs. */
 class JobView {
-  constructor(id, ended) {
-    Object.assign(this, { id, ended, after: 0, lines: [], pictures: -1, opened: "" });
+  constructor(id) {
+    Object.assign(this, { id, after: 0, lines: [], pictures: -1, opened: "", looked: 0, gone: false });
     this.box = el("section", { className: "job", "aria-label": "Work" });
-    this.state = el("p", { className: "state", role: "status" });
+    this.state = el("p", { className: "state", role: "status", tabIndex: -1 });
     this.stage = el("p", { className: "stage" });
     this.told = el("p", { className: "note" });
     this.bar = el("progress", { max: 1, value: 0, "aria-label": "Progress" });
@@ -65,7 +65,6 @@ class JobView {
   }
 
   async look() {
-    if (this.gone) return;
     try {
       this.show(await ask(address("job", { id: this.id, after: this.after })));
       trouble(null);
@@ -73,8 +72,8 @@ class JobView {
       if (error.message.startsWith("there is no job")) return this.box.replaceChildren(el("p", { textContent: error.message }));
       trouble(error);
     }
-    if (!this.box.isConnected && this.seen) this.gone = true; // another step is shown
-    this.seen = this.box.isConnected;
+    this.gone = this.looked > 1 && !this.box.isConnected; // another step is shown
+    this.looked++;
     if (!this.gone && this.job?.runs !== false) setTimeout(() => this.look(), 1000);
   }
 
@@ -107,7 +106,7 @@ class JobView {
     this.told.textContent = job.runs ? job.stderr.trim().split("\n").at(-1) : ""; // choices, as they are made
     this.printed.textContent = [job.stdout, job.stderr].filter(Boolean).join("\n");
     if (job.error) this.error.textContent = job.error;
-    if (!job.runs && before?.runs !== false) this.finish(job, before !== undefined);
+    if (!job.runs && before?.runs !== false) this.finish(job);
   }
 
   progress(job) {
@@ -129,7 +128,7 @@ class JobView {
   }
 
   /** What an ended job leaves, and what to do with it; the main result is shown at once. */
-  finish(job, watched) {
+  finish(job) {
     const form = about.forms[job.command], buttons = [];
     if (form.again && wordOf(job) !== "done" && wordOf(job) !== "refused")
       buttons.push(el("button", { type: "button", textContent: "Go on", click: () => this.again() }));
@@ -145,7 +144,6 @@ class JobView {
     const showing = /^(view|measure|calibrate|new|report|render)$/.test(job.command) ? [".html", ".png", ".gif", ".csv"] : [];
     const main = showing.map((ending) => job.outputs.find((path) => path.endsWith(ending))).find(Boolean);
     if (main && job.status === 0) this.open(main);
-    if (watched) this.ended?.(job);
   }
 
   async again() {
