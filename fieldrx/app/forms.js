@@ -74,12 +74,12 @@ function formOf(command, given, used, started) {
   const values = () => Object.fromEntries(fields.map((one) => [one.parameter.name, one.read()]));
   const changed = () => {
     kept.write(store, values());
+    error.textContent = ""; // here alone: an answer that comes late must not hide what a start was answered
     showLine();
   };
   const showLine = settled(async () => {
     try {
       shell.show((await ask("line", { command, values: values() })).line);
-      error.textContent = "";
     } catch (why) {
       error.textContent = why.message;
     }
