@@ -136,7 +136,10 @@ class JobView {
       const use = useOf(job, path);
       if (use) buttons.push(el("a", { className: "button", href: place.link({ ...use.to, job: "" }), textContent: use.words }));
       if (SHOWN.test(path))
-        buttons.push(el("button", { type: "button", textContent: `Show ${nameOf(path)}`, click: () => this.open(path) }));
+        buttons.push(el("button", { type: "button", textContent: `Show ${nameOf(path)}`, click: async () => {
+          await this.open(path);
+          this.shown.scrollIntoView({ block: "nearest" });
+        } }));
     }
     const list = job.outputs.length ? el("ul", { className: "written" }, ...job.outputs.map((path) => el("li", { textContent: path }))) : null;
     const summary = job.stdout.trim() ? el("pre", { className: "summary", tabIndex: 0, "aria-label": "Summary", textContent: job.stdout.trim() }) : null;
