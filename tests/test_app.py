@@ -366,6 +366,14 @@ def test_the_address_that_opens_the_browser_is_good_once(server):
     assert server.first_address != server.address and entry not in server.first_address
 
 
+def test_an_address_without_its_last_stroke(server):
+    line = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
+    line.request("GET", f"/{server.token}")
+    answer = line.getresponse()
+    assert (answer.status, answer.headers["Location"]) == (302, server.address)
+    line.close()
+
+
 def test_the_server_listens_on_this_machine_alone(server):
     assert server.server_address[0] == "127.0.0.1"
     with pytest.raises(InputError, match=rf"port {server.server_port} cannot be had .*leave out --port"):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import mimetypes
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -45,6 +46,10 @@ class Answer:
 
     def __init__(self, body: bytes | Path, kind: str, foreign: bool = False):
         self.body, self.kind, self.foreign = body, kind, foreign
+
+    def opened(self) -> BinaryIO:
+        """The body to read from, for a with statement."""
+        return open(self.body, "rb") if isinstance(self.body, Path) else io.BytesIO(self.body)
 
 
 class App:

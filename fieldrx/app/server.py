@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -118,22 +119,29 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self, method):
         try:
-            name, asked = self._request(method)
-            self._send(200, self.server.app.answer(method, name, asked))
-        except _Moved as to:
-            self._send(302, {}, Location=str(to))
-        except _Refused as why:
-            self.close_connection = True  # what it sent may not have been read
-            self._send(why.args[0], {"error": why.args[1]})
-        except NoSuchAddress as error:
-            self._send(404, {"error": str(error)})
-        except InputError as error:
-            self._send(400, {"error": str(error)})
+            self._send(*self._answer(method))
         except (ConnectionError, TimeoutError):
             self.close_connection = True  # the page has left
+
+    def _answer(self, method: str) -> tuple[int, Answer | Any, dict[str, str]]:
+        """Status, what is sent, and headers of its own."""
+        try:
+            name, asked = self._request(method)
+            return 200, self.server.app.answer(method, name, asked), {}
+        except _Moved as to:
+            return 302, {}, {"Location": str(to)}
+        except _Refused as why:
+            self.close_connection = True  # what it sent may not have been read
+            return why.args[0], {"error": why.args[1]}, {}
+        except NoSuchAddress as error:
+            return 404, {"error": str(error)}, {}
+        except InputError as error:
+            return 400, {"error": str(error)}, {}
+        except (ConnectionError, TimeoutError):
+            raise
         except Exception as error:  # of one request: others go on
             traceback.print_exc(file=sys.stderr)
-            self._send(500, {"error": f"{type(error).__name__}: {one_line(error)}"})
+            return 500, {"error": f"{type(error).__name__}: {one_line(error)}"}, {}
 
     def _request(self, method: str) -> tuple[str, dict[str, Any]]:
         """The name behind the token, and what is asked."""
@@ -141,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(403, "this server answers to 127.0.0.1 alone")
         parts = urlsplit(self.path)
         _, token, name = (parts.path + "//").split("/", 2)
-        if self.server.enters(token):
+        if self.server.enters(token) or parts.path == f"/{self.server.token}":  # names begin behind a /
             raise _Moved(self.server.address)
         if not hmac.compare_digest(token.encode(), self.server.token.encode()):
             raise _Refused(403, "the address lacks the token: open the one that fieldrx app has printed")
@@ -169,23 +177,20 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(400, f"the request sends {type(sent).__name__}; expected an object")
         return sent
 
-    def _send(self, status, found, **headers):
+    def _send(self, status: int, found: Answer | Any, headers: dict[str, str]) -> None:
         """An answer: JSON, bytes, or a file."""
         if not isinstance(found, Answer):
             found = Answer(json.dumps(found, allow_nan=False).encode(), "application/json")
-        with contextlib.ExitStack() as stack:
-            file = stack.enter_context(open(found.body, "rb")) if isinstance(found.body, Path) else None
-            size = found.body.stat().st_size if isinstance(found.body, Path) else len(found.body)
+        with found.opened() as body:
+            size = body.seek(0, os.SEEK_END)
+            body.seek(0)
             self.send_response(status)
             for key, value in (_POLICY | (_FOREIGN if found.foreign else {}) | headers).items():
                 self.send_header(key, value)
             self.send_header("Content-Type", found.kind)
             self.send_header("Content-Length", str(size))
             self.end_headers()
-            if file:
-                shutil.copyfileobj(file, self.wfile)
-            else:
-                self.wfile.write(found.body)
+            shutil.copyfileobj(body, self.wfile)
 
 
 def serve(
@@ -226,6 +231,6 @@ def serve(
             webbrowser.open(server.first_address)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
-    going_on = [job.line for job in work.all() if work.runs(job)]
-    for line in going_on:
-        say(f"goes on: {line}")
+    for job in work.all():
+        if work.runs(job):
+            say(f"goes on: {job.line}")
