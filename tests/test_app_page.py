@@ -20,7 +20,14 @@ pytestmark = [
     ),
 ]
 STEPS = ("images", "optics", "calibrate", "fit", "result", "measure", "export", "jobs")
-KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " "), "ArrowRight": (39, ""), "Escape": (27, "")}
+KEYS = {
+    "Tab": (9, ""),
+    "Enter": (13, "\r"),
+    " ": (32, " "),
+    "ArrowRight": (39, ""),
+    "ArrowDown": (40, ""),
+    "Escape": (27, ""),
+}
 
 
 class Page:
@@ -222,9 +229,7 @@ def test_by_keyboard(page, made):  # noqa: F811
     page.visit()
     page.tab_to("Open an acquisition")
     page.press("Enter")
-    page.wait(
-        "document.querySelector('#files').open && document.querySelectorAll('#files-list button').length > 1"
-    )
+    page.wait("document.querySelector('#files-list button')?.checkVisibility()")
     page.tab_to("acquisition.toml")
     page.press(" ")
     page.tab_to("Choose")
@@ -258,10 +263,17 @@ def test_by_keyboard(page, made):  # noqa: F811
     assert load_field(made / "keys.npz").provenance.steps_done > 0
 
 
-def test_a_dialog_is_left_with_escape(page):
+def test_a_dialog_is_walked_with_arrows_and_left_with_escape(page, made):  # noqa: F811
+    (made / "another").mkdir(exist_ok=True)
     page.visit()
     page.click("Open an acquisition")
-    page.wait("document.querySelector('#files').open")
+    page.wait("document.querySelectorAll('#files-list button').length > 1")
+    first, second = page.js("[...document.querySelectorAll('#files-list button')].map((e) => e.textContent)")[
+        :2
+    ]
+    page.wait(f"document.activeElement.textContent === {first!r}")
+    page.press("ArrowDown")
+    assert page.js("document.activeElement.textContent") == second
     page.press("Escape")
     page.wait("!document.querySelector('#files').open")
     page.click("Open an acquisition")  # and opens again
