@@ -78,7 +78,7 @@ def field_layers(field: NeuralField) -> list[tuple]:
             "contrast_limits": (float(coarse.min()), float(max(coarse.max(), coarse.min() + 1e-9))),
             "colormap": "inferno",
             "visible": quantity == "n",
-            "metadata": {"fieldrx": field.provenance},
+            "metadata": {"fieldrx": field, "quantity": quantity},
         }
         layers.append((levels, options, "image"))
     return layers

@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 from urllib.parse import quote, urlencode
 
 import click
@@ -80,6 +81,16 @@ def serving(home, jobs):
         finally:
             server.shutdown()
             thread.join()
+
+
+def program(home, jobs):
+    """``fieldrx app`` as a process of its own, and where its page is."""
+    command = [sys.executable, "-m", "fieldrx", "app", home, "--no-browser", "--jobs", jobs]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    line = process.stderr.readline()
+    address = re.search(r"http://127\.0\.0\.1:(\d+)/([\w-]+)/$", line)
+    assert address, line
+    return process, SimpleNamespace(server_port=int(address[1]), token=address[2])
 
 
 @pytest.fixture
@@ -315,6 +326,8 @@ def test_the_page_and_its_files_name_no_other_place(server):
         ({"Host": "evil.example"}, 403, "127.0.0.1 alone"),
         ({"Host": "evil.example:80"}, 403, "127.0.0.1 alone"),
         ({"Host": ""}, 403, "127.0.0.1 alone"),
+        ({"Host": "["}, 403, "127.0.0.1 alone"),
+        ({"Host": "127.0.0.1.evil.example"}, 403, "127.0.0.1 alone"),
         ({"Origin": "http://evil.example"}, 403, "from another page"),
         ({"Origin": "null"}, 403, "from another page"),
         ({"path": "nothing"}, 404, "there is nothing"),
@@ -343,6 +356,22 @@ def test_names_of_this_machine_are_let_in(server):
     ):  # a tunnel has another port
         assert request(server, "about", Host=host)[0] == 200
         assert request(server, "about", Host=host, Origin=f"http://{host}")[0] == 200
+
+
+def test_the_address_that_opens_the_browser_is_good_once(server):
+    entry = server.entry
+    status, headers, _ = request(server, "", token=entry)
+    assert (status, headers["Location"]) == (302, server.address)
+    assert request(server, "", token=entry)[0] == 403  # whoever saw how the browser was called comes too late
+    assert server.first_address != server.address and entry not in server.first_address
+
+
+def test_an_address_without_its_last_stroke(server):
+    line = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
+    line.request("GET", f"/{server.token}")
+    answer = line.getresponse()
+    assert (answer.status, answer.headers["Location"]) == (302, server.address)
+    line.close()
 
 
 def test_the_server_listens_on_this_machine_alone(server):
@@ -508,27 +537,8 @@ def test_a_killed_job_is_told_from_one_that_runs(jobs, made):
 @pytest.mark.slow
 def test_work_outlives_the_server(made, tmp_path):
     """The server is killed, as by a crash; a second one finds the fit, and stops it."""
-    command = [
-        sys.executable,
-        "-m",
-        "fieldrx",
-        "app",
-        str(made),
-        "--no-browser",
-        "--jobs",
-        str(tmp_path / "j"),
-    ]
-
-    def begun():
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        line = process.stderr.readline()
-        address = re.search(r"http://127\.0\.0\.1:(\d+)/([\w-]+)/$", line)
-        assert address, line
-        server = type("Known", (), {"server_port": int(address[1]), "token": address[2]})
-        return process, server
-
     jobs = Jobs(tmp_path / "j")
-    first, server = begun()
+    first, server = program(made, tmp_path / "j")
     values = {"acquisition": "acquisition.toml", "output": "h.npz", "depth": "-1:1:0.5", "steps": "100000",
               "patience": "0"}  # fmt: skip
     name = ask(server, "start", {"command": "reconstruct", "values": values})
@@ -538,7 +548,7 @@ def test_work_outlives_the_server(made, tmp_path):
         first.kill()
         first.wait()
         first.stderr.close()
-        second, server = begun()
+        second, server = program(made, tmp_path / "j")
         (known,) = ask(server, "jobs")
         assert known["id"] == name and known["runs"]
         done = ask(server, f"job?id={name}")["progress"][-1]["done"]

@@ -8,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 from browser import Browser, find_chromium
-from test_app import jobs, made, server, start_fit, wait  # noqa: F401  # fixtures
+from test_app import jobs, made, program, server, start_fit, wait  # noqa: F401  # fixtures
 
 from fieldrx import load_field
 
@@ -20,19 +20,34 @@ pytestmark = [
     ),
 ]
 STEPS = ("images", "optics", "calibrate", "fit", "result", "measure", "export", "jobs")
-KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " "), "ArrowRight": (39, ""), "Escape": (27, "")}
+KEYS = {
+    "Tab": (9, ""),
+    "Enter": (13, "\r"),
+    " ": (32, " "),
+    "ArrowRight": (39, ""),
+    "ArrowDown": (40, ""),
+    "Escape": (27, ""),
+}
 
 
 class Page:
     """What a person does with the page of one server."""
 
-    def __init__(self, browser, server):
+    def __init__(self, browser, server):  # noqa: F811
         self.browser, self.base = browser, f"http://127.0.0.1:{server.server_port}/{server.token}/"
 
     def visit(self, **place):
         """Open a step, with files or a job."""
         self.browser.visit(self.base + "#" + "&".join(f"{name}={value}" for name, value in place.items()))
         self.ready()
+
+    def step(self, title):
+        """Wait until a step is shown."""
+        self.wait(f"document.querySelector('#step-title').textContent === '{title}'")
+
+    def start(self):
+        """Press the button of the form."""
+        self.browser.click(*self.at("document.querySelector('form button.main')"))
 
     def ready(self):
         self.browser.wait("!!document.querySelector('#step-title')")
@@ -62,10 +77,11 @@ class Page:
     def button(self, words):
         """A button or link, of an open dialog first, with these words, or whose words begin so."""
         return (
-            "((all) => all.find((e) => e.textContent === {0}) || all.find((e) => e.textContent.startsWith({0})))"
+            f"((all) => all.find((e) => e.textContent === {words!r}) ||"
+            f" all.find((e) => e.textContent.startsWith({words!r})))"
             "([...(document.querySelector('dialog[open]') || document).querySelectorAll('button, a')]"
             ".filter((e) => e.checkVisibility() && !e.disabled))"
-        ).format(repr(words))
+        )
 
     def click(self, words):
         self.browser.click(*self.at(self.button(words)))
@@ -175,11 +191,12 @@ def by_mouse(page, made):  # noqa: F811
     page.sees("Image 3 of 6")
     page.wait("document.querySelector('.image').naturalWidth > 0")
     page.click("Fit")
+    page.step("Fit")
     page.choose("Choose yourself")
     page.type("depth", "-1:1:0.5")
-    page.type("steps", "4000")
-    page.sees("--depth=-1:1:0.5 --steps 4000")
-    page.browser.click(*page.at("document.querySelector('form button.main')"))
+    page.type("budget", "900s")
+    page.sees("--depth=-1:1:0.5 --budget 900s")
+    page.start()
     page.sees("At work.")
     page.wait("!!document.querySelector('.chart polyline')")
     page.wait("document.querySelector('.planes').naturalWidth > 0")
@@ -188,7 +205,8 @@ def by_mouse(page, made):  # noqa: F811
     field = load_field(made / "acquisition-field.npz")
     assert field.provenance.interrupted
     page.click("Look at acquisition-field.npz")
-    page.browser.click(*page.at("document.querySelector('form button.main')"))
+    page.step("Result")
+    page.start()
     page.wait("!!document.querySelector('iframe')")
     box = page.js(
         "((e) => { e.scrollIntoView(); const b = e.getBoundingClientRect();"
@@ -196,14 +214,13 @@ def by_mouse(page, made):  # noqa: F811
     )
     wait(lambda: colours(page.browser, box) > 300)  # the viewer shows the field
     page.click("Measure")
-    page.wait("location.hash.includes('step=measure')")
-    page.wait("!!document.querySelector('form button.main')")
-    page.browser.click(*page.at("document.querySelector('form button.main')"))
+    page.step("Measure")
+    page.start()
     page.wait("document.querySelectorAll('.scroll tbody tr').length === 1")
     page.click("Export")
-    page.wait("location.hash.includes('step=export')")
+    page.step("Export")
     page.type("output", str(made / "planes.png"))
-    page.browser.click(*page.at("document.querySelector('form button.main')"))
+    page.start()
     page.wait("document.querySelector('.shown img')?.naturalWidth > 0")
     assert (made / "planes.png").exists()
 
@@ -212,9 +229,7 @@ def test_by_keyboard(page, made):  # noqa: F811
     page.visit()
     page.tab_to("Open an acquisition")
     page.press("Enter")
-    page.wait(
-        "document.querySelector('#files').open && document.querySelectorAll('#files-list button').length > 1"
-    )
+    page.wait("document.querySelector('#files-list button')?.checkVisibility()")
     page.tab_to("acquisition.toml")
     page.press(" ")
     page.tab_to("Choose")
@@ -230,15 +245,17 @@ def test_by_keyboard(page, made):  # noqa: F811
     page.tab_to("Let the images")
     page.press("ArrowRight")
     page.wait("location.hash.includes('reconstruct') && !!(" + page.field("depth") + ")")
+    page.wait("document.activeElement.value === 'reconstruct'")  # the focus stays where it was
     page.tab_to("output")
     page.js("document.activeElement.select()")
     page.browser.send("Input.insertText", text=str(made / "keys.npz"))
     page.tab_to("depth")
     page.browser.send("Input.insertText", text="-1:1:0.5")
-    page.tab_to("steps")
-    page.browser.send("Input.insertText", text="4000")
+    page.tab_to("budget")
+    page.browser.send("Input.insertText", text="900s")  # which does not end early
     page.press("Enter")
     page.sees("At work.")
+    page.wait("document.activeElement.textContent === 'At work.'")
     page.sees("held out")
     page.tab_to("Stop")
     page.press("Enter")
@@ -246,10 +263,17 @@ def test_by_keyboard(page, made):  # noqa: F811
     assert load_field(made / "keys.npz").provenance.steps_done > 0
 
 
-def test_a_dialog_is_left_with_escape(page):
+def test_a_dialog_is_walked_with_arrows_and_left_with_escape(page, made):  # noqa: F811
+    (made / "another").mkdir(exist_ok=True)
     page.visit()
     page.click("Open an acquisition")
-    page.wait("document.querySelector('#files').open")
+    page.wait("document.querySelectorAll('#files-list button').length > 1")
+    first, second = page.js("[...document.querySelectorAll('#files-list button')].map((e) => e.textContent)")[
+        :2
+    ]
+    page.wait(f"document.activeElement.textContent === {first!r}")
+    page.press("ArrowDown")
+    assert page.js("document.activeElement.textContent") == second
     page.press("Escape")
     page.wait("!document.querySelector('#files').open")
     page.click("Open an acquisition")  # and opens again
@@ -260,12 +284,12 @@ def test_a_reload_keeps_what_was_typed_and_what_runs(page, made):  # noqa: F811
     given = {"step": "fit", "acq": made / "acquisition.toml", "fit-command": "reconstruct"}
     page.visit(**given)
     page.type("depth", "-1:1:0.5")
-    page.type("steps", "4000")
+    page.type("budget", "900s")
     page.type("output", str(made / "reload.npz"))
-    page.sees("--steps 4000")
+    page.sees("--budget 900s")
     page.reload()
-    page.sees("--depth=-1:1:0.5 --steps 4000")
-    page.browser.click(*page.at("document.querySelector('form button.main')"))
+    page.sees("--depth=-1:1:0.5 --budget 900s")
+    page.start()
     page.sees("fit ")
     page.reload()
     page.sees("At work.")
@@ -316,11 +340,11 @@ def test_two_tabs_and_two_fits(page, server, jobs, made, tmp_path):  # noqa: F81
         tab.visit(**given)
         tab.type("depth", "-1:1:0.5")
         tab.type("output", str(made / "one.npz"))
-        tab.browser.click(*tab.at("document.querySelector('form button.main')"))
+        tab.start()
         tab.wait("document.querySelector('form .error').textContent.includes('is at work and writes')")
         tab.type("output", str(made / "two.npz"))
-        tab.type("steps", "100000")
-        tab.browser.click(*tab.at("document.querySelector('form button.main')"))
+        tab.type("budget", "900s")
+        tab.start()
         tab.sees("2 at work")
         page.sees("2 at work")
         page.click("Stop")
@@ -337,13 +361,13 @@ def test_errors_are_the_one_line_of_the_command(page, made, tmp_path):  # noqa: 
     page.visit(step="fit", acq=made / "acquisition.toml", **{"fit-command": "reconstruct"})
     page.type("depth", "deep")
     page.type("output", str(tmp_path / "f.npz"))
-    page.browser.click(*page.at("document.querySelector('form button.main')"))
+    page.start()
     page.wait(
         "document.querySelector('form .error').textContent.startsWith('depth \"deep\" is not Z0:Z1:DZ')"
     )
     page.type("depth", "-1:1:0.5")
     page.type("output", str(tmp_path / "f.txt"))
-    page.browser.click(*page.at("document.querySelector('form button.main')"))
+    page.start()
     page.sees("The command refused this.")
     page.sees("a field is saved as .npz; choose a name with that ending")
     page.visit(step="images", acq=tmp_path / "none.toml")
@@ -389,9 +413,7 @@ def test_every_step_has_labels_and_fits_the_screen(page, made, width):  # noqa: 
     page.browser.resize(width, 844, mobile=width < 700)
     for step in STEPS:
         page.visit(step=step, acq=made / "acquisition.toml", field=made / "acquisition-field.npz")
-        page.wait(
-            f"location.hash.includes('step={step}') && document.querySelector('main section').children.length > 1"
-        )
+        page.wait("document.querySelector('main section').children.length > 1")
         page.js("new Promise((done) => setTimeout(done, 300))")
         assert page.js("document.scrollingElement.scrollWidth <= innerWidth"), step
         nameless = page.js(
@@ -403,17 +425,16 @@ def test_every_step_has_labels_and_fits_the_screen(page, made, width):  # noqa: 
         assert nameless == [], step
         assert page.js("[...document.images].every((i) => i.alt)"), step
         assert page.js("document.querySelectorAll('h1').length === 1 && document.title.endsWith('fieldrx')")
-        assert page.js(
-            "document.querySelectorAll('[id]').length === new Set([...document.querySelectorAll('[id]')].map((e) => e.id)).size"
-        )
+        ids = page.js("[...document.querySelectorAll('[id]')].map((e) => e.id)")
+        assert len(ids) == len(set(ids))
 
 
 def test_a_server_that_has_ended_is_told(browser, made, tmp_path):  # noqa: F811
-    from test_app import serving
-
-    from fieldrx.app import Jobs
-
-    with serving(made, Jobs(tmp_path / "jobs")) as found:
+    process, found = program(made, tmp_path / "jobs")
+    try:
         page = Page(browser, found)
         page.visit()
-    page.sees("the server does not answer: call fieldrx app again", 20)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    page.sees("the server does not answer: call fieldrx app again")

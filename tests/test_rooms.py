@@ -30,7 +30,7 @@ ROWS = (
     ("compression", "results"),
     ("render",),
     ("calibration", "charts", "layouts", "napari_reader", "plot", "totals", "viewer"),
-    ("measure", "report", "verdict"),
+    ("measure", "napari_widgets", "napari_writer", "report", "verdict"),
     ("demo", "workflow"),
     ("app",),
     ("cli",),

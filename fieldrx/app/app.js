@@ -18,7 +18,7 @@ const CHOICES = {
   evaluate: "Errors", measure: "Objects", ensemble: "Error bars", render: "A picture, film or volume", compress: "A small field",
 };
 const stepOf = (command) => STEPS.find((step) => step.commands.includes(command)).name;
-let shown = ""; // what the page shows, so that it is made anew only where that changes
+let shown = { step: "", job: "" }; // what the page shows, so that the focus goes where something new is
 
 /** Choose files for a place in the address. */
 async function chooseInto(name, kind, title, several = false) {
@@ -88,9 +88,10 @@ async function show() {
   for (const link of document.querySelectorAll("#steps a")) {
     link.href = place.link({ step: link.dataset.step, job: "" });
     link.dataset.step === step.name ? link.setAttribute("aria-current", "step") : link.removeAttribute("aria-current");
+    if (link.dataset.step === step.name) link.scrollIntoView({ block: "nearest", inline: "center" }); // on a phone
   }
   $("at-work").href = place.link({ step: "jobs", job: "" });
-  const now = location.hash, moved = shown !== "" && shown !== step.name;
+  const now = location.hash, moved = shown.step !== "" && shown.step !== step.name;
   const box = el("section", { "aria-labelledby": "step-title" }, el("h2", { id: "step-title", tabIndex: -1, textContent: step.title }));
   try {
     const job = step.commands.length ? await jobOf(step) : null;
@@ -106,10 +107,14 @@ async function show() {
   } catch (error) {
     return trouble(error);
   }
+  const chosen = document.activeElement?.type === "radio" ? document.activeElement.name : "";
   $("main").replaceChildren(box);
   document.title = `${step.title} · fieldrx`;
-  shown = step.name;
+  const begun = shown.step === step.name && place.get("job") && place.get("job") !== shown.job;
+  shown = { step: step.name, job: place.get("job") };
   if (moved) $("step-title").focus();
+  else if (begun) box.querySelector(".job .state")?.focus();
+  else if (chosen) box.querySelector(`input[name="${chosen}"]:checked`)?.focus();
 }
 
 (async () => {

@@ -85,6 +85,12 @@ $("files-go").addEventListener("click", () => files.open($("files-path").value))
 $("files-path").addEventListener("keydown", (event) => {
   if (event.key === "Enter") files.open($("files-path").value);
 });
+$("files-list").addEventListener("keydown", (event) => {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key], all = [...$("files-list").querySelectorAll("button")];
+  if (!step) return;
+  event.preventDefault();
+  all[Math.min(Math.max(all.indexOf(document.activeElement) + step, 0), all.length - 1)]?.focus();
+});
 $("files-all").addEventListener("change", () => files.show());
 $("files-folder").addEventListener("click", () => files.finish([files.listed.path]));
 $("files-choose").addEventListener("click", () => files.finish([...files.chosen]));

@@ -74,18 +74,19 @@ function formOf(command, given, used, started) {
   const values = () => Object.fromEntries(fields.map((one) => [one.parameter.name, one.read()]));
   const changed = () => {
     kept.write(store, values());
+    error.textContent = ""; // here alone: an answer that comes late must not hide what a start was answered
     showLine();
   };
   const showLine = settled(async () => {
     try {
       shell.show((await ask("line", { command, values: values() })).line);
-      error.textContent = "";
     } catch (why) {
       error.textContent = why.message;
     }
   });
   const first = Object.values(given)[0] || "";
-  const output = first ? form.output.replace("{folder}", folderOf(first)).replace("{stem}", stemOf(first)) : "";
+  const output = first ? form.output.replace("{folder}", folderOf(first)).replace("{stem}", stemOf(first))
+    .replace("{ending}", first.endsWith(".toml") ? ".toml" : ".npz") : ""; // what an .h5 becomes is an .npz
   const fields = form.parameters.map((parameter) => {
     const usual = given[parameter.name] || (parameter.name === "output" ? output : "");
     return fieldOf(parameter, before[parameter.name] ?? usual, changed);

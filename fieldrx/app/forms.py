@@ -29,7 +29,7 @@ class Form:
     reads : dict
         Of every parameter that names a file to read, its kind: "images", "acquisition", "field", "file".
     output : str
-        Of what is written, {folder} and {stem} standing for those of the first file that is read.
+        Of what is written, {folder}, {stem} and {ending} standing for those of the first file that is read.
     first : tuple of str
         Parameters that are shown at once.
     again : str, optional
@@ -47,7 +47,7 @@ class Form:
 _FIELD, _ACQ = {"field": "field"}, {"acquisition": "acquisition"}
 FORMS = {
     "new": Form("Describe the images", {"paths": "images"}, "{folder}/acquisition.toml", ("overwrite",)),
-    "calibrate": Form("Calibrate", _ACQ, "{folder}/{stem}-calibrated.toml", ("depth", "contrast")),
+    "calibrate": Form("Calibrate", _ACQ, "{folder}/{stem}-calibrated{ending}", ("depth", "contrast")),
     "run": Form("Reconstruct", _ACQ, "{folder}/{stem}-result", ("contrast", "error_bars", "steps", "budget"),
                 "--resume"),
     "reconstruct": Form("Fit", _ACQ, "{folder}/{stem}-field.npz",
@@ -108,7 +108,7 @@ def _hint(kind: click.ParamType) -> str:
     """What a value looks like; nothing of names of files and other text."""
     if isinstance(kind, (type(click.INT), type(click.FLOAT))):
         return "a number"
-    return "" if isinstance(kind, (click.Path, type(click.STRING))) else kind.name
+    return "" if isinstance(kind, (click.Path, type(click.STRING))) else getattr(kind, "what", kind.name)
 
 
 def _name(option: click.Option) -> str:

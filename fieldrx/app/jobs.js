@@ -43,11 +43,12 @@ function chartOf(lines) {
 
 /** A job with all that is known of it, looked at again as long as it runs. */
 class JobView {
-  constructor(id, ended) {
-    Object.assign(this, { id, ended, after: 0, lines: [], pictures: -1, opened: "" });
+  constructor(id) {
+    Object.assign(this, { id, after: 0, lines: [], pictures: -1, opened: "", looked: 0, gone: false });
     this.box = el("section", { className: "job", "aria-label": "Work" });
-    this.state = el("p", { className: "state", role: "status" });
+    this.state = el("p", { className: "state", role: "status", tabIndex: -1 });
     this.stage = el("p", { className: "stage" });
+    this.told = el("p", { className: "note" });
     this.bar = el("progress", { max: 1, value: 0, "aria-label": "Progress" });
     this.stop = el("button", { type: "button", textContent: "Stop", click: () => this.tell("stop") });
     this.error = el("p", { className: "error", role: "alert" });
@@ -57,14 +58,13 @@ class JobView {
     this.shown = el("div", { className: "shown" });
     this.printed = el("pre", { tabIndex: 0, "aria-label": "What it printed" });
     this.shell = lineBox();
-    this.box.append(this.shell.box, this.state, this.stage, this.bar, el("div", { className: "line" }, this.stop), this.error,
+    this.box.append(this.shell.box, this.state, this.stage, this.told, this.bar, el("div", { className: "line" }, this.stop), this.error,
       el("div", { className: "watch" }, this.chart, this.planes), this.results, this.shown,
       el("details", {}, el("summary", { textContent: "What it printed" }), this.printed));
     this.look();
   }
 
   async look() {
-    if (this.gone) return;
     try {
       this.show(await ask(address("job", { id: this.id, after: this.after })));
       trouble(null);
@@ -72,8 +72,8 @@ class JobView {
       if (error.message.startsWith("there is no job")) return this.box.replaceChildren(el("p", { textContent: error.message }));
       trouble(error);
     }
-    if (!this.box.isConnected && this.seen) this.gone = true; // another step is shown
-    this.seen = this.box.isConnected;
+    this.gone = this.looked > 1 && !this.box.isConnected; // another step is shown
+    this.looked++;
     if (!this.gone && this.job?.runs !== false) setTimeout(() => this.look(), 1000);
   }
 
@@ -103,15 +103,16 @@ class JobView {
     this.stop.hidden = !job.runs;
     this.bar.hidden = !job.runs;
     this.progress(job);
+    this.told.textContent = job.runs ? job.stderr.trim().split("\n").at(-1) : ""; // choices, as they are made
     this.printed.textContent = [job.stdout, job.stderr].filter(Boolean).join("\n");
     if (job.error) this.error.textContent = job.error;
-    if (!job.runs && before?.runs !== false) this.finish(job, before !== undefined);
+    if (!job.runs && before?.runs !== false) this.finish(job);
   }
 
   progress(job) {
     const last = this.lines.at(-1);
     if (!last) {
-      this.stage.textContent = job.runs ? "No progress was told yet." : "";
+      this.stage.textContent = job.runs ? "No progress is told yet." : "";
       this.bar.removeAttribute("value");
       return;
     }
@@ -127,7 +128,7 @@ class JobView {
   }
 
   /** What an ended job leaves, and what to do with it; the main result is shown at once. */
-  finish(job, watched) {
+  finish(job) {
     const form = about.forms[job.command], buttons = [];
     if (form.again && wordOf(job) !== "done" && wordOf(job) !== "refused")
       buttons.push(el("button", { type: "button", textContent: "Go on", click: () => this.again() }));
@@ -135,7 +136,10 @@ class JobView {
       const use = useOf(job, path);
       if (use) buttons.push(el("a", { className: "button", href: place.link({ ...use.to, job: "" }), textContent: use.words }));
       if (SHOWN.test(path))
-        buttons.push(el("button", { type: "button", textContent: `Show ${nameOf(path)}`, click: () => this.open(path) }));
+        buttons.push(el("button", { type: "button", textContent: `Show ${nameOf(path)}`, click: async () => {
+          await this.open(path);
+          this.shown.scrollIntoView({ block: "nearest" });
+        } }));
     }
     const list = job.outputs.length ? el("ul", { className: "written" }, ...job.outputs.map((path) => el("li", { textContent: path }))) : null;
     const summary = job.stdout.trim() ? el("pre", { className: "summary", tabIndex: 0, "aria-label": "Summary", textContent: job.stdout.trim() }) : null;
@@ -143,7 +147,6 @@ class JobView {
     const showing = /^(view|measure|calibrate|new|report|render)$/.test(job.command) ? [".html", ".png", ".gif", ".csv"] : [];
     const main = showing.map((ending) => job.outputs.find((path) => path.endsWith(ending))).find(Boolean);
     if (main && job.status === 0) this.open(main);
-    if (watched) this.ended?.(job);
   }
 
   async again() {
@@ -174,7 +177,7 @@ class JobView {
 /** What a file that a job wrote is good for. */
 function useOf(job, path) {
   const made = job.command, whole = path.endsWith(".npz") && !path.endsWith(".checkpoint.npz");
-  if ((made === "new" || made === "calibrate") && path.endsWith(".toml"))
+  if ((made === "new" || made === "calibrate") && path === job.outputs[0])
     return { words: "Go on with this acquisition", to: { acq: path, step: made === "new" ? "images" : "fit", images: "" } };
   if (made === "run" && nameOf(path) === "acquisition.npz") return null;
   if (whole && /^(run|reconstruct|compress|ensemble)$/.test(made))

@@ -103,7 +103,6 @@ class Jobs:
 
     def __init__(self, folder: Path):
         self.folder = open_folder(folder)
-        self.folder.chmod(0o700)  # what commands print is the user's own
 
     def start(
         self, command: str, arguments: list[str], values: dict[str, Any], reads: list[str],
@@ -126,7 +125,7 @@ class Jobs:
             name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
             job = Job(name, command, arguments, values, reads, writes, str(folder), time.time())
             place = self.folder / name
-            place.mkdir()
+            place.mkdir(0o700)  # what commands print is the user's own
             with open(place / "lock", "wb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 with atomic_path(place / "job.json") as temporary:
@@ -224,12 +223,13 @@ class Jobs:
         place = self.place(job)
         progress, after = _lines(place / LINES, after)
         printed, said = (_text(place / name) for name in ("stdout.txt", "stderr.txt"))
+        status = None if runs else self.status(job)
         return {
             **asdict(job),
             "line": job.line,
             "runs": runs,
-            "status": None if runs else self.status(job),
-            "error": "" if runs else _error(said),
+            "status": status,
+            "error": _error(said) if status else "",
             "progress": progress,
             "after": after,
             "picture": (place / PICTURE).exists(),
@@ -323,6 +323,7 @@ def _text(path: Path) -> str:
 
 
 def _error(said: str) -> str:
-    """The one line of an error among what was said; "" without one."""
-    lines = [line for line in said.splitlines() if line.startswith(_FAILED)]
-    return lines[-1].removeprefix(_FAILED) if lines else ""
+    """The line that says why a command has failed, among what it said: its own, or the last one."""
+    lines = said.strip().splitlines()
+    own = [line.removeprefix(_FAILED) for line in lines if line.startswith(_FAILED)]
+    return (own or lines or [""])[-1]

@@ -70,7 +70,10 @@ function draftView(images, started) {
   const error = el("p", { className: "error", role: "alert" }), shell = lineBox(), typed = kept.read(store);
   const rows = el("div", { className: "keys" }), layout = el("p", { className: "says" }), lacking = el("p", { className: "note", role: "status" });
   const extra = el("input", { id: "more-keys", spellcheck: false, value: typed["?"] || "", placeholder: "exposure=[1, 1, 4]", input: () => changed("?", extra.value) });
-  const target = el("input", { id: "draft-target", spellcheck: false, input: settled(() => refresh()) });
+  const target = el("input", { id: "draft-target", spellcheck: false, input: () => {
+    error.textContent = "";
+    refreshSoon();
+  } });
   const overwrite = el("input", { id: "draft-overwrite", type: "checkbox", change: () => showLine() });
   const start = el("button", { type: "submit", className: "main", textContent: about.forms.new.title });
   const settings = () => Object.entries(typed).filter(([, text]) => text.trim()).map(([key, text]) => (key === "?" ? text : `${key}=${text}`));
@@ -87,6 +90,7 @@ function draftView(images, started) {
   const changed = (key, text) => {
     text.trim() ? (typed[key] = text) : delete typed[key];
     kept.write(store, typed);
+    error.textContent = ""; // here alone: an answer that comes late must not hide what a start was answered
     refreshSoon();
   };
 
@@ -122,9 +126,7 @@ function draftView(images, started) {
     const mine = ++order;
     try {
       const draft = await ask("draft", { paths: images, settings: settings(), target: target.value });
-      if (mine !== order) return;
-      error.textContent = "";
-      draw(draft);
+      if (mine === order) draw(draft);
     } catch (why) {
       if (mine === order) error.textContent = why.message;
     }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import mimetypes
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -15,7 +16,7 @@ from fieldrx.app import shown
 from fieldrx.app.forms import FORMS, arguments_of, check, described, files_of
 from fieldrx.app.jobs import PICTURE, Job, Jobs, command_line
 from fieldrx.errors import InputError, nearest
-from fieldrx.io import json_values, png_bytes
+from fieldrx.io import check_file, json_values, png_bytes
 
 _PAGE = {  # files of the page
     "": "page.html",
@@ -23,7 +24,7 @@ _PAGE = {  # files of the page
     **{name: name for name in ("base.js", "files.js", "forms.js", "jobs.js", "optics.js", "app.js")},
 }
 _SHOWN = {".html", ".png", ".csv", ".gif", ".json"}  # files of jobs that the page shows
-_SHORT = 600  # jobs that are listed
+_SHORT = 200  # jobs that are listed
 
 
 class NoSuchAddress(LookupError):
@@ -45,6 +46,10 @@ class Answer:
 
     def __init__(self, body: bytes | Path, kind: str, foreign: bool = False):
         self.body, self.kind, self.foreign = body, kind, foreign
+
+    def opened(self) -> BinaryIO:
+        """The body to read from, for a with statement."""
+        return open(self.body, "rb") if isinstance(self.body, Path) else io.BytesIO(self.body)
 
 
 class App:
@@ -70,7 +75,7 @@ class App:
             "image": self._image,
             "jobs": self._list,
             "job": lambda q: self.jobs.state(self._job(q), _whole(q, "after")),
-            "planes": lambda q: Answer(self.jobs.place(self._job(q)) / PICTURE, "image/png"),
+            "planes": self._planes,
             "output": self._output,
             "table": lambda q: shown.table(self._written(q)),
         }
@@ -141,6 +146,10 @@ class App:
         if number >= len(images):
             raise InputError(f"there is no image {number}: there are {len(images)}, counted from 0")
         return Answer(png_bytes(images[number]), "image/png")
+
+    def _planes(self, asked):
+        path = check_file(self.jobs.place(self._job(asked)) / PICTURE, "a picture of the field so far")
+        return Answer(path, "image/png")
 
     def _draft(self, asked):
         paths, settings = _texts(asked, "paths"), _texts(asked, "settings")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -66,7 +67,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, app: App, port: int = 0):
-        self.app, self.token = app, secrets.token_urlsafe(24)
+        self.app, self.token, self.entry = app, secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         try:
             super().__init__((HOST, port), _Handler)
         except OSError as error:
@@ -76,12 +77,28 @@ class Server(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """What to open in the browser."""
+        """Where the page is."""
         return f"http://{HOST}:{self.server_port}/{self.token}/"
+
+    @property
+    def first_address(self) -> str:
+        """What leads to the page once: others on this machine see what a browser is called with."""
+        return f"http://{HOST}:{self.server_port}/{self.entry}/"
+
+    def enters(self, token: str) -> bool:
+        """Whether a token is that of the first address, which is used up then."""
+        fits = hmac.compare_digest(token.encode(), self.entry.encode())
+        if fits:
+            self.entry = secrets.token_urlsafe(24)
+        return fits
 
 
 class _Refused(Exception):
     """A request that is not answered: its status, and why."""
+
+
+class _Moved(Exception):
+    """A request that is answered elsewhere."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -89,39 +106,51 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _PATIENCE_S
 
-    def do_GET(self):
+    def do_GET(self) -> None:
+        """Answer what only looks."""
         self._handle("GET")
 
-    def do_POST(self):
+    def do_POST(self) -> None:
+        """Answer what changes something."""
         self._handle("POST")
 
-    def log_message(self, format, *args):
+    def log_message(self, format: str, *args: Any) -> None:
         """Nothing: what went wrong is told where it happens."""
 
     def _handle(self, method):
         try:
-            name, asked = self._request(method)
-            self._send(200, self.server.app.answer(method, name, asked))
-        except _Refused as why:
-            self.close_connection = True  # what it sent may not have been read
-            self._send(why.args[0], {"error": why.args[1]})
-        except NoSuchAddress as error:
-            self._send(404, {"error": str(error)})
-        except InputError as error:
-            self._send(400, {"error": str(error)})
+            self._send(*self._answer(method))
         except (ConnectionError, TimeoutError):
             self.close_connection = True  # the page has left
+
+    def _answer(self, method: str) -> tuple[int, Answer | Any, dict[str, str]]:
+        """Status, what is sent, and headers of its own."""
+        try:
+            name, asked = self._request(method)
+            return 200, self.server.app.answer(method, name, asked), {}
+        except _Moved as to:
+            return 302, {}, {"Location": str(to)}
+        except _Refused as why:
+            self.close_connection = True  # what it sent may not have been read
+            return why.args[0], {"error": why.args[1]}, {}
+        except NoSuchAddress as error:
+            return 404, {"error": str(error)}, {}
+        except InputError as error:
+            return 400, {"error": str(error)}, {}
+        except (ConnectionError, TimeoutError):
+            raise
         except Exception as error:  # of one request: others go on
             traceback.print_exc(file=sys.stderr)
-            self._send(500, {"error": f"{type(error).__name__}: {one_line(error)}"})
+            return 500, {"error": f"{type(error).__name__}: {one_line(error)}"}, {}
 
     def _request(self, method: str) -> tuple[str, dict[str, Any]]:
         """The name behind the token, and what is asked."""
-        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
-        if host not in _NAMES:
+        if self.headers.get("Host", "").partition(":")[0] not in _NAMES:
             raise _Refused(403, "this server answers to 127.0.0.1 alone")
         parts = urlsplit(self.path)
         _, token, name = (parts.path + "//").split("/", 2)
+        if self.server.enters(token) or parts.path == f"/{self.server.token}":  # names begin behind a /
+            raise _Moved(self.server.address)
         if not hmac.compare_digest(token.encode(), self.server.token.encode()):
             raise _Refused(403, "the address lacks the token: open the one that fieldrx app has printed")
         origin = self.headers.get("Origin")
@@ -148,23 +177,20 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(400, f"the request sends {type(sent).__name__}; expected an object")
         return sent
 
-    def _send(self, status, found):
+    def _send(self, status: int, found: Answer | Any, headers: dict[str, str]) -> None:
         """An answer: JSON, bytes, or a file."""
         if not isinstance(found, Answer):
             found = Answer(json.dumps(found, allow_nan=False).encode(), "application/json")
-        with contextlib.ExitStack() as stack:
-            file = stack.enter_context(open(found.body, "rb")) if isinstance(found.body, Path) else None
-            size = found.body.stat().st_size if isinstance(found.body, Path) else len(found.body)
+        with found.opened() as body:
+            size = body.seek(0, os.SEEK_END)
+            body.seek(0)
             self.send_response(status)
-            for key, value in (_POLICY | (_FOREIGN if found.foreign else {})).items():
+            for key, value in (_POLICY | (_FOREIGN if found.foreign else {}) | headers).items():
                 self.send_header(key, value)
             self.send_header("Content-Type", found.kind)
             self.send_header("Content-Length", str(size))
             self.end_headers()
-            if file:
-                shutil.copyfileobj(file, self.wfile)
-            else:
-                self.wfile.write(found.body)
+            shutil.copyfileobj(body, self.wfile)
 
 
 def serve(
@@ -202,9 +228,9 @@ def serve(
         say(f"the page is at {server.address}")
         say("Ctrl-C ends the page; what it has started goes on")
         if open_page:
-            webbrowser.open(server.address)
+            webbrowser.open(server.first_address)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
-    going_on = [job.line for job in work.all() if work.runs(job)]
-    for line in going_on:
-        say(f"goes on: {line}")
+    for job in work.all():
+        if work.runs(job):
+            say(f"goes on: {job.line}")
