@@ -15,6 +15,7 @@ ROWS = (
     ("errors", "brief", "progress", "_version"),
     ("resources",),
     ("optics", "provenance", "pupil", "backends", "background", "board", "metrics"),
+    ("parallel",),
     ("io", "band", "noise", "priors", "shading", "tikhonov", "interpolation"),
     ("volume",),
     ("acquisition", "export", "field", "losses", "points"),

@@ -10,6 +10,7 @@ from fieldrx.comparison import ImagePairs
 from fieldrx.fit.problem import Problem
 from fieldrx.fit.state import State
 from fieldrx.models import Optics, make_model
+from fieldrx.parallel import Communicator
 from fieldrx.refinement import Refinement
 
 
@@ -19,10 +20,12 @@ class Correction:
     Parameters
     ----------
     problem : Problem
+    ranks : Communicator
+        That shall have the same optics.
     """
 
-    def __init__(self, problem: Problem):
-        self.problem = problem
+    def __init__(self, problem: Problem, ranks: Communicator):
+        self.problem, self.ranks = problem, ranks
         self.refinement: Refinement | None = None
         self.alignment: Alignment | None = None
         if problem.kinds or problem.optics:
@@ -32,7 +35,7 @@ class Correction:
                 problem.background,
             )  # fmt: skip
         if self.refinement and "board" in problem.kinds:
-            self.alignment = Alignment(self.refinement)
+            self.alignment = Alignment(self.refinement, ranks)
         self.model = (
             self.refinement.model(self.refinement.start)
             if self.refinement
@@ -67,7 +70,7 @@ class Correction:
             raise ValueError("the optics of this fit stay as they were given")
         optics, words = self.refinement.improve(self.optics(state.optics), to_host(contrast), closed_form)
         state.corrections += 1
-        state.optics = optics.to_vector()
+        state.optics, words = self.ranks.agree((optics.to_vector(), words))
         self.use(state)
         return f"step {state.step}: {words}"
 
@@ -79,15 +82,16 @@ class Correction:
         if not len(batch):
             return
         optics = self.optics(state.optics)
-        optics, state.aligned = self.alignment.move(optics, to_host(state.aligned), contrast, batch)
-        state.optics = optics.to_vector()
+        optics, aligned = self.alignment.move(optics, to_host(state.aligned), contrast, batch)
+        state.optics, state.aligned = self.ranks.agree((optics.to_vector(), aligned))
         self.use(state)
 
-    def score(self, pairs: ImagePairs, error: float) -> float:
-        """What chooses the best field: its held-out error, but for brightnesses where these are refined."""
-        if self.refinement is None:
-            return error
-        return self.refinement.score(pairs.predicted, pairs.measured, pairs.valid)
+    def judged(self, pairs: ImagePairs | None) -> ImagePairs | None:
+        """Images by whose error the best field is chosen: as they are, but for brightnesses where these are
+        refined."""
+        if pairs is None or self.refinement is None:
+            return pairs
+        return self.refinement.judged(pairs)
 
     def words(self, state: State) -> list[str]:
         """What there is to say at the end."""

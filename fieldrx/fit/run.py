@@ -25,6 +25,7 @@ from fieldrx.fit.state import State, load_checkpoint, save_checkpoint
 from fieldrx.fit.watch import Watch
 from fieldrx.interpolation import upsample_adjoint
 from fieldrx.models import Born, ForwardModel, Optics, Rytov
+from fieldrx.parallel import world
 from fieldrx.progress import Progress, StopOnSignal
 from fieldrx.provenance import Provenance
 
@@ -70,7 +71,7 @@ class Fit:
         device: str = "auto",
         **options: Any,
     ):
-        self.backend, self.callback = get(device), callback or (lambda progress: None)
+        self.backend, self.callback, self.ranks = get(device), callback or (lambda progress: None), world()
         self.problem = problem = pose(acquisition, depth, model, Options.named(options), self.backend)
         self.acquisition, self.grid = problem.acquisition, problem.grid
         self.train, self.held, self.loss = problem.train, problem.held, problem.loss
@@ -79,15 +80,17 @@ class Fit:
         self.arguments, self.notes, self.origin = problem.arguments(), list(problem.notes), dict(origin or {})
         if problem.choices:
             self.origin["automatic"] = [*problem.choices, *self.origin.get("automatic", ())]
-        self.correction = Correction(problem)
+        self._compare()
+        self.correction = Correction(problem, self.ranks)
         self.linear = Rytov(*problem.geometry) if problem.multislice else self._single_scattering()
-        self.objective = Objective(problem, self.backend, self.model)
-        self.sampling, self.descent = Sampling(problem, self.backend), Descent(problem, self.backend)
+        self.objective = Objective(problem, self.backend, self.model, self.ranks)
+        self.sampling = Sampling(problem, self.backend, self.ranks)
+        self.descent = Descent(problem, self.backend)
         self.watch = Watch(problem, self.objective, self.correction)
         self.state: State = None  # type: ignore[assignment]  # until the fit is started or resumed
         self.diverged: str | None = None
         self.closed_form_error: float | None = None
-        self._stop = StopOnSignal()
+        self._stop, self._stopped = StopOnSignal(), False
 
     @property
     def model(self) -> ForwardModel:
@@ -137,7 +140,7 @@ class Fit:
             else:
                 self.start(initial)
             self._iterate(checkpoint)
-        return self.field(interrupted=stop.asked)
+        return self.field(interrupted=self._stopped)
 
     def finish(self, initial: NeuralField | None = None) -> NeuralField:
         """Fit to the end, as a part of other work that stops with it.
@@ -167,12 +170,14 @@ class Fit:
         """
         if initial is not None:
             self.state = start.state_of(initial, self.problem, self.backend)
+            start.agree(self.state, self.ranks)
             self.correction.begin(self.state)
             self.state.keep()
             return
         begun = time.perf_counter()
         target = start.closed_form(self.linear, self.objective, self.problem.multislice, self._tell)
         self.state = start.random_state(self.problem, self.backend, target, self.model.window)
+        start.agree(self.state, self.ranks)
         self.correction.begin(self.state)
         self.closed_form_error = start.closed_form_error(
             target, self.linear, self.objective, self.problem.bright(self.held)
@@ -182,7 +187,7 @@ class Fit:
         start.teach(self.state, target, self.problem, self.sampling, self.descent, self._tell)
         self.state.best_params = self.state.params.copy()
         self.state.keep()
-        self.state.seconds = time.perf_counter() - begun
+        self.state.seconds = self.ranks.agree(time.perf_counter() - begun)
 
     def step(self) -> bool:
         """One whole step: weights, optics, guard, history, and what the callback is told.
@@ -202,8 +207,9 @@ class Fit:
             self.notes.append(f"{why}; went back to step {state.good_step}, with half the step size")
             return True
         if state.step % schedule.evaluate_every == 0:
+            start.agree(state, self.ranks)
             state.keep()
-        state.seconds += time.perf_counter() - begun
+        state.seconds = self.ranks.agree(state.seconds + time.perf_counter() - begun)
         for name, value in (("loss", data), ("prior", prior), ("seconds", state.seconds)):
             state.history[name].append(value)
         budget = schedule.budget_s
@@ -212,7 +218,9 @@ class Fit:
         return True
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint, which any number of ranks can resume; the first one does."""
+        if self.ranks.rank:
+            return
         told = {"arguments": self.arguments, "origin": self.origin, "notes": self.notes}
         save_checkpoint(path, self.state, told | {"closed_form_error": self.closed_form_error})
 
@@ -229,6 +237,7 @@ class Fit:
         self.state, told = load_checkpoint(path, self.arguments, self.backend)
         self.notes[:], self.origin = told["notes"], told["origin"]
         self.closed_form_error = told.get("closed_form_error", self.closed_form_error)
+        start.agree(self.state, self.ranks)
         self.correction.use(self.state)
 
     def field(self, interrupted: bool = False) -> NeuralField:
@@ -258,7 +267,7 @@ class Fit:
         return Provenance(
             fieldrx=__version__,
             numpy=np.__version__,
-            device=describe_device(self.backend),
+            device=describe_device(self.backend) + (f", {self.ranks.size} ranks" if self.ranks.size > 1 else ""),
             name=acq.name,
             microscope=acq.microscope.to_dict(),
             **self.arguments,
@@ -280,20 +289,20 @@ class Fit:
 
     def _iterate(self, checkpoint):
         state = self.state
-        if self._stop.asked and state.step == 0:
+        if self._asked() and state.step == 0:
             raise KeyboardInterrupt
         saved = time.perf_counter()
-        while not self._stop.asked and not self._over() and not self.watch.settled(state):
+        while not self._over() and not self.watch.settled(state) and not self._asked():
             if not self.step():
                 return
             if checkpoint and time.perf_counter() - saved > _SAVE_EVERY_S:
                 self.save(checkpoint)
                 saved = time.perf_counter()
-        if not self._stop.asked:
+        if not self._stopped:
             self.notes += self._last_words()
         if checkpoint:
             self.save(checkpoint)
-        if not self._stop.asked or not len(self.held):
+        if not self._stopped or not len(self.held):
             self._look(self.sampling.contrast(state.params, state.output_scale)[1], None)
 
     def _last_words(self):
@@ -319,8 +328,7 @@ class Fit:
         shift = course.shift(schedule.seed, state.step)
         outputs, contrast = sampling.contrast(state.params, state.output_scale, stride, gain, shift)
         batch = course.batch(self.problem, state.step, share, state.setbacks)
-        predicted, pullback = self.loss.predict(self.model, contrast, batch)
-        data, residual = self.objective.data_term(predicted, batch)
+        data, pullback = self.objective.of_batch(self.model, contrast, batch)
         alignment = self.correction.alignment
         if alignment and alignment.due(state.step, share):
             self.correction.align(state, contrast, batch)
@@ -330,17 +338,18 @@ class Fit:
             check(state, float(data), batch, self.objective)
             holdout = self._look(contrast, gain)
         d_outputs = sampling.to_outputs(
-            upsample_adjoint(pullback(residual), stride, shift), state.output_scale
+            upsample_adjoint(pullback(), stride, shift), state.output_scale
         )
-        del predicted, pullback, residual, contrast
+        del pullback, contrast
         unit = min(self.grid.spacing_um[0], self.acquisition.microscope.pixel_size_um)
-        prior, d_prior = self.priors.value_and_gradient(outputs, sampling.spacing_um(stride), unit)
+        spacing = sampling.spacing_um(stride)
+        prior, d_prior = self.priors.value_and_gradient(outputs, spacing, unit, sampling.slab)
         d_outputs += d_prior
         gradient = sampling.gradient(state.params, sampling.axes(stride, shift), d_outputs, gain)
         self.descent.update(
             state, gradient, schedule.rate(state.step, share) * state.rate_scale, state.step + 1
         )
-        data, prior = float(data), float(prior)  # until here nobody waits for the device
+        data, prior = float(data), float(self.ranks.sum(prior))  # until here nobody waits for the device
         error = check(state, data, batch, self.objective)  # a set-back also undoes the update
         state.history["error"].append(error)
         state.history["holdout"].append(holdout)
@@ -369,5 +378,27 @@ class Fit:
 
     def _tell(self, progress):
         self.callback(progress)
-        if self._stop.asked:
+        if self._asked():
             raise KeyboardInterrupt
+
+    def _asked(self):
+        """Whether a stop was asked for on any rank, which all learn here."""
+        self._stopped = self.ranks.any(self._stop.asked)
+        return self._stopped
+
+    def _compare(self):
+        """Refuse ranks that fit different things, and say how they share the work."""
+        ranks, problem = self.ranks, self.problem
+        if ranks.size == 1:
+            return
+        theirs = ranks.agree(self.arguments)
+        other = [name for name in theirs if self.arguments[name] != theirs[name]]
+        if ranks.any(bool(other)):
+            raise InputError(
+                f"the ranks do not fit the same{': other ' + ' and '.join(other) if other else ''}; give all "
+                "of them the same images and arguments, and the same version of everything"
+            )
+        images, planes = problem.schedule.images_per_step(len(self.train)), self.grid.shape[0]
+        words = f"{ranks.size} ranks share the {images} images of a step and the {planes} planes of the grid"
+        idle = [what for what, n in (("images", images), ("planes", planes)) if n < ranks.size]
+        self.notes.append(words + (f"; {' and '.join(idle)} do not suffice for all of them" if idle else ""))

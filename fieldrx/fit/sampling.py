@@ -11,21 +11,27 @@ from fieldrx.backends.operators import Operators
 from fieldrx.field.outputs import normalised, to_contrast
 from fieldrx.fit.problem import Problem
 from fieldrx.interpolation import upsample
+from fieldrx.parallel import Communicator, Slab
 
 
 class Sampling:
     """Evaluates one field's encoding and network for given weights.
+
+    Every rank evaluates the planes of its slab; those beside it, which its priors look at, it evaluates too.
 
     Parameters
     ----------
     problem : Problem
     backend : module
         That computes.
+    ranks : Communicator
+        That share the planes of the grid.
     """
 
-    def __init__(self, problem: Problem, backend: Operators):
+    def __init__(self, problem: Problem, backend: Operators, ranks: Communicator):
         self.encoding, self.network, self.grid = problem.encoding, problem.network, problem.grid
-        self.backend, self.precision = backend, problem.precision
+        self.backend, self.precision, self.ranks = backend, problem.precision, ranks
+        self.slab = Slab.of(self.grid.shape[0], ranks.rank, ranks.size)
 
     def axes(self, stride: int = 1, shift: Sequence[float] | np.ndarray = (0.0, 0.0)) -> list[np.ndarray]:
         """Normalised coordinates of every `stride`-th voxel, shifted by parts of that distance (y, x)."""
@@ -46,17 +52,25 @@ class Sampling:
         gain: np.ndarray | None = None,
         shift: Sequence[float] | np.ndarray = (0.0, 0.0),
     ) -> tuple:
-        """The network's outputs at shifted points, and the contrast they make on the model's grid."""
-        outputs = self.outputs(params, self.axes(stride, shift), gain)
-        return outputs, upsample(to_contrast(outputs, scale), stride, shift)
+        """The network's outputs at shifted points of the slab's wide planes, and the contrast that those of
+        all slabs make on the model's grid."""
+        outputs = self.outputs(params, self.axes(stride, shift), self.slab.wide, gain)
+        own = upsample(to_contrast(outputs[:, self.slab.inner], scale), stride, shift)
+        return outputs, self.ranks.join(own, self.grid.shape[0])
 
     def outputs(
-        self, params: np.ndarray, axes: Sequence[np.ndarray], gain: np.ndarray | None = None
+        self,
+        params: np.ndarray,
+        axes: Sequence[np.ndarray],
+        planes: slice,
+        gain: np.ndarray | None = None,
     ) -> np.ndarray:
-        """The network's outputs on the grid of three axes."""
+        """The network's outputs on some planes of the grid of three axes."""
         z, y, x = axes
+        if planes.start == planes.stop:
+            return module_of(params).zeros((self.network.n_outputs, 0, len(y), len(x)), np.float32)
         field = self.encoding, self.network, params
-        return self.backend.grid_forward(*field, z, y, x, gain, precision=self.precision)
+        return self.backend.grid_forward(*field, z[planes], y, x, gain, precision=self.precision)
 
     def gradient(
         self,
@@ -65,10 +79,15 @@ class Sampling:
         d_outputs: np.ndarray,
         gain: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Gradient of all parameters from that of the outputs."""
+        """Gradient of all parameters from that of the outputs, which every rank has of its own planes."""
         z, y, x = axes
-        field = self.encoding, self.network, params
-        return self.backend.grid_backward(*field, z, y, x, d_outputs, gain, precision=self.precision)
+        z = z[self.slab.own]
+        if len(z):
+            field = self.encoding, self.network, params
+            own = self.backend.grid_backward(*field, z, y, x, d_outputs, gain, precision=self.precision)
+        else:
+            own = module_of(params).zeros(params.size, np.float32)
+        return self.ranks.sum(own)
 
     def to_outputs(self, gradient: np.ndarray, scale: float) -> np.ndarray:
         """Gradient of the outputs from that of the contrast, times a number."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fieldrx.backends import module_of
+from fieldrx.backends import module_of, of, to_host
 from fieldrx.backends.operators import Operators
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
@@ -20,6 +20,7 @@ from fieldrx.fit.sampling import Sampling
 from fieldrx.fit.state import State
 from fieldrx.interpolation import upsample, upsample_adjoint
 from fieldrx.models import Born, ForwardModel
+from fieldrx.parallel import Communicator
 from fieldrx.progress import Progress
 from fieldrx.tikhonov import tikhonov
 
@@ -89,6 +90,12 @@ def state_of(field: NeuralField, problem: Problem, backend: Operators) -> State:
     return fresh_state(backend.asarray(field.params), field.output_scale)
 
 
+def agree(state: State, ranks: Communicator) -> None:
+    """Let all ranks have the weights of the first, whatever the last bits of their own processors say."""
+    state.output_scale, params = ranks.agree((state.output_scale, to_host(state.params)))
+    state.params[:] = of(state.params).asarray(params)
+
+
 def fresh_state(params: np.ndarray, scale: float) -> State:
     """The state of a fit before its first step."""
     zeros = module_of(params).zeros(params.size, np.float32)
@@ -104,19 +111,21 @@ def teach(
     if problem.network.n_outputs == 1:
         target.imag = 0
     scale = 2 / max(float(np.vdot(target, target).real), 1e-30)
+    ranks, own = sampling.ranks, sampling.slab.own
+    target = target[own]
     begun, allowed = time.perf_counter(), 0.25 * (schedule.budget_s or np.inf)
     for k in range(schedule.warm_steps):
-        if time.perf_counter() - begun > allowed:
+        if ranks.agree(time.perf_counter() - begun > allowed):
             break
         shift = course.shift(schedule.seed, k)
         axes = sampling.axes(2, shift)
-        outputs = sampling.outputs(state.params, axes)
+        outputs = sampling.outputs(state.params, axes, own)
         residual = upsample(to_contrast(outputs, 1.0), 2, shift) - target
-        squared = np.vdot(residual, residual).real
+        squared = ranks.sum(float(np.vdot(residual, residual).real))
         d_outputs = sampling.to_outputs(upsample_adjoint(residual, 2, shift), scale)
         gradient = sampling.gradient(state.params, axes, d_outputs)
         rate = min(1.0, (k + 1) / 5, 2 * (schedule.warm_steps - k) / schedule.warm_steps)
         descent.update(state, gradient, rate, k + 1)
-        error = np.sqrt(0.5 * scale * float(squared))
+        error = np.sqrt(0.5 * scale * squared)
         tell(Progress("warm start", k + 1, schedule.warm_steps, error))
     state.m[:], state.v[:] = 0, 0
