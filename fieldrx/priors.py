@@ -73,8 +73,8 @@ class Priors:
         unit_um : float
             Length over which differences are taken, so that the value does not depend on the spacing.
         slab : Slab, optional
-            Where the outputs are those of a slab's wide planes: value and gradient are its own planes' part of
-            the whole.
+            Where the outputs are those of a slab's wide planes: value and gradient are the part of its own
+            planes.
 
         Returns
         -------

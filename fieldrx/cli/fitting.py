@@ -24,6 +24,7 @@ from fieldrx.cli.progress import reporting, speaker
 from fieldrx.cli.status import NOTHING, STOPPED, leave
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
+from fieldrx.parallel import by_first
 
 if TYPE_CHECKING:
     from fieldrx.field import NeuralField
@@ -179,6 +180,7 @@ def reconstruct(
     from fieldrx.backends import describe_device
     from fieldrx.errors import in_file
     from fieldrx.fit import checkpoint_arguments
+    from fieldrx.io import remove_file
     from fieldrx.models import MODELS
     from fieldrx.reconstruction import prepare
     from fieldrx.refinement import parse_refine
@@ -193,7 +195,7 @@ def reconstruct(
     checkpoint = output.with_suffix(".checkpoint.npz")
     goes_on, remarks = _resumed(resume, checkpoint)
     acq = read_acquisition(acquisition)
-    earlier = checkpoint_arguments(checkpoint) if goes_on else None
+    earlier = by_first(lambda: checkpoint_arguments(checkpoint)) if goes_on else None
     schedule = {"seed": seed, "steps": steps, "budget_s": budget, "patience": patience}
     schedule = {name: value for name, value in schedule.items() if value is not None}
     say = speaker(quiet)
@@ -217,7 +219,7 @@ def reconstruct(
     if provenance.diverged:
         leave(f"{provenance.diverged}; {output} holds the best field before it", 1)
     if not provenance.interrupted:
-        checkpoint.unlink(missing_ok=True)
+        remove_file(checkpoint)
     if not quiet:
         echo(_saved(output, field))
     _end(field, judge(field, acq, device), quiet, short=bool(steps or budget))
@@ -293,7 +295,7 @@ def run(
 
         found, written = folder.run_in(
             acq, output, error_bars=error_bars, contrast=contrast, schedule=schedule, holdout=holdout,
-            seed=seed, resume=resume and (output / folder.CHECKPOINT).exists(), device=device,
+            seed=seed, resume=resume and by_first((output / folder.CHECKPOINT).exists), device=device,
             callback=reporter, say=told,
         )  # fmt: skip
     for path, what in [] if quiet else written:
@@ -303,7 +305,7 @@ def run(
 
 def _resumed(resume: str | None, checkpoint: Path) -> tuple[bool, list[str]]:
     """Whether a fit goes on from its checkpoint, and what to say of it."""
-    there = checkpoint.exists()
+    there = by_first(checkpoint.exists)
     if resume == "yes" and not there:
         raise InputError(
             f"there is no checkpoint {checkpoint} to resume from: start without --resume, or with "

@@ -8,6 +8,7 @@ import sys
 import click
 
 from fieldrx.errors import printable_lines
+from fieldrx.parallel import launched
 
 
 def prepare_streams() -> None:
@@ -18,5 +19,7 @@ def prepare_streams() -> None:
 
 
 def echo(text: str = "", err: bool = False) -> None:
-    """Print lines; characters that are none to be seen become escapes."""
+    """Print lines, on the first of several ranks; characters that are none to be seen become escapes."""
+    if launched().rank:
+        return
     click.echo(printable_lines(text), file=sys.stderr if err else sys.stdout)

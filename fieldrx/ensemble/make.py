@@ -20,6 +20,7 @@ from fieldrx.ensemble.twin import against_twin, fit_twin, misfit, systematic
 from fieldrx.errors import InputError
 from fieldrx.evaluation import same_images
 from fieldrx.field import NeuralField
+from fieldrx.parallel import over_ranks
 
 MEMBERS, STEPS = 6, 24
 _TWIN = 7  # of the random numbers that a twin takes, beside the seed
@@ -79,7 +80,7 @@ def make_ensemble(
         rest = np.setdiff1d(train, parts[k])
         return fold_fit(field, acquisition, rest, held, steps, (seed, k), **how)
 
-    fields = tuple(fit(k).finish(None if folds else field) for k in range(members))
+    fields = tuple(over_ranks(lambda k: fit(k).finish(None if folds else field), members))
     other = fit_twin(field, acquisition, train, held, (seed, _TWIN), **how) if twin else None
     images = FitImages(field.provenance, acquisition, device)
     raw = Ensemble(fields, provenance=_provenance(field, fields, seed))

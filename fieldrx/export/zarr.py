@@ -15,6 +15,7 @@ import numpy as np
 
 from fieldrx.errors import InputError
 from fieldrx.io import named
+from fieldrx.parallel import world
 
 if TYPE_CHECKING:
     from fieldrx.render.sampling import Samples
@@ -121,6 +122,8 @@ def _atomic_folder(path):
     temporary, old = (target.with_name(f".{mark}-{kind}-{target.name}") for kind in ("new", "old"))
     try:
         yield temporary
+        if world().rank:
+            return
         if target.exists():
             os.replace(target, old)
         os.replace(temporary, target)

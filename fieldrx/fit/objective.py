@@ -87,8 +87,10 @@ class Objective:
         return self.ranks.sum(value), lambda: self.ranks.planes_sum(pullback(residual))
 
     def data_term(self, predicted: np.ndarray, images: np.ndarray, count: int | None = None) -> tuple:
-        """Loss of images over that of an empty sample, and its gradient with respect to their prediction; of a
-        batch of `count` images what these add to it."""
+        """Loss of images over that of an empty sample, and its gradient with respect to their prediction.
+
+        Of a batch of `count` images it is what these add to it.
+        """
         measured, valid = self.measured(images)
         share = len(self.train) / (count or len(images)) / self.norm
         if not self.background:

@@ -22,10 +22,11 @@ from fieldrx.fit.options import Options
 from fieldrx.fit.problem import pose
 from fieldrx.fit.sampling import Sampling
 from fieldrx.fit.state import State, load_checkpoint, save_checkpoint
+from fieldrx.fit.together import agree_problem, agree_weights, sharing_notes
 from fieldrx.fit.watch import Watch
 from fieldrx.interpolation import upsample_adjoint
 from fieldrx.models import Born, ForwardModel, Optics, Rytov
-from fieldrx.parallel import world
+from fieldrx.parallel import by_first, world
 from fieldrx.progress import Progress, StopOnSignal
 from fieldrx.provenance import Provenance
 
@@ -72,7 +73,8 @@ class Fit:
         **options: Any,
     ):
         self.backend, self.callback, self.ranks = get(device), callback or (lambda progress: None), world()
-        self.problem = problem = pose(acquisition, depth, model, Options.named(options), self.backend)
+        posed = pose(acquisition, depth, model, Options.named(options), self.backend)
+        self.problem = problem = agree_problem(posed, self.ranks)
         self.acquisition, self.grid = problem.acquisition, problem.grid
         self.train, self.held, self.loss = problem.train, problem.held, problem.loss
         self.encoding, self.network = problem.encoding, problem.network
@@ -80,7 +82,7 @@ class Fit:
         self.arguments, self.notes, self.origin = problem.arguments(), list(problem.notes), dict(origin or {})
         if problem.choices:
             self.origin["automatic"] = [*problem.choices, *self.origin.get("automatic", ())]
-        self._compare()
+        self.notes += sharing_notes(problem, self.ranks)
         self.correction = Correction(problem, self.ranks)
         self.linear = Rytov(*problem.geometry) if problem.multislice else self._single_scattering()
         self.objective = Objective(problem, self.backend, self.model, self.ranks)
@@ -170,14 +172,14 @@ class Fit:
         """
         if initial is not None:
             self.state = start.state_of(initial, self.problem, self.backend)
-            start.agree(self.state, self.ranks)
+            agree_weights(self.state, self.ranks)
             self.correction.begin(self.state)
             self.state.keep()
             return
         begun = time.perf_counter()
         target = start.closed_form(self.linear, self.objective, self.problem.multislice, self._tell)
         self.state = start.random_state(self.problem, self.backend, target, self.model.window)
-        start.agree(self.state, self.ranks)
+        agree_weights(self.state, self.ranks)
         self.correction.begin(self.state)
         self.closed_form_error = start.closed_form_error(
             target, self.linear, self.objective, self.problem.bright(self.held)
@@ -207,7 +209,7 @@ class Fit:
             self.notes.append(f"{why}; went back to step {state.good_step}, with half the step size")
             return True
         if state.step % schedule.evaluate_every == 0:
-            start.agree(state, self.ranks)
+            agree_weights(state, self.ranks)
             state.keep()
         state.seconds = self.ranks.agree(state.seconds + time.perf_counter() - begun)
         for name, value in (("loss", data), ("prior", prior), ("seconds", state.seconds)):
@@ -234,10 +236,9 @@ class Fit:
         """
         if path is None:
             raise InputError("resume needs the checkpoint of the interrupted fit")
-        self.state, told = load_checkpoint(path, self.arguments, self.backend)
+        self.state, told = by_first(lambda: load_checkpoint(path, self.arguments, self.backend))
         self.notes[:], self.origin = told["notes"], told["origin"]
         self.closed_form_error = told.get("closed_form_error", self.closed_form_error)
-        start.agree(self.state, self.ranks)
         self.correction.use(self.state)
 
     def field(self, interrupted: bool = False) -> NeuralField:
@@ -267,7 +268,7 @@ class Fit:
         return Provenance(
             fieldrx=__version__,
             numpy=np.__version__,
-            device=describe_device(self.backend) + (f", {self.ranks.size} ranks" if self.ranks.size > 1 else ""),
+            device=describe_device(self.backend),
             name=acq.name,
             microscope=acq.microscope.to_dict(),
             **self.arguments,
@@ -337,9 +338,7 @@ class Fit:
         if state.step % schedule.evaluate_every == 0:
             check(state, float(data), batch, self.objective)
             holdout = self._look(contrast, gain)
-        d_outputs = sampling.to_outputs(
-            upsample_adjoint(pullback(), stride, shift), state.output_scale
-        )
+        d_outputs = sampling.to_outputs(upsample_adjoint(pullback(), stride, shift), state.output_scale)
         del pullback, contrast
         unit = min(self.grid.spacing_um[0], self.acquisition.microscope.pixel_size_um)
         spacing = sampling.spacing_um(stride)
@@ -385,20 +384,3 @@ class Fit:
         """Whether a stop was asked for on any rank, which all learn here."""
         self._stopped = self.ranks.any(self._stop.asked)
         return self._stopped
-
-    def _compare(self):
-        """Refuse ranks that fit different things, and say how they share the work."""
-        ranks, problem = self.ranks, self.problem
-        if ranks.size == 1:
-            return
-        theirs = ranks.agree(self.arguments)
-        other = [name for name in theirs if self.arguments[name] != theirs[name]]
-        if ranks.any(bool(other)):
-            raise InputError(
-                f"the ranks do not fit the same{': other ' + ' and '.join(other) if other else ''}; give all "
-                "of them the same images and arguments, and the same version of everything"
-            )
-        images, planes = problem.schedule.images_per_step(len(self.train)), self.grid.shape[0]
-        words = f"{ranks.size} ranks share the {images} images of a step and the {planes} planes of the grid"
-        idle = [what for what, n in (("images", images), ("planes", planes)) if n < ranks.size]
-        self.notes.append(words + (f"; {' and '.join(idle)} do not suffice for all of them" if idle else ""))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fieldrx.backends import module_of, of, to_host
+from fieldrx.backends import module_of
 from fieldrx.backends.operators import Operators
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
@@ -20,7 +20,6 @@ from fieldrx.fit.sampling import Sampling
 from fieldrx.fit.state import State
 from fieldrx.interpolation import upsample, upsample_adjoint
 from fieldrx.models import Born, ForwardModel
-from fieldrx.parallel import Communicator
 from fieldrx.progress import Progress
 from fieldrx.tikhonov import tikhonov
 
@@ -88,12 +87,6 @@ def state_of(field: NeuralField, problem: Problem, backend: Operators) -> State:
             "encoding and network"
         )
     return fresh_state(backend.asarray(field.params), field.output_scale)
-
-
-def agree(state: State, ranks: Communicator) -> None:
-    """Let all ranks have the weights of the first, whatever the last bits of their own processors say."""
-    state.output_scale, params = ranks.agree((state.output_scale, to_host(state.params)))
-    state.params[:] = of(state.params).asarray(params)
 
 
 def fresh_state(params: np.ndarray, scale: float) -> State:

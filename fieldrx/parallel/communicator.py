@@ -20,26 +20,23 @@ class Communicator(Protocol):
 
     Every method but `barrier` gives all ranks the same to the last bit; all ranks call them in the same
     order.  Arrays may live on a device, and come back where they were.
-
-    Attributes
-    ----------
-    rank, size : int
-        Which one this is, and how many there are.
-    local_rank, local_size : int
-        The same among the ranks on this machine.
     """
 
     @property
-    def rank(self) -> int: ...
+    def rank(self) -> int:
+        """Which of the ranks this is."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """How many there are."""
 
     @property
-    def local_rank(self) -> int: ...
+    def local_rank(self) -> int:
+        """Which of those on this machine this is."""
 
     @property
-    def local_size(self) -> int: ...
+    def local_size(self) -> int:
+        """How many there are on this machine."""
 
     def sum(self, values: Any) -> Any:
         """Sum of a number, or of an array, over all ranks, added in the order of ranks."""
@@ -71,25 +68,31 @@ class Alone:
     size = local_size = 1
 
     def sum(self, values: Any) -> Any:
+        """As of `Communicator`."""
         return values
 
     def planes_sum(self, array: np.ndarray) -> np.ndarray:
+        """As of `Communicator`."""
         return array
 
     def join(self, planes: np.ndarray, count: int) -> np.ndarray:
+        """As of `Communicator`."""
         return planes
 
     def agree(self, value: Any) -> Any:
+        """As of `Communicator`."""
         return value
 
     def any(self, wish: bool) -> bool:
+        """As of `Communicator`."""
         return wish
 
     def all_of(self, value: Any) -> list:
+        """As of `Communicator`."""
         return [value]
 
     def barrier(self) -> None:
-        pass
+        """As of `Communicator`."""
 
 
 _here: ContextVar[Communicator | None] = ContextVar("communicator", default=None)

@@ -20,6 +20,28 @@ def mine(count: int) -> range:
     return range(ranks.rank, count, ranks.size)
 
 
+def by_first(work: Callable[[], Any]) -> Any:
+    """What the first rank makes of something, or the exception that it met, on all ranks.
+
+    Parameters
+    ----------
+    work : callable
+        Of what only one should do, as reading a file that it writes; it asks nobody.
+    """
+    ranks, made, failed = world(), None, None
+    if ranks.rank == 0:
+        try:
+            made = work()
+        except Exception as error:
+            if ranks.size == 1:
+                raise
+            failed = error
+    made, failed = ranks.agree((made, failed))
+    if failed is not None:
+        raise failed
+    return made
+
+
 def over_ranks(work: Callable[[int], Any], count: int) -> list:
     """[work(0), work(1), ...], every item worked on by one rank, and known to all.
 

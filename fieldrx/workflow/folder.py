@@ -10,7 +10,7 @@ from typing import Any
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.ensemble import make_ensemble
-from fieldrx.io import atomic_path, json_values, open_folder
+from fieldrx.io import atomic_path, json_values, open_folder, remove_file
 from fieldrx.render import render
 from fieldrx.report import write_report
 from fieldrx.workflow.outcome import Outcome, run
@@ -65,7 +65,7 @@ def run_in(
     written = [(folder / FIELD, "the field"), (folder / ACQUISITION, "its images, with the optics used")]
     if found.field.provenance.interrupted:
         return found, written
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    remove_file(folder / CHECKPOINT)
     ensemble = None
     if error_bars and len(found.field.provenance.held):
         say("error bars: an ensemble and a twin")

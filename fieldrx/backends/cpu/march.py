@@ -4,10 +4,10 @@ A wave W is stored (y, x, re / im, source) with padded rows; between two slices 
 x axis in frequency, digit-reversed.  A row pass finishes the inverse FFT, lets the slice act, and starts the
 forward FFT; a column pass finishes that, propagates, and starts the next inverse.
 
-With 8 sources or fewer a vector holds two rows or more, or as many columns (see `lanes`): a bundle.  Spectra and
-tables belong to column passes alone and are stored (bundle, y, ..., lane), columns in digit-reversed order, so
-that they are read in order.  The last bundle may be filled up with rows, or columns, of zeros: memory holds
-multiples of a bundle, while the FFTs have the length of their plans.
+With 8 sources or fewer a vector holds two rows or more, or as many columns (see `lanes`): a bundle.  Spectra
+and tables belong to column passes alone and are stored (bundle, y, ..., lane), columns in digit-reversed
+order, so that they are read in order.  The last bundle may be filled up with rows, or columns, of zeros:
+memory holds multiples of a bundle, while the FFTs have the length of their plans.
 
 Threads own bundles; nothing is shared, so results do not depend on their number.
 """
