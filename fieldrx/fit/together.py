@@ -55,9 +55,7 @@ def sharing_notes(problem: Problem, ranks: Communicator) -> list[str]:
         "images of a step": problem.schedule.images_per_step(len(problem.train)),
         "planes": problem.grid.shape[0],
     }
-    words = (
-        f"{ranks.size} ranks share the {counts['images']} images of a step and the {counts['planes']} planes"
-    )
+    words = f"{ranks.size} ranks share {' and '.join(f'{count} {what}' for what, count in counts.items())}"
     few = [what for what, count in counts.items() if count < ranks.size]
     return [f"{words}; there are too few {' and '.join(few)} for all of them" if few else words]
 

@@ -188,11 +188,12 @@ class MultiSlice(ABC):
 
         def pullback(d_intensity):
             check_images(d_intensity, len(light.images), self.image_shape)
-            d_slices = module_of(slices).zeros_like(slices)
+            d_slices = None
             for group in reversed(light.groups):
                 march, fields = kept if group is light.groups[-1] else self._run(slices, group)
                 d_waves = refocus.waves_gradient(d_intensity, fields, light.share[:, group], group)
-                d_slices += march.backward(d_waves)[0]
+                part = march.backward(d_waves)[0]
+                d_slices = part if d_slices is None else d_slices + part
             return self._slices_vjp(contrast, d_slices)
 
         return out, pullback
@@ -283,11 +284,18 @@ class PotentialSlices(MultiSlice):
 
     def _slices(self, contrast: np.ndarray) -> np.ndarray:
         n0 = contrast.real.dtype.type(self.microscope.medium_index)
-        return self._per_slice(self._factor, contrast) * ((2 * n0 + contrast) * contrast)
+        slices = 2 * n0 + contrast  # in place from here on: large arrays cost more to get than to fill
+        slices *= contrast
+        slices *= self._per_slice(self._factor, contrast)
+        return slices
 
     def _slices_vjp(self, contrast: np.ndarray, d_slices: np.ndarray) -> np.ndarray:
         n0 = contrast.real.dtype.type(self.microscope.medium_index)
-        return self._per_slice(self._factor, contrast) * (np.conj(2 * (n0 + contrast)) * d_slices)
+        slope = n0 + contrast
+        np.conjugate(slope, out=slope)
+        slope *= d_slices
+        slope *= 2 * self._per_slice(self._factor, contrast)
+        return slope
 
     @property
     def _factor(self):

@@ -89,7 +89,7 @@ def _world():
             f"fieldrx[mpi], start one rank, or set {ALONE}=1 to let every one work for itself"
         ) from None
     if mpi.COMM_WORLD.size != there.size:
-        library = mpi.Get_library_version().split("\n")[0].strip("\0 ")
+        library = " ".join(mpi.Get_library_version().split("\n")[0].strip("\0").split())
         raise InputError(
             f"{there.size} ranks were started, but the MPI of mpi4py ({library[:60]}) knows of "
             f"{mpi.COMM_WORLD.size}: start them with the mpiexec of that MPI"

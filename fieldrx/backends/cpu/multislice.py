@@ -337,7 +337,7 @@ class Ssnp(_March):
                 self.wave, back = back, self.wave
             self._rows_back(j, kept if self.kept is None else self.kept[j], gradient)
             self._columns(d_p, d_u, True, j > 0, self.gaps[j - 1] if j else None)
-        return -self._crop(gradient), None
+        return self._crop(np.negative(gradient, out=gradient)), None
 
     def _undo(self, j, kept):
         """The wave before slice j from the pair after it; then the pair before it, after slice j - 1."""
