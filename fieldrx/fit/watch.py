@@ -66,8 +66,8 @@ class Watch:
         if len(self.bright):
             pairs = self._pairs(contrast, self.bright)
             error = self._whole(pairs, self.bright)
-            judged = self.correction.judged(pairs)
-            scores.append(error if judged is pairs else self._whole(judged, self.bright))
+            refined = self.correction.refinement is not None
+            scores.append(self._whole(self.correction.judged(pairs), self.bright) if refined else error)
         if len(self.dark):
             scores.append(self._whole(self._pairs(contrast, self.dark), self.dark, amplitudes=True))
         score = scores[0] if len(scores) == 1 else float(np.sqrt(np.mean(np.square(scores))))
