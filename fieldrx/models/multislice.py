@@ -188,13 +188,17 @@ class MultiSlice(ABC):
 
         def pullback(d_intensity):
             check_images(d_intensity, len(light.images), self.image_shape)
-            d_slices = None
-            for group in reversed(light.groups):
+
+            def d_slices(group):
                 march, fields = kept if group is light.groups[-1] else self._run(slices, group)
                 d_waves = refocus.waves_gradient(d_intensity, fields, light.share[:, group], group)
-                part = march.backward(d_waves)[0]
-                d_slices = part if d_slices is None else d_slices + part
-            return self._slices_vjp(contrast, d_slices)
+                return march.backward(d_waves)[0]
+
+            last, *others = reversed(light.groups)
+            total = d_slices(last)
+            for group in others:
+                total = total + d_slices(group)
+            return self._slices_vjp(contrast, total)
 
         return out, pullback
 
