@@ -14,6 +14,7 @@ from fieldrx.io import save_npz
 from fieldrx.parallel import Slab, launched, over_ranks, share_of, world
 from fieldrx.parallel.mpi import device_of
 from fieldrx.priors import Priors
+from fieldrx.tikhonov import tikhonov
 
 # Of the field; the last bits of a gradient that no image asks for steer Adam, whose steps have one size.
 SAME = 1e-4
@@ -261,3 +262,30 @@ def test_members_are_the_same_on_any_number_of_ranks():
         for member, other in zip(made.members, alone.members, strict=True):
             np.testing.assert_array_equal(member.params, other.params)
         assert made.factor == alone.factor
+
+
+def test_ranks_share_the_memory_of_a_machine(monkeypatch):
+    from fieldrx.backends import cpu
+
+    monkeypatch.setattr(cpu, "memory_limit", lambda: (2**31, "this machine has"))
+
+    def work():
+        tiny.fit()  # fits even so
+        with pytest.raises(InputError, match=r"for each of 4 ranks this machine has 0\.5: "):
+            tiny.fit(grid_um=0.01)
+        return True
+
+    assert all(on_ranks(4, work))
+
+
+def test_the_closed_form_is_the_same_on_any_number_of_ranks():
+    fit = tiny.fit()
+    signal, images = fit.objective.signal(fit.train, fit.model), fit.train
+
+    def work():
+        return tikhonov(fit.model, signal, images)
+
+    contrast, best = work()
+    for other, found in on_ranks(3, work):
+        np.testing.assert_array_equal(other, contrast)
+        assert found == best

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
+from fieldrx.backends import get
 from fieldrx.backends.operators import Operators
 from fieldrx.comparison import images_need
 from fieldrx.fit.state import weights_need
 from fieldrx.models import grid_for, grid_spacing, model_class
+from fieldrx.parallel import world
 from fieldrx.resources import Need, check_needs
 from fieldrx.tikhonov import tikhonov_need
 
@@ -61,7 +63,11 @@ def check_fit(
         If it needs more than the device has.
     """
     job = f"a grid of {' x '.join(map(str, shape))} voxels and {n_images} images"
-    check_needs(job, fit_needs(shape, n_images, n_params, model, step), *backend.memory_limit())
+    have, limit = backend.memory_limit()
+    here = world().local_size if backend is get("cpu") else 1
+    if have is not None and here > 1:
+        have, limit = have / here, f"for each of {here} ranks {limit}"
+    check_needs(job, fit_needs(shape, n_images, n_params, model, step), have, limit)
 
 
 def check_room(acquisition: Acquisition, depth: Sequence[float], backend: Operators) -> None:

@@ -19,6 +19,7 @@ from fieldrx.fit.options import Options, Schedule, settings
 from fieldrx.losses import Loss, make_loss
 from fieldrx.models import Optics, grid_for, grid_spacing, is_multislice
 from fieldrx.optics import Grid
+from fieldrx.parallel import world
 from fieldrx.priors import Priors
 from fieldrx.refinement import parse_refine
 
@@ -148,6 +149,7 @@ def pose(
     encoding, network, drawn = _architecture(options, grid, acquisition.microscope, light)
     n_params = encoding.n_params + network.n_params
     size = schedule.images_per_step(len(train))
+    size = -(-size // world().size)  # of one rank
     waves = size * int((acquisition.illumination.pattern[train] != 0).sum(axis=1).max())
     check_fit(backend, grid.shape, acquisition.n_images, n_params, model, (size, waves))
     return Problem(

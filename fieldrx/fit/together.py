@@ -1,9 +1,10 @@
 """What the ranks of one fit must agree on, and what they say of how they share it.
 
-The images of a step and the planes of the grid are shared (`objective`, `sampling`, `watch`); the sums of the
-losses, of the contrast's gradient and of the weights' are taken in one order, so that Adam, which every rank
-runs, keeps their weights equal.  The closed form and corrections of the optics, but for the board's, every
-rank computes for itself.  What a clock, a signal or the last bits of a processor decide, the first one says.
+The images of a step and the planes of the grid are shared (`objective`, `sampling`, `watch`), and the blocks
+of the closed form; the sums of the losses, of the contrast's gradient and of the weights' are taken in one
+order, so that Adam, which every rank runs, keeps their weights equal.  Corrections of the optics, but for the
+board's, every rank computes for itself.  What a clock, a signal or the last bits of a processor decide, the
+first one says.
 """
 
 from __future__ import annotations
