@@ -10,8 +10,9 @@ from ranks import on_ranks
 from fieldrx import parallel
 from fieldrx.ensemble import make_ensemble
 from fieldrx.errors import InputError
+from fieldrx.fit import run
 from fieldrx.io import save_npz
-from fieldrx.parallel import Slab, launched, over_ranks, share_of, world
+from fieldrx.parallel import Alone, Slab, launched, over_ranks, share_of, world
 from fieldrx.parallel.mpi import device_of
 from fieldrx.priors import Priors
 from fieldrx.tikhonov import tikhonov
@@ -129,9 +130,11 @@ def values(field):
     return field.volume(spacing=0.25).contrast
 
 
-@pytest.mark.parametrize("size", [2, 4])
 @pytest.mark.parametrize("case", CASES)
-def test_ranks_fit_the_same_field(case, size):
+@pytest.mark.parametrize(("size", "planes"), [(2, "shared"), (4, "shared"), (2, "whole")])
+def test_ranks_fit_the_same_field(case, size, planes, monkeypatch):
+    if planes == "whole":  # as on GPUs
+        monkeypatch.setattr(run, "planes_shared_by", lambda ranks, backend: Alone())
     model, options = CASES[case]
     if not options.get("absorption", True):
         options = options | {"network": replace(tiny.NETWORK, n_outputs=1)}

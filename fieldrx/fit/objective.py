@@ -35,8 +35,8 @@ class Objective:
         That computes.
     model : ForwardModel
         Only what it compares counts, I - 1 or log I, not its optics.
-    ranks : Communicator
-        That share the images of every step.
+    ranks, sharing : Communicator
+        Ranks that share the images of every step, and those that share the planes of the grid.
 
     Raises
     ------
@@ -44,9 +44,17 @@ class Objective:
         If the images hold no signal.
     """
 
-    def __init__(self, problem: Problem, backend: Operators, model: ForwardModel, ranks: Communicator):
+    def __init__(
+        self,
+        problem: Problem,
+        backend: Operators,
+        model: ForwardModel,
+        ranks: Communicator,
+        sharing: Communicator,
+    ):
         acq = problem.acquisition
-        self.backend, self.model, self.train, self.ranks = backend, model, problem.train, ranks
+        self.backend, self.model, self.train = backend, model, problem.train
+        self.ranks, self.sharing = ranks, sharing
         self.loss, self.background = problem.loss, problem.background
         mask = None if acq.mask is None else backend.asarray(acq.mask)
         self.dark = problem.dark
@@ -76,15 +84,16 @@ class Objective:
         -------
         float, or float64 array of shape () on the device
         callable
-            Gives the gradient with respect to the contrast, on this rank's planes.
+            Gives the gradient with respect to the contrast: by all images, on this rank's planes; or, where
+            planes are not shared, by its own images.
         """
         own = self.own(batch)
         if not len(own):
             nothing = module_of(contrast).zeros_like(contrast)
-            return self.ranks.sum(0.0), lambda: self.ranks.planes_sum(nothing)
+            return self.ranks.sum(0.0), lambda: self.sharing.planes_sum(nothing)
         predicted, pullback = self.loss.predict(model, contrast, own)
         value, residual = self.data_term(predicted, own, len(batch))
-        return self.ranks.sum(value), lambda: self.ranks.planes_sum(pullback(residual))
+        return self.ranks.sum(value), lambda: self.sharing.planes_sum(pullback(residual))
 
     def data_term(self, predicted: np.ndarray, images: np.ndarray, count: int | None = None) -> tuple:
         """Loss of images over that of an empty sample, and its gradient with respect to their prediction.

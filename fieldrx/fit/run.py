@@ -22,7 +22,7 @@ from fieldrx.fit.options import Options
 from fieldrx.fit.problem import pose
 from fieldrx.fit.sampling import Sampling
 from fieldrx.fit.state import State, load_checkpoint, save_checkpoint
-from fieldrx.fit.together import agree_problem, agree_weights, sharing_notes
+from fieldrx.fit.together import agree_problem, agree_weights, planes_shared_by, sharing_notes
 from fieldrx.fit.watch import Watch
 from fieldrx.interpolation import upsample_adjoint
 from fieldrx.models import Born, ForwardModel, Optics, Rytov
@@ -82,11 +82,12 @@ class Fit:
         self.arguments, self.notes, self.origin = problem.arguments(), list(problem.notes), dict(origin or {})
         if problem.choices:
             self.origin["automatic"] = [*problem.choices, *self.origin.get("automatic", ())]
-        self.notes += sharing_notes(problem, self.ranks)
+        sharing = planes_shared_by(self.ranks, self.backend)
+        self.notes += sharing_notes(problem, self.ranks, sharing)
         self.correction = Correction(problem, self.ranks)
         self.linear = Rytov(*problem.geometry) if problem.multislice else self._single_scattering()
-        self.objective = Objective(problem, self.backend, self.model, self.ranks)
-        self.sampling = Sampling(problem, self.backend, self.ranks)
+        self.objective = Objective(problem, self.backend, self.model, self.ranks, sharing)
+        self.sampling = Sampling(problem, self.backend, self.ranks, sharing)
         self.descent = Descent(problem, self.backend)
         self.watch = Watch(problem, self.objective, self.correction)
         self.state: State = None  # type: ignore[assignment]  # until the fit is started or resumed
@@ -187,6 +188,7 @@ class Fit:
         if self.correction.corrects_closed_form:
             target = self._correct_closed_form(target)
         start.teach(self.state, target, self.problem, self.sampling, self.descent, self._tell)
+        agree_weights(self.state, self.ranks)
         self.state.best_params = self.state.params.copy()
         self.state.keep()
         self.state.seconds = self.ranks.agree(time.perf_counter() - begun)
@@ -342,9 +344,12 @@ class Fit:
         del pullback, contrast
         unit = min(self.grid.spacing_um[0], self.acquisition.microscope.pixel_size_um)
         spacing = sampling.spacing_um(stride)
-        prior, d_prior = self.priors.value_and_gradient(outputs, spacing, unit, sampling.slab)
-        d_outputs += d_prior
-        gradient = sampling.gradient(state.params, sampling.axes(stride, shift), d_outputs, gain)
+        prior = 0.0
+        if sampling.sharing.size > 1 or self.ranks.rank == 0:  # of what all ranks have whole, one adds it
+            prior, d_prior = self.priors.value_and_gradient(outputs, spacing, unit, sampling.slab)
+            d_outputs += d_prior
+        own = sampling.gradient(state.params, sampling.axes(stride, shift), d_outputs, gain)
+        gradient = self.ranks.sum(own)
         self.descent.update(
             state, gradient, schedule.rate(state.step, share) * state.rate_scale, state.step + 1
         )

@@ -17,21 +17,22 @@ from fieldrx.parallel import Communicator, Slab
 class Sampling:
     """Evaluates one field's encoding and network for given weights.
 
-    Every rank evaluates the planes of its slab; those beside it, which its priors look at, it evaluates too.
+    Ranks that share planes evaluate those of their slab, and those beside it, which its priors look at.
 
     Parameters
     ----------
     problem : Problem
     backend : module
         That computes.
-    ranks : Communicator
-        That share the planes of the grid.
+    ranks, sharing : Communicator
+        Ranks that have the same weights, and those that share the planes of the grid.
     """
 
-    def __init__(self, problem: Problem, backend: Operators, ranks: Communicator):
+    def __init__(self, problem: Problem, backend: Operators, ranks: Communicator, sharing: Communicator):
         self.encoding, self.network, self.grid = problem.encoding, problem.network, problem.grid
-        self.backend, self.precision, self.ranks = backend, problem.precision, ranks
-        self.slab = Slab.of(self.grid.shape[0], ranks.rank, ranks.size)
+        self.backend, self.precision = backend, problem.precision
+        self.ranks, self.sharing = ranks, sharing
+        self.slab = Slab.of(self.grid.shape[0], sharing.rank, sharing.size)
 
     def axes(self, stride: int = 1, shift: Sequence[float] | np.ndarray = (0.0, 0.0)) -> list[np.ndarray]:
         """Normalised coordinates of every `stride`-th voxel, shifted by parts of that distance (y, x)."""
@@ -56,7 +57,7 @@ class Sampling:
         all slabs make on the model's grid."""
         outputs = self.outputs(params, self.axes(stride, shift), self.slab.wide, gain)
         own = upsample(to_contrast(outputs[:, self.slab.inner], scale), stride, shift)
-        return outputs, self.ranks.join(own, self.grid.shape[0])
+        return outputs, self.sharing.join(own, self.grid.shape[0])
 
     def outputs(
         self,
@@ -79,15 +80,13 @@ class Sampling:
         d_outputs: np.ndarray,
         gain: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Gradient of all parameters from that of the outputs, which every rank has of its own planes."""
+        """Gradient of all parameters from that of the outputs on the slab's own planes."""
         z, y, x = axes
         z = z[self.slab.own]
-        if len(z):
-            field = self.encoding, self.network, params
-            own = self.backend.grid_backward(*field, z, y, x, d_outputs, gain, precision=self.precision)
-        else:
-            own = module_of(params).zeros(params.size, np.float32)
-        return self.ranks.sum(own)
+        if not len(z):
+            return module_of(params).zeros(params.size, np.float32)
+        field = self.encoding, self.network, params
+        return self.backend.grid_backward(*field, z, y, x, d_outputs, gain, precision=self.precision)
 
     def to_outputs(self, gradient: np.ndarray, scale: float) -> np.ndarray:
         """Gradient of the outputs from that of the contrast, times a number."""

@@ -1,21 +1,22 @@
 """What the ranks of one fit must agree on, and what they say of how they share it.
 
-The images of a step and the planes of the grid are shared (`objective`, `sampling`, `watch`), and the blocks
-of the closed form; the sums of the losses, of the contrast's gradient and of the weights' are taken in one
-order, so that Adam, which every rank runs, keeps their weights equal.  Corrections of the optics, but for the
-board's, every rank computes for itself.  What a clock, a signal or the last bits of a processor decide, the
-first one says.
+The images of a step are shared (`objective`, `watch`), on CPUs the planes of the grid too (`sampling`), and
+the blocks of the closed form.  Losses and the gradients of contrast and weights are added up in one order, so
+that Adam, which every rank runs, keeps their weights equal.  Corrections of the optics, but for the board's,
+every rank computes for itself.  What a clock, a signal or the last bits of a processor decide, the first one
+says.
 """
 
 from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from fieldrx.backends import of, to_host
+from fieldrx.backends import get, of, to_host
+from fieldrx.backends.operators import Operators
 from fieldrx.errors import InputError
 from fieldrx.fit.problem import Problem
 from fieldrx.fit.state import State
-from fieldrx.parallel import Communicator
+from fieldrx.parallel import Alone, Communicator
 
 
 def agree_problem(problem: Problem, ranks: Communicator) -> Problem:
@@ -48,14 +49,21 @@ def agree_problem(problem: Problem, ranks: Communicator) -> Problem:
     return replace(problem, **ranks.agree(chosen))
 
 
-def sharing_notes(problem: Problem, ranks: Communicator) -> list[str]:
+def planes_shared_by(ranks: Communicator, backend: Operators) -> Communicator:
+    """The ranks that share the planes of the grid: all on a CPU, each alone on a GPU.
+
+    A GPU evaluates the field on a whole volume sooner than a network brings the volume to it.
+    """
+    return ranks if backend is get("cpu") else Alone()
+
+
+def sharing_notes(problem: Problem, ranks: Communicator, sharing: Communicator) -> list[str]:
     """How the ranks share a fit, and what does not suffice for all of them, in words; none for one rank."""
     if ranks.size == 1:
         return []
-    counts = {
-        "images of a step": problem.schedule.images_per_step(len(problem.train)),
-        "planes": problem.grid.shape[0],
-    }
+    counts = {"images of a step": problem.schedule.images_per_step(len(problem.train))}
+    if sharing.size > 1:
+        counts["planes"] = problem.grid.shape[0]
     words = f"{ranks.size} ranks share {' and '.join(f'{count} {what}' for what, count in counts.items())}"
     few = [what for what, count in counts.items() if count < ranks.size]
     return [f"{words}; there are too few {' and '.join(few)} for all of them" if few else words]

@@ -17,7 +17,8 @@ from fieldrx.backends import of, to_host
 from fieldrx.parallel.shares import share_of
 
 _SMALL = 1 << 12  # numbers that are better sent to all than cut
-_NAP_S = 0.01
+_SPIN_S = 2e-4  # that a rank waits at full speed; then it naps, or sleeps where others may take long
+_NAP_S, _SLEEP_S = 1e-4, 1e-2
 
 
 class Ranks:
@@ -53,16 +54,15 @@ class Ranks:
         own = host[share_of(len(host), self.rank, self.size)]
         received = np.empty((self.size, *own.shape), host.dtype)
         every = [own.size] * self.size, [own.size * k for k in range(self.size)]
+        self._meet()
         self.comm.Alltoallv([host, (counts, starts)], [received, every])
-        total = received[0]
-        for part in received[1:]:
-            total += part
-        return of(array).asarray(total)
+        return of(array).asarray(_added(received))
 
     def join(self, planes: np.ndarray, count: int) -> np.ndarray:
         """As of `Communicator`."""
         host = np.ascontiguousarray(to_host(planes))
         whole = np.empty((count, *host.shape[1:]), host.dtype)
+        self._meet()
         self.comm.Allgatherv(host, [whole, self._counts(whole)])
         return of(planes).asarray(whole)
 
@@ -81,21 +81,32 @@ class Ranks:
 
     def barrier(self) -> None:
         """As of `Communicator`."""
-        request = self.comm.Ibarrier()
+        self._meet(_SLEEP_S)
+
+    def _meet(self, nap=_NAP_S):
+        """Wait for all ranks: MPI itself would keep the core busy, which another rank may need to come."""
+        request, begun = self.comm.Ibarrier(), time.perf_counter()
         while not request.Test():
-            time.sleep(_NAP_S)
+            if time.perf_counter() - begun > _SPIN_S:
+                time.sleep(nap)
 
     def _small_sum(self, flat):
         """Sum of a few numbers, by sending them to all."""
         received = np.empty((self.size, flat.size), flat.dtype)
+        self._meet()
         self.comm.Allgather(flat, received)
-        total = received[0]
-        for part in received[1:]:
-            total += part
-        return total
+        return _added(received)
 
     def _counts(self, array):
         """Numbers of every rank's share of an array, and where they begin."""
         plane = array[0].size if len(array) else 0
         shares = [share_of(len(array), k, self.size) for k in range(self.size)]
         return [plane * (s.stop - s.start) for s in shares], [plane * s.start for s in shares]
+
+
+def _added(parts):
+    """The sum of arrays, in their order; the first one holds it."""
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    return total
