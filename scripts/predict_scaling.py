@@ -1,13 +1,14 @@
-"""How a fit of which ranks share images and planes should scale to 1,024 GPUs, by counts of what it does.
+"""How a fit that ranks share should scale to 1,024 GPUs, by counts of what it does.
 
     python scripts/predict_scaling.py [--record]
 
 Counted for a step: operations and bytes of the field (`predict_field`), of the slices' march and of the
 interpolation (`gpu_check`), launches of kernels, and bytes between ranks as `fieldrx.parallel.ranks` sends
-them, through the host.  The rates below are what such machines are known to reach; nothing here was run on a
-GPU.  Strong scaling keeps the images of a step, weak scaling gives every GPU as many.  Beside it: what
-``bench_ranks.py`` measured on this machine's cores, and what the same counts say of them, with one factor for
-the speed of a core taken from the step of one rank.
+them, through the host.  GPUs share the images of a step; what they would do if they shared planes too, as
+CPUs do, stands beside it.  The rates below are what such machines are known to reach; nothing here was run on
+a GPU.  Strong scaling keeps the images of a step, weak scaling gives every GPU as many; independent items
+(members, tiles, frames, positions) need no counting.  Last: what ``bench_ranks.py`` measured on cores, and
+what the same counts say of them, with one factor for the speed of a core taken from the step of one rank.
 """
 
 import argparse
@@ -41,7 +42,6 @@ class Machine(NamedTuple):
 
 
 STAGED = Machine(3e12, 25e9, 20e9, 3e-6, 5e-6)  # a GPU with a network card of 400 Gbit/s to itself
-DIRECT = STAGED._replace(staged=math.inf)  # as CUDA-aware MPI would, which is not written
 CORES = Machine(5e9, math.inf, 3e9, 2e-6, 0.0)  # of one machine, through its memory
 
 
@@ -60,10 +60,11 @@ ENCODING = Hash.geometric((3, 6, 6), (24, 96, 96), levels=8, log2_table_size=17)
 NETWORK = Network(ENCODING.n_features, width=32)
 
 
-def parts(job, machine, ranks):
+def parts(job, machine, ranks, share_planes):
     """Seconds of the parts of a step on the rank that has the most to do."""
-    own, images = -(-job.planes // ranks), -(-job.images // ranks)
-    wide = min(own + 2 * (ranks > 1), job.planes)
+    sharing = ranks if share_planes else 1
+    own, images = -(-job.planes // sharing), -(-job.images // ranks)
+    wide = min(own + 2 * (sharing > 1), job.planes)
     points = job.pixels / job.stride**2
     ahead, back = (f(ENCODING, NETWORK, layout.HALF).bound(layout.HALF)[0] for f in (forward, backward))
     fft = 5 * job.pixels * math.log2(job.pixels)
@@ -84,12 +85,13 @@ def parts(job, machine, ranks):
     for name, moved in bytes_of.items():
         found[name] = max(moved / machine.memory, operations[name] / (5e13 * machine.speed))
     found["launches"] = machine.launch * (8 * job.planes * -(-images // 16) + 60)
-    found["between ranks"] = between(job, machine, ranks, volume) if ranks > 1 else 0.0
+    shared = volume if share_planes else 0
+    found["between ranks"] = between(job, machine, ranks, shared) if ranks > 1 else 0.0
     return found
 
 
 def between(job, machine, ranks, volume):
-    """Seconds of the contrast to all ranks, of its gradient's and the weights' sums, and of small things."""
+    """Seconds of the sum of the weights' gradient, of a volume to all ranks and its sum, and of small things."""
     weights, part = 4 * job.parameters, 1 - 1 / ranks
     sent = 2 * part * (volume + weights)
     staged = volume / ranks + volume + volume + volume / ranks + 2 * weights
@@ -98,12 +100,12 @@ def between(job, machine, ranks, volume):
     return sent / machine.network + staged / machine.staged + messages * machine.message + added
 
 
-def table(job, machine, weak):
+def table(job, weak, share_planes):
     """Lines of one kind of scaling."""
     lines, alone = [], None
     for ranks in COUNTS:
         here = job._replace(images=job.images * ranks) if weak else job
-        found = parts(here, machine, ranks)
+        found = parts(here, STAGED, ranks, share_planes)
         seconds = sum(found.values())
         alone = alone or seconds
         gain = alone / seconds * (ranks if weak else 1)
@@ -142,24 +144,24 @@ def beside():
 def speed_up(job, seconds, ranks):
     """What the counts say of cores, whose speed is that at which one rank takes so long."""
     speeds = np.geomspace(1e-6, 1e-1, 400)
-    took = [sum(parts(job, CORES._replace(speed=s), 1).values()) for s in speeds]
+    took = [sum(parts(job, CORES._replace(speed=s), 1, True).values()) for s in speeds]
     machine = CORES._replace(speed=speeds[int(np.argmin(np.abs(np.array(took) - seconds)))])
-    return sum(parts(job, machine, 1).values()) / sum(parts(job, machine, ranks).values())
+    alone, together = (sum(parts(job, machine, count, True).values()) for count in (1, ranks))
+    return alone / together
 
 
 def report():
     """All lines."""
     lines = []
-    cell = Job(70, 256 * 256, 8, 2)
-    large = Job(120, 1024 * 1024, 128, 1)
+    cell, large = Job(70, 256 * 256, 8, 2), Job(120, 1024 * 1024, 128, 1)
     for what, job in (("a cell", cell), ("a large fit", large)):
         side = math.isqrt(job.pixels)
         says = f"{what}: {job.planes} x {side} x {side} voxels, ssnp, {job.images} images of a step"
-        for how, machine in (("through the host", STAGED), ("from GPU to GPU (not written)", DIRECT)):
-            lines += [f"strong scaling of {says}, {how}", *table(job, machine, False), ""]
-    says = "a cell: 70 x 256 x 256 voxels, ssnp, 8 images of a step for every GPU"
-    lines += [f"weak scaling of {says}, through the host", *table(cell, STAGED, True), ""]
-    return [*lines, "cores, measured and predicted", *beside()]
+        lines += [f"strong scaling of {says}", *table(job, False, False), ""]
+        lines += ["the same, if GPUs shared planes too", *table(job, False, True), ""]
+    for what, job in (("a cell, 8 images", cell), ("a large fit, 128 images", large)):
+        lines += [f"weak scaling of {what} of a step for every GPU", *table(job, True, False), ""]
+    return [*lines, "cores, which share planes too: measured and predicted", *beside()]
 
 
 def main():
