@@ -82,6 +82,7 @@ def _settle():
 
 FOLDER = _settle()
 CACHED = FOLDER is not None
+LOCK = ".fieldrx-lock"  # a file in the folder, held by the process that compiles
 _compiling, _depth = threading.RLock(), 0
 
 
@@ -94,8 +95,8 @@ def _one_process():
     global _depth
     with ExitStack() as held, _compiling:
         if CACHED and not _depth:
-            file = held.enter_context(open(Path(FOLDER, ".fieldrx-lock"), "a"))
-            with suppress(OSError):  # a file system without locks: all compile
+            with suppress(OSError):  # a file system without locks, or another user's file: all compile
+                file = held.enter_context(open(Path(FOLDER, LOCK), "a"))
                 fcntl.flock(file, fcntl.LOCK_EX)
         _depth += 1
         try:

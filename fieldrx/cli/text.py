@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 
 import click
@@ -12,7 +13,9 @@ from fieldrx.parallel import launched
 
 
 def prepare_streams() -> None:
-    """Let characters that the encoding of a stream lacks be written as escapes."""
+    """Let characters that the encoding of a stream lacks be written as escapes; one rank alone prints."""
+    if launched().rank:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # until the process ends
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
