@@ -3,15 +3,16 @@
     python scripts/bench_ranks.py [--ranks 1 2] [--models ssnp bpm born] [--rounds 3] [--steps 12] [--record]
 
 The images are those of ``fieldrx demo``.  Numbers of ranks take turns, so that what else the machine does
-meets all of them; the best step of all rounds counts, the median tells how busy the machine was.  "Between
-ranks" is the share of the median step that the first rank spends in the communicator, waiting included.  A
-step is coarse (the field on every second pixel, as in most steps of a fit) or fine.
+meets all of them.  A step is coarse (the field on every second pixel, as in most steps of a fit) or fine.
+Given are the best and the median step by the clock; and, for machines that others use too, the processor time
+of a median step on the rank that takes the most, in which a rank that waits naps: what the clock would say if
+every rank had a core of its own, but for what cores share, as memory.  "Between ranks" is the share of the
+clock's time that the first rank spends in the communicator, waiting included.
 """
 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -60,9 +61,12 @@ def work(path, model, steps):
         fit.start()
         times = []
         for _ in range(2 * steps):
-            timed.seconds, begun = 0.0, time.perf_counter()
+            timed.seconds, begun, busy = 0.0, time.perf_counter(), time.process_time()
             fit.step()
-            times.append((time.perf_counter() - begun, timed.seconds))
+            busy = time.process_time() - busy
+            times.append((time.perf_counter() - begun, timed.seconds, busy))
+    most = np.max(timed.all_of([busy for *_, busy in times]), axis=0)
+    times = [(*row[:2], float(busy)) for row, busy in zip(times, most, strict=True)]
     if timed.rank == 0:
         shape = "x".join(map(str, fit.grid.shape))
         print(json.dumps({"shape": shape, "coarse": times[2:steps], "fine": times[steps + 2 :]}), flush=True)
@@ -93,15 +97,15 @@ def measure(options, path, model):
                 times += told[kind]
     lines = [f"{model}, {told['shape']} voxels"]
     for kind in ("coarse", "fine"):
-        first = min(t for t, _ in found[options.ranks[0]][kind])
+        first = None
         for count in options.ranks:
-            times = [t for t, _ in found[count][kind]]
-            best, median = 1e3 * min(times), 1e3 * statistics.median(times)
-            share = statistics.median(inside / t for t, inside in found[count][kind])
-            lines.append(
-                f"  {kind:<7}{count:>3} ranks {best:9.1f} ms ({median:9.1f}){first / min(times):8.2f} x "
-                f"{share:9.0%} between ranks"
+            times, inside, busy = np.array(found[count][kind]).T
+            here = np.array([times.min(), np.median(times), np.median(busy)])
+            first = here if first is None else first
+            cells = "".join(
+                f"{1e3 * t:9.1f} ms{gain:6.2f} x" for t, gain in zip(here, first / here, strict=True)
             )
+            lines.append(f"  {kind:<7}{count:>3} ranks{cells}{np.median(inside / times):9.0%} between ranks")
     return lines
 
 
@@ -122,7 +126,8 @@ def main():
 
     lines = [
         f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start, Python "
-        f"{sys.version.split()[0]}, NumPy {np.__version__}; ranks of one thread; best (median) step"
+        f"{sys.version.split()[0]}, NumPy {np.__version__}; one thread a rank",
+        f"{'':18}{'best step':>12}{'':9}{'median':>11}{'':9}{'processor':>11}",
     ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "acquisition.npz")

@@ -91,7 +91,7 @@ def parts(job, machine, ranks, share_planes):
 
 
 def between(job, machine, ranks, volume):
-    """Seconds of the sum of the weights' gradient, of a volume to all ranks and its sum, and of small things."""
+    """Seconds of the sum of the weights' gradient, of a volume to all and its sum, and of small things."""
     weights, part = 4 * job.parameters, 1 - 1 / ranks
     sent = 2 * part * (volume + weights)
     staged = volume / ranks + volume + volume + volume / ranks + 2 * weights
@@ -118,14 +118,16 @@ def table(job, weak, share_planes):
 
 
 def beside():
-    """Measured and predicted speed-ups of cores, by the record of ``bench_ranks.py``."""
+    """Measured (processor time) and predicted speed-ups of cores, by the record of ``bench_ranks.py``."""
     if not MEASURED.exists():
         return ["run scripts/bench_ranks.py --record for what this machine's cores do"]
-    lines, name, alone = [], "", 1.0
+    lines, name, alone, number = [], "", 1.0, r"[\d.]+"
     text = MEASURED.read_text().splitlines()
     for line in text:
         title = re.match(r"(\w+), (\d+)x(\d+)x(\d+) voxels", line)
-        row = re.match(r" +(coarse|fine) +(\d+) ranks +([\d.]+) ms", line)
+        row = re.match(
+            rf" +(coarse|fine) +(\d+) ranks(?: +{number} ms +{number} x){{2}} +({number}) ms", line
+        )
         if title:
             name, shape = title[1], [int(n) for n in title.groups()[1:]]
         elif row and name.capitalize() in PASSES:

@@ -37,7 +37,7 @@ def make_ensemble(
     device: str = "auto",
     twin: bool = True,
 ) -> Ensemble:
-    """An ensemble around a fitted field.
+    """An ensemble around a fitted field; of several ranks each fits other members.
 
     Parameters
     ----------
