@@ -25,6 +25,7 @@ import numpy as np
 from fieldrx.backends import module_of, to_host
 from fieldrx.board import Board, moved
 from fieldrx.models import Optics, model_class
+from fieldrx.parallel import Communicator, share_of
 from fieldrx.refinement import Refinement
 
 FIRST, LAST, EVERY = 0.25, 0.75, 2  # shares of the fit between which, and at every how many steps, it moves
@@ -43,10 +44,12 @@ class Alignment:
     ----------
     refinement : Refinement
         Makes models of the fit, and knows its acquisition and images.
+    ranks : Communicator
+        That share the images of a step.
     """
 
-    def __init__(self, refinement: Refinement):
-        self.refinement = refinement
+    def __init__(self, refinement: Refinement, ranks: Communicator):
+        self.refinement, self.ranks = refinement, ranks
         self.options = {} if model_class(refinement.name).linear else {"edge": "soft"}
 
     def due(self, step: int, share: float) -> bool:
@@ -87,18 +90,28 @@ class Alignment:
         return replace(optics, sources_na=moved(Board.turned(), step).directions(optics.sources_na))
 
     def _normal_equations(self, optics, contrast, batch):
-        """J^T J / v and J^T r / v of the whole set, by the images of a batch."""
-        predicted = self._images(optics, contrast, batch)
-        xp, pairs = module_of(predicted), self.refinement.measured.beside(predicted, batch)
+        """J^T J / v and J^T r / v of the whole set, by the images of a batch, which the ranks share."""
+        own = batch[share_of(len(batch), self.ranks.rank, self.ranks.size)]
+        n = len(_WIDTH)
+        sums = self._products(optics, contrast, own) if len(own) else np.zeros(n * (n + 1) + 2)
+        *products, squared, n_valid = self.ranks.sum(sums)
+        products = np.reshape(products, (n, n + 1))
+        scale = len(self.refinement.train) / len(batch)
+        scale /= _STRUCTURE * max(squared / max(n_valid, 1), 1e-30)
+        return scale * products[:, :-1] / _STEP**2, scale * products[:, -1] / _STEP
+
+    def _products(self, optics, contrast, images):
+        """Products of differences with each other and with the residual, its square, and how many pixels
+        count, of some images, in a row."""
+        predicted = self._images(optics, contrast, images)
+        xp, pairs = module_of(predicted), self.refinement.measured.beside(predicted, images)
         rest = pairs.residual.ravel()
         columns = xp.stack([
-            pairs.masked(self._images(self._moved(optics, step), contrast, batch) - predicted).ravel()
+            pairs.masked(self._images(self._moved(optics, step), contrast, images) - predicted).ravel()
             for step in _STEP * np.eye(len(_WIDTH))
         ])  # fmt: skip
         products = to_host(columns @ xp.stack([*columns, rest]).T).astype(float)
-        scale = len(self.refinement.train) / len(batch)
-        scale /= _STRUCTURE * max(float(xp.vdot(rest, rest)) / pairs.n_valid, 1e-30)
-        return scale * products[:, :-1] / _STEP**2, scale * products[:, -1] / _STEP
+        return np.array([*products.ravel(), float(xp.vdot(rest, rest)), pairs.n_valid])
 
     def _images(self, optics, contrast, batch):
         return self.refinement.model(optics, **self.options).forward(contrast, batch)

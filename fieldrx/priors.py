@@ -13,6 +13,7 @@ import numpy as np
 
 from fieldrx.backends import module_of, of
 from fieldrx.errors import InputError
+from fieldrx.parallel import Slab
 
 _EDGE = 0.02  # differences below this share of the output scale are smoothed, above it kept as edges
 _SIGN = 30.0  # weight of a sign that is known; 1 left a third of a bead's contrast below zero
@@ -55,7 +56,11 @@ class Priors:
                 raise InputError(f"prior weight {name} is {value}; expected a number >= 0")
 
     def value_and_gradient(
-        self, outputs: np.ndarray, spacing_um: tuple[float, float, float], unit_um: float
+        self,
+        outputs: np.ndarray,
+        spacing_um: tuple[float, float, float],
+        unit_um: float,
+        slab: Slab | None = None,
     ) -> tuple[Any, np.ndarray]:
         """Value of all regularisers and gradient with respect to the field's outputs.
 
@@ -67,23 +72,42 @@ class Priors:
             Voxel spacing.
         unit_um : float
             Length over which differences are taken, so that the value does not depend on the spacing.
+        slab : Slab, optional
+            Where the outputs are those of a slab's wide planes: value and gradient are the part of its own
+            planes.
 
         Returns
         -------
-        float, float32 array of the outputs' shape
+        float, float32 array of the shape of the own planes' outputs
         """
-        grad, backend = module_of(outputs).zeros_like(outputs), of(outputs)
-        voxels = outputs[0].size
+        slab = slab or Slab.of(outputs.shape[1], 0, 1)
+        grad, backend, own = module_of(outputs).zeros_like(outputs), of(outputs), slab.inner
+        voxels = slab.planes * outputs.shape[2] * outputs.shape[3]
         weights = unit_um / np.asarray(spacing_um)
         value = 0.0
         pairs = ((self.tv, self.nonnegative), (self.tv_absorption, self.nonnegative_absorption))
         for u, g, (tv, negative) in zip(outputs, grad, pairs, strict=False):
-            if tv:
-                value += tv / voxels * backend.total_variation(u, weights, _EDGE, tv / voxels, g)
-            if negative:
-                value += negative / voxels * backend.negativity(u, negative / voxels, g)
-        if self.nonpositive:
-            mirrored, weight = module_of(grad).zeros_like(grad[0]), self.nonpositive / voxels
-            value += weight * backend.negativity(-outputs[0], weight, mirrored)
-            grad[0] -= mirrored
-        return value, grad
+            if tv and len(u):
+                whole = backend.total_variation(u, weights, _EDGE, tv / voxels, g)
+                value += tv / voxels * (whole - _others(u, weights, own))
+            if negative and len(u):
+                value += negative / voxels * backend.negativity(u[own], negative / voxels, g[own])
+        if self.nonpositive and outputs.shape[1]:
+            mirrored, weight = module_of(grad).zeros_like(grad[0, own]), self.nonpositive / voxels
+            value += weight * backend.negativity(-outputs[0, own], weight, mirrored)
+            grad[0, own] -= mirrored
+        return value, grad[:, own]
+
+
+def _others(u, weights, own):
+    """What planes beside a slab's own add to its total variation, which looks at the next plane alone."""
+
+    def variation(planes):
+        return of(u).total_variation(planes, weights, _EDGE, 0.0, module_of(u).zeros_like(planes))
+
+    value = 0.0
+    if own.start > 0:
+        value += variation(u[:2]) - variation(u[1:2])
+    if own.stop < len(u):
+        value += variation(u[-1:])
+    return value

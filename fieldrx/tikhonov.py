@@ -20,6 +20,7 @@ import numpy as np
 from fieldrx.backends import is_on_device, module_of, of, to_host
 from fieldrx.backends.fft import irfft2
 from fieldrx.errors import InputError
+from fieldrx.parallel import world
 from fieldrx.resources import Need
 
 if TYPE_CHECKING:
@@ -82,19 +83,23 @@ def tikhonov(
     xp = module_of(signal)
     spectrum = model.pixels.half_spectrum(extend(signal, model.pixels), model.grid.shape[1:])
     rows, columns = map(xp.asarray, passband(model, images))
-    peak, best = choose(model, spectrum, images, rows, columns, regularisation)
+    peak, best = world().agree(choose(model, spectrum, images, rows, columns, regularisation))
     best = max(best, least) if regularisation is None else best
     nz = model.grid.shape[0]
     index = xp.zeros((nz, *spectrum.shape[1:]), np.complex64)
     absorption = xp.zeros_like(index)
     block = max(_BLOCK, _DEVICE_BYTES // (16 * nz * len(images)) if is_on_device(signal) else 0)
-    for first in range(0, len(rows), block):
+    ranks = world()  # which share the blocks: of a round one each
+    for begun in range(0, len(rows), block * ranks.size):
+        first = begun + block * ranks.rank
         r, c = rows[first : first + block], columns[first : first + block]
-        h = transfer_matrix(model, r, c, images)
-        x = _solve(h, spectrum[:, r, c].T[..., None], best * peak)[..., 0].T
-        index[:, r, c], absorption[:, r, c] = x[:nz], x[nz:]
+        if len(r):
+            h = transfer_matrix(model, r, c, images)
+            x = _solve(h, spectrum[:, r, c].T[..., None], best * peak)[..., 0].T
+            index[:, r, c], absorption[:, r, c] = x[:nz], x[nz:]
         if progress:
-            progress(min(first + block, len(rows)) / len(rows))
+            progress(min(begun + block * ranks.size, len(rows)) / len(rows))
+    index, absorption = ranks.sum(index), ranks.sum(absorption)
     shape = model.grid.shape[1:]
     contrast = xp.empty(model.grid.shape, np.complex64)
     contrast.real = irfft2(index, shape)

@@ -9,6 +9,7 @@ import pytest
 from fieldrx import Acquisition, Fit, Illumination, Microscope, Volume, simulate
 from fieldrx.alignment import Alignment
 from fieldrx.board import Board, moved
+from fieldrx.parallel import Alone
 from fieldrx.priors import priors_of_sign
 from fieldrx.refinement import Optics, Refinement
 from fieldrx.simulation import on_image_grid
@@ -53,7 +54,7 @@ def moves_at_the_sample(acq, count=30):
     contrast, grid = on_image_grid(sample(), SHAPE, SCOPE)
     train = np.setdiff1d(np.arange(acq.n_images), acq.holdout)
     refinement = Refinement((), acq, "ssnp", grid, train, acq.holdout)
-    alignment, optics, state = Alignment(refinement), refinement.start, np.zeros(0)
+    alignment, optics, state = Alignment(refinement, Alone()), refinement.start, np.zeros(0)
     for k in range(count):
         optics, state = alignment.move(optics, state, contrast, np.sort(train[k % 2 :: 2]))
     return optics.sources_na, state
@@ -129,4 +130,4 @@ def test_a_fit_finds_board_and_sample():
 def test_when_the_board_moves(step, share, due):
     _, grid = on_image_grid(sample(), SHAPE, SCOPE)
     refinement = Refinement((), images(), "ssnp", grid, np.arange(14), [])
-    assert Alignment(refinement).due(step, share) == due
+    assert Alignment(refinement, Alone()).due(step, share) == due

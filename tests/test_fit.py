@@ -431,7 +431,7 @@ def test_rising_error_is_caught(monkeypatch, factor, caught):
     for _ in range(4):
         fit.step()
     fit.state.history["error"][:] = [0.5] * 4
-    monkeypatch.setattr(fit.objective, "data_term", lambda predicted, images: (factor * 4.0, 0 * predicted))
+    monkeypatch.setattr(fit.objective, "data_term", lambda predicted, *_: (factor * 4.0, 0 * predicted))
     assert fit.step()
     if caught:
         assert fit.state.step == 4

@@ -15,6 +15,7 @@ ROWS = (
     ("errors", "brief", "progress", "_version"),
     ("provenance", "resources"),
     ("optics", "pupil", "backends", "background", "board", "metrics"),
+    ("parallel",),
     ("io", "band", "noise", "priors", "shading", "tikhonov", "interpolation"),
     ("volume",),
     ("acquisition", "batch", "export", "field", "losses", "points"),

@@ -7,13 +7,14 @@ user's own among the temporary files; where even that cannot be had, every start
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ _check_settings()
 THREADS_LIMITED_BY = _limit_threads()
 
 import numba  # noqa: E402  # after its settings were looked at
-from numba import njit, prange  # noqa: E402
+from numba import prange  # noqa: E402
 
 __all__ = ["CACHED", "FOLDER", "THREADS_LIMITED_BY", "n_threads", "njit", "numba", "prange", "threaded_njit"]
 
@@ -69,7 +70,7 @@ def _nothing():
 def _place():
     """Folder in which Numba keeps the kernels of this package, or None."""
     try:
-        return njit(cache=True)(_nothing).stats.cache_path
+        return numba.njit(cache=True)(_nothing).stats.cache_path
     except RuntimeError:  # "no locator available"
         return None
 
@@ -98,6 +99,45 @@ def _settle():
 
 FOLDER = _settle()
 CACHED = FOLDER is not None
+LOCK = ".fieldrx-lock"  # a file in the folder, held by the process that compiles
+_compiling, _depth = threading.RLock(), 0
+
+
+@contextmanager
+def _one_process():
+    """Let one process at a time compile, or read what another one has compiled meanwhile.
+
+    Ranks, and workers of a batch, need the same kernels at the same time: the first one compiles.
+    """
+    global _depth
+    with ExitStack() as held, _compiling:
+        if CACHED and not _depth:
+            with suppress(OSError):  # a file system without locks, or another user's file: all compile
+                file = held.enter_context(open(Path(FOLDER, LOCK), "a"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+        _depth += 1
+        try:
+            yield
+        finally:
+            _depth -= 1
+
+
+def njit(**options: Any) -> Callable:
+    """Numba's decorator; a kernel is compiled by one process while others that need it wait."""
+
+    def decorate(function):
+        kernel = numba.njit(**options)(function)
+        compile_it = kernel.compile
+
+        def compile_once(signature):
+            with _one_process():
+                return compile_it(signature)
+
+        kernel.compile = compile_once
+        return kernel
+
+    return decorate
+
 
 _SAFE_LAYERS = ("omp", "tbb")  # several threads may call kernels at once
 _one_at_a_time = threading.Lock()

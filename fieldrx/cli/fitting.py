@@ -27,6 +27,7 @@ from fieldrx.cli.status import NOTHING, STOPPED, leave
 from fieldrx.cli.stopping import Stoppable
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
+from fieldrx.parallel import by_first
 
 if TYPE_CHECKING:
     from fieldrx.field import NeuralField
@@ -216,6 +217,7 @@ def reconstruct(
     from fieldrx.cli.tiling import reconstruct_tiles
     from fieldrx.errors import in_file
     from fieldrx.fit import Parts, checkpoint_arguments
+    from fieldrx.io import remove_file
     from fieldrx.models import MODELS
     from fieldrx.plan import plan_of
     from fieldrx.reconstruction import prepare
@@ -250,7 +252,7 @@ def reconstruct(
     parts = Parts(output.with_suffix(".parts"), resume is not None)
     goes_on, remarks = _resumed(resume, checkpoint)
     acq = frame.whole()
-    earlier = checkpoint_arguments(checkpoint) if goes_on else None
+    earlier = by_first(lambda: checkpoint_arguments(checkpoint)) if goes_on else None
     with in_file(acquisition), reporting(quiet) as reporter:
         fit = prepare(
             acq, origin={"automatic": []}, earlier=earlier, remarks=remarks, parts=parts, callback=reporter,
@@ -276,7 +278,7 @@ def reconstruct(
         echo(_saved(output, field))
     if provenance.interrupted:
         _stop(field)
-    checkpoint.unlink(missing_ok=True)
+    remove_file(checkpoint)
     parts.clear()
     _end(judge(field, acq, device), quiet, short=bool(steps or budget))
 
@@ -364,7 +366,7 @@ def run(
 
 def _resumed(resume: str | None, checkpoint: Path) -> tuple[bool, list[str]]:
     """Whether a fit goes on from its checkpoint, and what to say of it."""
-    there = checkpoint.exists()
+    there = by_first(checkpoint.exists)
     if resume == "yes" and not there:
         raise InputError(
             f"there is no checkpoint {checkpoint} to resume from: start without --resume, or with "

@@ -10,6 +10,7 @@ import click
 from fieldrx._version import __version__
 from fieldrx.cli.status import one_line
 from fieldrx.cli.text import prepare_streams
+from fieldrx.parallel import session, world
 from fieldrx.resources import THREADS_OF_BLAS, thread_limit
 
 
@@ -33,6 +34,8 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         with one_line():
+            world()  # joins the ranks, or says what is missing
+        with session(), one_line():
             return super().invoke(ctx)
 
 

@@ -18,10 +18,11 @@ from fieldrx.cli.options import (
     time_option,
     volume_options,
 )
-from fieldrx.cli.progress import reporting
+from fieldrx.cli.progress import reporting, speaker
 from fieldrx.cli.stopping import Stoppable
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
+from fieldrx.parallel import items_words
 
 if TYPE_CHECKING:
     from fieldrx.ensemble import Ensemble
@@ -125,6 +126,8 @@ def ensemble(
         raise InputError(f"--std {std} would replace the ensemble; choose another name")
     loaded, acq = load_field(field), read_acquisition(acquisition)
     parts = Parts(output.with_suffix(".parts"), resume)
+    if words := items_words(members, "members"):
+        speaker(quiet)(f"note: {words}")
     with in_file(acquisition), reporting(quiet) as reporter:
         made = make_ensemble(loaded, acq, members, steps, seed, reporter, folds, device, not no_twin, parts)
     made.save(output)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from fieldrx.errors import InputError
+from fieldrx.parallel import launched
 
 
 def _option(param: click.Parameter | None) -> str:
@@ -187,7 +188,13 @@ def _check_device(ctx, param, value):
 
 
 FILE = click.Path(path_type=Path)
-quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print results and errors only.")
+quiet_option = click.option(
+    "--quiet",
+    "-q",
+    is_flag=True,
+    callback=lambda ctx, param, value: value or launched().rank > 0,  # one rank speaks
+    help="Print results and errors only.",
+)
 device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),

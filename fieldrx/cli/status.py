@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -20,12 +19,14 @@ STOPPED = 75  # EX_TEMPFAIL: a fit was interrupted, and goes on when it is calle
 
 
 def leave(message: str, status: int) -> NoReturn:
-    """Print one line and end the process."""
+    """Print one line, on the first of several ranks (see `fieldrx.parallel.session`), and end the process."""
     text = printable(message)
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
     echo(f"fieldrx: error: {text}", err=True)
-    sys.exit(status)
+    end = SystemExit(status)
+    end.line = text  # type: ignore[attr-defined]
+    raise end
 
 
 @contextmanager

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 
 import click
 
 from fieldrx.errors import printable_lines
+from fieldrx.parallel import launched
 
 
 def prepare_streams() -> None:
-    """Let characters that the encoding of a stream lacks be written as escapes."""
+    """Let characters that the encoding of a stream lacks be written as escapes; one rank alone prints."""
+    if launched().rank:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # until the process ends
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def echo(text: str = "", err: bool = False) -> None:
-    """Print lines; characters that are none to be seen become escapes."""
+    """Print lines, on the first of several ranks; characters that are none to be seen become escapes."""
+    if launched().rank:
+        return
     click.echo(printable_lines(text), file=sys.stderr if err else sys.stdout)

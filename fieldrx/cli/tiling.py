@@ -10,6 +10,7 @@ from fieldrx.cli.progress import reporting, speaker
 from fieldrx.cli.status import NOTHING
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
+from fieldrx.parallel import by_first, items_words
 
 if TYPE_CHECKING:
     from fieldrx.acquisition import Windowed
@@ -45,7 +46,7 @@ def reconstruct_tiles(
     from fieldrx.verdict import judge_numbers
 
     say, folder = speaker(quiet), output.with_suffix(".tiles")
-    kept = kept_job(folder) if resume else None
+    kept = by_first(lambda: kept_job(folder)) if resume else None
     with reporting(quiet) as reporter:
         job = plan(frame, tiles=tiles, kept=kept, callback=reporter, **options)
         if job is None:
@@ -56,7 +57,8 @@ def reconstruct_tiles(
                 "--resume auto"
             )
         say(f"device: {describe_device(get(options['device']))}")
-        for note in (*frame.optics.notes, *job.notes):
+        shared = items_words(len(job.tiling), "tiles")
+        for note in (*frame.optics.notes, *job.notes, *([shared] if shared else [])):
             say(f"note: {note}")
 
         def told(text: str) -> None:
@@ -65,7 +67,7 @@ def reconstruct_tiles(
 
         mosaic = fit_tiles(job, folder, kept is not None, told)
         mosaic.save(output)
-        discard(folder)
+        by_first(lambda: discard(folder))
         numbers = evaluate_mosaic(mosaic, frame, device=options["device"], callback=reporter)
     verdict = judge_numbers(numbers)
     if not quiet:

@@ -21,6 +21,7 @@ from fieldrx.errors import InputError
 from fieldrx.evaluation import same_images
 from fieldrx.field import NeuralField
 from fieldrx.fit import Parts
+from fieldrx.parallel import over_ranks
 
 MEMBERS, STEPS = 6, 24
 _TWIN = 7  # of the random numbers that a twin takes, beside the seed
@@ -38,7 +39,7 @@ def make_ensemble(
     twin: bool = True,
     parts: Parts | None = None,
 ) -> Ensemble:
-    """An ensemble around a fitted field.
+    """An ensemble around a fitted field; of several ranks each fits other members.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ def make_ensemble(
         rest = np.setdiff1d(train, shares[k])
         return fold_fit(field, acquisition, rest, held, steps, (seed, k), **how)
 
-    fields = tuple(fit(k).finish(None if folds else field, parts) for k in range(members))
+    fields = tuple(over_ranks(lambda k: fit(k).finish(None if folds else field, parts), members))
     other = fit_twin(field, acquisition, train, held, (seed, _TWIN), parts=parts, **how) if twin else None
     images = FitImages(field.provenance, acquisition, device)
     raw = Ensemble(fields, provenance=_provenance(field, fields, seed))

@@ -16,6 +16,7 @@ import numpy as np
 
 from fieldrx.errors import InputError
 from fieldrx.io import named
+from fieldrx.parallel import world
 
 if TYPE_CHECKING:
     from fieldrx.export.times import Times
@@ -148,6 +149,8 @@ def _atomic_folder(path):
     temporary, old = (target.with_name(f".{mark}-{kind}-{target.name}") for kind in ("new", "old"))
     try:
         yield temporary
+        if world().rank:
+            return
         if target.exists():
             os.replace(target, old)
         os.replace(temporary, target)

@@ -2,9 +2,9 @@
 
 `options` and `problem` say what is asked; `course` which images and points a step uses, `sampling` evaluates
 the field there, `objective` compares with the measured images, `descent` changes the weights and undoes steps
-that lead astray, `correct` changes the optics, `watch` looks at held-out images.  All that changes is in
-`state`, which a checkpoint holds; `start` makes the first, and `run` goes from there to the field.  `parts`
-keeps fits that belong to longer work.
+that lead astray, `correct` changes the optics, `watch` looks at held-out images; `together` is what several
+ranks agree on.  All that changes is in `state`, which a checkpoint holds; `start` makes the first, and `run`
+goes from there to the field.  `parts` keeps fits that belong to longer work.
 """
 
 from fieldrx.fit.memory import check_room, fit_needs

@@ -14,6 +14,7 @@ from fieldrx.comparison import ImagePairs
 from fieldrx.fit.problem import Problem
 from fieldrx.fit.state import State
 from fieldrx.models import Optics, make_model
+from fieldrx.parallel import Communicator
 from fieldrx.refinement import Refinement
 
 SOFT = 0.25  # of the difference that a soft edge makes, that unseen images must show
@@ -56,10 +57,12 @@ class Correction:
     Parameters
     ----------
     problem : Problem
+    ranks : Communicator
+        That shall have the same optics.
     """
 
-    def __init__(self, problem: Problem):
-        self.problem = problem
+    def __init__(self, problem: Problem, ranks: Communicator):
+        self.problem, self.ranks = problem, ranks
         self.refinement: Refinement | None = None
         self.alignment: Alignment | None = None
         if problem.kinds or problem.optics:
@@ -69,7 +72,7 @@ class Correction:
                 problem.background,
             )  # fmt: skip
         if self.refinement and "board" in problem.kinds:
-            self.alignment = Alignment(self.refinement)
+            self.alignment = Alignment(self.refinement, ranks)
         self.edge = "hard" if problem.optics is None else problem.optics.edge
         self.model = self._made(self.refinement.start if self.refinement else None)
 
@@ -104,7 +107,9 @@ class Correction:
         soft: dict[str, Any] = {"edge": "soft"} if self.edge == "soft" and self.problem.multislice else {}
         return make_model(self.problem.model, *self.problem.geometry, **soft)
 
-    def judge_edge(self, state: State, contrast: np.ndarray, compare: Callable[..., ImagePairs]) -> str:
+    def judge_edge(
+        self, state: State, contrast: np.ndarray, compare: Callable[..., ImagePairs], ranks: Communicator
+    ) -> str:
         """Take a soft edge of the aperture, if images that the fit never saw speak for one.
 
         Parameters
@@ -114,6 +119,8 @@ class Correction:
             Of the present field, on the model's grid.
         compare : callable
             As of `fieldrx.comparison.MeasuredImages.compare`.
+        ranks : Communicator
+            Of the fit; the first one decides.
 
         Returns
         -------
@@ -124,7 +131,7 @@ class Correction:
         images = self.problem.bright(self.problem.held)
         hard, self.edge = compare(self.model, contrast, images), "soft"
         model, self.edge = self._made(self.optics(state.optics)), "hard"
-        share = share_explained(hard, compare(model, contrast, images).predicted)
+        share = ranks.agree(share_explained(hard, compare(model, contrast, images).predicted))
         if not share > SOFT:
             return ""
         state.soft_edge, state.best_score = 1, np.inf  # best is what the new model holds for it
@@ -140,7 +147,7 @@ class Correction:
             raise ValueError("the optics of this fit stay as they were given")
         optics, words = self.refinement.improve(self.optics(state.optics), to_host(contrast), closed_form)
         state.corrections += 1
-        state.optics = optics.to_vector()
+        state.optics, words = self.ranks.agree((optics.to_vector(), words))
         self.use(state)
         return f"step {state.step}: {words}"
 
@@ -152,15 +159,16 @@ class Correction:
         if not len(batch):
             return
         optics = self.optics(state.optics)
-        optics, state.aligned = self.alignment.move(optics, to_host(state.aligned), contrast, batch)
-        state.optics = optics.to_vector()
+        optics, aligned = self.alignment.move(optics, to_host(state.aligned), contrast, batch)
+        state.optics, state.aligned = self.ranks.agree((optics.to_vector(), aligned))
         self.use(state)
 
-    def score(self, pairs: ImagePairs, error: float) -> float:
-        """What chooses the best field: its held-out error, but for brightnesses where these are refined."""
-        if self.refinement is None:
-            return error
-        return self.refinement.score(pairs.predicted, pairs.measured, pairs.valid)
+    def judged(self, pairs: ImagePairs | None) -> ImagePairs | None:
+        """Images by whose error the best field is chosen: as they are, but for brightnesses where these are
+        refined."""
+        if pairs is None or self.refinement is None:
+            return pairs
+        return self.refinement.judged(pairs)
 
     def words(self, state: State) -> list[str]:
         """What there is to say at the end."""

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
+from fieldrx.backends import get
 from fieldrx.backends.operators import Operators
 from fieldrx.brief import times
 from fieldrx.comparison import images_need
 from fieldrx.fit.state import weights_need
 from fieldrx.models import MODELS, grid_for, grid_spacing, model_class
 from fieldrx.optics import Microscope, slice_positions
+from fieldrx.parallel import world
 from fieldrx.resources import Need, check_needs, total
 from fieldrx.tikhonov import tikhonov_need
 
@@ -159,6 +161,9 @@ def check_fit(extent: Extent, backend: Operators) -> None:
         If it needs more than the device has.
     """
     have, limit = backend.memory_limit()
+    here = world().local_size if backend is get("cpu") else 1
+    if have is not None and here > 1:
+        have, limit = have / here, f"for each of {here} ranks {limit}"
     needs = extent.needs
     if have is None or total(needs) <= have:
         return

@@ -9,7 +9,8 @@ is left of it, see `fieldrx.shading`.  The priors are added where the field's ou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from fieldrx.errors import InputError
 from fieldrx.fit.problem import Problem
 from fieldrx.losses import SquaredError
 from fieldrx.models import ForwardModel, Rytov
+from fieldrx.parallel import Communicator, share_of
 from fieldrx.shading import smooth_factor, smooth_term
 
 
@@ -33,6 +35,8 @@ class Objective:
         That computes.
     model : ForwardModel
         Only what it compares counts, I - 1 or log I, not its optics.
+    ranks, sharing : Communicator
+        Ranks that share the images of every step, and those that share the planes of the grid.
 
     Raises
     ------
@@ -40,9 +44,17 @@ class Objective:
         If the images hold no signal.
     """
 
-    def __init__(self, problem: Problem, backend: Operators, model: ForwardModel):
+    def __init__(
+        self,
+        problem: Problem,
+        backend: Operators,
+        model: ForwardModel,
+        ranks: Communicator,
+        sharing: Communicator,
+    ):
         acq = problem.acquisition
         self.backend, self.model, self.train = backend, model, problem.train
+        self.ranks, self.sharing = ranks, sharing
         self.loss, self.background = problem.loss, problem.background
         mask = None if acq.mask is None else backend.asarray(acq.mask)
         self.dark = problem.dark
@@ -51,10 +63,45 @@ class Objective:
         self.empty = self._empty_losses(acq.n_images)
         self.norm = float(self.empty[self.train].sum())
 
-    def data_term(self, predicted: np.ndarray, images: np.ndarray) -> tuple:
-        """Loss of a batch over that of an empty sample, and its gradient with respect to the prediction."""
+    def own(self, images: np.ndarray) -> np.ndarray:
+        """Those of some images that this rank works on."""
+        return images[share_of(len(images), self.ranks.rank, self.ranks.size)]
+
+    def of_batch(
+        self, model: ForwardModel, contrast: np.ndarray, batch: np.ndarray
+    ) -> tuple[Any, Callable[[], np.ndarray]]:
+        """Loss of a batch over that of an empty sample, and what gives its gradient.
+
+        Parameters
+        ----------
+        model : ForwardModel
+            With its present optics.
+        contrast : complex array, shape ``model.grid.shape``
+        batch : array of int
+            Images, which the ranks share.
+
+        Returns
+        -------
+        float, or float64 array of shape () on the device
+        callable
+            Gives the gradient with respect to the contrast: by all images, on this rank's planes; or, where
+            planes are not shared, by its own images.
+        """
+        own = self.own(batch)
+        if not len(own):
+            nothing = module_of(contrast).zeros_like(contrast)
+            return self.ranks.sum(0.0), lambda: self.sharing.planes_sum(nothing)
+        predicted, pullback = self.loss.predict(model, contrast, own)
+        value, residual = self.data_term(predicted, own, len(batch))
+        return self.ranks.sum(value), lambda: self.sharing.planes_sum(pullback(residual))
+
+    def data_term(self, predicted: np.ndarray, images: np.ndarray, count: int | None = None) -> tuple:
+        """Loss of images over that of an empty sample, and its gradient with respect to their prediction.
+
+        Of a batch of `count` images it is what these add to it.
+        """
         measured, valid = self.measured(images)
-        share = len(self.train) / len(images) / self.norm
+        share = len(self.train) / (count or len(images)) / self.norm
         if not self.background:
             return self._loss_and_gradient(predicted, measured, valid, share)
         shaded, slope, penalty = self._shaded(predicted, measured, valid, images)
@@ -102,7 +149,7 @@ class Objective:
     def _empty_losses(self, n_images):
         """Loss of an empty sample for every training image, 0 for others, shape (n_images,)."""
         losses = np.zeros(n_images)
-        for k in self.train:
+        for k in self.own(self.train):
             measured, valid = self.measured([k])
             level = np.array(not self.dark[k], np.float32)  # of an empty field
             empty = module_of(measured).full_like(measured, float(self.loss.measured(self.model, level)))
@@ -110,6 +157,7 @@ class Objective:
             if self.background:
                 empty, _, penalty = self._shaded(empty, measured, valid, np.array([k]))
             losses[k] = float(self.loss.value_and_gradient(empty, measured, valid)[0]) + float(penalty)
+        losses = self.ranks.sum(losses)
         if not losses.any():
             raise InputError("the images hold no signal: every valid pixel is exactly 1, the empty field")
         return losses

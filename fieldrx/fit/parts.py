@@ -15,6 +15,7 @@ from typing import Any
 from fieldrx._version import __version__
 from fieldrx.backends import to_host
 from fieldrx.field import NeuralField
+from fieldrx.parallel import by_first
 
 _PREFIX = "part-"
 
@@ -33,7 +34,7 @@ class Parts:
     def __init__(self, folder: str | os.PathLike, resume: bool = False):
         self.folder = Path(folder)
         if not resume:
-            self.clear()
+            self.clear()  # of several ranks none goes on before the first has done it
 
     def checkpoint(self, arguments: dict[str, Any], initial: NeuralField | None = None) -> Path:
         """Where a fit with some arguments, and from some field on, has its checkpoint."""
@@ -44,6 +45,9 @@ class Parts:
 
     def clear(self) -> None:
         """Remove the checkpoints, and the folder if nothing else is there."""
+        by_first(self._clear)
+
+    def _clear(self) -> None:
         for path in self.folder.glob(f"*{_PREFIX}*.npz"):
             path.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):

@@ -19,6 +19,7 @@ from fieldrx.fit.options import Options, Schedule, settings
 from fieldrx.losses import Loss, make_loss
 from fieldrx.models import Optics, grid_for, grid_spacing, is_multislice
 from fieldrx.optics import Grid
+from fieldrx.parallel import world
 from fieldrx.priors import Priors
 from fieldrx.refinement import parse_refine
 
@@ -83,7 +84,7 @@ class Problem:
     def extent(self) -> Extent:
         """What its memory depends on."""
         acq, train = self.acquisition, self.train
-        size = self.schedule.images_per_step(len(train))
+        size = -(-self.schedule.images_per_step(len(train)) // world().size)  # of one rank
         waves = size * int((acq.illumination.pattern[train] != 0).sum(axis=1).max())
         shape, n_params = acq.stack.shape[1:], self.encoding.n_params + self.network.n_params
         place = acq.microscope, shape, self.depth, self.model, self.grid.spacing_um[1]

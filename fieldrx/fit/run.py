@@ -24,10 +24,12 @@ from fieldrx.fit.parts import Parts
 from fieldrx.fit.problem import pose
 from fieldrx.fit.sampling import Sampling
 from fieldrx.fit.state import State, load_checkpoint, save_checkpoint
+from fieldrx.fit.together import agree_problem, agree_weights, planes_shared_by, sharing_notes
 from fieldrx.fit.watch import Watch
 from fieldrx.interpolation import upsample_adjoint
 from fieldrx.models import Born, ForwardModel, Optics, Rytov
 from fieldrx.optics import Resolution
+from fieldrx.parallel import by_first, world
 from fieldrx.progress import Progress, StopOnSignal
 from fieldrx.provenance import Provenance
 
@@ -74,8 +76,9 @@ class Fit:
         device: str = "auto",
         **options: Any,
     ):
-        self.backend, self.callback = get(device), callback or (lambda progress: None)
-        self.problem = problem = pose(acquisition, depth, model, Options.named(options), self.backend)
+        self.backend, self.callback, self.ranks = get(device), callback or (lambda progress: None), world()
+        posed = pose(acquisition, depth, model, Options.named(options), self.backend)
+        self.problem = problem = agree_problem(posed, self.ranks)
         self.acquisition, self.grid = problem.acquisition, problem.grid
         self.train, self.held, self.loss = problem.train, problem.held, problem.loss
         self.encoding, self.network = problem.encoding, problem.network
@@ -83,15 +86,18 @@ class Fit:
         self.arguments, self.notes, self.origin = problem.arguments(), list(problem.notes), dict(origin or {})
         if problem.choices:
             self.origin["automatic"] = [*problem.choices, *self.origin.get("automatic", ())]
-        self.correction = Correction(problem)
+        sharing = planes_shared_by(self.ranks, self.backend)
+        self.notes += sharing_notes(problem, self.ranks, sharing)
+        self.correction = Correction(problem, self.ranks)
         self.linear = Rytov(*problem.geometry) if problem.multislice else self._single_scattering()
-        self.objective = Objective(problem, self.backend, self.model)
-        self.sampling, self.descent = Sampling(problem, self.backend), Descent(problem, self.backend)
+        self.objective = Objective(problem, self.backend, self.model, self.ranks, sharing)
+        self.sampling = Sampling(problem, self.backend, self.ranks, sharing)
+        self.descent = Descent(problem, self.backend)
         self.watch = Watch(problem, self.objective, self.correction)
         self.state: State = None  # type: ignore[assignment]  # until the fit is started or resumed
         self.diverged: str | None = None
         self.closed_form_error: float | None = None
-        self._stop = StopOnSignal()
+        self._stop, self._stopped = StopOnSignal(), False
 
     @property
     def model(self) -> ForwardModel:
@@ -143,7 +149,7 @@ class Fit:
             else:
                 self.start(initial)
             self._iterate(checkpoint, begun)
-        return self.field(interrupted=stop.asked)
+        return self.field(interrupted=self._stopped)
 
     def finish(self, initial: NeuralField | None = None, parts: Parts | None = None) -> NeuralField:
         """Fit to the end, as a part of other work that stops with it.
@@ -161,7 +167,7 @@ class Fit:
             If the fit was stopped, even after its first step.
         """
         checkpoint = None if parts is None else parts.checkpoint(self.arguments, initial)
-        field = self.run(checkpoint, checkpoint is not None and checkpoint.exists(), initial)
+        field = self.run(checkpoint, checkpoint is not None and by_first(checkpoint.exists), initial)
         if field.provenance.interrupted:
             raise KeyboardInterrupt
         return field
@@ -176,12 +182,14 @@ class Fit:
         """
         if initial is not None:
             self.state = start.state_of(initial, self.problem, self.backend)
+            agree_weights(self.state, self.ranks)
             self.correction.begin(self.state)
             self.state.keep()
             return
         begun = time.perf_counter()
         target = start.closed_form(self.linear, self.objective, self.problem.multislice, self._tell)
         self.state = start.random_state(self.problem, self.backend, target, self.model.window)
+        agree_weights(self.state, self.ranks)
         self.correction.begin(self.state)
         self.closed_form_error = start.closed_form_error(
             target, self.linear, self.objective, self.problem.bright(self.held)
@@ -189,9 +197,10 @@ class Fit:
         if self.correction.corrects_closed_form:
             target = self._correct_closed_form(target)
         start.teach(self.state, target, self.problem, self.sampling, self.descent, self._tell)
+        agree_weights(self.state, self.ranks)
         self.state.best_params = self.state.params.copy()
         self.state.keep()
-        self.state.seconds = time.perf_counter() - begun
+        self.state.seconds = self.ranks.agree(time.perf_counter() - begun)
 
     def step(self) -> bool:
         """One whole step: weights, optics, guard, history, and what the callback is told.
@@ -211,8 +220,9 @@ class Fit:
             self.notes.append(f"{why}; went back to step {state.good_step}, with half the step size")
             return True
         if state.step % schedule.evaluate_every == 0:
+            agree_weights(state, self.ranks)
             state.keep()
-        state.seconds += time.perf_counter() - begun
+        state.seconds = self.ranks.agree(state.seconds + time.perf_counter() - begun)
         for name, value in (("loss", data), ("prior", prior), ("seconds", state.seconds)):
             state.history[name].append(value)
         budget = schedule.budget_s
@@ -221,7 +231,9 @@ class Fit:
         return True
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint, which any number of ranks can resume; the first one does."""
+        if self.ranks.rank:
+            return
         told = {"arguments": self.arguments, "origin": self.origin, "notes": self.notes}
         save_checkpoint(path, self.state, told | {"closed_form_error": self.closed_form_error})
 
@@ -235,7 +247,7 @@ class Fit:
         """
         if path is None:
             raise InputError("resume needs the checkpoint of the interrupted fit")
-        self.state, told = load_checkpoint(path, self.arguments, self.backend)
+        self.state, told = by_first(lambda: load_checkpoint(path, self.arguments, self.backend))
         self.notes[:], self.origin = told["notes"], told["origin"]
         self.closed_form_error = told.get("closed_form_error", self.closed_form_error)
         self.correction.use(self.state)
@@ -295,19 +307,19 @@ class Fit:
     def _iterate(self, checkpoint, saved):
         """Step until the fit is over, and save it now and then, the first time so long after it was begun."""
         state = self.state
-        if self._stop.asked and state.step == 0:
+        if self._asked() and state.step == 0:
             raise KeyboardInterrupt
-        while not self._over() and not self.watch.settled(state) and not self._stop.due():
+        while not self._over() and not self.watch.settled(state) and not self._asked():
             if not self.step():
                 return
             if checkpoint and time.perf_counter() - saved > _SAVE_EVERY_S:
                 self.save(checkpoint)
                 saved = time.perf_counter()
-        if not self._stop.asked:
+        if not self._stopped:
             self.notes += [words for words in self._last_words() if words not in self.notes]
         if checkpoint:
             self.save(checkpoint)
-        if not self._stop.asked or not len(self.held):
+        if not self._stopped or not len(self.held):
             self._look(self.sampling.contrast(state.params, state.output_scale)[1], None)
 
     def _last_words(self):
@@ -333,8 +345,7 @@ class Fit:
         shift = course.shift(schedule.seed, state.step)
         outputs, contrast = sampling.contrast(state.params, state.output_scale, stride, gain, shift)
         batch = course.batch(self.problem, state.step, share, state.setbacks)
-        predicted, pullback = self.loss.predict(self.model, contrast, batch)
-        data, residual = self.objective.data_term(predicted, batch)
+        data, pullback = self.objective.of_batch(self.model, contrast, batch)
         alignment = self.correction.alignment
         if alignment and alignment.due(state.step, share):
             self.correction.align(state, contrast, batch)
@@ -344,18 +355,20 @@ class Fit:
             check(state, float(data), batch, self.objective)
             holdout = self._look(contrast, gain)
             self._judge_edge(contrast, share)
-        d_outputs = sampling.to_outputs(
-            upsample_adjoint(pullback(residual), stride, shift), state.output_scale
-        )
-        del predicted, pullback, residual, contrast
+        d_outputs = sampling.to_outputs(upsample_adjoint(pullback(), stride, shift), state.output_scale)
+        del pullback, contrast
         unit = min(self.grid.spacing_um[0], self.acquisition.microscope.pixel_size_um)
-        prior, d_prior = self.priors.value_and_gradient(outputs, sampling.spacing_um(stride), unit)
-        d_outputs += d_prior
-        gradient = sampling.gradient(state.params, sampling.axes(stride, shift), d_outputs, gain)
+        spacing = sampling.spacing_um(stride)
+        prior = 0.0
+        if sampling.sharing.size > 1 or self.ranks.rank == 0:  # of what all ranks have whole, one adds it
+            prior, d_prior = self.priors.value_and_gradient(outputs, spacing, unit, sampling.slab)
+            d_outputs += d_prior
+        own = sampling.gradient(state.params, sampling.axes(stride, shift), d_outputs, gain)
+        gradient = self.ranks.sum(own)
         self.descent.update(
             state, gradient, schedule.rate(state.step, share) * state.rate_scale, state.step + 1
         )
-        data, prior = float(data), float(prior)  # until here nobody waits for the device
+        data, prior = float(data), float(self.ranks.sum(prior))  # until here nobody waits for the device
         error = check(state, data, batch, self.objective)  # a set-back also undoes the update
         state.history["error"].append(error)
         state.history["holdout"].append(holdout)
@@ -389,11 +402,16 @@ class Fit:
             return
         if not len(problem.bright(self.held)):
             return
-        if words := self.correction.judge_edge(state, contrast, self.objective.pairs.compare):
+        if words := self.correction.judge_edge(state, contrast, self.objective.pairs.compare, self.ranks):
             self.notes.append(words)
             state.judged_from = state.step
 
     def _tell(self, progress):
         self.callback(progress)
-        if self._stop.due():
+        if self._asked():
             raise KeyboardInterrupt
+
+    def _asked(self):
+        """Whether a stop was asked for on any rank, which all learn here."""
+        self._stopped = self.ranks.any(self._stop.due())
+        return self._stopped

@@ -11,21 +11,28 @@ from fieldrx.backends.operators import Operators
 from fieldrx.field.outputs import normalised, to_contrast
 from fieldrx.fit.problem import Problem
 from fieldrx.interpolation import upsample
+from fieldrx.parallel import Communicator, Slab
 
 
 class Sampling:
     """Evaluates one field's encoding and network for given weights.
+
+    Ranks that share planes evaluate those of their slab, and those beside it, which its priors look at.
 
     Parameters
     ----------
     problem : Problem
     backend : module
         That computes.
+    ranks, sharing : Communicator
+        Ranks that have the same weights, and those that share the planes of the grid.
     """
 
-    def __init__(self, problem: Problem, backend: Operators):
+    def __init__(self, problem: Problem, backend: Operators, ranks: Communicator, sharing: Communicator):
         self.encoding, self.network, self.grid = problem.encoding, problem.network, problem.grid
         self.backend, self.precision = backend, problem.precision
+        self.ranks, self.sharing = ranks, sharing
+        self.slab = Slab.of(self.grid.shape[0], sharing.rank, sharing.size)
 
     def axes(self, stride: int = 1, shift: Sequence[float] | np.ndarray = (0.0, 0.0)) -> list[np.ndarray]:
         """Normalised coordinates of every `stride`-th voxel, shifted by parts of that distance (y, x)."""
@@ -46,17 +53,25 @@ class Sampling:
         gain: np.ndarray | None = None,
         shift: Sequence[float] | np.ndarray = (0.0, 0.0),
     ) -> tuple:
-        """The network's outputs at shifted points, and the contrast they make on the model's grid."""
-        outputs = self.outputs(params, self.axes(stride, shift), gain)
-        return outputs, upsample(to_contrast(outputs, scale), stride, shift)
+        """The network's outputs at shifted points of the slab's wide planes, and the contrast that those of
+        all slabs make on the model's grid."""
+        outputs = self.outputs(params, self.axes(stride, shift), self.slab.wide, gain)
+        own = upsample(to_contrast(outputs[:, self.slab.inner], scale), stride, shift)
+        return outputs, self.sharing.join(own, self.grid.shape[0])
 
     def outputs(
-        self, params: np.ndarray, axes: Sequence[np.ndarray], gain: np.ndarray | None = None
+        self,
+        params: np.ndarray,
+        axes: Sequence[np.ndarray],
+        planes: slice,
+        gain: np.ndarray | None = None,
     ) -> np.ndarray:
-        """The network's outputs on the grid of three axes."""
+        """The network's outputs on some planes of the grid of three axes."""
         z, y, x = axes
+        if planes.start == planes.stop:
+            return module_of(params).zeros((self.network.n_outputs, 0, len(y), len(x)), np.float32)
         field = self.encoding, self.network, params
-        return self.backend.grid_forward(*field, z, y, x, gain, precision=self.precision)
+        return self.backend.grid_forward(*field, z[planes], y, x, gain, precision=self.precision)
 
     def gradient(
         self,
@@ -65,8 +80,11 @@ class Sampling:
         d_outputs: np.ndarray,
         gain: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Gradient of all parameters from that of the outputs."""
+        """Gradient of all parameters from that of the outputs on the slab's own planes."""
         z, y, x = axes
+        z = z[self.slab.own]
+        if not len(z):
+            return module_of(params).zeros(params.size, np.float32)
         field = self.encoding, self.network, params
         return self.backend.grid_backward(*field, z, y, x, d_outputs, gain, precision=self.precision)
 

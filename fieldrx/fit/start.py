@@ -104,19 +104,21 @@ def teach(
     if problem.network.n_outputs == 1:
         target.imag = 0
     scale = 2 / max(float(np.vdot(target, target).real), 1e-30)
+    ranks, sharing, own = sampling.ranks, sampling.sharing, sampling.slab.own
+    target = target[own]
     begun, allowed = time.perf_counter(), 0.25 * (schedule.budget_s or np.inf)
     for k in range(schedule.warm_steps):
-        if time.perf_counter() - begun > allowed:
+        if ranks.agree(time.perf_counter() - begun > allowed):
             break
         shift = course.shift(schedule.seed, k)
         axes = sampling.axes(2, shift)
-        outputs = sampling.outputs(state.params, axes)
+        outputs = sampling.outputs(state.params, axes, own)
         residual = upsample(to_contrast(outputs, 1.0), 2, shift) - target
-        squared = np.vdot(residual, residual).real
+        squared = sharing.sum(float(np.vdot(residual, residual).real))
         d_outputs = sampling.to_outputs(upsample_adjoint(residual, 2, shift), scale)
-        gradient = sampling.gradient(state.params, axes, d_outputs)
+        gradient = sharing.sum(sampling.gradient(state.params, axes, d_outputs))
         rate = min(1.0, (k + 1) / 5, 2 * (schedule.warm_steps - k) / schedule.warm_steps)
         descent.update(state, gradient, rate, k + 1)
-        error = np.sqrt(0.5 * scale * float(squared))
+        error = np.sqrt(0.5 * scale * squared)
         tell(Progress("warm start", k + 1, schedule.warm_steps, error))
     state.m[:], state.v[:] = 0, 0

@@ -10,7 +10,7 @@ from fieldrx.fit.correct import Correction
 from fieldrx.fit.objective import Objective
 from fieldrx.fit.problem import Problem
 from fieldrx.fit.state import State
-from fieldrx.metrics import amplitude_errors
+from fieldrx.metrics import ErrorSums, error_sums
 
 
 class Watch:
@@ -58,7 +58,7 @@ class Watch:
         return state.step - since > schedule.patience * schedule.evaluate_every
 
     def _error(self, contrast):
-        """The error of images in bright field, and the score that chooses.
+        """The error of images in bright field, and the score that chooses; every rank looks at its share.
 
         With dark field among the images the score is the root mean square of two errors, that and the
         amplitudes' in dark field: of both an empty sample's is 1.
@@ -66,12 +66,24 @@ class Watch:
         error, scores = np.nan, []
         if len(self.bright):
             pairs = self._pairs(contrast, self.bright)
-            error = pairs.sums.nrmse
-            scores.append(self.correction.score(pairs, error))
+            error = self._whole(pairs, self.bright)
+            refined = self.correction.refinement is not None
+            scores.append(self._whole(self.correction.judged(pairs), self.bright) if refined else error)
         if len(self.dark):
-            pairs = self._pairs(contrast, self.dark)
-            scores.append(amplitude_errors(pairs.predicted, pairs.measured, pairs.valid)[0])
-        return error, scores[0] if len(scores) == 1 else float(np.sqrt(np.mean(np.square(scores))))
+            scores.append(self._whole(self._pairs(contrast, self.dark), self.dark, amplitudes=True))
+        score = scores[0] if len(scores) == 1 else float(np.sqrt(np.mean(np.square(scores))))
+        return self.objective.ranks.agree((error, score))
 
     def _pairs(self, contrast, images):
-        return self.objective.pairs.compare(self.correction.model, contrast, images)
+        """This rank's share of some images, beside those predicted; None where it has none."""
+        own = self.objective.own(images)
+        return self.objective.pairs.compare(self.correction.model, contrast, own) if len(own) else None
+
+    def _whole(self, pairs, images, amplitudes=False):
+        """Relative error of all images, by the sums of all ranks."""
+        sums = np.zeros((3, len(images)))
+        if pairs is not None:
+            own = error_sums(pairs.predicted, pairs.measured, pairs.valid, amplitudes)
+            part = own.among(np.flatnonzero(np.isin(images, self.objective.own(images))), len(images))
+            sums[:] = part.residual, part.signal, part.pixels
+        return ErrorSums(*self.objective.ranks.sum(sums)).nrmse

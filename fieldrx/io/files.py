@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fieldrx.errors import InputError, NoSuchFile, nearest, one_line
+from fieldrx.parallel import world
 
 
 def open_folder(folder: str | os.PathLike) -> Path:
@@ -56,7 +57,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
     Gives a temporary name in the same folder (with the same ending); when the block ends well the
     file is synced to disk and renamed.  On any exception, an interrupt included, the temporary file
-    is removed and the old file stays as it was.
+    is removed and the old file stays as it was.  Of several ranks that write the same, the first one does:
+    what the others write is thrown away.
 
     Parameters
     ----------
@@ -86,6 +88,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     temporary = target.with_name(f".{secrets.token_hex(4)}-{target.name}")
     try:
         yield temporary
+        if world().rank:
+            return
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
@@ -93,6 +97,12 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         raise named(error, path) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_file(path: str | os.PathLike) -> None:
+    """Remove a file, if it is there; of several ranks the first one does."""
+    if not world().rank:
+        Path(path).unlink(missing_ok=True)
 
 
 def named(error: OSError, path: str | os.PathLike) -> OSError:

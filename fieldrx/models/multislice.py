@@ -188,12 +188,17 @@ class MultiSlice(ABC):
 
         def pullback(d_intensity):
             check_images(d_intensity, len(light.images), self.image_shape)
-            d_slices = module_of(slices).zeros_like(slices)
-            for group in reversed(light.groups):
+
+            def d_slices(group):
                 march, fields = kept if group is light.groups[-1] else self._run(slices, group)
                 d_waves = refocus.waves_gradient(d_intensity, fields, light.share[:, group], group)
-                d_slices += march.backward(d_waves)[0]
-            return self._slices_vjp(contrast, d_slices)
+                return march.backward(d_waves)[0]
+
+            last, *others = reversed(light.groups)
+            total = d_slices(last)
+            for group in others:
+                total = total + d_slices(group)
+            return self._slices_vjp(contrast, total)
 
         return out, pullback
 
@@ -283,11 +288,18 @@ class PotentialSlices(MultiSlice):
 
     def _slices(self, contrast: np.ndarray) -> np.ndarray:
         n0 = contrast.real.dtype.type(self.microscope.medium_index)
-        return self._per_slice(self._factor, contrast) * ((2 * n0 + contrast) * contrast)
+        slices = 2 * n0 + contrast  # in place from here on: large arrays cost more to get than to fill
+        slices *= contrast
+        slices *= self._per_slice(self._factor, contrast)
+        return slices
 
     def _slices_vjp(self, contrast: np.ndarray, d_slices: np.ndarray) -> np.ndarray:
         n0 = contrast.real.dtype.type(self.microscope.medium_index)
-        return self._per_slice(self._factor, contrast) * (np.conj(2 * (n0 + contrast)) * d_slices)
+        slope = n0 + contrast
+        np.conjugate(slope, out=slope)
+        slope *= d_slices
+        slope *= 2 * self._per_slice(self._factor, contrast)
+        return slope
 
     @property
     def _factor(self):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
-from fieldrx.comparison import MeasuredImages
-from fieldrx.metrics import image_errors, levelled
+from fieldrx.comparison import ImagePairs, MeasuredImages
+from fieldrx.metrics import levelled
 from fieldrx.models import ForwardModel
 from fieldrx.models.corrections import Optics
 from fieldrx.optics import Grid
@@ -72,14 +72,14 @@ class Refinement:
         """Whether it is time for the next correction after so many, at a share of the fit."""
         return bool(self.kinds) and FIRST + EVERY * corrections <= share < LAST
 
-    def score(self, predicted: np.ndarray, measured: np.ndarray, mask: np.ndarray | None = None) -> float:
-        """Error of held-out images, by which fields and corrections are chosen.
+    def judged(self, pairs: ImagePairs) -> ImagePairs:
+        """Held-out images by whose error fields and corrections are chosen.
 
         Where intensities are refined, each image's own brightness, which nothing predicts, is taken out.
         """
-        if "intensity" in self.kinds:
-            predicted = levelled(predicted, measured, mask)
-        return image_errors(predicted, measured, mask)[0]
+        if "intensity" not in self.kinds:
+            return pairs
+        return replace(pairs, predicted=levelled(pairs.predicted, pairs.measured, pairs.valid))
 
     def improve(self, optics: Optics, contrast: np.ndarray, closed_form: bool = False) -> tuple[Optics, str]:
         """One correction at a contrast.
@@ -128,8 +128,7 @@ class Refinement:
     def _held_error(self, optics, contrast):
         if not len(self.held):
             return 0.0
-        pairs = self.measured.compare(self.model(optics), contrast, self.held)
-        return self.score(pairs.predicted, pairs.measured, pairs.valid)
+        return self.judged(self.measured.compare(self.model(optics), contrast, self.held)).sums.nrmse
 
     def _words(self, optics):
         words = []

@@ -18,6 +18,7 @@ from fieldrx.errors import InputError
 from fieldrx.field import NeuralField, load_field
 from fieldrx.io import atomic_path
 from fieldrx.optics import parse_depth
+from fieldrx.parallel import by_first, over_ranks, world
 from fieldrx.progress import Progress
 from fieldrx.provenance import Provenance
 from fieldrx.reconstruction import choose_depth, prepare
@@ -118,6 +119,7 @@ def plan(
         of_trials = {name: value for name, value in options.items() if name != "refine"}
         tv, why = choose_tv(seen, heights, model, **of_trials)
         notes.append(why)
+    heights, model, tv = world().agree((heights, model, tv))  # whose last bits may differ between ranks
     return Job(frame, chosen, heights, model, {"tv": tv, **options}, tuple(notes))
 
 
@@ -158,7 +160,7 @@ def kept_job(folder: Path) -> dict[str, Any] | None:
 def fit_tiles(
     job: Job, folder: Path, resume: bool = False, say: Callable[[str], object] = lambda text: None
 ) -> Mosaic:
-    """Fit all tiles, one after the other, and join them.
+    """Fit all tiles, one after the other or shared out over ranks, and join them.
 
     What is done stands in a folder, a field a tile and the checkpoint of the one under way, until the caller
     has saved the mosaic and calls `discard`.
@@ -184,21 +186,22 @@ def fit_tiles(
     KeyboardInterrupt
         If the job was stopped; ``resume`` goes on.
     """
-    open_job(job, folder, resume)
-    fields: dict[int, NeuralField] = {}
-    failed: dict[int, InputError] = {}
-    tiles = list(job.tiling)
-    with ThreadPoolExecutor(1) as reader:
-        ahead = reader.submit(job.frame.window, tiles[0].window)
-        for tile in tiles:
-            seen = ahead.result()
-            if tile.number + 1 < len(tiles):  # the next window is read while this one is fitted
-                ahead = reader.submit(job.frame.window, tiles[tile.number + 1].window)
-            try:
-                fields[tile.number] = _fit_tile(job, tile, seen, folder, resume, say)
-            except InputError as error:
-                failed[tile.number] = error
-                say(f"note: {tile.name} is left empty: {error}")
+    by_first(lambda: open_job(job, folder, resume))
+    tiles, windows = list(job.tiling), _Windows(job)
+
+    def fit(k: int) -> str | None:
+        seen = windows.read(k)
+        try:
+            _fit_tile(job, tiles[k], seen, folder, resume, say)
+        except InputError as error:
+            say(f"note: {tiles[k].name} is left empty: {error}")
+            return str(error)
+        return None
+
+    with windows:
+        failures = over_ranks(fit, len(tiles))
+    failed = {k: InputError(why) for k, why in enumerate(failures) if why is not None}
+    fields = {k: load_field(_kept(folder, tile)) for k, tile in enumerate(tiles) if k not in failed}
     if not fields:
         raise next(iter(failed.values()))
     fields |= {k: _empty(next(iter(fields.values())), error) for k, error in failed.items()}
@@ -248,11 +251,37 @@ def discard(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
+class _Windows:
+    """Windows of a job's tiles; the next one of this rank is read while the one at hand is fitted."""
+
+    def __init__(self, job):
+        self.job, self.tiles, self.step = job, list(job.tiling), world().size
+        self.reader, self.ahead = ThreadPoolExecutor(1), {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.reader.shutdown(cancel_futures=True)
+
+    def read(self, k):
+        """The images of tile k."""
+        for number in (k, k + self.step):
+            if number < len(self.tiles) and number not in self.ahead:
+                self.ahead[number] = self.reader.submit(self.job.frame.window, self.tiles[number].window)
+        return self.ahead.pop(k).result()
+
+
+def _kept(folder, tile):
+    """Where the field of a tile that is done stands."""
+    return folder / f"tile_{tile.number}.npz"
+
+
 def _fit_tile(job, tile, seen, folder, resume, say):
-    """The field of one tile: kept, gone on with, or fitted."""
-    kept, checkpoint = folder / f"tile_{tile.number}.npz", folder / f"tile_{tile.number}.checkpoint.npz"
+    """Fit one tile, or go on with it, and keep its field; nothing is done where that stands."""
+    kept, checkpoint = _kept(folder, tile), folder / f"tile_{tile.number}.checkpoint.npz"
     if resume and kept.exists():
-        return load_field(kept)
+        return
     tell = job.options.get("callback")
     options = dict(job.options)
     if isinstance(schedule := options.get("schedule"), dict) and schedule.get("budget_s") is not None:
@@ -271,7 +300,6 @@ def _fit_tile(job, tile, seen, folder, resume, say):
         f"{field.provenance.seconds:.0f} s" + ("" if error is None else f", held-out error {error:.4f}")
         + (f"; {field.provenance.diverged}" if field.provenance.diverged else "")
     )  # fmt: skip
-    return field
 
 
 def _counted(tell, tile, count):

@@ -11,7 +11,8 @@ from typing import Any
 from fieldrx.acquisition import Acquisition
 from fieldrx.ensemble import make_ensemble
 from fieldrx.fit import Parts
-from fieldrx.io import atomic_path, json_values, open_folder
+from fieldrx.io import atomic_path, json_values, open_folder, remove_file
+from fieldrx.parallel import by_first
 from fieldrx.render import render
 from fieldrx.report import write_report
 from fieldrx.workflow.outcome import Outcome, run
@@ -66,7 +67,7 @@ def run_in(
 
     found = run(
         acquisition, callback=callback, device=device, say=told, checkpoint=checkpoint,
-        resume=resume and checkpoint.exists(), parts=parts, **options,
+        resume=resume and by_first(checkpoint.exists), parts=parts, **options,
     )  # fmt: skip
     found.field.save(folder / FIELD)
     found.acquisition.save(folder / ACQUISITION)
@@ -85,7 +86,7 @@ def run_in(
     render(found.field.to(device), folder / PICTURE)
     numbers = write_report(found.field.to(device), found.acquisition, folder / REPORT, ensemble, device)
     _write(folder / LOG, found.to_dict() | {"report": numbers})
-    checkpoint.unlink(missing_ok=True)
+    remove_file(checkpoint)
     parts.clear()
     written += [
         (folder / PICTURE, "three planes"),

@@ -4,9 +4,10 @@ A wave W is stored (y, x, re / im, source) with padded rows; between two slices 
 x axis in frequency, digit-reversed.  A row pass finishes the inverse FFT, lets the slice act, and starts the
 forward FFT; a column pass finishes that, propagates, and starts the next inverse.
 
-With 8 sources a vector holds two rows, or two columns (see `lanes`): a bundle.  Spectra and tables belong to
-column passes alone and are stored (bundle, y, ..., lane), columns in digit-reversed order, so that they are
-read in order.  Both sides are multiples of the points in a bundle.
+With 8 sources or fewer a vector holds two rows or more, or as many columns (see `lanes`): a bundle.  Spectra
+and tables belong to column passes alone and are stored (bundle, y, ..., lane), columns in digit-reversed
+order, so that they are read in order.  The last bundle may be filled up with rows, or columns, of zeros:
+memory holds multiples of a bundle, while the FFTs have the length of their plans.
 
 Threads own bundles; nothing is shared, so results do not depend on their number.
 """
@@ -131,6 +132,15 @@ def rows(lanes, parts, radices, starts, w, wave, pitch, before, after, slab, g, 
 
 
 @njit(**fft.JIT)
+def _length(radices):
+    """Points of a plan."""
+    n = 1
+    for radix in radices:
+        n *= radix
+    return n
+
+
+@njit(**fft.JIT)
 def _column_in(lanes, n_y, wave, pitch, bundle, line, at):
     """A bundle of columns from memory; the next one is fetched for later."""
     stored = 2 * len(lanes)
@@ -149,7 +159,7 @@ def _column_out(lanes, n_y, line, wave, pitch, bundle):
 @threaded_njit(**fft.JIT)
 def filter_columns(lanes, parts, radices, starts, w, wave, pitch, table, conjugate):
     """FFT along y, times the table or its conjugate, and back."""
-    e, n_y = ELEMENT, wave.size // pitch
+    e, n_y = ELEMENT, _length(radices)
     bundles = table.size // (n_y * e)
     for part in prange(parts):
         line = np.empty(n_y * e, np.float32)
@@ -170,7 +180,7 @@ def filter_columns(lanes, parts, radices, starts, w, wave, pitch, table, conjuga
 @threaded_njit(**fft.JIT)
 def pair_columns(lanes, parts, radices, starts, w, wave, pitch, u, p, tables, sign, collect, emit):
     """p -= F[wave] with `collect`; then with `emit` (u, p) turn and wave = F^-1[u], along y."""
-    e, n_y = ELEMENT, wave.size // pitch
+    e, n_y = ELEMENT, _length(radices)
     bundles = u.size // (n_y * e)
     for part in prange(parts):
         line = np.empty(n_y * e, np.float32)
@@ -195,7 +205,7 @@ def pair_columns(lanes, parts, radices, starts, w, wave, pitch, u, p, tables, si
 @threaded_njit(**fft.JIT)
 def sum_columns(lanes, parts, radices, starts, w, wave, pitch, a, r, table, conjugate, collect, propagate):
     """a += r F[wave] with `collect`; a *= table, or conj, with `propagate`; wave = F^-1[r a], along y."""
-    e, n_y = ELEMENT, wave.size // pitch
+    e, n_y = ELEMENT, _length(radices)
     bundles = a.size // (n_y * e)
     for part in prange(parts):
         line = np.empty(n_y * e, np.float32)
@@ -222,7 +232,7 @@ def sum_columns(lanes, parts, radices, starts, w, wave, pitch, a, r, table, conj
 @threaded_njit(**fft.JIT)
 def columns_in(lanes, parts, radices, starts, w, wave, pitch, spectrum):
     """spectrum = F[wave] along y."""
-    n_y = wave.size // pitch
+    n_y = _length(radices)
     bundles = spectrum.size // (n_y * ELEMENT)
     for part in prange(parts):
         for bundle in range(part * bundles // parts, (part + 1) * bundles // parts):
@@ -236,11 +246,13 @@ def rows_in(lanes, parts, radices, starts, w, fields, scale, wave, pitch, after)
     """Waves (source, y, x), complex64, times `scale`, into the lanes; F along x where after is SPECTRUM."""
     count, n_y, n_x = fields.shape
     e, width, points = ELEMENT, len(lanes), LANES // len(lanes)
-    bundles = n_y // points
+    bundles = -(-n_y // points)
     for part in prange(parts):
         line = np.zeros(n_x * e, np.float32)
         for bundle in range(part * bundles // parts, (part + 1) * bundles // parts):
-            for k in range(points):
+            if (bundle + 1) * points > n_y:
+                line[:] = 0
+            for k in range(min(points, n_y - bundle * points)):
                 for s in range(count):
                     lane = k * width + s
                     for x in range(n_x):
@@ -257,7 +269,7 @@ def rows_out(lanes, parts, radices, starts, w, wave, pitch, before, fields):
     """The lanes as waves (source, y, x), complex64; F^-1 along x where before is SPECTRUM."""
     count, n_y, n_x = fields.shape
     e, width, points = ELEMENT, len(lanes), LANES // len(lanes)
-    bundles = n_y // points
+    bundles = -(-n_y // points)
     for part in prange(parts):
         line = np.empty(n_x * e, np.float32)
         for bundle in range(part * bundles // parts, (part + 1) * bundles // parts):
@@ -265,7 +277,7 @@ def rows_out(lanes, parts, radices, starts, w, wave, pitch, before, fields):
                 gather(lanes, wave, bundle * points * pitch + x * 2 * width, pitch, 0, line, x * e)
             if before == SPECTRUM:
                 fft.inverse(radices, starts, w, n_x, line, 0)
-            for k in range(points):
+            for k in range(min(points, n_y - bundle * points)):
                 for s in range(count):
                     lane = k * width + s
                     for x in range(n_x):

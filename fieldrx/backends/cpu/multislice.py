@@ -16,11 +16,12 @@ from scipy.fft import next_fast_len
 from fieldrx.backends import n_threads
 from fieldrx.backends.cpu import fft, march
 from fieldrx.backends.cpu.march import SPACE, SPECTRUM
-from fieldrx.backends.cpu.memory import aligned_zeros
+from fieldrx.backends.cpu.memory import aligned_zeros, round_up
 from fieldrx.backends.cpu.simd import LANES
 from fieldrx.backends.plain import BAND
 from fieldrx.backends.propagation import MOST_STORED, March
 
+WIDTHS = (2, 4, 8, 16)  # lanes for sources; fewer leave room for more points in a vector
 _PARTS = 4  # pieces of work for every thread, so that a slow core does not hold up the others
 
 
@@ -35,9 +36,9 @@ class _March(March):
         self.count, self.ball, self.gaps = len(sources), float(ball), np.asarray(gaps, float)
         self.size = len(nu_y), len(nu_x)
         self.shape = tuple(next_fast_len(n, real=True) for n in self.size)  # products of 2, 3 and 5
-        even = all(n % 2 == 0 for n in self.shape)
-        width = 8 if self.count <= 8 and even else 16
+        width = next(width for width in WIDTHS if self.count <= width)
         self.bundle = LANES // width  # points that share a vector
+        self.rows, columns = (round_up(n, self.bundle) for n in self.shape)
         self.lanes = (0.0,) * width
         self.lanes_and_parts = (self.lanes, _PARTS * n_threads())
         self.sources = np.zeros((width, 2))  # idle lanes: straight up, and 0 on the way back
@@ -47,8 +48,9 @@ class _March(March):
         self.nu = [np.fft.fftfreq(p.n, d)[p.order] for p, d in zip(plans, spacing, strict=True)]
         self.along_y, self.along_x = ((p.radices, p.starts, p.twiddles) for p in plans)
         self.element, self.points = 2 * width, self.shape[0] * self.shape[1]
-        self.pitch = (self.shape[1] + 1) * self.element
-        self.wave = aligned_zeros(self.shape[0] * self.pitch)
+        self.bundles = columns // self.bundle
+        self.pitch = (columns + 1) * self.element
+        self.wave = aligned_zeros(self.rows * self.pitch)
         self.path = np.ones(LANES, np.float32)
         self.f_s = np.sqrt(self.ball**2 - (self.sources**2).sum(axis=1))
         self.factor, self.tables = np.float32(1 / self.points), {}  # the FFTs do not normalise
@@ -56,9 +58,9 @@ class _March(March):
     # ---- pieces of a march -----------------------------------------------------------------------
 
     def _prepare(self, slices):
-        """The slices as flat float32, padded to the shape of the FFTs."""
-        if self.shape != self.size:
-            padded = np.zeros((len(slices), *self.shape), np.complex64)
+        """The slices as flat float32, padded to the shape of the FFTs and to whole bundles of rows."""
+        if (self.rows, self.shape[1]) != self.size:
+            padded = np.zeros((len(slices), self.rows, self.shape[1]), np.complex64)
             padded[:, : self.size[0], : self.size[1]] = slices
             slices = padded
         slices = np.ascontiguousarray(slices, np.complex64)
@@ -83,7 +85,7 @@ class _March(March):
     def _table(self, name, gap, fill, numbers, *arguments):
         """A table for a gap, made anew when the gap changes."""
         if self.tables.get(name, (None,))[0] != gap:
-            table = np.zeros((*self._bundles, *numbers, LANES), np.float32)
+            table = np.zeros((self.bundles, self.shape[0], *numbers, LANES), np.float32)
             fill(*self.nu, self.sources, self.ball, BAND * self.ball, *arguments, table)
             self.tables[name] = (gap, table.reshape(-1))
         return self.tables[name][1]
@@ -95,14 +97,14 @@ class _March(March):
         return self._table("steepness", 0.0, march.fill_steepness, ())
 
     def _spectrum(self):
-        return aligned_zeros(self.points * self.element)
+        return aligned_zeros(self.bundles * self.shape[0] * 2 * LANES)
 
     def _as_elements(self, flat):
-        return flat.reshape(*self._bundles, 2, LANES)
+        return flat.reshape(self.bundles, self.shape[0], 2, LANES)
 
-    @property
-    def _bundles(self):
-        return self.shape[1] // self.bundle, self.shape[0]
+    def _kept(self, *slices):
+        """Room for the wave before a slice, or before several."""
+        return aligned_zeros(*slices, self.rows * self.shape[1] * self.element)
 
     def _every_lane(self, values):
         """A number for every source, in all its lanes."""
@@ -124,7 +126,7 @@ class _March(March):
         return np.zeros_like(self.slabs)
 
     def _crop(self, gradient):
-        full = gradient.view(np.complex64).reshape(-1, *self.shape)
+        full = gradient.view(np.complex64).reshape(-1, self.rows, self.shape[1])
         return full[:, : self.size[0], : self.size[1]]
 
     def _every(self, memory):
@@ -174,7 +176,7 @@ class _Checkpointed(_March):
         return self._from_inner(self._crop(gradient)), None
 
     def _block(self):
-        return aligned_zeros(len(self.slabs) if self.every == 1 else self.every, self.points * self.element)
+        return self._kept(len(self.slabs) if self.every == 1 else self.every)
 
 
 class Bpm(_Checkpointed):
@@ -184,8 +186,8 @@ class Bpm(_Checkpointed):
 
     def _start(self):
         self.path = self._every_lane(self.ball / self.f_s).astype(np.float32)
-        elements = self.wave.reshape(self.shape[0], -1, 2, len(self.lanes))
-        elements[:, :, 0], elements[:, :, 1] = 1, 0
+        elements = self.wave.reshape(self.rows, -1, 2, len(self.lanes))
+        elements[: self.shape[0], :, 0], elements[: self.shape[0], :, 1] = 1, 0
 
     def _advance(self, j, kept):
         last = j == len(self.slabs) - 1
@@ -257,7 +259,7 @@ class Mlb(_Checkpointed):
     def _start_back(self, d_wave):
         self._receive(d_wave, 1 / self.points, SPECTRUM)
         march.columns_in(*self.lanes_and_parts, *self.along_y, self.wave, self.pitch, self.spectrum)
-        self._as_elements(self.spectrum)[...] *= self.root.reshape(*self._bundles, 1, LANES)
+        self._as_elements(self.spectrum)[...] *= self.root.reshape(self.bundles, self.shape[0], 1, LANES)
         self._columns(False, 0, False, False)
 
     def _back(self, j, kept, gradient):
@@ -285,7 +287,7 @@ class Ssnp(_March):
         self._prepare(slices)
         n = len(self.slabs)
         store = bool(memory) and self._every(memory) == 1
-        self.kept = aligned_zeros(n, self.points * self.element) if store else None
+        self.kept = self._kept(n) if store else None
         self.u, self.p = self._spectrum(), self._spectrum()
         width = len(self.lanes)
         self._as_elements(self.u)[0, 0, 0, :width] = 1  # frequency 0 stands first
@@ -311,7 +313,7 @@ class Ssnp(_March):
     def _towards_camera(self):
         """F^-1 of carrier (u - i k / kz p) / 2."""
         u, p = self._as_elements(self.u), self._as_elements(self.p)
-        steep = self._steepness().reshape(*self._bundles, LANES)
+        steep = self._steepness().reshape(self.bundles, self.shape[0], LANES)
         half = 0.5 * self.carrier.astype(np.complex64)
         real, imaginary = u[:, :, 0] + steep * p[:, :, 1], u[:, :, 1] - steep * p[:, :, 0]
         out = self._spectrum()
@@ -326,7 +328,7 @@ class Ssnp(_March):
         d_u, d_p = self._from_camera(d_wave)
         if self.kept is None:
             back = np.empty_like(self.wave)
-            kept = aligned_zeros(self.points * self.element)
+            kept = self._kept()
         self._columns(d_p, d_u, False, True)
         for j in range(n - 1, -1, -1):
             if self.kept is None:
@@ -335,7 +337,7 @@ class Ssnp(_March):
                 self.wave, back = back, self.wave
             self._rows_back(j, kept if self.kept is None else self.kept[j], gradient)
             self._columns(d_p, d_u, True, j > 0, self.gaps[j - 1] if j else None)
-        return -self._crop(gradient), None
+        return self._crop(np.negative(gradient, out=gradient)), None
 
     def _undo(self, j, kept):
         """The wave before slice j from the pair after it; then the pair before it, after slice j - 1."""
@@ -350,7 +352,7 @@ class Ssnp(_March):
         spectrum = self._spectrum()
         march.columns_in(*self.lanes_and_parts, *self.along_y, self.wave, self.pitch, spectrum)
         d = self._as_elements(spectrum)
-        steep = self._steepness().reshape(*self._bundles, LANES)
+        steep = self._steepness().reshape(self.bundles, self.shape[0], LANES)
         half = 0.5 * self.carrier.conj().astype(np.complex64) * (steep > 0)
         d_u, d_p = self._spectrum(), self._spectrum()
         u, p = self._as_elements(d_u), self._as_elements(d_p)
