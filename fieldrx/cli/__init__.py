@@ -8,6 +8,7 @@
 `text`          printing
 `progress`      progress of long work
 `record`        the same for programs that watch
+`ending`        how fits begin and end
 `fitting`       demo, reconstruct, run
 `batching`      batch
 `filming`       reconstruct, of a film

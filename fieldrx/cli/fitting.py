@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import click
 
+from fieldrx.cli.ending import end, resumed, saved, stop
 from fieldrx.cli.options import (
     FILE,
     Depth,
@@ -23,15 +23,11 @@ from fieldrx.cli.options import (
     steps_option,
 )
 from fieldrx.cli.progress import reporting, speaker
-from fieldrx.cli.status import NOTHING, STOPPED, leave
+from fieldrx.cli.status import STOPPED, leave
 from fieldrx.cli.stopping import Stoppable
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
 from fieldrx.parallel import by_first
-
-if TYPE_CHECKING:
-    from fieldrx.field import NeuralField
-    from fieldrx.verdict import Verdict
 
 
 @click.command()
@@ -241,7 +237,7 @@ def reconstruct(
         made, verdict = film(acquisition, frames, output, resume, follow, quiet, options)
         if made.provenance["interrupted"]:
             leave("stopped within a frame; --resume continues", STOPPED)
-        _end(verdict, quiet, short=bool(steps or budget))
+        end(verdict, quiet, short=bool(steps or budget))
         return
     if follow is not None:
         raise InputError(f"{acquisition} has no time, so there is nothing to --follow: see [images] time")
@@ -250,7 +246,7 @@ def reconstruct(
     if reconstruct_tiles(frame, output, tiles, resume, quiet, options):
         return
     parts = Parts(output.with_suffix(".parts"), resume is not None)
-    goes_on, remarks = _resumed(resume, checkpoint)
+    goes_on, remarks = resumed(resume, checkpoint)
     acq = frame.whole()
     earlier = by_first(lambda: checkpoint_arguments(checkpoint)) if goes_on else None
     with in_file(acquisition), reporting(quiet) as reporter:
@@ -275,12 +271,12 @@ def reconstruct(
     if provenance.diverged:
         leave(f"{provenance.diverged}; {output} holds the best field before it", 1)
     if not quiet:
-        echo(_saved(output, field))
+        echo(saved(output, field))
     if provenance.interrupted:
-        _stop(field)
+        stop(field)
     remove_file(checkpoint)
     parts.clear()
-    _end(judge(field, acq, device), quiet, short=bool(steps or budget))
+    end(judge(field, acq, device), quiet, short=bool(steps or budget))
 
 
 @click.command(cls=Stoppable)
@@ -360,43 +356,5 @@ def run(
     for path, what in [] if quiet else written:
         echo(f"{path}  {what}")
     if found.field.provenance.interrupted:
-        _stop(found.field)
-    _end(found.verdict, quiet, short=bool(steps or budget))
-
-
-def _resumed(resume: str | None, checkpoint: Path) -> tuple[bool, list[str]]:
-    """Whether a fit goes on from its checkpoint, and what to say of it."""
-    there = by_first(checkpoint.exists)
-    if resume == "yes" and not there:
-        raise InputError(
-            f"there is no checkpoint {checkpoint} to resume from: start without --resume, or with "
-            "--resume auto"
-        )
-    if resume != "auto":
-        return bool(resume), []
-    says = f"continues from {checkpoint}" if there else f"starts anew: there is no checkpoint {checkpoint}"
-    return there, [f"the fit {says}"]
-
-
-def _saved(output: Path, field: NeuralField) -> str:
-    """One line about a field that was saved."""
-    provenance, error = field.provenance, field.provenance.nrmse_holdout
-    return (
-        f"{output}: {field.network.n_params + field.encoding.n_params} parameters, "
-        f"{output.stat().st_size / 1e6:.1f} MB, {provenance.steps_done} steps in {provenance.seconds:.0f} s"
-        + ("" if error is None else f", held-out error {error:.4f}")
-    )
-
-
-def _stop(field: NeuralField) -> NoReturn:
-    """Leave with the status of a fit that was stopped."""
-    echo(f"stopped after {field.provenance.steps_done} steps; --resume continues", err=True)
-    sys.exit(STOPPED)
-
-
-def _end(verdict: Verdict, quiet: bool, short: bool) -> None:
-    """Say what a field is worth, and leave with the status that tells it, unless the fit was cut short."""
-    for text in [] if quiet else (verdict.sentence, *(f"advice: {advice}" for advice in verdict.advice)):
-        echo(text)
-    if verdict.failed and not short:
-        sys.exit(NOTHING)
+        stop(found.field)
+    end(found.verdict, quiet, short=bool(steps or budget))

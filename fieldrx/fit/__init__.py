@@ -4,7 +4,7 @@
 the field there, `objective` compares with the measured images, `descent` changes the weights and undoes steps
 that lead astray, `correct` changes the optics, `watch` looks at held-out images; `together` is what several
 ranks agree on.  All that changes is in `state`, which a checkpoint holds; `start` makes the first, and `run`
-goes from there to the field.  `parts` keeps fits that belong to longer work.
+goes from there to the field, which `result` makes.  `parts` keeps fits that belong to longer work.
 """
 
 from fieldrx.fit.memory import check_room, fit_needs

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from fieldrx._version import __version__
 from fieldrx.acquisition import Acquisition
-from fieldrx.backends import describe_device, get, to_host
+from fieldrx.backends import get
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
 from fieldrx.fit import course, start
@@ -22,16 +20,15 @@ from fieldrx.fit.objective import Objective
 from fieldrx.fit.options import Options
 from fieldrx.fit.parts import Parts
 from fieldrx.fit.problem import pose
+from fieldrx.fit.result import field_of
 from fieldrx.fit.sampling import Sampling
 from fieldrx.fit.state import State, load_checkpoint, save_checkpoint
 from fieldrx.fit.together import agree_problem, agree_weights, planes_shared_by, sharing_notes
 from fieldrx.fit.watch import Watch
 from fieldrx.interpolation import upsample_adjoint
 from fieldrx.models import Born, ForwardModel, Optics, Rytov
-from fieldrx.optics import Resolution
 from fieldrx.parallel import by_first, world
 from fieldrx.progress import Progress, StopOnSignal
-from fieldrx.provenance import Provenance
 
 _SAVE_EVERY_S = 60.0
 _EDGE_FROM = 0.4  # share of a fit from which the edge of the aperture is asked for
@@ -254,51 +251,9 @@ class Fit:
 
     def field(self, interrupted: bool = False) -> NeuralField:
         """The best field so far."""
-        state, grid, acq = self.state, self.grid, self.acquisition
-        heights, pixel = grid.axis(0), acq.microscope.pixel_size_um
-        region = [(heights[0], heights[-1])] + [(0.0, (n - 1) * pixel) for n in acq.stack.shape[1:]]
-        history = {name: np.array(values, np.float64) for name, values in state.history.items()}
-        return NeuralField(
-            self.encoding,
-            self.network,
-            to_host(state.best_params),
-            grid.bounds_um,
-            np.array(region),
-            grid.spacing_um,
-            state.output_scale,
-            acq.microscope.medium_index,
-            self._provenance(interrupted),
-            history,
-        )
+        return field_of(self, interrupted)
 
     # ---- parts of it ---------------------------------------------------------------------------
-
-    def _provenance(self, interrupted):
-        state, acq = self.state, self.acquisition
-        known = self.correction.refinement is not None or self.correction.edge != "hard"
-        return Provenance(
-            fieldrx=__version__,
-            numpy=np.__version__,
-            device=describe_device(self.backend),
-            name=acq.name,
-            microscope=acq.microscope.to_dict(),
-            **self.arguments,
-            steps_done=state.step,
-            best_step=state.best_step,
-            seconds=round(state.seconds, 1),
-            nrmse_holdout=None if not np.isfinite(state.best_error) else state.best_error,
-            nrmse_closed_form=self.closed_form_error,
-            interrupted=interrupted,
-            diverged=self.diverged,
-            notes=self.notes,
-            optics=self.correction.optics(state.best_optics).to_dict() if known else None,
-            origin=self.origin | {"resolution": asdict(self._resolution())},
-        )
-
-    def _resolution(self):
-        """What the light of the fit tells apart."""
-        light = self.acquisition.illumination.select(np.union1d(self.train, self.held))
-        return Resolution.of(self.acquisition.microscope, light, dark_field=True)
 
     def _single_scattering(self) -> Born:
         """The model, where it is none of multiple scattering: it is `Born` then, or inherits it."""
