@@ -4,10 +4,10 @@
 
 The images are those of ``fieldrx demo``.  Numbers of ranks take turns, so that what else the machine does
 meets all of them.  A step is coarse (the field on every second pixel, as in most steps of a fit) or fine.
-Given are the best and the median step by the clock; and, for machines that others use too, the processor time
-of a median step on the rank that takes the most, in which a rank that waits naps: what the clock would say if
-every rank had a core of its own, but for what cores share, as memory.  "Between ranks" is the share of the
-clock's time that the first rank spends in the communicator, waiting included.
+Given are the best and the median step by the clock; and, for machines that others use too, where ranks wait
+for each other, the processor time that a median step computes on the rank that takes the most, without what
+it spends in the communicator.  "Between ranks" is the share of the clock's time that the first rank spends
+there, waiting included.
 """
 
 import argparse
@@ -28,10 +28,10 @@ THREADS = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 class Timed:
-    """A communicator that adds up the seconds spent in it."""
+    """A communicator that adds up the seconds spent in it, by the clock and by the processor."""
 
     def __init__(self, ranks):
-        self.ranks, self.seconds = ranks, 0.0
+        self.ranks, self.seconds, self.busy = ranks, 0.0, 0.0
 
     def __getattr__(self, name):
         value = getattr(self.ranks, name)
@@ -39,11 +39,12 @@ class Timed:
             return value
 
         def timed(*arguments):
-            begun = time.perf_counter()
+            begun, busy = time.perf_counter(), time.process_time()
             try:
                 return value(*arguments)
             finally:
                 self.seconds += time.perf_counter() - begun
+                self.busy += time.process_time() - busy
 
         return timed
 
@@ -61,9 +62,10 @@ def work(path, model, steps):
         fit.start()
         times = []
         for _ in range(2 * steps):
-            timed.seconds, begun, busy = 0.0, time.perf_counter(), time.process_time()
+            timed.seconds, timed.busy = 0.0, 0.0
+            begun, busy = time.perf_counter(), time.process_time()
             fit.step()
-            busy = time.process_time() - busy
+            busy = time.process_time() - busy - timed.busy
             times.append((time.perf_counter() - begun, timed.seconds, busy))
     most = np.max(timed.all_of([busy for *_, busy in times]), axis=0)
     times = [(*row[:2], float(busy)) for row, busy in zip(times, most, strict=True)]
@@ -127,7 +129,7 @@ def main():
     lines = [
         f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start, Python "
         f"{sys.version.split()[0]}, NumPy {np.__version__}; one thread a rank",
-        f"{'':18}{'best step':>12}{'':9}{'median':>11}{'':9}{'processor':>11}",
+        f"{'':18}{'best step':>12}{'':9}{'median':>11}{'':9}{'computing':>11}",
     ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "acquisition.npz")

@@ -118,7 +118,7 @@ def table(job, weak, share_planes):
 
 
 def beside():
-    """Measured (processor time) and predicted speed-ups of cores, by the record of ``bench_ranks.py``."""
+    """Measured (computing alone) and predicted speed-ups of cores, by the record of ``bench_ranks.py``."""
     if not MEASURED.exists():
         return ["run scripts/bench_ranks.py --record for what this machine's cores do"]
     lines, name, alone, number = [], "", 1.0, r"[\d.]+"

@@ -121,8 +121,9 @@ def test_precision_of_a_fit(gpu, activation, asked, taken):
     host.start()
     params, axes, rounded = host.state.params, host.sampling.axes(1), taken == "half"
     on_device = device.backend.asarray(params)
-    outputs = host.sampling.outputs(params, axes)
-    assert close(device.sampling.outputs(on_device, axes), outputs, 1e-5) != rounded
+    planes = host.sampling.slab.own
+    outputs = host.sampling.outputs(params, axes, planes)
+    assert close(device.sampling.outputs(on_device, axes, planes), outputs, 1e-5) != rounded
     gradient = host.sampling.gradient(params, axes, outputs)
     found = device.sampling.gradient(on_device, axes, device.backend.asarray(outputs))
     assert close(found, gradient, 1e-5) != rounded
