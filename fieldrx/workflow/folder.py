@@ -10,6 +10,7 @@ from typing import Any
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.ensemble import make_ensemble
+from fieldrx.errors import InputError
 from fieldrx.fit import Parts
 from fieldrx.io import atomic_path, json_values, open_folder
 from fieldrx.render import render
@@ -64,10 +65,14 @@ def run_in(
         _write(folder / LOG, {"choices": log})  # stays where a run ends with a question
         say(str(choice))
 
-    found = run(
-        acquisition, callback=callback, device=device, say=told, checkpoint=checkpoint,
-        resume=resume and checkpoint.exists(), parts=parts, **options,
-    )  # fmt: skip
+    try:
+        found = run(
+            acquisition, callback=callback, device=device, say=told, checkpoint=checkpoint,
+            resume=resume and checkpoint.exists(), parts=parts, **options,
+        )  # fmt: skip
+    except InputError:  # which a new run must answer first
+        parts.clear()
+        raise
     found.field.save(folder / FIELD)
     found.acquisition.save(folder / ACQUISITION)
     written = [(folder / FIELD, "the field"), (folder / ACQUISITION, "its images, with the optics used")]
