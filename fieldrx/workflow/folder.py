@@ -10,12 +10,12 @@ from typing import Any
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.ensemble import make_ensemble
-from fieldrx.errors import InputError
 from fieldrx.fit import Parts
 from fieldrx.io import atomic_path, json_values, open_folder
 from fieldrx.render import render
 from fieldrx.report import write_report
 from fieldrx.workflow.outcome import Outcome, run
+from fieldrx.workflow.sign import Undecided
 from fieldrx.workflow.trials import Choice
 
 FIELD, CHECKPOINT, ENSEMBLE = "field.npz", "field.checkpoint.npz", "field-ensemble.npz"
@@ -70,7 +70,7 @@ def run_in(
             acquisition, callback=callback, device=device, say=told, checkpoint=checkpoint,
             resume=resume and checkpoint.exists(), parts=parts, **options,
         )  # fmt: skip
-    except InputError:  # which a new run must answer first
+    except Undecided:  # whose answer makes other fits
         parts.clear()
         raise
     found.field.save(folder / FIELD)
