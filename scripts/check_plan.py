@@ -18,10 +18,8 @@ from fieldrx.plan import plan  # noqa: E402
 
 JOBS = [  # model, pixels, slices, steps
     ("born", 256, 24, 24),
-    ("born", 384, 48, 12),
     ("ssnp", 256, 24, 16),
-    ("ssnp", 384, 48, 10),
-    ("bpm", 384, 24, 16),
+    ("bpm", 320, 16, 16),
 ]
 
 

@@ -275,7 +275,7 @@ def test_ranks_share_the_memory_of_a_machine(monkeypatch):
     def work():
         tiny.fit()  # fits even so
         with pytest.raises(InputError, match=r"for each of 4 ranks this machine has 0\.5: "):
-            tiny.fit(grid_um=0.01)
+            tiny.fit(grid_um=0.016)
         return True
 
     assert all(on_ranks(4, work))

@@ -144,3 +144,16 @@ def test_kernels_keep_to_the_threads_and_say_why(variables, told):
     command = [sys.executable, "-c", COUNTS]
     run = subprocess.run(command, env=unlimited | variables, capture_output=True, text=True, check=True)
     assert run.stdout.startswith(expected)
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "3"}, "3")])
+def test_linear_algebra_is_limited_before_numpy_is_loaded(given, expected):
+    code = (
+        "import os, sys; from fieldrx.cli import main; before = 'numpy' in sys.modules; "
+        "main(['--version'], standalone_mode=False); print(before, os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    rest = {name: value for name, value in os.environ.items() if "NUM_THREADS" not in name}
+    command = [sys.executable, "-c", code]
+    environment = rest | {"SLURM_CPUS_PER_TASK": "1"} | given
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == f"False {expected}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fieldrx._version import __version__
-from fieldrx.acquisition import Windowed
+from fieldrx.acquisition import Acquisition, Windowed
 from fieldrx.automatic import choose_model
 from fieldrx.backends import get
 from fieldrx.errors import InputError
@@ -254,9 +254,10 @@ def discard(folder: Path) -> None:
 class _Windows:
     """Windows of a job's tiles; the next one of this rank is read while the one at hand is fitted."""
 
-    def __init__(self, job):
+    def __init__(self, job: Job):
         self.job, self.tiles, self.step = job, list(job.tiling), world().size
-        self.reader, self.ahead = ThreadPoolExecutor(1), {}
+        self.reader = ThreadPoolExecutor(1)
+        self.ahead: dict[int, Future[Acquisition]] = {}
 
     def __enter__(self):
         return self
@@ -264,7 +265,7 @@ class _Windows:
     def __exit__(self, *_):
         self.reader.shutdown(cancel_futures=True)
 
-    def read(self, k):
+    def read(self, k: int) -> Acquisition:
         """The images of tile k."""
         for number in (k, k + self.step):
             if number < len(self.tiles) and number not in self.ahead:

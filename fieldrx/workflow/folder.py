@@ -16,6 +16,7 @@ from fieldrx.parallel import by_first
 from fieldrx.render import render
 from fieldrx.report import write_report
 from fieldrx.workflow.outcome import Outcome, run
+from fieldrx.workflow.sign import Undecided
 from fieldrx.workflow.trials import Choice
 
 FIELD, CHECKPOINT, ENSEMBLE = "field.npz", "field.checkpoint.npz", "field-ensemble.npz"
@@ -65,10 +66,14 @@ def run_in(
         _write(folder / LOG, {"choices": log})  # stays where a run ends with a question
         say(str(choice))
 
-    found = run(
-        acquisition, callback=callback, device=device, say=told, checkpoint=checkpoint,
-        resume=resume and by_first(checkpoint.exists), parts=parts, **options,
-    )  # fmt: skip
+    try:
+        found = run(
+            acquisition, callback=callback, device=device, say=told, checkpoint=checkpoint,
+            resume=resume and by_first(checkpoint.exists), parts=parts, **options,
+        )  # fmt: skip
+    except Undecided:  # whose answer makes other fits
+        parts.clear()
+        raise
     found.field.save(folder / FIELD)
     found.acquisition.save(folder / ACQUISITION)
     written = [(folder / FIELD, "the field"), (folder / ACQUISITION, "its images, with the optics used")]
