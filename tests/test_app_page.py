@@ -194,16 +194,14 @@ def by_mouse(page, made):  # noqa: F811
     page.step("Fit")
     page.choose("Choose yourself")
     page.type("depth", "-1:1:0.5")
-    page.type("budget", "900s")
-    page.sees("--depth=-1:1:0.5 --budget 900s")
+    page.type("steps", "60")
+    page.sees("--depth=-1:1:0.5 --steps 60")
     page.start()
     page.sees("At work.")
     page.wait("!!document.querySelector('.chart polyline')")
     page.wait("document.querySelector('.planes').naturalWidth > 0")
-    page.click("Stop")
-    page.sees("It was stopped.")
-    field = load_field(made / "acquisition-field.npz")
-    assert field.provenance.interrupted
+    page.sees("Done.")
+    assert load_field(made / "acquisition-field.npz").provenance.steps_done == 60
     page.click("Look at acquisition-field.npz")
     page.step("Result")
     page.start()
@@ -438,3 +436,10 @@ def test_a_server_that_has_ended_is_told(browser, made, tmp_path):  # noqa: F811
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     page.sees("the server does not answer: call fieldrx app again")
+
+
+def test_the_first_address_leads_to_the_page(browser, server):  # noqa: F811
+    browser.visit(server.first_address)
+    browser.wait("!!document.querySelector('#step-title')")
+    assert browser.js("location.href").startswith(server.address)
+    assert browser.errors == []

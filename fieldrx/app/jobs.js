@@ -50,7 +50,7 @@ class JobView {
     this.stage = el("p", { className: "stage" });
     this.told = el("p", { className: "note" });
     this.bar = el("progress", { max: 1, value: 0, "aria-label": "Progress" });
-    this.stop = el("button", { type: "button", textContent: "Stop", click: () => this.tell("stop") });
+    this.stop = el("button", { type: "button", textContent: "Stop", hidden: true, click: () => this.tell("stop") });
     this.error = el("p", { className: "error", role: "alert" });
     this.chart = el("div");
     this.planes = el("img", { className: "planes", alt: "The central planes of the best field so far", hidden: true });
@@ -58,7 +58,9 @@ class JobView {
     this.shown = el("div", { className: "shown" });
     this.printed = el("pre", { tabIndex: 0, "aria-label": "What it printed" });
     this.shell = lineBox();
-    this.box.append(this.shell.box, this.state, this.stage, this.told, this.bar, el("div", { className: "line" }, this.stop), this.error,
+    // what grows stands below the button, which must not move under a pointer
+    this.box.append(this.shell.box, el("div", { className: "line ends" }, this.state, el("span"), this.stop), this.error,
+      this.stage, this.told, this.bar,
       el("div", { className: "watch" }, this.chart, this.planes), this.results, this.shown,
       el("details", {}, el("summary", { textContent: "What it printed" }), this.printed));
     this.look();
