@@ -29,5 +29,6 @@ nb_execution_mode = (
 )
 
 html_theme = "furo"
+html_static_path, html_css_files = ["_static"], ["style.css"]
 html_title = f"fieldrx {release}"
 html_show_sourcelink = False

@@ -23,7 +23,8 @@ def script():
 def outputs(notebook):
     """What cells print and draw: kinds of their outputs, cell by cell."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return [[kind for output in cell.outputs for kind in output.get("data", {"text": 0})] for cell in cells]
+    kinds = ({kind for output in cell.outputs for kind in output.get("data", {"text": 0})} for cell in cells)
+    return [sorted(some) for some in kinds]  # in pieces and an order that hang on time
 
 
 def test_there_are_five():
@@ -42,6 +43,6 @@ def test_a_tutorial_is_kept_small_with_its_outputs(path, script):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
-def test_a_tutorial_runs_and_shows_what_is_kept(path, script):
+def test_a_tutorial_runs_and_shows_as_much_as_is_kept(path, script):
     kept = nbformat.read(path, as_version=4)
     assert outputs(script.executed(path)) == outputs(kept)
