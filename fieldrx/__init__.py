@@ -23,12 +23,14 @@ if TYPE_CHECKING:  # for editors, which do not run `__getattr__`
     from fieldrx.priors import Priors
     from fieldrx.reconstruction import reconstruct
     from fieldrx.simulation import cell_phantom, simulate
+    from fieldrx.timelapse import Film, load_film, make_film
     from fieldrx.viewer import write_viewer
     from fieldrx.volume import Volume, read_volume, write_volume
 
 _HOMES = {
     "Acquisition": "acquisition",
     "Ensemble": "ensemble",
+    "Film": "timelapse",
     "Fit": "fit",
     "Grid": "optics",
     "Illumination": "optics",
@@ -44,7 +46,9 @@ _HOMES = {
     "evaluate": "evaluation",
     "load_ensemble": "ensemble",
     "load_field": "field",
+    "load_film": "timelapse",
     "make_ensemble": "ensemble",
+    "make_film": "timelapse",
     "measure": "measure",
     "read_acquisition": "acquisition",
     "read_volume": "volume",
@@ -57,6 +61,7 @@ _HOMES = {
 __all__ = [
     "Acquisition",
     "Ensemble",
+    "Film",
     "Fit",
     "Grid",
     "Illumination",
@@ -73,7 +78,9 @@ __all__ = [
     "evaluate",
     "load_ensemble",
     "load_field",
+    "load_film",
     "make_ensemble",
+    "make_film",
     "measure",
     "read_acquisition",
     "read_volume",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fieldrx.cli.progress import reporting
+from fieldrx.cli.status import leave
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError, in_file
 
 if TYPE_CHECKING:
     from fieldrx.acquisition import Frames
-    from fieldrx.field import NeuralField
     from fieldrx.timelapse import Film
     from fieldrx.verdict import Verdict
 
@@ -67,15 +68,13 @@ def film(
         made = make_film(
             frames, path=output, resume=bool(resume), follow_s=follow_s, say=say, callback=reporter, **options
         )
-    first = made.fields[0]
-    verdict = judge(first, frames.read(_number(first)), options["device"])
     if not quiet:
         echo(_saved(output, made))
-    return made, verdict
-
-
-def _number(field: NeuralField) -> int:
-    return field.provenance.origin["frame"]["number"]
+    first, number = made.fields[0], made.provenance["frames"][0]["number"]
+    if first.provenance.diverged:
+        leave(f"{first.provenance.diverged} of frame {number}, from which {output} goes on", 1)
+    verdict = judge(first, frames.read(number), options["device"])
+    return made, replace(verdict, sentence=f"frame {number}, the first, is {verdict.sentence}")
 
 
 def _saved(output: Path, made: Film) -> str:

@@ -101,6 +101,8 @@ class Film:
     def span(self) -> str:
         """First and last time, in words."""
         first, last = self.times[0], self.times[-1]
+        if first == last:
+            return self.said(first)
         return f"{first:g} to {last:g} s" if self.unit == SECONDS else f"frames {first:g} to {last:g}"
 
     def said(self, time: float) -> str:

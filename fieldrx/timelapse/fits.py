@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldrx._version import __version__
-from fieldrx.acquisition import Acquisition, Frames, FramesGiven
+from fieldrx.acquisition import Acquisition, Frames, FramesGiven, film_of
 from fieldrx.backends import describe_device
 from fieldrx.ensemble.fits import precision_of, refit
 from fieldrx.ensemble.twin import misfit
@@ -30,7 +30,7 @@ _NOT_ASKED = ("callback", "device")  # options that change no result, or only it
 
 
 def make_film(
-    frames: Frames | Sequence[Acquisition],
+    frames: Frames | Sequence[Acquisition] | str | os.PathLike,
     depth: Sequence[float] | str,
     model: str = "auto",
     *,
@@ -44,9 +44,8 @@ def make_film(
 
     Parameters
     ----------
-    frames : Frames or sequence of Acquisition
-        As `fieldrx.acquisition.film_of` gives them, or acquisitions; of one number and size of images, and
-        one light.
+    frames : path-like, Frames or sequence of Acquisition
+        An acquisition.toml that has time, or acquisitions; of one number and size of images, and one light.
     depth, model
         As of :func:`fieldrx.reconstruct`: settled by the first frame.
     path : path-like, optional
@@ -74,12 +73,23 @@ def make_film(
     KeyboardInterrupt
         If it was stopped before the first frame was done.
     """
-    source = frames if isinstance(frames, Frames) else FramesGiven(frames)
+    source = _source(frames)
     asked = {"depth": depth, "model": model} | options
     asked = {name: repr(value) for name, value in asked.items() if name not in _NOT_ASKED}
     kept = Kept(None if path is None else Path(path), asked, resume)
     making = _Making(source, kept, say or (lambda text: None), asked)
     return making.run(follow_s, {"depth": depth, "model": model, **options})
+
+
+def _source(frames: Frames | Sequence[Acquisition] | str | os.PathLike) -> Frames:
+    if isinstance(frames, Frames):
+        return frames
+    if not isinstance(frames, (str, os.PathLike)):
+        return FramesGiven(frames)
+    found = film_of(frames)
+    if found is None:
+        raise InputError(f"{frames} has no time: see [images] time of acquisition.toml")
+    return found
 
 
 class _Making:

@@ -16,8 +16,8 @@ import numpy as np
 from fieldrx.fit import Schedule
 
 ROUNDS = 3  # of a frame that goes on from another, before it is fitted from nothing
-_SHARE, _LEAST = 0.25, 12  # of the steps of a fit from nothing, for one round; fewer steps move little
-_COARSE = 0.7  # of a round's steps on every second pixel
+_SHARE, _LEAST = 0.22, 12  # of the steps of a fit from nothing, for one round; fewer steps move little
+_COARSE = 0.75  # of a round's steps on every second pixel
 _AS_GOOD = 1.2  # misfit over that of a fit from nothing, up to which a frame is good enough
 _MUCH_WORSE = 1.6  # and from which it is worth a fit from nothing
 _EMPTY = 0.95  # error from which an empty sample would do: the images are not of what was filmed before
