@@ -295,7 +295,7 @@ class Fit:
         if self._asked() and state.step == 0:
             raise KeyboardInterrupt
         saved = time.perf_counter()
-        while not self._over() and not self.watch.settled(state) and not self._asked():
+        while not self._asked() and not self._over() and not self.watch.settled(state):
             if not self.step():
                 return
             if checkpoint and time.perf_counter() - saved > _SAVE_EVERY_S:
