@@ -20,7 +20,7 @@ from fieldrx.backends.operators import Operators
 from fieldrx.brief import times
 from fieldrx.errors import InputError
 from fieldrx.fit import Fit, Options
-from fieldrx.fit.memory import check_fit
+from fieldrx.fit.memory import check_fit, memory_of_rank
 from fieldrx.fit.problem import Problem, understand
 from fieldrx.progress import Progress
 from fieldrx.resources import Need, free_memory, total
@@ -151,7 +151,7 @@ def plan_of(problem: Problem, backend: Operators, measure: bool | None = None) -
     """
     if measure is None:
         measure = float(np.prod(problem.grid.shape)) > _LONG
-    have, limit = backend.memory_limit()
+    have, limit = memory_of_rank(backend)
     fits = have is None or total(problem.extent.needs) <= have
     seconds, why = {}, ""
     if measure and fits and problem.schedule.budget_s is None:

@@ -168,6 +168,7 @@ class _Batch:
         """Variables of a worker: its threads, and one of the GPUs where there are several."""
         names = (*THREADS_OF, *THREADS_OF_BLAS)
         found = os.environ | dict.fromkeys(names, str(self.settings.threads))
+        found.pop("FIELDRX_PROGRESS", None)  # whose record is one command's
         gpus = [gpu for gpu in os.environ.get(_GPUS, "").split(",") if gpu]
         return found | ({_GPUS: gpus[slot % len(gpus)]} if self.settings.workers > 1 and gpus else {})
 

@@ -152,6 +152,18 @@ def _rounded_up(value: float) -> float:
     return float(np.ceil(value / unit - 1e-9) * unit)
 
 
+def memory_of_rank(backend: Operators) -> tuple[float | None, str]:
+    """Bytes that one fit may take where it computes, and what limits them; ranks share a machine's memory.
+
+    Parameters
+    ----------
+    backend : Operators
+    """
+    have, limit = backend.memory_limit()
+    here = world().local_size if backend is get("cpu") else 1
+    return (have, limit) if have is None or here == 1 else (have / here, f"for each of {here} ranks {limit}")
+
+
 def check_fit(extent: Extent, backend: Operators) -> None:
     """Refuse a fit that does not fit, with settings that would.
 
@@ -160,10 +172,7 @@ def check_fit(extent: Extent, backend: Operators) -> None:
     InputError
         If it needs more than the device has.
     """
-    have, limit = backend.memory_limit()
-    here = world().local_size if backend is get("cpu") else 1
-    if have is not None and here > 1:
-        have, limit = have / here, f"for each of {here} ranks {limit}"
+    have, limit = memory_of_rank(backend)
     needs = extent.needs
     if have is None or total(needs) <= have:
         return

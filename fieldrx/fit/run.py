@@ -264,7 +264,7 @@ class Fit:
         state = self.state
         if self._asked() and state.step == 0:
             raise KeyboardInterrupt
-        while not self._over() and not self.watch.settled(state) and not self._asked():
+        while not self._asked() and not self._over() and not self.watch.settled(state):
             if not self.step():
                 return
             if checkpoint and time.perf_counter() - saved > _SAVE_EVERY_S:

@@ -11,7 +11,7 @@ from fieldrx.acquisition import Acquisition, Windowed
 from fieldrx.backends.operators import Operators
 from fieldrx.errors import InputError
 from fieldrx.field.choices import default_encoding
-from fieldrx.fit import fit_needs
+from fieldrx.fit.memory import fit_needs, memory_of_rank
 from fieldrx.models import grid_for, grid_spacing
 from fieldrx.optics import Grid, lateral_band, slice_positions
 from fieldrx.resources import total
@@ -121,7 +121,7 @@ def _grid(frame, shape, depth):
 def _room(frame, shape, depth, backend):
     """Bytes that one fit would need, where there are too few; else 0."""
     need = total(fit_needs(_grid(frame, shape, depth).shape, frame.optics.n_images))
-    have, _ = backend.memory_limit()
+    have, _ = memory_of_rank(backend)
     return need if have is not None and need > _ROOM * have else 0
 
 
