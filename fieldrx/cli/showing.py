@@ -160,7 +160,10 @@ def render(
     with reporting(quiet) as reporter:
         if light:
             if film or not isinstance(one, NeuralField):
-                raise InputError("--light predicts the images of one field: no ensemble, of a film one frame")
+                raise InputError(
+                    "--light predicts the images of one field: give the field, not the ensemble; of a film "
+                    "the --time of a frame"
+                )
             if options:
                 first = next(iter(options))
                 raise InputError(f"--light predicts images as the microscope takes them, without {first}")
