@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,12 +13,11 @@ from numpy.typing import ArrayLike
 from fieldrx.acquisition.frames import FRAMES, SECONDS
 from fieldrx.backends import module_of
 from fieldrx.errors import InputError, one_line
-from fieldrx.field import NeuralField
+from fieldrx.field import Network, NeuralField
 from fieldrx.field.neural_field import field_from_arrays
+from fieldrx.field.sampled import Sampled
 from fieldrx.io import check_keys, load_npz, save_npz
-from fieldrx.optics import Grid
 from fieldrx.provenance import Provenance
-from fieldrx.volume import Volume
 
 FORMAT, VERSION = "fieldrx-film", 1
 _SLACK = 1e-9  # of the film's length, by which a time may miss a frame
@@ -157,7 +155,7 @@ class Film:
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class Moment(Sampled):
     """What a film is between two frames, as something that answers as a field.
 
     Parameters
@@ -171,10 +169,6 @@ class Moment:
     after: NeuralField
     share: float
 
-    def __call__(self, points: ArrayLike) -> np.ndarray:
-        """Complex refractive index at points (..., 3) of (z, y, x) [um], complex128."""
-        return self.before.medium_index + self.contrast(points)
-
     def contrast(self, points: ArrayLike) -> np.ndarray:
         """Complex index contrast n - n0 at points (..., 3) [um], complex128."""
         return self._mixed(self.before.contrast(points), self.after.contrast(points))
@@ -184,34 +178,35 @@ class Moment:
         mixed = self._mixed(self.before.on_axes(z, y, x), self.after.on_axes(z, y, x))
         return module_of(mixed).asarray(mixed, np.complex64)
 
-    def grid(
-        self,
-        spacing: ArrayLike | None = None,
-        shape: Sequence[int] | None = None,
-        region: ArrayLike | None = None,
-    ) -> Grid:
-        """As of ``NeuralField.grid``."""
-        return self.before.grid(spacing, shape, region)
-
-    def volume(
-        self,
-        spacing: ArrayLike | None = None,
-        shape: Sequence[int] | None = None,
-        region: ArrayLike | None = None,
-    ) -> Volume:
-        """As of ``NeuralField.volume``."""
-        one, other = (f.volume(spacing, shape, region) for f in (self.before, self.after))
-        return replace(one, contrast=self._mixed(one.contrast, other.contrast))
-
     @property
     def provenance(self) -> Provenance:
         """Of the frame before."""
         return self.before.provenance
 
-    def __getattr__(self, name):
-        if name in ("medium_index", "region_um", "bounds_um", "spacing_um", "network"):
-            return getattr(self.before, name)
-        raise AttributeError(name)
+    @property
+    def medium_index(self) -> float:
+        """n0."""
+        return self.before.medium_index
+
+    @property
+    def region_um(self) -> np.ndarray:
+        """First and last voxel centre of what the images show, shape (3, 2) [um]."""
+        return self.before.region_um
+
+    @property
+    def bounds_um(self) -> np.ndarray:
+        """The domain, shape (3, 2) [um]."""
+        return self.before.bounds_um
+
+    @property
+    def spacing_um(self) -> tuple[float, float, float]:
+        """Voxel spacing (dz, dy, dx) of the fits [um]."""
+        return self.before.spacing_um
+
+    @property
+    def network(self) -> Network:
+        """That of the frame before."""
+        return self.before.network
 
     def _mixed(self, one, other):
         return (1 - self.share) * one + self.share * other
