@@ -44,7 +44,7 @@ def joined() -> Ranks:
     sys.excepthook = hook
     from fieldrx.parallel.ranks import Ranks
 
-    return Ranks(comm, local)
+    return Ranks(comm.Dup(), local)  # on COMM_WORLD itself ranks meet at the end alone, see `all_came`
 
 
 def all_came(patience_s: float) -> bool:
