@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import tiny
 
-from fieldrx import load_field
+from fieldrx import Acquisition, load_field, simulate
 from fieldrx.ensemble import load_ensemble
+from fieldrx.tiles import load_mosaic
 
 PATIENCE_S = 240
 BESIDE = Path(sys.executable).with_name("mpiexec")  # of a wheel
@@ -240,3 +241,22 @@ def test_processes_may_work_for_themselves(images):
     )
     assert done.returncode == 0
     assert "6 of 24 x 20 pixels" in done.stdout
+
+
+@needs_mpi
+@slow
+def test_tiles_over_ranks_are_bit_identical(tmp_path):
+    """Each tile is fitted by one rank alone, also where ranks have none left."""
+    shape = (100, 44)
+    optics = Acquisition(None, tiny.LIGHT, tiny.SCOPE, holdout=(4,), name="frame")
+    simulate(tiny.phantom(), optics, "born", shape).save(tmp_path / "frame.npz")
+    fit = ["reconstruct", tmp_path / "frame.npz", *FIT, "--tiles", "66", "-q", "-o"]
+    for count in (1, 2, 3):
+        done = ranks(count, *fit, tmp_path / f"{count}.npz")
+        assert done.returncode in (0, 3) and not errors(done), done.stderr
+        assert not (tmp_path / f"{count}.tiles").exists()
+    alone, *others = (load_mosaic(tmp_path / f"{count}.npz") for count in (1, 2, 3))
+    assert len(alone.fields) == 2
+    for other in others:
+        for one, two in zip(alone.fields, other.fields, strict=True):
+            np.testing.assert_array_equal(one.params, two.params)
