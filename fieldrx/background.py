@@ -33,7 +33,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, NothingValid
 
 ESTIMATES = ("smooth", "mean", "median")
 _SAMPLES = 64  # pixels per axis that an estimate looks at: six coefficients need no more
@@ -94,7 +94,7 @@ def normalise(
     known = np.ones(images.shape, bool) if mask is None else np.asarray(mask, bool)
     some = np.flatnonzero(known.any(axis=(1, 2)))  # an image that is masked as a whole takes no part
     if not some.size:
-        raise InputError(
+        raise NothingValid(
             "mask leaves no valid pixel in any image; expected true (or 1) where a pixel is valid"
         )
     valid = valid_pixels(images, level, missing, known)
@@ -104,7 +104,7 @@ def normalise(
             np.subtract(images[k], dark[k].astype(np.float64), out=out[k], casting="unsafe")
         valid[k] &= np.isfinite(out[k])
         if not valid[k].any():
-            raise InputError(
+            raise NothingValid(
                 f"image {k} has no valid pixel: all are saturated (at or above {level:g}), missing or not "
                 "finite; leave it out, or set saturation"
             )

@@ -20,6 +20,10 @@ class NoSuchFile(InputError):
     """A file that was named is not there."""
 
 
+class NothingValid(InputError):
+    """No pixel of any image tells anything."""
+
+
 def one_line(error: BaseException) -> str:
     """The text of an exception without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__
@@ -46,8 +50,9 @@ def nearest(name: object, known: Iterable[str]) -> str:
 
 @contextmanager
 def in_file(path: str | os.PathLike) -> Iterator[None]:
-    """Put the file's name in front of an `InputError` raised inside."""
+    """Put the file's name in front of an `InputError` raised inside, which stays of its kind."""
     try:
         yield
     except InputError as error:
-        raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from None
+        told = error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}")
+        raise told from None

@@ -110,7 +110,8 @@ def judge_numbers(numbers: Mapping[str, Any]) -> Verdict:
     """
     if "nrmse_holdout" not in numbers:
         return Verdict("untested", "no image was held out: nothing tests this mosaic")
-    grade = _grade(numbers["nrmse_holdout"], numbers["noise_floor_holdout"], None)
+    closed = numbers.get("nrmse_closed_form")
+    grade = _grade(numbers["nrmse_holdout"], numbers["noise_floor_holdout"], closed)
     return Verdict(grade, f"{grade}: {numbers['verdict']}")
 
 

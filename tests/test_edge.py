@@ -13,6 +13,7 @@ from fieldrx.evaluation import model_of
 from fieldrx.fit import correct
 from fieldrx.fit.correct import share_explained
 from fieldrx.models import Optics, grid_for, make_model
+from fieldrx.render.images import new_images
 
 
 def images_with(edge, shape=(40, 36)):
@@ -52,6 +53,16 @@ def test_a_soft_edge_is_found_and_kept(soft, tmp_path):
     optics = Optics.recorded(field.provenance, acq.illumination)
     predicted = images.predicted(field, optics, np.array([1]))
     assert np.allclose(predicted, model.forward(contrast, np.array([1])), atol=1e-5)
+
+
+def test_new_light_has_the_edge_of_the_fit(soft):
+    acq, _, field = soft
+    light = acq.illumination.select([2])
+    new = new_images(field, light, image_shape=acq.image_shape)
+    _, model, contrast = model_of(
+        field, acq.microscope, light, acq.image_shape, optics=replace(Optics.of(light), edge="soft")
+    )
+    assert np.allclose(new.images, model.forward(contrast), atol=1e-5)
 
 
 def test_a_hard_edge_stays(tmp_path):

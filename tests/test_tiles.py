@@ -18,9 +18,10 @@ from fieldrx.cli import main
 from fieldrx.compression import compress
 from fieldrx.fit import Schedule
 from fieldrx.render import render
+from fieldrx.report import write_frame_report
 from fieldrx.results import load_result
 from fieldrx.tiles import Job, Mosaic, cut, discard, evaluate_mosaic, fit_tiles, kept_job, load_mosaic, plan
-from fieldrx.tiles.choose import choose_tiles, default_side
+from fieldrx.tiles.choose import busiest, choose_tiles, default_side
 
 SHAPE, PIXEL = (60, 44), tiny.SCOPE.pixel_size_um
 OPTIONS = {"encoding": tiny.ENCODING, "network": tiny.NETWORK, "schedule": tiny.schedule(), "tv": None}
@@ -192,7 +193,7 @@ def test_tiles_that_are_done_are_kept(job, tmp_path, monkeypatch):
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match=r"thesis.tex, which is no tile"):
+    with pytest.raises(InputError, match=r"thesis.tex, which is not of such work"):
         discard(tmp_path)
     assert (tmp_path / "thesis.tex").exists()
 
@@ -330,3 +331,87 @@ count = 6
 na = 0.5
 start_deg = 10
 """
+
+
+def test_a_tile_of_other_images_is_not_kept(job, whole, tmp_path):
+    """Whatever was fitted before is fitted again where the images are others; other optics are refused."""
+    fit_tiles(job, tmp_path / "t")
+    brighter = replace(whole, images=1 + 1.1 * (whole.images - 1), checksum=None)
+    again = fit_tiles(replace(job, frame=Windowed.of(brighter)), tmp_path / "t", resume=True)
+    straight = fit_tiles(replace(job, frame=Windowed.of(brighter)), tmp_path / "s")
+    for one, other in zip(again.fields, straight.fields, strict=True):
+        assert np.array_equal(one.params, other.params)
+    turned = replace(whole, illumination=Illumination.led_ring(6, 0.4), checksum=None)
+    with pytest.raises(InputError, match=r"other settings \(optics\)"):
+        fit_tiles(replace(job, frame=Windowed.of(turned)), tmp_path / "t", resume=True)
+
+
+def test_wrong_options_are_refused_and_leave_no_tile_empty(job, tmp_path):
+    wrong = replace(job, options=job.options | {"loss": "foo"})
+    with pytest.raises(InputError, match="foo"):
+        fit_tiles(wrong, tmp_path / "t")
+
+
+def test_a_mosaic_with_an_empty_tile_is_judged_and_reported(whole, job, tmp_path):
+    mask = np.ones(whole.images.shape, bool)
+    y0, y1, x0, x1 = list(job.tiling)[3].window
+    mask[:, y0:y1, x0:x1] = False
+    frame = Windowed.of(replace(whole, mask=mask, checksum=None))
+    made = fit_tiles(replace(job, frame=frame), tmp_path / "t")
+    assert made.provenance.steps_done == sum(f.provenance.steps_done for f in made.fields[:3])
+    numbers = write_frame_report(made, frame, tmp_path / "r.html")
+    assert numbers["fitted_to_these_images"] and np.isnan(numbers["tiles"][3]["nrmse"])
+    assert np.isfinite(numbers["nrmse_holdout"])
+
+
+def test_a_dead_part_of_a_file_is_left_empty(tmp_path):
+    shape = (100, 44)
+    optics = Acquisition(None, tiny.LIGHT, tiny.SCOPE, holdout=(4,))
+    images = simulate(blob(shape), optics, "born", shape).images
+    images[:, 34:] = 0
+    tifffile.imwrite(tmp_path / "stack.tif", images)
+    (tmp_path / "a.toml").write_text(TOML.replace("region = [10, 60, 0, 44]", "missing = 0"))
+    frame, said = Windowed.open(tmp_path / "a.toml"), []
+    made = fit_tiles(
+        Job(frame, cut(shape, 66, 20), tiny.DEPTH, "born", OPTIONS), tmp_path / "t", say=said.append
+    )
+    assert any("tile 1 is left empty" in line for line in said) and made.fields[1].output_scale == 0
+    assert busiest(frame).image_shape[0] <= 66
+
+
+def test_all_tiles_hold_out_the_same_images():
+    """Though the images of one are masked, from which it would have drawn others."""
+    shape = (100, 44)
+    light = Illumination.led_ring(30, 0.5)
+    images = 1 + 0.05 * np.random.default_rng(0).standard_normal((30, *shape))
+    mask = np.ones(images.shape, bool)
+    mask[7, :50] = False
+    frame = Windowed.of(Acquisition(images, light, tiny.SCOPE, mask))
+    made = plan(frame, tiny.DEPTH, "born", 72, **OPTIONS)
+    held = {tuple(made.frame.window(tile.window).holdout) for tile in made.tiling}
+    assert len(held) == 1 and len(held.pop()) == 3
+
+
+def test_what_a_kill_leaves_is_removed_too(job, tmp_path):
+    fit_tiles(job, tmp_path / "t")
+    (tmp_path / "t" / ".a1b2c3d4-tile_1.npz").write_bytes(b"half")
+    discard(tmp_path / "t")
+    assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize("spoilt", [{"tiling": {"shape": 1}}, {"options": []}, {"depth": 3}, {"notes": None}])
+def test_a_damaged_plan_is_one_line(job, tmp_path, spoilt):
+    fit_tiles(job, tmp_path / "t")
+    plan_file = tmp_path / "t" / "plan.json"
+    plan_file.write_text(json.dumps(json.loads(plan_file.read_text()) | spoilt))
+    with pytest.raises(InputError, match="damaged"):
+        kept_job(tmp_path / "t")
+
+
+def test_tiles_that_go_on_cannot_be_cut_anew(job, whole, tmp_path):
+    fit_tiles(job, tmp_path / "t")
+    kept = kept_job(tmp_path / "t")
+    with pytest.raises(InputError, match="--tiles 40 cannot change"):
+        plan(Windowed.of(whole), tiny.DEPTH, "born", 40, kept=kept, **OPTIONS)
+    with pytest.raises(InputError, match="30 x 44"):
+        plan(Windowed.of(whole.crop((0, 30, 0, 44))), tiny.DEPTH, "born", kept=kept, **OPTIONS)

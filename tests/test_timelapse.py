@@ -28,7 +28,7 @@ from fieldrx.render import render, render_over_time
 from fieldrx.results import at_time, load_result
 from fieldrx.timelapse import Film, Moment, load_film, make_film, plan
 from fieldrx.timelapse.arriving import Arriving
-from fieldrx.timelapse.kept import folder_of
+from fieldrx.timelapse.kept import Kept, folder_of
 
 HEAD = """
 [microscope]
@@ -720,3 +720,13 @@ def test_a_signal_stops_the_command(made, tmp_path):
     assert isinstance(load_film(path).fields[0], NeuralField)
     assert subprocess.run([*command, "--resume", "auto"], capture_output=True).returncode == 0
     assert equal(load_film(path), load_film(made / "film.npz"))
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    """It may be called as the one of a film that is to be made."""
+    folder = tmp_path / "film.frames"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("years of work")
+    with pytest.raises(InputError, match=r"notes\.txt, which is not of such work"):
+        Kept(tmp_path / "film.npz", {}, resume=False)
+    assert (folder / "notes.txt").exists()

@@ -66,6 +66,9 @@ class Windowed:
         InputError
             As of `read_acquisition`, or if the window leaves the frame.
         """
+        return replace(self._cut(window), holdout=self.optics.holdout, normalised=True)
+
+    def _cut(self, window):
         if isinstance(self.source, Acquisition):
             return self.source.crop(window)
         y0, y1, x0, x1 = window

@@ -10,6 +10,7 @@ from fieldrx.cli.progress import reporting
 from fieldrx.cli.status import leave
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError, in_file
+from fieldrx.parallel import world
 
 if TYPE_CHECKING:
     from fieldrx.acquisition import Frames
@@ -57,6 +58,11 @@ def film(
         raise InputError(
             f"there is neither a film {output} nor a folder {folder_of(output)} to resume from: start "
             "without --resume, or with --resume auto"
+        )
+    if world().size > 1:
+        raise InputError(
+            f"a film goes from frame to frame, in one process; there are {world().size} ranks: start it "
+            "without mpiexec"
         )
     with in_file(acquisition), reporting(quiet) as reporter:
 

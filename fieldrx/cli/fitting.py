@@ -27,7 +27,7 @@ from fieldrx.cli.status import STOPPED, leave
 from fieldrx.cli.stopping import Stoppable
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
-from fieldrx.parallel import by_first
+from fieldrx.parallel import by_first, world
 
 
 @click.command()
@@ -259,8 +259,9 @@ def reconstruct(
         say(f"device: {describe_device(fit.backend)}")
         for note in (*acq.notes, *fit.origin["automatic"], *fit.notes):
             say(f"note: {note}")
-        if not quiet:
-            for line in plan_of(fit.problem, fit.backend, measure=False if goes_on else None).lines():
+        if not quiet:  # of several ranks only the first one comes here: it measures nothing that all share
+            measure = False if goes_on or world().size > 1 else None
+            for line in plan_of(fit.problem, fit.backend, measure=measure).lines():
                 say(line)
         told = len(fit.notes)
         field = fit.run(checkpoint, goes_on)

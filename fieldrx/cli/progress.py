@@ -16,6 +16,7 @@ import click
 
 from fieldrx.cli.record import VARIABLE, Record
 from fieldrx.cli.text import echo
+from fieldrx.parallel import launched
 
 if TYPE_CHECKING:
     from fieldrx.progress import Progress
@@ -78,7 +79,7 @@ class Reporter:
 @contextmanager
 def reporting(quiet: bool) -> Iterator[Reporter | Record]:
     """A reporter whose bar ends with the block; a record where somebody watches (`fieldrx.cli.record`)."""
-    watched = os.environ.get(VARIABLE)
+    watched = None if launched().rank else os.environ.get(VARIABLE)  # of several ranks the first one's work
     reporter = Record(Path(watched)) if watched else Reporter(quiet)
     try:
         yield reporter

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fieldrx.cli.progress import reporting, speaker
-from fieldrx.cli.status import NOTHING
+from fieldrx.cli.status import NOTHING, leave
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
 from fieldrx.parallel import by_first, items_words
@@ -69,6 +69,8 @@ def reconstruct_tiles(
         mosaic.save(output)
         by_first(lambda: discard(folder))
         numbers = evaluate_mosaic(mosaic, frame, device=options["device"], callback=reporter)
+    if mosaic.provenance.diverged:
+        leave(f"{mosaic.provenance.diverged}; {output} holds the best fields before that", 1)
     verdict = judge_numbers(numbers)
     if not quiet:
         size, seconds = output.stat().st_size / 1e6, mosaic.provenance.seconds

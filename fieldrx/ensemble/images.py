@@ -60,7 +60,6 @@ class FitImages:
 
     def unseen(self, member: NeuralField, images: np.ndarray) -> np.ndarray:
         """Images that a member never saw, predicted with the optics that it found for the others."""
-        own = member.provenance if member.provenance.optics else self.settings
-        optics = Optics.recorded(own, self.acquisition.illumination)
+        optics = Optics.recorded(member.provenance, self.acquisition.illumination)
         # nobody has seen the brightness of these images
         return self.predicted(member, replace(optics, gain=np.ones(self.acquisition.n_images)), images)

@@ -128,7 +128,6 @@ class Extent:
             found.append("--depth " + ":".join(f"{z:.6g}" for z in narrowed(narrow).depth))
         if rows is not None:
             found.append(f"a region of {times(cropped(rows).image_shape)} pixels ([images] region)")
-            found.append(f"tiles of {rows} pixels (--tiles {rows})")
         return found
 
 

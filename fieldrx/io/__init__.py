@@ -7,7 +7,7 @@ serves what an acquisition names.
 
 from fieldrx.errors import NoSuchFile, in_file, nearest, one_line
 from fieldrx.io.choice import Choice, Stack, kept_images, numbers_called
-from fieldrx.io.files import atomic_path, check_file, named, open_folder, remove_file
+from fieldrx.io.files import atomic_path, check_file, named, open_folder, remove_file, remove_own
 from fieldrx.io.hdf5 import load_hdf5
 from fieldrx.io.names import TIME, is_pattern, list_images, list_pattern, list_times
 from fieldrx.io.npz import check_keys, load_format, load_npz, save_npz
@@ -42,6 +42,7 @@ __all__ = [
     "read_images",
     "read_stack",
     "remove_file",
+    "remove_own",
     "save_npz",
     "write_png",
 ]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 from fieldrx.errors import InputError, NoSuchFile, nearest, one_line
@@ -103,6 +105,31 @@ def remove_file(path: str | os.PathLike) -> None:
     """Remove a file, if it is there; of several ranks the first one does."""
     if not world().rank:
         Path(path).unlink(missing_ok=True)
+
+
+def remove_own(folder: str | os.PathLike, names: Sequence[str]) -> None:
+    """Remove a folder of files that work kept, and nothing else.
+
+    Parameters
+    ----------
+    folder : path-like
+        Which need not be there.
+    names : sequence of str
+        Patterns of the files' names; what `atomic_path` left of them when it was killed counts too.
+
+    Raises
+    ------
+    InputError
+        If something else is in it.
+    """
+    path = Path(folder)
+    if not path.exists():
+        return
+    own = [pattern for name in names for pattern in (name, f".????????-{name}")]
+    strange = [one.name for one in path.iterdir() if not any(fnmatch(one.name, name) for name in own)]
+    if strange:
+        raise InputError(f"{path} is in the way: it holds {strange[0]}, which is not of such work; move it")
+    shutil.rmtree(path)
 
 
 def named(error: OSError, path: str | os.PathLike) -> OSError:

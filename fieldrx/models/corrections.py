@@ -60,7 +60,7 @@ class Optics:
             options["pupil"] = Pupil(self.zernike)
         if self.edge != "hard" and is_multislice(name):
             options.setdefault("edge", self.edge)
-        light = replace(illumination, sources_na=self.sources_na)
+        light = replace(illumination, sources_na=self.sources_na, distance_um=None)  # they hold here
         return make_model(name, grid, microscope, light, image_shape, **options)
 
     @classmethod

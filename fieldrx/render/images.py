@@ -95,7 +95,7 @@ def _optics_under(light: Illumination, microscope: Microscope, provenance: Prove
     if provenance.microscope != microscope.to_dict():
         return nominal
     found = Optics.recorded(provenance, light)
-    return replace(nominal, defocus_um=found.defocus_um, zernike=found.zernike)
+    return replace(nominal, defocus_um=found.defocus_um, zernike=found.zernike, edge=found.edge)
 
 
 def render_images(

@@ -9,13 +9,13 @@ import numpy as np
 
 from fieldrx.acquisition import Acquisition, Windowed
 from fieldrx.backends.operators import Operators
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, NothingValid
 from fieldrx.field.choices import default_encoding
 from fieldrx.fit.memory import fit_needs, memory_of_rank
 from fieldrx.models import grid_for, grid_spacing
 from fieldrx.optics import Grid, lateral_band, slice_positions
 from fieldrx.resources import total
-from fieldrx.tiles.plan import NARROWEST, Tiling, cut
+from fieldrx.tiles.plan import NARROWEST, Tile, Tiling, cut
 
 SIDE = 320  # voxels along a side of a tile, where nothing asks for fewer
 _WHOLE = 1.5  # sides of a tile, up to which a frame is no larger than one
@@ -69,7 +69,7 @@ def choose_tiles(
     while side > least and not _fits(frame, side, depth, backend):
         side = int(0.8 * side)
     tiling = cut(frame.shape, max(side, least), overlap)
-    return tiling, _words(tiling, overlap, why)
+    return (None, "") if len(tiling) == 1 else (tiling, _words(tiling, overlap, why))
 
 
 def is_large(frame: Windowed) -> bool:
@@ -140,10 +140,28 @@ def busiest(frame: Windowed) -> Acquisition:
     """The window whose images vary most, from which what is "auto" is settled for all."""
     best, most = None, -1.0
     for tile in cut(frame.shape, default_side(frame), 0):
-        seen = frame.window(tile.window)
+        seen = usable_window(frame, tile)
+        if seen is None:
+            continue
         valid = True if seen.mask is None else seen.mask
         varies = float(np.nan_to_num(np.std(seen.stack, axis=(1, 2), where=valid)).mean())
         if varies > most:
             best, most = seen, varies
-    assert best is not None  # a tiling has a tile
+    if best is None:
+        raise InputError("no part of the frame has an image that can be used: all are masked, or dark field")
     return best
+
+
+def usable_window(frame: Windowed, tile: Tile) -> Acquisition | None:
+    """The images of a tile; None where none of them can be used.
+
+    Parameters
+    ----------
+    frame : Windowed
+    tile : Tile
+    """
+    try:
+        seen = frame.window(tile.window)
+    except NothingValid:
+        return None
+    return seen if seen.usable.any() else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,14 +14,16 @@ from fieldrx.acquisition import Acquisition, Windowed
 from fieldrx.automatic import choose_model
 from fieldrx.backends import get
 from fieldrx.errors import InputError
+from fieldrx.evaluation import same_images
 from fieldrx.field import NeuralField, load_field
-from fieldrx.io import atomic_path
-from fieldrx.optics import parse_depth
+from fieldrx.fit import Schedule, split_images
+from fieldrx.io import atomic_path, remove_own
+from fieldrx.optics import parse_depth, slice_positions
 from fieldrx.parallel import by_first, over_ranks, world
 from fieldrx.progress import Progress
 from fieldrx.provenance import Provenance
 from fieldrx.reconstruction import choose_depth, prepare
-from fieldrx.tiles.choose import busiest, choose_tiles, is_large
+from fieldrx.tiles.choose import busiest, choose_tiles, is_large, usable_window
 from fieldrx.tiles.mosaic import Mosaic
 from fieldrx.tiles.plan import Tiling
 from fieldrx.tuning import choose_tv, training_images
@@ -61,6 +62,7 @@ class Job:
         return {
             "format": FORMAT,
             "version": VERSION,
+            "optics": self.frame.optics.fingerprint()["optics"],
             "tiling": self.tiling.to_dict(),
             "depth": [float(d) for d in self.depth],
             "model": self.model,
@@ -98,7 +100,7 @@ def plan(
         As of `choose_tiles` and `prepare`.
     """
     if kept is not None:
-        return _again(frame, depth, model, tv, kept, options)
+        return _again(frame, depth, model, tiles, tv, kept, options)
     if tiles == "off" or (tiles == "auto" and not is_large(frame)):
         return None
     notes: list[str] = []
@@ -106,8 +108,9 @@ def plan(
     if seen is not None and depth == "auto":
         depth, why = choose_depth(seen, options.get("holdout"), options.get("schedule"))
         notes.append(why)
-    heights = _heights(depth)
-    chosen, why = choose_tiles(frame, heights, get(options.get("device", "auto")), tiles)
+    heights = world().agree(_heights(depth))  # whose last bits may differ between ranks, as may their memory
+    backend = get(options.get("device", "auto"))
+    chosen, why = world().agree(choose_tiles(frame, heights, backend, tiles))
     if chosen is None:
         return None
     notes.insert(0, why)
@@ -119,16 +122,37 @@ def plan(
         of_trials = {name: value for name, value in options.items() if name != "refine"}
         tv, why = choose_tv(seen, heights, model, **of_trials)
         notes.append(why)
-    heights, model, tv = world().agree((heights, model, tv))  # whose last bits may differ between ranks
-    return Job(frame, chosen, heights, model, {"tv": tv, **options}, tuple(notes))
+    model, tv = world().agree((model, tv))
+    held = _held_out(frame, options)
+    return Job(held, chosen, heights, model, {"tv": tv, **options}, tuple(notes))
 
 
-def _again(frame, depth, model, tv, kept, options):
+def _held_out(frame, options):
+    """The frame with the images that all of its tiles hold out, where it names none."""
+    if len(frame.optics.holdout):
+        return frame
+    given = options.get("schedule") or {}
+    seed = given.seed if isinstance(given, Schedule) else given.get("seed", 0)
+    _, held = split_images(frame.optics, options.get("holdout"), seed)
+    return replace(frame, optics=replace(frame.optics, holdout=held))
+
+
+def _again(frame, depth, model, tiles, tv, kept, options):
     """An interrupted job, whose choices hold."""
+    if tiles != "auto":
+        raise InputError(
+            f"--tiles {tiles} cannot change the tiles of a job that goes on: leave it out, or --resume"
+        )
     depth = kept["depth"] if depth == "auto" else depth
     model = kept["model"] if model == "auto" else model
-    tv, tiling = kept["options"]["tv"] if tv == "auto" else tv, Tiling.from_dict(kept["tiling"])
-    return Job(frame, tiling, _heights(depth), model, {"tv": tv, **options}, tuple(kept["notes"]))
+    tv, tiling = kept["options"].get("tv") if tv == "auto" else tv, Tiling.from_dict(kept["tiling"])
+    if tiling.shape != frame.shape:
+        raise InputError(
+            f"the kept tiles are of a frame of {' x '.join(map(str, tiling.shape))} pixels, this one has "
+            f"{' x '.join(map(str, frame.shape))}: start without --resume"
+        )
+    held = _held_out(frame, options)
+    return Job(held, tiling, _heights(depth), model, {"tv": tv, **options}, tuple(kept["notes"]))
 
 
 def _heights(depth):
@@ -149,8 +173,10 @@ def kept_job(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        whole = kept["format"] == FORMAT and {"tiling", "depth", "model", "options", "notes"} <= set(kept)
-    except (ValueError, KeyError, TypeError, OSError):
+        whole = kept["format"] == FORMAT and isinstance(kept["options"], dict)
+        Tiling.from_dict(kept["tiling"])
+        slice_positions(kept["depth"]), [str(note) for note in kept["notes"]], str(kept["model"])
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):  # InputError is a ValueError
         whole = False
     if not whole:
         raise InputError(f"{path} is damaged: call without --resume to start anew")
@@ -191,11 +217,11 @@ def fit_tiles(
 
     def fit(k: int) -> str | None:
         seen = windows.read(k)
-        try:
-            _fit_tile(job, tiles[k], seen, folder, resume, say)
-        except InputError as error:
-            say(f"note: {tiles[k].name} is left empty: {error}")
-            return str(error)
+        if seen is None:
+            why = "none of its images has a valid pixel and light within the pupil"
+            say(f"note: {tiles[k].name} is left empty: {why}")
+            return why
+        _fit_tile(job, tiles[k], seen, folder, resume, say)
         return None
 
     with windows:
@@ -243,12 +269,7 @@ def discard(folder: Path) -> None:
     InputError
         If the folder holds something else.
     """
-    if not folder.exists():
-        return
-    strange = [p.name for p in folder.iterdir() if p.name != _PLAN and not p.name.startswith("tile_")]
-    if strange:
-        raise InputError(f"{folder} is in the way: it holds {strange[0]}, which is no tile; move it")
-    shutil.rmtree(folder)
+    remove_own(folder, (_PLAN, "tile_*.npz"))
 
 
 class _Windows:
@@ -257,7 +278,7 @@ class _Windows:
     def __init__(self, job: Job):
         self.job, self.tiles, self.step = job, list(job.tiling), world().size
         self.reader = ThreadPoolExecutor(1)
-        self.ahead: dict[int, Future[Acquisition]] = {}
+        self.ahead: dict[int, Future[Acquisition | None]] = {}
 
     def __enter__(self):
         return self
@@ -265,11 +286,11 @@ class _Windows:
     def __exit__(self, *_):
         self.reader.shutdown(cancel_futures=True)
 
-    def read(self, k: int) -> Acquisition:
-        """The images of tile k."""
+    def read(self, k: int) -> Acquisition | None:
+        """The images of tile k; None where none can be used."""
         for number in (k, k + self.step):
             if number < len(self.tiles) and number not in self.ahead:
-                self.ahead[number] = self.reader.submit(self.job.frame.window, self.tiles[number].window)
+                self.ahead[number] = self.reader.submit(usable_window, self.job.frame, self.tiles[number])
         return self.ahead.pop(k).result()
 
 
@@ -281,7 +302,7 @@ def _kept(folder, tile):
 def _fit_tile(job, tile, seen, folder, resume, say):
     """Fit one tile, or go on with it, and keep its field; nothing is done where that stands."""
     kept, checkpoint = _kept(folder, tile), folder / f"tile_{tile.number}.checkpoint.npz"
-    if resume and kept.exists():
+    if resume and kept.exists() and same_images(load_field(kept), seen):
         return
     tell = job.options.get("callback")
     options = dict(job.options)
@@ -315,7 +336,10 @@ def _counted(tell, tile, count):
 def _empty(like, error):
     """A field of nothing, for a tile that cannot be fitted."""
     origin = {**like.provenance.origin, "left_empty": str(error)}
-    provenance = replace(like.provenance, nrmse_holdout=None, nrmse_closed_form=None, origin=origin)
+    provenance = replace(
+        like.provenance, nrmse_holdout=None, nrmse_closed_form=None, acquisition=None, optics=None,
+        steps_done=0, seconds=0.0, diverged=None, origin=origin,
+    )  # fmt: skip
     return replace(like, output_scale=0.0, provenance=provenance, history={})
 
 
@@ -334,6 +358,10 @@ def _provenance(job: Job, fields: list[NeuralField]) -> Provenance:
         nrmse_holdout=None,
         nrmse_closed_form=None,
         optics=None,
+        diverged="; ".join(
+            f"tile {k}: {one.provenance.diverged}" for k, one in enumerate(fields) if one.provenance.diverged
+        )
+        or None,
         notes=list(job.notes),
         origin={"tiles": len(fields), "resolution": first.origin.get("resolution")},
     )

@@ -12,6 +12,7 @@ from fieldrx.errors import InputError
 from fieldrx.evaluation import Comparison, compare, same_images, verdict
 from fieldrx.metrics import index_error
 from fieldrx.progress import Progress
+from fieldrx.tiles.choose import usable_window
 from fieldrx.tiles.mosaic import Mosaic
 from fieldrx.tiles.plan import Tile
 from fieldrx.volume import Volume
@@ -31,7 +32,7 @@ class TileErrors:
     noise_floor_holdout : float
     signal, signal_holdout : float
         Sums of (I - 1)^2 over these images.
-    own : bool
+    own_images : bool
         Whether the tile was fitted to these very images.
     """
 
@@ -42,7 +43,7 @@ class TileErrors:
     noise_floor_holdout: float
     signal: float
     signal_holdout: float
-    own: bool
+    own_images: bool
 
 
 def errors_of_tiles(
@@ -75,7 +76,11 @@ def errors_of_tiles(
         )
     found = []
     for tile in mosaic.tiling:
-        seen, own = frame.window(tile.window), mosaic.fields[tile.number]
+        seen, own = usable_window(frame, tile), mosaic.fields[tile.number]
+        if seen is None:
+            unknown = float("nan")
+            found.append(TileErrors(tile, unknown, unknown, unknown, unknown, 0.0, 0.0, own_images=True))
+            continue
         together = compare(mosaic.window(tile), seen, device=device)
         alone = compare(own, seen, device=device)
         held = together.held
@@ -88,7 +93,7 @@ def errors_of_tiles(
                 together.noise_of(held).share if len(held) else float("nan"),
                 _power(together, together.usable),
                 _power(together, held),
-                same_images(own, seen),
+                "left_empty" in own.provenance.origin or same_images(own, seen),
             )
         )
         callback(Progress("evaluating", tile.number + 1, len(mosaic.tiling)))
@@ -139,7 +144,7 @@ def evaluate_mosaic(
     held = [one for one in each if one.signal_holdout > 0]
     result = {
         "model": mosaic.provenance.model,
-        "fitted_to_these_images": all(one.own for one in each),
+        "fitted_to_these_images": all(one.own_images for one in each),
         "nrmse": _joined([(one.nrmse, one.signal) for one in each]),
         "tiles": [
             {
@@ -157,6 +162,11 @@ def evaluate_mosaic(
         floor = _joined([(one.noise_floor_holdout, one.signal_holdout) for one in held])
         alone = _joined([(one.alone_holdout, one.signal_holdout) for one in held])
         result |= {"nrmse_holdout": error, "alone_holdout": alone, "noise_floor_holdout": floor}
+        told = [mosaic.fields[one.tile.number].provenance.nrmse_closed_form for one in held]
+        known = [float(error) for error in told if error is not None]
+        if len(known) == len(held):
+            weights = [one.signal_holdout for one in held]
+            result["nrmse_closed_form"] = _joined(list(zip(known, weights, strict=True)))
         result["verdict"] = verdict(error, floor)
     if truth is not None:
         result["index_nrmse"] = index_error(mosaic.on_axes(*truth.grid.axes), truth.contrast)

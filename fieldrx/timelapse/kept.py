@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 from fieldrx.errors import InputError, one_line
 from fieldrx.field import NeuralField, load_field
-from fieldrx.io import atomic_path, open_folder
+from fieldrx.io import atomic_path, open_folder, remove_own
 from fieldrx.io.text import read_text
 from fieldrx.timelapse.data import Film, load_film
 
@@ -73,9 +72,15 @@ class Kept:
             field.save(_file(self.folder, number))
 
     def remove(self) -> None:
-        """Remove the folder, once the film holds its frames."""
+        """Remove the folder, once the film holds its frames.
+
+        Raises
+        ------
+        InputError
+            If it holds anything that no film put there.
+        """
         if self.folder is not None:
-            shutil.rmtree(self.folder)
+            remove_own(self.folder, (_ASKED, "frame_*.npz", "first.checkpoint.npz"))
 
     @staticmethod
     def _check(before, asked, where):
