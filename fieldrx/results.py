@@ -44,7 +44,7 @@ def at_time(result: Result, time: float | None) -> Still:
 
     Parameters
     ----------
-    result : NeuralField, Ensemble or Film
+    result : NeuralField, Ensemble, Mosaic or Film
     time : float or None
         Of a film, in its unit.
 

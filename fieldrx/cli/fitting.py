@@ -234,6 +234,8 @@ def reconstruct(
         "precision": precision, "grid_um": grid_um,
     }  # fmt: skip
     if frames := film_of(acquisition):
+        if tiles != "auto":
+            raise InputError(f"--tiles {tiles} cuts one large frame, and {acquisition} has time: leave it out")
         made, verdict = film(acquisition, frames, output, resume, follow, quiet, options)
         if made.provenance["interrupted"]:
             leave("stopped within a frame; --resume continues", STOPPED)
