@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fieldrx.cli.progress import reporting
-from fieldrx.cli.status import leave
+from fieldrx.cli.status import STOPPED, leave
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError, in_file
 from fieldrx.parallel import world
@@ -79,6 +79,8 @@ def film(
     first, number = made.fields[0], made.provenance["frames"][0]["number"]
     if first.provenance.diverged:
         leave(f"{first.provenance.diverged} of frame {number}, from which {output} goes on", 1)
+    if made.provenance["interrupted"]:  # what it is worth is told at its end
+        leave("stopped within a frame; --resume continues", STOPPED)
     verdict = judge(first, frames.read(number), options["device"])
     return made, replace(verdict, sentence=f"frame {number}, the first, is {verdict.sentence}")
 

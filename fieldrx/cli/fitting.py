@@ -23,7 +23,7 @@ from fieldrx.cli.options import (
     steps_option,
 )
 from fieldrx.cli.progress import reporting, speaker
-from fieldrx.cli.status import STOPPED, leave
+from fieldrx.cli.status import leave
 from fieldrx.cli.stopping import Stoppable
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
@@ -235,10 +235,10 @@ def reconstruct(
     }  # fmt: skip
     if frames := film_of(acquisition):
         if tiles != "auto":
-            raise InputError(f"--tiles {tiles} cuts one large frame, and {acquisition} has time: leave it out")
-        made, verdict = film(acquisition, frames, output, resume, follow, quiet, options)
-        if made.provenance["interrupted"]:
-            leave("stopped within a frame; --resume continues", STOPPED)
+            raise InputError(
+                f"--tiles {tiles} cuts one large frame, and {acquisition} has time: leave it out"
+            )
+        _, verdict = film(acquisition, frames, output, resume, follow, quiet, options)
         end(verdict, quiet, short=bool(steps or budget))
         return
     if follow is not None:
