@@ -12,6 +12,8 @@ import test_workflow
 import tiny
 
 from fieldrx import Acquisition, Illumination, InputError, load_field, simulate
+from fieldrx.cli.ending import resumed
+from fieldrx.cli.options import Duration
 from fieldrx.ensemble import load_ensemble, make_ensemble
 from fieldrx.fit import Parts
 from fieldrx.progress import StopOnSignal, interruptible
@@ -272,4 +274,27 @@ def test_an_ensemble_is_stopped_and_goes_on(field, tmp_path):
 
 def test_a_limit_that_is_none(tmp_path):
     status, err = command("run", "a.toml", "-o", tmp_path / "out", "--time-limit", "soon")
-    assert status == 2 and '--time-limit "soon" is not a time such as 90s, 5m or 1h' in err
+    assert status == 2 and '--time-limit "soon" is not a time such as 90s, 5m, 1h30m or 01:30:00' in err
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("5m", 300), ("1h30m", 5400), ("0.5h", 1800), ("45", 45), ("01:30:00", 5400),
+     ("12:30", 750), ("1-02:00:00", 93600)],
+)  # fmt: skip
+def test_times_as_people_and_schedulers_write_them(text, seconds):
+    assert Duration().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "1h30", "-5m", "1:2:3:4", "0s", "nan", "m"])
+def test_what_is_no_time(text):
+    with pytest.raises(InputError, match="is not a time such as"):
+        Duration().convert(text, None, None)
+
+
+def test_a_checkpoint_that_is_not_gone_on_with_is_named(tmp_path):
+    checkpoint = tmp_path / "f.checkpoint.npz"
+    assert resumed(None, checkpoint) == (False, [])
+    checkpoint.write_bytes(b"")
+    goes_on, (said,) = resumed(None, checkpoint)
+    assert not goes_on and "starts anew" in said and "--resume goes on" in said

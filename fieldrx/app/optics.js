@@ -122,6 +122,15 @@ function draftView(images, started) {
     lacking.textContent = missing.length ? `Still needed: ${missing.join(", ")}.` : "All that is needed is there.";
   };
 
+  /** The fields, where what was typed before a reload is refused: there it can be corrected. */
+  const drawAnyway = async () => {
+    try {
+      draw(await ask("draft", { paths: images, settings: [], target: target.value }));
+    } catch {
+      // of images that are refused themselves, which the error already tells
+    }
+  };
+
   const refresh = async () => {
     const mine = ++order;
     try {
@@ -129,6 +138,7 @@ function draftView(images, started) {
       if (mine === order) draw(draft);
     } catch (why) {
       if (mine === order) error.textContent = why.message;
+      if (mine === order && !rows.children.length) await drawAnyway();
     }
     showLine();
   };

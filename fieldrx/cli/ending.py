@@ -31,6 +31,10 @@ def resumed(resume: str | None, checkpoint: Path) -> tuple[bool, list[str]]:
             f"there is no checkpoint {checkpoint} to resume from: start without --resume, or with "
             "--resume auto"
         )
+    if resume is None and there:
+        return False, [
+            f"the fit starts anew, over {checkpoint} of one that was stopped; --resume goes on from it"
+        ]
     if resume != "auto":
         return bool(resume), []
     says = f"continues from {checkpoint}" if there else f"starts anew: there is no checkpoint {checkpoint}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -74,15 +75,31 @@ class Duration(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The time [s]."""
-        units = {"s": 1, "m": 60, "h": 3600}
         text = str(value).strip().lower()
-        try:
-            seconds = float(text[:-1]) * units[text[-1]] if text[-1:] in units else float(text)
-        except ValueError:
-            seconds = math.nan
+        seconds = _by_colons(text) if ":" in text else _by_units(text)
         if not (seconds > 0 and math.isfinite(seconds)):
-            raise InputError(f'{_option(param)} "{value}" is not a time such as 90s, 5m or 1h')
+            raise InputError(f'{_option(param)} "{value}" is not a time such as 90s, 5m, 1h30m or 01:30:00')
         return seconds
+
+
+def _by_units(text: str) -> float:
+    """Seconds of 1h30m, 90s or 90; nan where it is none of these."""
+    if re.fullmatch(r"(\d+(\.\d*)?[hms])+", text):
+        units = {"s": 1, "m": 60, "h": 3600}
+        return sum(float(n) * units[u] for n, _, u in re.findall(r"(\d+(\.\d*)?)([hms])", text))
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _by_colons(text: str) -> float:
+    """Seconds of [D-]HH:MM:SS or MM:SS, as schedulers write them; nan where it is neither."""
+    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", text)
+    if not found:
+        return math.nan
+    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return ((24 * days + hours) * 60 + minutes) * 60 + seconds
 
 
 class Bytes(click.ParamType):

@@ -27,7 +27,8 @@ class Stoppable(click.Command):
         limit = click.Option(
             ["--time-limit"],
             type=Duration(),
-            help="Time from now after which to have saved and stopped: 55m, 2h. Status 75, as after SIGTERM.",
+            help="Time from now after which to have saved and stopped: 55m, 1h30m, 01:30:00, or seconds. "
+            "Status 75, as after SIGTERM.",
         )
         self.params.append(limit)
 

@@ -171,6 +171,8 @@ class Options:
             If there is none of a name.
         """
         for name in values:
+            if name in Schedule.__dataclass_fields__:
+                raise TypeError(f'"{name}" belongs to the schedule: give schedule={{"{name}": ...}}')
             if name not in cls.__dataclass_fields__:
                 raise TypeError(f'a fit has no option "{name}"{nearest(name, cls.__dataclass_fields__)}')
         return cls(**values)
