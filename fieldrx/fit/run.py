@@ -146,7 +146,8 @@ class Fit:
             else:
                 self.start(initial)
             self._iterate(checkpoint, begun)
-        return self.field(interrupted=self._stopped)
+            interrupted = self._asked()  # also since the last step
+        return self.field(interrupted)
 
     def finish(self, initial: NeuralField | None = None, parts: Parts | None = None) -> NeuralField:
         """Fit to the end, as a part of other work that stops with it.
@@ -355,11 +356,10 @@ class Fit:
         problem, state = self.problem, self.state
         if state.edge_judged or share < _EDGE_FROM or not problem.multislice or problem.optics is not None:
             return
-        if not len(problem.bright(self.held)):
-            return
+        if not len(problem.bright(self.held)) or self.schedule.coarse >= 1:
+            return  # short fits that are coarse to the end are compared with each other, under one edge
         if words := self.correction.judge_edge(state, contrast, self.objective.pairs.compare, self.ranks):
             self.notes.append(words)
-            state.judged_from = state.step
 
     def _tell(self, progress):
         self.callback(progress)
