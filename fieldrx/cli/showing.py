@@ -162,8 +162,8 @@ def render(
         if light:
             if film or not isinstance(one, NeuralField):
                 raise InputError(
-                    "--light predicts the images of one field: give the field, not the ensemble or mosaic; of "
-                    "a film the --time of a frame"
+                    "--light predicts the images of one field: give the field, not the ensemble or mosaic; "
+                    "of a film the --time of a frame"
                 )
             if options:
                 first = next(iter(options))
