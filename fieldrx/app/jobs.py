@@ -16,7 +16,6 @@ status              the status that it ended with; where there is neither that n
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
@@ -37,6 +36,11 @@ from typing import Any
 
 from fieldrx.errors import InputError
 from fieldrx.io import atomic_path, open_folder
+
+try:
+    import fcntl
+except ImportError:  # not everywhere: `Jobs` says so
+    fcntl = None  # type: ignore[assignment]
 
 RECORD, LINES, PICTURE = "FIELDRX_PROGRESS", "progress.jsonl", "planes.png"  # of fieldrx.cli.record
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
@@ -99,9 +103,16 @@ class Jobs:
     ----------
     folder : Path
         Made if it is not there.
+
+    Raises
+    ------
+    InputError
+        If the system has no locks by which a job is known to be at work.
     """
 
     def __init__(self, folder: Path):
+        if fcntl is None:
+            raise InputError("fieldrx app needs the file locks of Linux or macOS: use the commands here")
         self.folder = open_folder(folder)
 
     def start(

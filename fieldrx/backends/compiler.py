@@ -7,7 +7,6 @@ user's own among the temporary files; where even that cannot be had, every start
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import sys
@@ -20,6 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from fieldrx.errors import InputError, one_line
+
+try:
+    import fcntl
+except ImportError:  # not everywhere: there every process compiles for itself
+    fcntl = None  # type: ignore[assignment]
 from fieldrx.resources import thread_limit
 
 
@@ -111,7 +115,7 @@ def _one_process():
     """
     global _depth
     with ExitStack() as held, _compiling:
-        if CACHED and not _depth:
+        if CACHED and not _depth and fcntl is not None:
             with suppress(OSError):  # a file system without locks, or another user's file: all compile
                 file = held.enter_context(open(Path(FOLDER, LOCK), "a"))
                 fcntl.flock(file, fcntl.LOCK_EX)
