@@ -198,7 +198,7 @@ class Jobs:
             raise InputError(f"{job.line} has ended: there is nothing to stop")
         try:
             group = int((self.place(job) / "group").read_text())
-            os.killpg(group, signal.SIGINT)
+            (os.killpg if hasattr(os, "killpg") else os.kill)(group, signal.SIGINT)
         except (FileNotFoundError, ValueError):
             raise InputError(f"{job.line} is just starting: stop it in a moment") from None
         except ProcessLookupError:
