@@ -99,9 +99,9 @@ def _world():
 
 def _share_cores(local):
     """Let ranks that may use the same cores use a part of them each; what the user has set stays."""
-    if not hasattr(os, "sched_getaffinity"):
+    own = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if not own:
         return
-    own = sorted(os.sched_getaffinity(0))
     threads = max(len(own) // local.allgather(own).count(own), 1)
     for name in _THREADS:
         os.environ.setdefault(name, str(threads))
