@@ -243,6 +243,4 @@ def _middle(acquisition, side):
     """The acquisition of a square in the middle of the images."""
     height, width = acquisition.image_shape
     y, x = ((n - min(side, n)) // 2 for n in (height, width))
-    window = (slice(None), slice(y, y + side), slice(x, x + side))
-    mask = None if acquisition.mask is None else acquisition.mask[window]
-    return replace(acquisition, images=acquisition.images[window], mask=mask, checksum=None, normalised=True)
+    return acquisition.crop((y, min(y + side, height), x, min(x + side, width)))

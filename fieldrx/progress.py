@@ -42,6 +42,9 @@ class Progress:
     field: Callable[[], NeuralField] | None = None
 
 
+# The record that a command keeps for a program that watches it: what names its folder, and its files.
+RECORD, RECORD_LINES, RECORD_PICTURE = "FIELDRX_PROGRESS", "progress.jsonl", "planes.png"
+
 _STOPPING = tuple(getattr(signal, f"SIG{n}") for n in ("INT", "TERM", "USR1") if hasattr(signal, f"SIG{n}"))
 _ALARM = getattr(signal, "SIGALRM", None)  # at the end of a time limit
 _SAVING_S, _SAVING = (1.0, 60.0), 0.05  # before a time limit ends: a share of it, at least and at most

@@ -23,6 +23,7 @@ from fieldrx.acquisition.checks import (
 )
 from fieldrx.acquisition.counts import intensities
 from fieldrx.acquisition.dim import DIM
+from fieldrx.acquisition.light import place_of
 from fieldrx.acquisition.values import check_lengths
 from fieldrx.background import typical_level
 from fieldrx.brief import times
@@ -245,11 +246,8 @@ class Acquisition:
             If the window is empty or leaves the images.
         """
         rows, cols = window_of(self.stack.shape[1:], window, self.name or "the acquisition")
-        light, pixel = self.illumination, self.microscope.pixel_size_um
-        y, x = (
-            at + 0.5 * (part.start + part.stop - n) * pixel
-            for at, part, n in zip(light.place_um, (rows, cols), self.stack.shape[1:], strict=True)
-        )
+        light, (_, ny, nx) = self.illumination, self.stack.shape
+        y, x = np.add(light.place_um, place_of(window, (ny, nx), self.microscope))
         return replace(
             self,
             images=self.stack[:, rows, cols],

@@ -36,13 +36,15 @@ from typing import Any
 
 from fieldrx.errors import InputError
 from fieldrx.io import atomic_path, open_folder
+from fieldrx.progress import RECORD
+from fieldrx.progress import RECORD_LINES as LINES
+from fieldrx.progress import RECORD_PICTURE as PICTURE
 
 try:
     import fcntl
 except ImportError:  # not everywhere: `Jobs` says so
     fcntl = None  # type: ignore[assignment]
 
-RECORD, LINES, PICTURE = "FIELDRX_PROGRESS", "progress.jsonl", "planes.png"  # of fieldrx.cli.record
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 _MOST_TEXT = 200_000  # characters of what a job printed that are shown, the last ones
 _MOST_LINES = 1 << 20  # bytes of progress that are read at once

@@ -27,7 +27,7 @@ from fieldrx.batch.status import (
 )
 from fieldrx.batch.table import Job
 from fieldrx.errors import one_line, printable
-from fieldrx.progress import StopOnSignal
+from fieldrx.progress import RECORD, StopOnSignal
 from fieldrx.resources import THREADS_OF, THREADS_OF_BLAS
 
 _PROGRAM = [sys.executable, "-m", "fieldrx"]
@@ -168,7 +168,7 @@ class _Batch:
         """Variables of a worker: its threads, and one of the GPUs where there are several."""
         names = (*THREADS_OF, *THREADS_OF_BLAS)
         found = os.environ | dict.fromkeys(names, str(self.settings.threads))
-        found.pop("FIELDRX_PROGRESS", None)  # whose record is one command's
+        found.pop(RECORD, None)  # whose record is one command's
         gpus = [gpu for gpu in os.environ.get(_GPUS, "").split(",") if gpu]
         return found | ({_GPUS: gpus[slot % len(gpus)]} if self.settings.workers > 1 and gpus else {})
 

@@ -25,8 +25,11 @@ from fieldrx.errors import InputError
 from fieldrx.parallel import items_words
 
 if TYPE_CHECKING:
+    from fieldrx.acquisition import Windowed
     from fieldrx.ensemble import Ensemble
+    from fieldrx.field import NeuralField
     from fieldrx.measure import Measurement
+    from fieldrx.tiles import Mosaic
 
 
 @click.command()
@@ -47,7 +50,6 @@ def evaluate(
     origin: list[float] | None, model: str | None, device: str,
 ) -> None:  # fmt: skip
     """Predicted against measured images, as JSON."""
-    from fieldrx.acquisition import Windowed
     from fieldrx.ensemble import Ensemble
     from fieldrx.errors import in_file
     from fieldrx.evaluation import evaluate as evaluate_field
@@ -59,11 +61,12 @@ def evaluate(
 
     if truth is None and (spacing or origin):
         raise InputError("--spacing and --origin belong to --truth TRUTH")
-    loaded, frame = load_result(field), Windowed.open(acquisition)
+    loaded = load_result(field)
     if isinstance(loaded, Ensemble | Film):
         raise InputError(f"{field} holds several fields: evaluate predicts the images of one; give that")
     if isinstance(loaded, Mosaic) and model is not None:
         raise InputError("--model belongs to a single field: the tiles of a mosaic keep theirs")
+    frame = _images_for(loaded, acquisition)
     known, notes = (None, []) if truth is None else open_volume(truth, spacing, origin, loaded.medium_index)
     for note in notes:
         echo(f"note: {note}", err=True)
@@ -210,7 +213,6 @@ def measure(
 @device_option
 def report(field: Path, acquisition: Path, output: Path, ensemble: Path | None, device: str) -> None:
     """Write what was measured, what was inferred and how far to trust it: one HTML file."""
-    from fieldrx.acquisition import Windowed
     from fieldrx.ensemble import Ensemble, load_ensemble
     from fieldrx.errors import in_file
     from fieldrx.report import write_frame_report, write_report
@@ -220,9 +222,10 @@ def report(field: Path, acquisition: Path, output: Path, ensemble: Path | None, 
 
     check_output(output, field, acquisition)
     check_ending(output, "a report is", ".html", ".htm")
-    loaded, frame = load_result(field).to(device), Windowed.open(acquisition)
+    loaded = load_result(field).to(device)
     if isinstance(loaded, Ensemble | Film):
         raise InputError(f"{field} holds several fields: give one, and an ensemble by --ensemble")
+    frame = _images_for(loaded, acquisition)
     known = None if ensemble is None else load_ensemble(ensemble).to(device)
     if isinstance(loaded, Mosaic):
         if known is not None:
@@ -236,6 +239,16 @@ def report(field: Path, acquisition: Path, output: Path, ensemble: Path | None, 
     with in_file(acquisition):
         numbers = write_report(loaded, frame.whole(), output, known, device)
     echo(f"{output}: {numbers.get('verdict', 'no image was held out')}")
+
+
+def _images_for(field: NeuralField | Mosaic, acquisition: Path) -> Windowed:
+    """The images of an acquisition: read at once for a field, a window at a time for a mosaic."""
+    from fieldrx.acquisition import Windowed, read_acquisition
+    from fieldrx.tiles import Mosaic
+
+    if isinstance(field, Mosaic):
+        return Windowed.open(acquisition)
+    return Windowed.of(read_acquisition(acquisition))
 
 
 def _tell(output: Path, made: Ensemble) -> None:

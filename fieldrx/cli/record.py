@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fieldrx.errors import InputError
+from fieldrx.progress import RECORD as VARIABLE
+from fieldrx.progress import RECORD_LINES as LINES
+from fieldrx.progress import RECORD_PICTURE as PICTURE
 
 if TYPE_CHECKING:
     from fieldrx.progress import Progress
 
-VARIABLE = "FIELDRX_PROGRESS"
-LINES, PICTURE = "progress.jsonl", "planes.png"
 _EVERY_S = 0.2  # between lines of one stage
 _DRAW_S = 2.0  # between pictures, at least,
 _SHARE = 0.02  # which may take this share of the time

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fieldrx.cli.ending import end
 from fieldrx.cli.progress import reporting, speaker
-from fieldrx.cli.status import NOTHING, leave
+from fieldrx.cli.status import leave
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
 from fieldrx.parallel import by_first, items_words
@@ -76,7 +76,5 @@ def reconstruct_tiles(
         size, seconds = output.stat().st_size / 1e6, mosaic.provenance.seconds
         error = f", held-out error {numbers['nrmse_holdout']:.4f}" if "nrmse_holdout" in numbers else ""
         echo(f"{output}: {len(mosaic.fields)} tiles, {size:.1f} MB, fitted in {seconds:.0f} s{error}")
-        echo(verdict.sentence)
-    if verdict.failed and not {"steps", "budget_s"} & set(options["schedule"]):
-        sys.exit(NOTHING)
+    end(verdict, quiet, short=bool({"steps", "budget_s"} & set(options["schedule"])))
     return True

@@ -6,15 +6,17 @@ import json
 import os
 import zlib
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldrx.backends import module_of, to_host
 from fieldrx.errors import InputError, one_line
 from fieldrx.field import NeuralField
 from fieldrx.field.neural_field import field_from_arrays
-from fieldrx.io import check_keys, load_npz, save_npz
+from fieldrx.field.several import load_several, numbered, save_fields
 from fieldrx.volume import Volume
 
 FORMAT, VERSION = "fieldrx-ensemble", 1
@@ -67,7 +69,7 @@ class Ensemble:
     def __repr__(self):
         return f"Ensemble({len(self.members)} times {self.members[0]!r}, spread times {self.factor:.3g})"
 
-    def __call__(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, points: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Mean refractive index and its standard deviation at any points.
 
         Parameters
@@ -124,18 +126,17 @@ class Ensemble:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the ensemble file; an interruption leaves the old one."""
-        arrays: dict[str, Any] = {
-            "format": np.array(FORMAT),
-            "version": np.array(VERSION),
-            "factor": np.array(self.factor),
-            "hidden": np.array(self.hidden),
-            "relative": np.array(self.relative),
-            "provenance": np.array(json.dumps(self.provenance)),
-            "calibration": np.array(json.dumps(self.calibration)),
-        }
-        for k, member in enumerate(self.members):
-            arrays |= {f"member_{k}_{name}": value for name, value in member.to_arrays().items()}
-        save_npz(path, compressed=any(member.coded for member in self.members), **arrays)
+        save_fields(
+            path,
+            (FORMAT, VERSION),
+            "member",
+            self.members,
+            factor=np.array(self.factor),
+            hidden=np.array(self.hidden),
+            relative=np.array(self.relative),
+            provenance=np.array(json.dumps(self.provenance)),
+            calibration=np.array(json.dumps(self.calibration)),
+        )
 
     def _statistics(self, values_of):
         """Mean and standard deviation of what the members say, one member at a time (Welford, 1962)."""
@@ -178,19 +179,11 @@ def load_ensemble(path: str | os.PathLike) -> Ensemble:
     InputError
         If the file is missing, damaged, no ensemble, or of another version.
     """
-    arrays = load_npz(path, "ensemble", ("format", "version"))
-    if str(arrays["format"]) != FORMAT:
-        raise InputError(f'{path} has format "{arrays["format"]}"; expected "{FORMAT}"')
-    if arrays["version"].shape != () or arrays["version"].item() != VERSION:
-        raise InputError(
-            f"{path} is an ensemble file of version {arrays['version']}; this fieldrx reads version {VERSION}"
-        )
-    check_keys(arrays, ("factor", "hidden", "provenance", "calibration", "member_0_format"), path, "ensemble")
-    members: list[NeuralField] = []
-    while f"member_{len(members)}_format" in arrays:
-        prefix = f"member_{len(members)}_"
-        own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-        members.append(field_from_arrays(own, path))
+    needed = ("factor", "hidden", "provenance", "calibration", "member_0_format")
+    arrays = load_several(path, (FORMAT, VERSION), "an ensemble file", needed)
+    own = numbered(arrays, "member")
+    there = takewhile(lambda k: "format" in own.get(k, {}), range(len(own)))
+    members = [field_from_arrays(own[k], path) for k in there]
     try:
         provenance, calibration = (json.loads(str(arrays[name])) for name in ("provenance", "calibration"))
         factor, hidden = (float(arrays[name]) for name in ("factor", "hidden"))

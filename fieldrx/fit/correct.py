@@ -74,7 +74,7 @@ class Correction:
         if self.refinement and "board" in problem.kinds:
             self.alignment = Alignment(self.refinement, ranks)
         self.edge = "hard" if problem.optics is None else problem.optics.edge
-        self.model = self._made(self.refinement.start if self.refinement else None)
+        self.model = self._made(self.refinement.start if self.refinement else self.optics(None))
 
     @property
     def corrects_closed_form(self) -> bool:
@@ -101,10 +101,10 @@ class Correction:
             self.model = self._made(self.optics(state.optics))
 
     def _made(self, optics):
-        """The model with some optics; with those of the acquisition where nothing is refined."""
+        """The model with some optics, of which the edge alone counts where nothing is refined."""
         if self.refinement:
             return self.refinement.model(optics)
-        soft: dict[str, Any] = {"edge": "soft"} if self.edge == "soft" and self.problem.multislice else {}
+        soft: dict[str, Any] = {"edge": "soft"} if optics.edge == "soft" and self.problem.multislice else {}
         return make_model(self.problem.model, *self.problem.geometry, **soft)
 
     def judge_edge(
@@ -129,9 +129,9 @@ class Correction:
         """
         state.edge_judged = 1
         images = self.problem.bright(self.problem.held)
-        hard, self.edge = compare(self.model, contrast, images), "soft"
-        model, self.edge = self._made(self.optics(state.optics)), "hard"
-        share = ranks.agree(share_explained(hard, compare(model, contrast, images).predicted))
+        soft = self._made(replace(self.optics(state.optics), edge="soft"))
+        hard, other = (compare(model, contrast, images) for model in (self.model, soft))
+        share = ranks.agree(share_explained(hard, other.predicted))
         if not share > SOFT:
             return ""
         state.soft_edge, state.best_score = 1, np.inf  # best is what the new model holds for it

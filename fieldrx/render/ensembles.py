@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike
 from fieldrx.ensemble import Ensemble
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
-from fieldrx.optics import Grid
+from fieldrx.field.sampled import Sampled
 from fieldrx.render.quantities import Quantity
 from fieldrx.tiles.mosaic import Mosaic
 from fieldrx.timelapse import Film, Moment
@@ -22,7 +21,7 @@ STD = Quantity(
 
 
 @dataclass(frozen=True, eq=False)
-class Statistic:
+class Statistic(Sampled):
     """What rendering asks of a field, answered by an ensemble.
 
     Parameters
@@ -35,7 +34,7 @@ class Statistic:
     ensemble: Ensemble
     which: int = 0
 
-    def contrast(self, points: np.ndarray) -> np.ndarray:
+    def contrast(self, points: ArrayLike) -> np.ndarray:
         """At points (..., 3) of (z, y, x) [um], complex128."""
         mean, std = self.ensemble(points)
         return std if self.which else mean - self.ensemble.medium_index
@@ -43,15 +42,6 @@ class Statistic:
     def on_axes(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """On the grid of three axes [um], complex64."""
         return self.ensemble.on_axes(z, y, x)[self.which]
-
-    def grid(
-        self,
-        spacing: ArrayLike | None = None,
-        shape: Sequence[int] | None = None,
-        region: ArrayLike | None = None,
-    ) -> Grid:
-        """As of ``NeuralField.grid``."""
-        return self.ensemble.members[0].grid(spacing, shape, region)
 
     def __getattr__(self, name):
         if name in ("medium_index", "region_um", "bounds_um", "spacing_um", "network", "provenance"):

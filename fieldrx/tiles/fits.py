@@ -11,12 +11,11 @@ from typing import Any
 
 from fieldrx._version import __version__
 from fieldrx.acquisition import Acquisition, Windowed
-from fieldrx.automatic import choose_model
 from fieldrx.backends import get
 from fieldrx.errors import InputError
 from fieldrx.evaluation import same_images
 from fieldrx.field import NeuralField, load_field
-from fieldrx.fit import Schedule, split_images
+from fieldrx.fit import Options, settle_model, split_images
 from fieldrx.io import atomic_path, remove_own
 from fieldrx.optics import parse_depth, slice_positions
 from fieldrx.parallel import by_first, over_ranks, world
@@ -116,8 +115,8 @@ def plan(
     notes.insert(0, why)
     if seen is not None and model == "auto":
         images = training_images(seen, options.get("holdout"), options.get("schedule"))
-        model, why = choose_model(seen, heights, images, bool(seen.dark_field.any()))
-        notes.append(f"model {model}: {why}")
+        model, why = settle_model(seen, heights, model, images, backend)
+        notes.append(why)
     if seen is not None and tv == "auto":
         of_trials = {name: value for name, value in options.items() if name != "refine"}
         tv, why = choose_tv(seen, heights, model, **of_trials)
@@ -131,9 +130,8 @@ def _held_out(frame, options):
     """The frame with the images that all of its tiles hold out, where it names none."""
     if len(frame.optics.holdout):
         return frame
-    given = options.get("schedule") or {}
-    seed = given.seed if isinstance(given, Schedule) else given.get("seed", 0)
-    _, held = split_images(frame.optics, options.get("holdout"), seed)
+    asked = Options(schedule=options.get("schedule"), holdout=options.get("holdout"))
+    _, held = split_images(frame.optics, asked.holdout, asked.seed)
     return replace(frame, optics=replace(frame.optics, holdout=held))
 
 
@@ -226,11 +224,12 @@ def fit_tiles(
 
     with windows:
         failures = over_ranks(fit, len(tiles))
-    failed = {k: InputError(why) for k, why in enumerate(failures) if why is not None}
+    failed = {k: why for k, why in enumerate(failures) if why is not None}
     fields = {k: load_field(_kept(folder, tile)) for k, tile in enumerate(tiles) if k not in failed}
     if not fields:
-        raise next(iter(failed.values()))
-    fields |= {k: _empty(next(iter(fields.values())), error) for k, error in failed.items()}
+        raise InputError(failed[0])
+    like = next(iter(fields.values()))
+    fields |= {k: _empty(like, why) for k, why in failed.items()}
     return Mosaic(
         tuple(fields[tile.number] for tile in tiles),
         job.tiling,
@@ -333,9 +332,9 @@ def _counted(tell, tile, count):
     return told
 
 
-def _empty(like, error):
+def _empty(like, why):
     """A field of nothing, for a tile that cannot be fitted."""
-    origin = {**like.provenance.origin, "left_empty": str(error)}
+    origin = {**like.provenance.origin, "left_empty": why}
     provenance = replace(
         like.provenance, nrmse_holdout=None, nrmse_closed_form=None, acquisition=None, optics=None,
         steps_done=0, seconds=0.0, diverged=None, origin=origin,

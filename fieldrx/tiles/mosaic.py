@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,7 +18,7 @@ from fieldrx.errors import InputError, one_line
 from fieldrx.field import Network, NeuralField
 from fieldrx.field.neural_field import field_from_arrays
 from fieldrx.field.sampled import Sampled
-from fieldrx.io import check_keys, load_npz, save_npz
+from fieldrx.field.several import load_several, numbered, save_fields
 from fieldrx.provenance import Provenance
 from fieldrx.tiles.plan import Tile, Tiling
 
@@ -149,16 +148,15 @@ class Mosaic(Sampled):
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the mosaic file; an interruption leaves the old one."""
-        arrays: dict[str, Any] = {
-            "format": np.array(FORMAT),
-            "version": np.array(VERSION),
-            "tiling": np.array(json.dumps(self.tiling.to_dict())),
-            "pixel_size_um": np.array(self.pixel_size_um),
-            "provenance": np.array(self.provenance.to_json()),
-        }
-        for k, one in enumerate(self.fields):
-            arrays |= {f"tile_{k}_{name}": value for name, value in one.to_arrays().items()}
-        save_npz(path, compressed=any(one.coded for one in self.fields), **arrays)
+        save_fields(
+            path,
+            (FORMAT, VERSION),
+            "tile",
+            self.fields,
+            tiling=np.array(json.dumps(self.tiling.to_dict())),
+            pixel_size_um=np.array(self.pixel_size_um),
+            provenance=np.array(self.provenance.to_json()),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,26 +213,15 @@ def load_mosaic(path: str | os.PathLike) -> Mosaic:
     InputError
         If the file is missing, damaged, no mosaic, or of another version.
     """
-    arrays = load_npz(path, "mosaic", ("format", "version"))
-    if str(arrays["format"]) != FORMAT:
-        raise InputError(f'{path} has format "{arrays["format"]}"; expected "{FORMAT}"')
-    if arrays["version"].shape != () or arrays["version"].item() != VERSION:
-        raise InputError(
-            f"{path} is a mosaic file of version {arrays['version']}; this fieldrx reads version {VERSION}"
-        )
-    check_keys(arrays, ("tiling", "pixel_size_um", "provenance", "tile_0_format"), path, "mosaic")
+    needed = ("tiling", "pixel_size_um", "provenance", "tile_0_format")
+    arrays = load_several(path, (FORMAT, VERSION), "a mosaic file", needed)
     try:
         tiling = Tiling.from_dict(json.loads(str(arrays["tiling"])))
         pixel = float(arrays["pixel_size_um"])
         provenance = Provenance.from_json(str(arrays["provenance"]))
     except (ValueError, TypeError, KeyError) as error:  # InputError is a ValueError
         raise InputError(f"{path} is damaged: {one_line(error)}; make it again") from None
-    own: dict[int, dict[str, np.ndarray]] = {}
-    for name, value in arrays.items():
-        kind, _, rest = name.partition("_")
-        number, _, inner = rest.partition("_")
-        if kind == "tile" and number.isdecimal():
-            own.setdefault(int(number), {})[inner] = value
+    own = numbered(arrays, "tile")
     if sorted(own) != list(range(len(tiling))):
         raise InputError(f"{path} is damaged: it holds {len(own)} of {len(tiling)} tiles; make it again")
     return Mosaic(tuple(field_from_arrays(own[k], path) for k in sorted(own)), tiling, pixel, provenance)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +15,7 @@ from fieldrx.errors import InputError, one_line
 from fieldrx.field import Network, NeuralField
 from fieldrx.field.neural_field import field_from_arrays
 from fieldrx.field.sampled import Sampled
-from fieldrx.io import check_keys, load_npz, save_npz
+from fieldrx.field.several import load_several, numbered, save_fields
 from fieldrx.provenance import Provenance
 
 FORMAT, VERSION = "fieldrx-film", 1
@@ -142,16 +141,15 @@ class Film:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the film's file; an interruption leaves the old one."""
-        arrays: dict[str, Any] = {
-            "format": np.array(FORMAT),
-            "version": np.array(VERSION),
-            "times": np.array(self.times),
-            "unit": np.array(self.unit),
-            "provenance": np.array(json.dumps(self.provenance)),
-        }
-        for k, one in enumerate(self.fields):
-            arrays |= {f"frame_{k}_{name}": value for name, value in one.to_arrays().items()}
-        save_npz(path, compressed=any(one.coded for one in self.fields), **arrays)
+        save_fields(
+            path,
+            (FORMAT, VERSION),
+            "frame",
+            self.fields,
+            times=np.array(self.times),
+            unit=np.array(self.unit),
+            provenance=np.array(json.dumps(self.provenance)),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,20 +218,9 @@ def load_film(path: str | os.PathLike) -> Film:
     InputError
         If the file is missing, damaged, no film, or of another version.
     """
-    arrays = load_npz(path, "film", ("format", "version"))
-    if str(arrays["format"]) != FORMAT:
-        raise InputError(f'{path} has format "{arrays["format"]}"; expected "{FORMAT}"')
-    if arrays["version"].shape != () or arrays["version"].item() != VERSION:
-        raise InputError(
-            f"{path} is a film's file of version {arrays['version']}; this fieldrx reads version {VERSION}"
-        )
-    check_keys(arrays, ("times", "unit", "provenance", "frame_0_format"), path, "film")
-    own: dict[int, dict[str, np.ndarray]] = {}
-    for key, value in arrays.items():
-        head, _, rest = key.partition("_")
-        number, _, name = rest.partition("_")
-        if head == "frame" and number.isdecimal():
-            own.setdefault(int(number), {})[name] = value
+    needed = ("times", "unit", "provenance", "frame_0_format")
+    arrays = load_several(path, (FORMAT, VERSION), "a film's file", needed)
+    own = numbered(arrays, "frame")
     fields = [field_from_arrays(own[k], path) for k in range(len(own)) if k in own]
     try:
         times = tuple(np.asarray(arrays["times"], float).ravel().tolist())
