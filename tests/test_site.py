@@ -73,13 +73,17 @@ def test_every_command_is_told_with_its_options(site):
     assert list(told) == list(main.commands)
     for name, command in main.commands.items():
         seen = words(told[name])
-        for parameter in command.get_params(click.Context(command)):
+        context = click.Context(command, **main.context_settings)
+        for parameter in command.get_params(context):
             if isinstance(parameter, click.Option) and "--help" not in parameter.opts:
                 assert words(parameter.help or "") in seen
                 for option in (*parameter.opts, *parameter.secondary_opts):
                     assert f'id="cmdoption-fieldrx-{name}-{option.lstrip("-")}"' in told[name]
             else:
-                assert parameter.make_metavar(click.Context(command)) in seen or "--help" in parameter.opts
+                assert (
+                    parameter.make_metavar(click.Context(command, **main.context_settings)) in seen
+                    or "--help" in parameter.opts
+                )
 
 
 def test_every_key_of_acquisition_toml_is_told_with_its_type(site):

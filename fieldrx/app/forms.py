@@ -15,7 +15,7 @@ import click
 
 from fieldrx.errors import InputError
 
-_APART = ("--quiet", "--resume", "--help")  # no questions of a form
+_APART = ("--quiet", "--resume")  # no questions of a form
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def described(commands: Mapping[str, click.Command]) -> dict[str, Any]:
 
 def _described(form, command):
     context = click.Context(command)
-    asked = [p for p in command.get_params(context) if not set(p.opts) & set(_APART)]
+    asked = [p for p in command.params if not set(p.opts) & set(_APART)]
     return {
         "title": form.title,
         "says": (command.help or "").replace("\b", "").strip().partition("\n\n")[0],

@@ -47,4 +47,6 @@ _IN_ORDER_OF_USE = (
     report, simulate, calibrate, import_decaf, info, doctor,
 )  # fmt: skip
 for _command in _IN_ORDER_OF_USE:
+    # also where it is parsed without the group, as for a form or a row: a command keeps the first it is given
+    _command.context_settings["help_option_names"] = main.context_settings["help_option_names"]
     main.add_command(_command)
