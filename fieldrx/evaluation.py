@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fieldrx.acquisition import Acquisition
+from fieldrx.acquisition import Acquisition, require_images
 from fieldrx.backends import get
 from fieldrx.comparison import MeasuredImages
 from fieldrx.errors import InputError
@@ -96,8 +96,7 @@ def compare(
     field: Sampled, acquisition: Acquisition, model: str | None = None, device: str = "auto"
 ) -> Comparison:
     """Predict the images of an acquisition; parameters and errors as of :func:`evaluate`."""
-    if acquisition.images is None:
-        raise InputError("the acquisition has no images to compare with")
+    require_images(acquisition, "compare with")
     optics = None  # what was refined on other images says nothing of these
     if same_images(field, acquisition):
         optics = Optics.recorded(field.provenance, acquisition.illumination)

@@ -14,7 +14,7 @@ from os import PathLike
 from typing import Any
 
 from fieldrx import automatic
-from fieldrx.acquisition import Acquisition
+from fieldrx.acquisition import Acquisition, require_images
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
 from fieldrx.fit import Fit, Parts, Schedule, checkpoint_arguments
@@ -112,6 +112,7 @@ def prepare(
     KeyboardInterrupt
         If the choice of the total variation was interrupted.
     """
+    require_images(acquisition, "reconstruct")
     choices = []
     if earlier is not None:
         depth = tuple(earlier["depth"]) if _is_auto(depth) else depth
@@ -155,8 +156,7 @@ def choose_depth(
     InputError
         If there are no images, or they do not tell depth.
     """
-    if acquisition.images is None:
-        raise InputError("the acquisition has no images to refocus")
+    require_images(acquisition, "refocus")
     return automatic.choose_depth(acquisition, training_images(acquisition, holdout, schedule))
 
 

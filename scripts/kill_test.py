@@ -1,13 +1,15 @@
 """Kill commands at random moments: what is there is whole, and a restart ends in the same field.
 
     python scripts/kill_test.py                 # 50 kills of fits and renderings, 24 of ensembles and batches
+    python scripts/kill_test.py --frames 50     # also 50 of fits of tiles, and of fits on two ranks of MPI
 
 A fit is killed by SIGKILL, SIGTERM, SIGUSR1 or SIGINT and started again with ``--resume auto`` until it ends;
 checkpoints are saved ten times a second, so that kills meet them half-way.  After every kill the field, the
 checkpoint and the picture are absent or can be read; in the end the field has the weights and the history of
 one that nobody killed, to the last bit, and the file of a rendering the bytes.  Ensembles, with ``--resume``,
 end with the same members and calibration; batches, called again, with the same field in every row, though
-rows go on by themselves where SIGKILL took the batch alone.  A record: scripts/records/kill_test.txt.
+rows go on by themselves where SIGKILL took the batch alone.  Of fits on ranks either mpiexec is killed or one
+of the ranks: the others have to end within half a minute.  A record: scripts/records/kill_test.txt.
 """
 
 import argparse
@@ -37,13 +39,18 @@ workers._PROGRAM = [sys.executable, __file__]
 main(sys.argv[1:])
 """
 FIT = ("--depth=-3:3:0.5", "--model", "ssnp", "--patience", "0", "-q")
+TILES = ("--depth=-1:1:0.5", "--tiles", "36", "--model", "ssnp", "--patience", "0", "-q")
+RANKS = 2
+GONE_S = 30  # after a death of one rank, for the others to end
 ROWS = 3  # of a batch
 
 
-def start(folder, argv):
-    """A command that has begun."""
+def start(folder, argv, ranks=1):
+    """A command that has begun, on one rank or several."""
+    mpiexec = Path(sys.executable).with_name("mpiexec")
+    before = [str(mpiexec) if mpiexec.exists() else "mpiexec", "-n", str(ranks)] if ranks > 1 else []
     return subprocess.Popen(
-        [sys.executable, PROGRAM, *argv],
+        [*before, sys.executable, PROGRAM, *argv],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -51,10 +58,10 @@ def start(folder, argv):
     )
 
 
-def run(folder, argv):
+def run(folder, argv, ranks=1):
     """A command to its end: seconds that it took."""
     begun = time.monotonic()
-    process = start(folder, argv)
+    process = start(folder, argv, ranks)
     _, errors = process.communicate()
     if process.returncode:
         raise SystemExit(f"{' '.join(argv)} left with {process.returncode}: {errors}")
@@ -71,20 +78,25 @@ def make_acquisition(path):
 
 
 def contents(path):
-    """What a field must share with one that nobody killed: everything but times."""
-    from fieldrx import load_field
+    """What a field, or every one of a mosaic, must share with one that nobody killed: all but times."""
+    from fieldrx.results import load_result
 
-    arrays = load_field(path).to_arrays()
-    return {n: a.tobytes() for n, a in arrays.items() if n not in ("provenance", "history_seconds")}
+    result = load_result(path)
+    arrays = [field.to_arrays() for field in getattr(result, "fields", [result])]
+    return [
+        {n: a.tobytes() for n, a in one.items() if n not in ("provenance", "history_seconds")}
+        for one in arrays
+    ]
 
 
 def whole(folder, field, checkpoint):
     """Complaints about files under their final names."""
-    from fieldrx import InputError, load_field
+    from fieldrx import InputError
     from fieldrx.io import load_npz
+    from fieldrx.results import load_result
 
     found = []
-    for name, read in ((field, load_field), (checkpoint, lambda path: load_npz(path, "checkpoint"))):
+    for name, read in ((field, load_result), (checkpoint, lambda path: load_npz(path, "checkpoint"))):
         try:
             if (folder / name).exists():
                 read(folder / name)
@@ -93,13 +105,13 @@ def whole(folder, field, checkpoint):
     return found
 
 
-def kill(rng, folder, argv, seconds):
+def kill(rng, folder, argv, seconds, ranks=1):
     """Start a command and kill it at some moment: the signal's name, or "" where it had ended before."""
-    process, number = start(folder, argv), rng.choice(SIGNALS)
+    process, number = start(folder, argv, ranks), rng.choice(SIGNALS)
     try:
         _, errors = process.communicate(timeout=rng.uniform(0, 1.1 * seconds))
     except subprocess.TimeoutExpired:
-        process.send_signal(number)
+        os.kill(rng.choice([process.pid, *ranks_in(folder)]) if ranks > 1 else process.pid, number)
         process.communicate()
         return number.name if process.returncode else ""
     if process.returncode:
@@ -107,25 +119,47 @@ def kill(rng, folder, argv, seconds):
     return ""
 
 
-def kill_fits(rng, folder, steps, kills, say):
+def ranks_in(folder):
+    """Processes of the fit in a folder, without their mpiexec."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            program = entry.joinpath("cmdline").read_bytes().split(b"\0")[1:2]
+            if program == [PROGRAM.encode()] and entry.joinpath("cwd").resolve() == folder.resolve():
+                found.append(int(entry.name))
+        except OSError:  # it has ended, or is another's
+            continue
+    return found
+
+
+def left_behind(folder):
+    """A complaint where ranks do not end with the one that was killed; they are killed then, too."""
+    until = time.monotonic() + GONE_S
+    while (left := ranks_in(folder)) and time.monotonic() < until:
+        time.sleep(0.1)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return [f"{len(left)} ranks were still there {GONE_S} s after one had died"] if left else []
+
+
+def kill_fits(rng, folder, fit, kills, say, what="fit", ranks=1):
     """Kill one fit after the other: numbers of kills and of fits that ended, and complaints."""
-    fit = ["reconstruct", "acq.npz", *FIT, "--steps", str(steps)]
-    run(folder, [*fit, "-o", "whole.npz"])  # compiles, perhaps
-    seconds, expected = run(folder, [*fit, "-o", "whole.npz"]), contents(folder / "whole.npz")
+    run(folder, [*fit, "-o", "whole.npz"], ranks)  # compiles, perhaps
+    seconds, expected = run(folder, [*fit, "-o", "whole.npz"], ranks), contents(folder / "whole.npz")
     killed, ended, wrong = 0, 0, []
     while killed < kills:
         argv = [*fit, "-o", "out.npz", "--resume", "auto"]
-        name = kill(rng, folder, argv, seconds)
+        name = kill(rng, folder, argv, seconds, ranks)
         killed += bool(name)
-        wrong += whole(folder, "out.npz", "out.checkpoint.npz")
+        wrong += left_behind(folder) + whole(folder, "out.npz", "out.checkpoint.npz")
         if killed == kills or not name:
             if name:
-                run(folder, argv)
+                run(folder, argv, ranks)
             ended += 1
             if contents(folder / "out.npz") != expected:
-                wrong.append("a fit that was killed ended in another field")
+                wrong.append(f"a {what} that was killed ended in another field")
             (folder / "out.npz").unlink()
-        say(f"fit: {killed} kills, {ended} ended, {len(wrong)} complaints")
+        say(f"{what}: {killed} kills, {ended} ended, {len(wrong)} complaints")
     return killed, ended, wrong
 
 
@@ -234,31 +268,39 @@ def main():
     )
     parser.add_argument("--kills", type=int, default=50, help="half of fits, half of renderings")
     parser.add_argument("--more", type=int, default=24, help="half of ensembles, half of batches")
+    parser.add_argument("--frames", type=int, default=0, help="half of fits on ranks, half of tiles")
     parser.add_argument("--steps", type=int, default=60, help="of a fit")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--record", type=Path, help="where the report is written, too")
     args = parser.parse_args()
     rng, begun = random.Random(args.seed), time.monotonic()
     say = (lambda text: print(text, file=sys.stderr)) if os.isatty(2) else (lambda text: None)
+    lines, wrong = [], []
+
+    def tell(what, ended_how, result):
+        killed, ended, complaints = result
+        lines.append(f"{what}: {killed} kills, {ended} ended {ended_how}, {len(complaints)} complaints")
+        wrong.extend(complaints)
+
     with tempfile.TemporaryDirectory(prefix="fieldrx-kill-") as name:
-        folder = Path(name)
+        folder, steps = Path(name), ("--steps", str(args.steps))
         (folder / PROGRAM).write_text(_STARTED)
         make_acquisition(folder / "acq.npz")
-        fits = kill_fits(rng, folder, args.steps, args.kills - args.kills // 2, say)
-        renders = kill_renders(rng, folder, args.kills // 2, say)
-        ensembles = kill_ensembles(rng, folder, args.more - args.more // 2, say)
-        batches = kill_batches(rng, folder, args.steps, args.more // 2, say)
+        tiled, fit = (["reconstruct", "acq.npz", *words, *steps] for words in (TILES, FIT))
+        if args.frames:
+            half, rest = args.frames // 2, args.frames - args.frames // 2
+            shared = kill_fits(rng, folder, fit, half, say, "fit on ranks", RANKS)
+            tell("fits on two ranks", "in the same field", shared)
+            tell("tiles", "in the same fields", kill_fits(rng, folder, tiled, rest, say, "fit of tiles"))
+        tell("fits", "in the same field", kill_fits(rng, folder, fit, args.kills - args.kills // 2, say))
+        tell("renderings", "in the same file", kill_renders(rng, folder, args.kills // 2, say))
+        made = kill_ensembles(rng, folder, args.more - args.more // 2, say)
+        tell("ensembles", "with the same members", made)
+        tell("batches", "in the same fields", kill_batches(rng, folder, args.steps, args.more // 2, say))
         left = [path.name for path in folder.iterdir() if path.name.startswith(".")]
-    wrong = [*fits[2], *renders[2], *ensembles[2], *batches[2]]
-    text = (
-        f"seed {args.seed}, {args.steps} steps, {time.monotonic() - begun:.0f} s\n"
-        f"fits: {fits[0]} kills, {fits[1]} ended in the same field, {len(fits[2])} complaints\n"
-        f"renderings: {renders[0]} kills, {renders[1]} ended in the same file, {len(renders[2])} complaints\n"
-        f"ensembles: {ensembles[0]} kills, {ensembles[1]} ended with the same members, "
-        f"{len(ensembles[2])} complaints\n"
-        f"batches: {batches[0]} kills, {batches[1]} ended in the same fields, {len(batches[2])} complaints\n"
-        f"hidden temporary files that SIGKILL left: {len(left)}\n" + "".join(f"{w}\n" for w in wrong)
-    )
+    lines += [f"hidden temporary files that SIGKILL left: {len(left)}", *wrong]
+    head = f"seed {args.seed}, {args.steps} steps, {time.monotonic() - begun:.0f} s"
+    text = "\n".join([head, *lines]) + "\n"
     print(text, end="")
     if args.record:
         args.record.write_text(text, encoding="utf-8")

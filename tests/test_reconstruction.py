@@ -85,3 +85,8 @@ def test_what_cannot_be_chosen():
     optics = fieldrx.Acquisition(None, tiny.LIGHT, tiny.SCOPE)
     with pytest.raises(InputError, match="has no images to refocus"):
         choose_depth(optics)
+    with pytest.raises(InputError, match="depth is 5; expected three numbers in um"):
+        prepare(tiny.acquisition(), 5)
+    for wrong in (prepare, fieldrx.Fit):
+        with pytest.raises(InputError, match="expected an Acquisition, got ndarray: "):
+            wrong(np.ones((4, 8, 8)), tiny.DEPTH)

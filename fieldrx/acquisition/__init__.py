@@ -4,10 +4,19 @@ The keys of an acquisition.toml stand in `fieldrx.acquisition.schema`, those of 
 `fieldrx.acquisition.arrays`, the columns of a table of directions in `read_table`.
 """
 
-from fieldrx.acquisition.data import Acquisition
+from fieldrx.acquisition.data import Acquisition, require_images
 from fieldrx.acquisition.frames import Frames, FramesGiven, film_of
 from fieldrx.acquisition.read import read_acquisition
 from fieldrx.acquisition.table import read_table
 from fieldrx.acquisition.windowed import Windowed
 
-__all__ = ["Acquisition", "Frames", "FramesGiven", "Windowed", "film_of", "read_acquisition", "read_table"]
+__all__ = [
+    "Acquisition",
+    "Frames",
+    "FramesGiven",
+    "Windowed",
+    "film_of",
+    "read_acquisition",
+    "read_table",
+    "require_images",
+]

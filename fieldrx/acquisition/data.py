@@ -309,6 +309,23 @@ class Acquisition:
         save_npz(path, **arrays)
 
 
+def require_images(acquisition: object, purpose: str) -> None:
+    """Refuse what is no acquisition, or has no images to `purpose`, as in "fit" or "compare with".
+
+    Raises
+    ------
+    InputError
+    """
+    if not isinstance(acquisition, Acquisition):
+        raise InputError(
+            f"expected an Acquisition, got {type(acquisition).__name__}: "
+            "Acquisition.from_raw(images, illumination, microscope) makes one from arrays, "
+            "read_acquisition(path) from a file"
+        )
+    if acquisition.images is None:
+        raise InputError(f"the acquisition has no images to {purpose}")
+
+
 def _checksum(*arrays: np.ndarray | None) -> int:
     crc = 0
     for array in arrays:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fieldrx.acquisition import Acquisition
+from fieldrx.acquisition import Acquisition, require_images
 from fieldrx.board import Board, lattice_of, reach_of
 from fieldrx.brief import brief
 from fieldrx.calibration.brightness import intensities, level_each
@@ -111,8 +111,7 @@ def calibrate(
         raise InputError(f'contrast is "{contrast}"; expected one of {", ".join(CONTRASTS)}')
     if depth is not None and not (np.isfinite(depth[:2]).all() and depth[0] != depth[1]):
         raise InputError(f"depth is {depth[0]:g} to {depth[1]:g} um; expected two different heights")
-    if acquisition.images is None:
-        raise InputError("the acquisition has no images to calibrate on")
+    require_images(acquisition, "calibrate on")
     light, scope = acquisition.illumination, acquisition.microscope
     source = _measurable(acquisition)
     looked_at = np.flatnonzero(source >= 0)

@@ -57,7 +57,7 @@ def demo(name: str, out: Path | None, steps: int | None, listed: bool, quiet: bo
         for known, sample in SAMPLES.items():
             echo(f"{known:<12}{sample.what}; {LICENCE}")
         return
-    sample_called(name)
+    usual = sample_called(name).steps
     folder = out or Path("fieldrx-demo" if name == "cell" else f"fieldrx-demo-{name}")
     with reporting(quiet) as reporter:
         outcome = run_demo(folder, steps=steps, callback=reporter, say=speaker(quiet), name=name)
@@ -66,6 +66,8 @@ def demo(name: str, out: Path | None, steps: int | None, listed: bool, quiet: bo
     for row, numbers in outcome.rows:
         echo(f"{row:<26}" + "".join(f"{number:>18.3f}" for number in numbers))
     echo(outcome.note)
+    if steps is not None and steps < usual:
+        echo(f"after {steps} of {usual} steps: errors are lower without --steps")
     echo()
     for path, what in outcome.pictures:
         echo(f"{path}  {what}")
@@ -265,11 +267,12 @@ def reconstruct(
             measure = False if goes_on or world().size > 1 else None
             for line in plan_of(fit.problem, fit.backend, measure=measure).lines():
                 say(line)
-        told = len(fit.notes)
+        told = set(fit.notes)
         field = fit.run(checkpoint, goes_on)
     field.save(output)
-    for note in fit.notes[told:]:
-        say(f"note: {note}")
+    for note in fit.notes:
+        if note not in told | fit.noted:
+            say(f"note: {note}")
     provenance = field.provenance
     if provenance.diverged:
         leave(f"{provenance.diverged}; {output} holds the best field before it", 1)

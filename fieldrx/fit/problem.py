@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from fieldrx.acquisition import Acquisition
+from fieldrx.acquisition import Acquisition, require_images
 from fieldrx.automatic import choose_depth, choose_model
 from fieldrx.backends.operators import Operators
 from fieldrx.errors import InputError
@@ -156,8 +156,7 @@ def understand(
     ------
     InputError
     """
-    if acquisition.images is None:
-        raise InputError("the acquisition has no images to fit: give it images, not optics alone")
+    require_images(acquisition, "fit")
     bright, _ = split_images(acquisition, options.holdout, options.seed)
     heights, choices = _depth(acquisition, depth, bright)
     model, chosen = settle_model(acquisition, heights, model, bright, backend)

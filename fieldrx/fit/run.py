@@ -85,6 +85,7 @@ class Fit:
             self.origin["automatic"] = [*problem.choices, *self.origin.get("automatic", ())]
         sharing = planes_shared_by(self.ranks, self.backend)
         self.notes += sharing_notes(problem, self.ranks, sharing)
+        self.noted: frozenset[str] = frozenset()  # of these, what an interrupted fit had noted before
         self.correction = Correction(problem, self.ranks)
         self.linear = Rytov(*problem.geometry) if problem.multislice else self._single_scattering()
         self.objective = Objective(problem, self.backend, self.model, self.ranks, sharing)
@@ -247,6 +248,7 @@ class Fit:
             raise InputError("resume needs the checkpoint of the interrupted fit")
         self.state, told = by_first(lambda: load_checkpoint(path, self.arguments, self.backend))
         self.notes[:], self.origin = told["notes"], told["origin"]
+        self.noted = frozenset(self.notes)
         self.closed_form_error = told.get("closed_form_error", self.closed_form_error)
         self.correction.use(self.state)
 

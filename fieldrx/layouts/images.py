@@ -82,7 +82,10 @@ def image_stack(listing: Listing) -> Draft | None:
         return None
     if len(stacks) > 1:
         names = ", ".join(path.name for path in stacks[:8])
-        raise InputError(f"{listing.where} holds {len(stacks)} stacks ({names}); give one of these files")
+        raise InputError(
+            f"{listing.where} holds {len(stacks)} images or stacks ({names}) without numbers that tell them "
+            "apart; give the file of one stack, or number images of one LED each, as led_01.tif, led_02.tif"
+        )
     light = _table(listing) or [Key("illumination", "kind", "table", ""), *asked("illumination", "table")]
     files = Key("images", "files", listing.name(stacks[0]), "")
     return Draft(f"stack of images ({stacks[0].name})", (*_optics(stacks[0]), files, *light))

@@ -165,8 +165,14 @@ def slice_positions(depth: Sequence[float]) -> np.ndarray:
     Raises
     ------
     InputError
-        If the range is empty, a number is not finite, or there are too many slices.
+        If these are not three numbers, the range is empty, a number is not finite, or there are too many
+        slices.
     """
+    if isinstance(depth, str) or np.ndim(depth) != 1 or len(depth) != 3:
+        raise InputError(
+            f"depth is {depth!r:.60}; expected three numbers in um: the first and the last slice and "
+            "the distance between slices, such as (-10, 10, 0.25)"
+        )
     z0, z1, dz = (finite_number(v, "depth") for v in depth)
     if not z1 > z0 or not dz > 0:
         raise InputError(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from dataclasses import field as attribute
 from typing import Any
 
-from fieldrx.acquisition import Acquisition
+from fieldrx.acquisition import Acquisition, require_images
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
 from fieldrx.fit import Fit, Parts, split_images
@@ -136,8 +136,7 @@ def run(
 
 def _named_holdout(acquisition, holdout, seed):
     """The acquisition with its held-out images settled, so that every step leaves the same ones alone."""
-    if acquisition.images is None:
-        raise InputError("the acquisition has no images to reconstruct")
+    require_images(acquisition, "reconstruct")
     if len(acquisition.holdout):
         return acquisition
     _, held = split_images(acquisition, holdout, seed)
