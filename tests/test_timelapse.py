@@ -710,8 +710,12 @@ def test_wrong_requests_for_films(made, tmp_path):
 @pytest.mark.slow
 def test_a_signal_stops_the_command(made, tmp_path):
     """Within a later frame, with status 75; --resume auto goes on to the same film as without a stop."""
-    path = tmp_path / "film.npz"
-    command = [sys.executable, "-m", "fieldrx", "reconstruct", made / "a.toml", "-o", path, *STEPS]
+    path, whole = tmp_path / "film.npz", tmp_path / "whole.npz"
+    command, other = (
+        [sys.executable, "-m", "fieldrx", "reconstruct", made / "a.toml", "-o", name, *STEPS]
+        for name in (path, whole)
+    )
+    assert subprocess.run(other, capture_output=True).returncode == 0
     with subprocess.Popen([*command, "--resume", "auto"], stderr=subprocess.PIPE, text=True) as running:
         for line in running.stderr:
             if line.startswith("frame 0: "):
@@ -719,7 +723,7 @@ def test_a_signal_stops_the_command(made, tmp_path):
     assert running.returncode == 75
     assert isinstance(load_film(path).fields[0], NeuralField)
     assert subprocess.run([*command, "--resume", "auto"], capture_output=True).returncode == 0
-    assert equal(load_film(path), load_film(made / "film.npz"))
+    assert equal(load_film(path), load_film(whole))
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

@@ -58,8 +58,18 @@ def _limit_threads():
     return why
 
 
+def _let_threads_sleep():
+    """Let OpenMP's threads sleep while they wait for each other, unless the user says otherwise.
+
+    By default they spin, which on cores that others use too keeps the very thread from running that they
+    wait for: with two fits on two cores, steps took five to ten times as long.  OpenMP reads it when loaded.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 _check_settings()
 THREADS_LIMITED_BY = _limit_threads()
+_let_threads_sleep()
 
 import numba  # noqa: E402  # after its settings were looked at
 from numba import prange  # noqa: E402
