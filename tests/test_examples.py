@@ -109,7 +109,8 @@ def write_frames(folder):
         write_stack(part / "stack.tif", images)
         (part / "leds.csv").write_text("image,na_y,na_x\n" + rows)
         (part / "acquisition.toml").write_text(TABLE.replace('"stack.tif"\n', f'"stack.tif"\n{more}'))
-    head, row = "acquisition,output,depth,model,steps", "frame/acquisition.toml,a.npz,-1:1:0.5,bpm,2"
+    head = "acquisition,output,command,depth,model,steps"
+    row = "frame/acquisition.toml,a.npz,reconstruct,-1:1:0.5,bpm,2"
     (folder / "jobs.csv").write_text(f"{head}\n{row}\n")
 
 
