@@ -107,7 +107,7 @@ def compare(
         raise InputError("no image can be compared: every one is masked or dark field")
     measured = MeasuredImages.of(acquisition, field.provenance.background)
     pairs = measured.compare(forward, contrast, seen)
-    predicted = _placed(pairs.predicted, seen, np.broadcast_to(np.float32(1), acquisition.images.shape))
+    predicted = _placed(pairs.predicted, seen, np.broadcast_to(np.float32(1), acquisition.stack.shape))
     if measured.background:
         acquisition = replace(acquisition, images=_placed(pairs.measured, seen, acquisition.images))
     dark, unseen = np.setdiff1d(seen, usable), held_out(field, acquisition)

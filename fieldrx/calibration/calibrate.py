@@ -116,7 +116,7 @@ def calibrate(
     source = _measurable(acquisition)
     looked_at = np.flatnonzero(source >= 0)
     table = light.sources_na
-    spectra = Spectra(acquisition.images[looked_at], scope)
+    spectra = Spectra(acquisition.stack[looked_at], scope)
     board, evidence, notes = _fit(spectra, table, source[looked_at])
     directions, board, lattice, evidence = _better_table(spectra, table, source[looked_at], board, evidence)
     if lattice:
