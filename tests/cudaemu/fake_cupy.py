@@ -2,16 +2,19 @@
 
 Device arrays are no ndarrays: like CuPy's they refuse to be mixed with NumPy arrays or to be converted
 without saying so.  Every allocation starts as NaN (``empty``) and lies between canaries, which every
-launch checks.  What CuPy does not have, or does otherwise, is not imitated.
+launch checks.  What CuPy does not have, or does otherwise, is not imitated; where the real one is installed,
+every call is held against its names, parameters and types.
 """
 
 import contextlib
 import ctypes
+import functools
 import sys
 import types
 from importlib.machinery import ModuleSpec
 
 import numpy as np
+import real_cupy
 import scipy.fft
 from emulator import EmulationError, Module
 
@@ -34,6 +37,33 @@ class _Device:
         cls.launches, cls.transfers = [], 0
 
 
+_HELD: set = set()  # calls that were held against the real CuPy
+
+
+def _hold(path, args, options, operands=()):
+    """Raise where an installed CuPy would refuse a call: its name, arguments, keywords, types of operands."""
+    if not real_cupy.INSTALLED or (path.startswith("cufft.") and not real_cupy.CUFFT):
+        return
+    types = tuple(str(getattr(x, "dtype", type(x).__name__)) for x in operands)
+    key = path, len(args), *sorted(options), *types
+    if key not in _HELD:
+        real_cupy.check_call(path, len(args), options)
+        if operands:
+            real_cupy.check_types(path, operands)
+        _HELD.add(key)
+
+
+def _held(path, function):
+    """A function each of whose calls is held against the real one."""
+
+    @functools.wraps(function)
+    def call(*args, **options):
+        _hold(path, args, options)
+        return function(*args, **options)
+
+    return call
+
+
 class ndarray:
     """An array on the device."""
 
@@ -48,9 +78,13 @@ class ndarray:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        if method != "__call__":
+            raise TypeError(f"{ufunc.__name__}.{method} of device arrays: CuPy has it for few ufuncs")
+        _hold(f"cupy.{ufunc.__name__}", inputs, options, inputs)
         return _call(getattr(ufunc, method), inputs, options)
 
     def __array_function__(self, function, _, args, options):
+        _hold(f"{function.__module__.replace('numpy', 'cupy', 1)}.{function.__name__}", args, options)
         return _call(function, args, options)
 
     # --- what it shares with NumPy ----------------------------------------------------------------
@@ -89,7 +123,8 @@ class ndarray:
     def __getattr__(self, name):
         if name.startswith("_") or not hasattr(np.ndarray, name):
             raise AttributeError(name)
-        return lambda *args, **options: _call(getattr(self._host, name), args, options)
+        found = getattr(self._host, name)
+        return _held(f"cupy.ndarray.{name}", lambda *args, **options: _call(found, args, options))
 
     # --- to the host ------------------------------------------------------------------------------
 
@@ -100,10 +135,10 @@ class ndarray:
             return out
         return np.array(self._host, order="K")
 
-    def set(self, values, stream=None):
-        if not isinstance(values, np.ndarray) or values.shape != self.shape or values.dtype != self.dtype:
+    def set(self, arr, stream=None):
+        if not isinstance(arr, np.ndarray) or arr.shape != self.shape or arr.dtype != self.dtype:
             raise ValueError("set() takes a NumPy array of the same shape and type")
-        self._host[...] = values
+        self._host[...] = arr
 
     def item(self, *index):
         _Device.transfers += 1
@@ -125,8 +160,23 @@ class ndarray:
         raise TypeError("a device array is no index")
 
 
+_UFUNCS = {"truediv": "true_divide", "neg": "negative", "abs": "absolute", "pow": "power", "mul": "multiply"}
+_UFUNCS |= {"sub": "subtract", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal"}
+_UFUNCS |= {"gt": "greater", "ge": "greater_equal", "and": "bitwise_and", "or": "bitwise_or"}
+_UFUNCS |= {"xor": "bitwise_xor", "add": "add", "invert": "invert", "floordiv": "floor_divide"}
+
+
+def _hold_operator(name, operands):
+    """Hold an operator against the ufunc that stands behind it."""
+    name = name.strip("_")
+    for short in (name, name[1:]):  # with i or r before it
+        if short in _UFUNCS:
+            return _hold(f"cupy.{_UFUNCS[short]}", operands, {}, operands)
+
+
 def _operator(name):
     def method(self, *others):
+        _hold_operator(name, (self, *others))
         return _call(getattr(np.ndarray, name), (self, *others), {})
 
     return method
@@ -142,6 +192,7 @@ for _name in (
 
 def _in_place(name):
     def method(self, other):
+        _hold_operator(name, (self, other))
         _call(getattr(np.ndarray, name), (self, other), {})
         return self
 
@@ -242,7 +293,7 @@ def _check_canaries(array, kernel):
 class RawModule:
     """As cupy.RawModule, for code whose kernels are extern "C"."""
 
-    def __init__(self, *, code, options=(), backend="nvrtc", **_):
+    def __init__(self, *, code, options=(), backend="nvrtc"):
         self._source, self._options, self._module = code, tuple(options), None
 
     def get_function(self, name):
@@ -259,7 +310,7 @@ class RawModule:
 class RawKernel:
     """As cupy.RawKernel."""
 
-    def __new__(cls, code, name, options=(), **_):
+    def __new__(cls, code, name, options=()):
         return RawModule(code=code, options=options).get_function(name)
 
 
@@ -341,10 +392,10 @@ class _Module(types.ModuleType):
         found = getattr(np, name)
         if isinstance(found, type) or not callable(found):
             return found
-        if isinstance(found, np.ufunc):
-            return lambda *args, **options: _call(found, args, options)
 
         def function(*args, **options):
+            operands = args if isinstance(found, np.ufunc) else ()
+            _hold(f"cupy.{name}", args, options, operands)
             return _call(found, args, options)
 
         function.__name__ = name
@@ -357,8 +408,8 @@ def asarray(a, dtype=None, order=None):
     return _copy_in(np.asarray(a, dtype))
 
 
-def array(a, dtype=None, copy=True, order="K", ndmin=0):
-    host = np.array(a._host if isinstance(a, ndarray) else a, dtype, ndmin=ndmin, order=order)
+def array(obj, dtype=None, copy=True, order="K", ndmin=0):
+    host = np.array(obj._host if isinstance(obj, ndarray) else obj, dtype, ndmin=ndmin, order=order)
     return _copy_in(host, order)
 
 
@@ -392,12 +443,12 @@ def ones(shape, dtype=float, order="C"):
     return full(shape, 1, dtype)
 
 
-def empty_like(a, dtype=None, **_):
-    order = "F" if a.flags.fnc else "C"
-    return ndarray(_allocate(a.shape, a.dtype if dtype is None else dtype, order))
+def empty_like(prototype, dtype=None):
+    order = "F" if prototype.flags.fnc else "C"
+    return ndarray(_allocate(prototype.shape, prototype.dtype if dtype is None else dtype, order))
 
 
-def zeros_like(a, dtype=None, **_):
+def zeros_like(a, dtype=None):
     out = empty_like(a, dtype)
     out._host[...] = 0
     return out
@@ -424,6 +475,7 @@ class _Plan:
 
     def fft(self, a, out, direction):
         """As cupy.cuda.cufft.PlanNd.fft: -1 forward, 1 inverse, never normalised; `out` may be `a`."""
+        _hold("cufft.PlanNd.fft", (a, out, direction), {})
         self.check(a, self.axes)
         self.check(out, self.axes)
         transform, norm = {-1: (scipy.fft.fftn, "backward"), 1: (scipy.fft.ifftn, "forward")}[direction]
@@ -445,20 +497,20 @@ def _fft_function(name, *, plans):
     transform = getattr(scipy.fft, name)
     last = 2 if name.endswith("2") else None
 
-    def function(a, s=None, axes=None, norm=None, overwrite_x=False, *, plan=None):
-        if not isinstance(a, ndarray):
-            raise TypeError(f"The input array a must be cupy.ndarray; got {type(a)}")
+    def function(x, s=None, axes=None, norm=None, overwrite_x=False, *, plan=None):
+        if not isinstance(x, ndarray):
+            raise TypeError(f"The input array x must be cupy.ndarray; got {type(x)}")
         if axes is None:
-            axes = tuple(range(a.ndim))[-last:] if last else tuple(range(a.ndim))
-        axes = tuple(x % a.ndim for x in axes)
+            axes = tuple(range(x.ndim))[-last:] if last else tuple(range(x.ndim))
+        axes = tuple(k % x.ndim for k in axes)
         if plan is not None:
             if not plans:
                 raise TypeError("cupy.fft takes no plan: use cupyx.scipy.fft")
-            plan.check(a, axes)
-        result = transform(a._host, s=s, axes=axes, norm=norm)
+            plan.check(x, axes)
+        result = transform(x._host, s=s, axes=axes, norm=norm)
         if overwrite_x:
-            a._host[...] = np.nan  # its contents are lost
-        return _copy_in(np.asfortranarray(result) if a.flags.fnc else result)
+            x._host[...] = np.nan  # its contents are lost
+        return _copy_in(np.asfortranarray(result) if x.flags.fnc else result)
 
     return function
 
@@ -466,12 +518,12 @@ def _fft_function(name, *, plans):
 def _fft_along_one(name, *, plans):
     transform = getattr(scipy.fft, name)
 
-    def function(a, n=None, axis=-1, norm=None, overwrite_x=False):
+    def function(x, n=None, axis=-1, norm=None, overwrite_x=False):
         if not plans and overwrite_x:
             raise TypeError("cupy.fft overwrites nothing: use cupyx.scipy.fft")
-        result = transform(a._host, n, axis, norm)
+        result = transform(x._host, n, axis, norm)
         if overwrite_x:
-            a._host[...] = np.nan
+            x._host[...] = np.nan
         return _copy_in(result)
 
     return function
@@ -481,6 +533,8 @@ def _fft_functions(*, plans):
     names = ("fftn", "ifftn", "fft2", "ifft2", "rfftn", "irfftn", "rfft2", "irfft2")
     found = {name: _fft_function(name, plans=plans) for name in names}
     found |= {name: _fft_along_one(name, plans=plans) for name in ("fft", "ifft")}
+    home = "cupyx.scipy.fft" if plans else "cupy.fft"
+    found = {name: _held(f"{home}.{name}", function) for name, function in found.items()}
     found["fftfreq"] = lambda n, d=1.0: _copy_in(np.fft.fftfreq(n, d))
     found["fftshift"] = lambda x, axes=None: _copy_in(np.fft.fftshift(x._host, axes))
     found["ifftshift"] = lambda x, axes=None: _copy_in(np.fft.ifftshift(x._host, axes))
@@ -584,7 +638,8 @@ def _make():
     contents = [asarray, array, ascontiguousarray, asnumpy, empty, zeros, full, ones, empty_like, zeros_like]
     contents += [get_array_module, ndarray, RawModule, RawKernel]
     for item in contents:
-        setattr(cupy, item.__name__, item)
+        held = isinstance(item, types.FunctionType)
+        setattr(cupy, item.__name__, _held(f"cupy.{item.__name__}", item) if held else item)
     pool = _Pool()
     cupy.get_default_memory_pool = lambda: pool
     cupy.__version__ = "14.0 stand-in"
@@ -611,7 +666,8 @@ def _make():
     cupy.cuda.driver = driver
     cupy.fft = _module("cupy.fft", **_fft_functions(plans=False))
     cupyx, scipy_part = _module("cupyx"), _module("cupyx.scipy")
-    fft_part = _module("cupyx.scipy.fft", get_fft_plan=get_fft_plan, **_fft_functions(plans=True))
+    get_plan = _held("cupyx.scipy.fft.get_fft_plan", get_fft_plan)
+    fft_part = _module("cupyx.scipy.fft", get_fft_plan=get_plan, **_fft_functions(plans=True))
     cupyx.scipy, scipy_part.fft = scipy_part, fft_part
     modules = (cupy, cupy.cuda, runtime, driver, cupy.fft, cupyx, scipy_part, fft_part)
     for module in modules:
