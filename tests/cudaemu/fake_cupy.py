@@ -12,6 +12,7 @@ import functools
 import sys
 import types
 from importlib.machinery import ModuleSpec
+from typing import NamedTuple
 
 import numpy as np
 import real_cupy
@@ -30,11 +31,26 @@ class _Device:
     reverse = False  # order of threads
     launches: list = []  # noqa: RUF012  (names of the kernels launched, in order)
     transfers = 0  # copies from the device to the host
+    dry = False  # nothing is computed by kernels and FFTs: their calls alone are of interest
+    work: list = []  # noqa: RUF012  (all that the device is asked for, `Work`, in order)
 
     @classmethod
     def reset(cls):
         """Count from here."""
-        cls.launches, cls.transfers = [], 0
+        cls.launches, cls.transfers, cls.work = [], 0, []
+
+
+class Work(NamedTuple):
+    """What the device is asked for by one call from the host."""
+
+    kind: str  # "kernel" of ours, "fft", "elementwise" of CuPy's own kernels, "copy" to or from the host
+    name: str
+    moved: int  # bytes read and written: those of all operands, an FFT's once an axis; of a kernel unknown, 0
+    arrays: tuple = ()  # of a kernel: (bytes, shape) of every argument that is an array, None for others
+
+
+def _note(kind, name, *arrays, passes=1):
+    _Device.work.append(Work(kind, name, passes * sum(getattr(a, "nbytes", 0) for a in arrays)))
 
 
 _HELD: set = set()  # calls that were held against the real CuPy
@@ -112,9 +128,14 @@ class ndarray:
         return (_view(part) for part in self._host)
 
     def __getitem__(self, index):
-        return _view(self._host[_unwrap(index)])
+        found = self._host[_unwrap(index)]
+        if isinstance(found, np.ndarray) and found.base is None:
+            _note("elementwise", "getitem", found, found)
+        return _view(found)
 
     def __setitem__(self, index, value):
+        part = self._host[_unwrap(index)]
+        _note("elementwise", "setitem", part, *([part] if isinstance(value, ndarray) else []))
         self._host[_unwrap(index)] = _unwrap(value)
 
     def __repr__(self):
@@ -124,12 +145,13 @@ class ndarray:
         if name.startswith("_") or not hasattr(np.ndarray, name):
             raise AttributeError(name)
         found = getattr(self._host, name)
-        return _held(f"cupy.ndarray.{name}", lambda *args, **options: _call(found, args, options))
+        return _held(f"cupy.ndarray.{name}", lambda *args, **options: _call(found, args, options, self))
 
     # --- to the host ------------------------------------------------------------------------------
 
     def get(self, stream=None, order="C", out=None, blocking=True):
         _Device.transfers += 1
+        _note("copy", "get", self)
         if out is not None:
             out[...] = self._host
             return out
@@ -138,10 +160,12 @@ class ndarray:
     def set(self, arr, stream=None):
         if not isinstance(arr, np.ndarray) or arr.shape != self.shape or arr.dtype != self.dtype:
             raise ValueError("set() takes a NumPy array of the same shape and type")
+        _note("copy", "set", arr)
         self._host[...] = arr
 
     def item(self, *index):
         _Device.transfers += 1
+        _note("copy", "item", self)
         return self._host.item(*index)
 
     def __float__(self):
@@ -232,21 +256,25 @@ def _view(value):
 
 
 _SHARING = {"reshape", "ravel", "view", "transpose", "swapaxes", "squeeze", "diagonal"}
+_SHARING |= {"broadcast_to", "moveaxis", "split", "atleast_1d"}
 
 
-def _call(function, args, options):
+def _call(function, args, options, owner=None):
     given = options.get("out")
+    operands = [a for a in (owner, *args) if isinstance(a, ndarray)]
     args = [_unwrap(a) for a in args]
     options = {name: _unwrap(value) for name, value in options.items()}
-    result = function(*args, **options)
+    with np.errstate(all="ignore") if _Device.dry else contextlib.nullcontext():
+        result = function(*args, **options)
+    if owner is not None and result is owner._host:  # astype(copy=False) of an array of that type
+        return owner
+    name = getattr(function, "__name__", "")
+    if name not in _SHARING and isinstance(result, (np.ndarray, np.generic, type(None))):
+        name = name if name != "__call__" else function.__self__.__name__
+        _note("elementwise", name, *operands, owner if name == "fill" else result)
     if given is not None:
         return given[0] if isinstance(given, tuple) else given
-    sharing = getattr(function, "__name__", "") in _SHARING | {
-        "broadcast_to",
-        "moveaxis",
-        "split",
-        "atleast_1d",
-    }
+    sharing = name in _SHARING
     if sharing and isinstance(result, list):
         return [_view(part) for part in result]
     return _view(result) if sharing else _wrap(result)
@@ -257,6 +285,8 @@ def _call(function, args, options):
 
 def _allocate(shape, dtype, order="C"):
     dtype = np.dtype(dtype)
+    if _Device.dry:
+        return np.zeros(shape, dtype, order)
     n_bytes = int(np.prod(shape)) * dtype.itemsize
     start = 256 + CANARY  # CuPy aligns to 512 bytes
     block = np.full(n_bytes + 2 * start + 512, 0xFF, np.uint8)
@@ -348,6 +378,10 @@ class _Function:
         ]
         pointers = [ctypes.addressof(h) if not isinstance(h, np.ndarray) else h.ctypes.data for h in held]
         _Device.launches.append(self.name)
+        arrays = tuple((a.nbytes, a.shape) if isinstance(a, ndarray) else None for a in args)
+        _Device.work.append(Work("kernel", self.name, 0, arrays))
+        if _Device.dry:
+            return
         LAUNCHED.add(self.name)
         self._module.launch(self.name, grid, block, pointers, shared_mem, _Device.reverse)
         for array in args:
@@ -405,17 +439,23 @@ class _Module(types.ModuleType):
 def asarray(a, dtype=None, order=None):
     if isinstance(a, ndarray):
         return a if dtype is None or np.dtype(dtype) == a.dtype else a.astype(dtype)
-    return _copy_in(np.asarray(a, dtype))
+    host = np.asarray(a, dtype)
+    _note("copy", "asarray", host)
+    return _copy_in(host)
 
 
 def array(obj, dtype=None, copy=True, order="K", ndmin=0):
     host = np.array(obj._host if isinstance(obj, ndarray) else obj, dtype, ndmin=ndmin, order=order)
+    _note(*(("elementwise", "array", obj, host) if isinstance(obj, ndarray) else ("copy", "array", host)))
     return _copy_in(host, order)
 
 
 def ascontiguousarray(a, dtype=None):
     a = asarray(a, dtype)
-    return a if a.flags.c_contiguous else _copy_in(a._host, "C")
+    if a.flags.c_contiguous:
+        return a
+    _note("elementwise", "ascontiguousarray", a, a)
+    return _copy_in(a._host, "C")
 
 
 def asnumpy(a, stream=None, order="C", out=None, blocking=True):
@@ -428,6 +468,7 @@ def empty(shape, dtype=float, order="C"):
 
 def zeros(shape, dtype=float, order="C"):
     out = empty(shape, dtype)
+    _note("elementwise", "zeros", out)
     out._host[...] = 0
     return out
 
@@ -435,6 +476,7 @@ def zeros(shape, dtype=float, order="C"):
 def full(shape, fill_value, dtype=None, order="C"):
     dtype = np.asarray(fill_value).dtype if dtype is None else dtype
     out = empty(shape, dtype)
+    _note("elementwise", "fill", out)
     out._host[...] = fill_value
     return out
 
@@ -450,6 +492,7 @@ def empty_like(prototype, dtype=None):
 
 def zeros_like(a, dtype=None):
     out = empty_like(a, dtype)
+    _note("elementwise", "zeros", out)
     out._host[...] = 0
     return out
 
@@ -478,6 +521,9 @@ class _Plan:
         _hold("cufft.PlanNd.fft", (a, out, direction), {})
         self.check(a, self.axes)
         self.check(out, self.axes)
+        _note("fft", "plan", a, out, passes=len(self.axes))
+        if _Device.dry:
+            return
         transform, norm = {-1: (scipy.fft.fftn, "backward"), 1: (scipy.fft.ifftn, "forward")}[direction]
         out._host[...] = transform(a._host, axes=self.axes, norm=norm)
 
@@ -491,6 +537,19 @@ def get_fft_plan(a, shape=None, axes=None, value_type="C2C"):
         raise NotImplementedError("the stand-in has plans of complex transforms of whole arrays")
     axes = tuple(range(a.ndim)) if axes is None else tuple(x % a.ndim for x in axes)
     return _Plan(a.shape, a.dtype, axes)
+
+
+def _transformed(transform, x, passes, *, norm, **options):
+    """The result of a transform, which CuPy scales by a kernel of its own; zeros in a dry run."""
+    if _Device.dry and np.iscomplexobj(x._host) and "rf" not in transform.__name__:
+        result = np.zeros(x.shape, x.dtype)
+    else:
+        result = transform(x._host, norm=norm, **options)
+    _note("fft", transform.__name__, x, result, passes=passes)
+    scaled = norm == "ortho" or (norm == "forward") != transform.__name__.startswith("i")
+    if scaled:
+        _note("elementwise", "scale", result, result)
+    return result
 
 
 def _fft_function(name, *, plans):
@@ -507,7 +566,7 @@ def _fft_function(name, *, plans):
             if not plans:
                 raise TypeError("cupy.fft takes no plan: use cupyx.scipy.fft")
             plan.check(x, axes)
-        result = transform(x._host, s=s, axes=axes, norm=norm)
+        result = _transformed(transform, x, len(axes), s=s, axes=axes, norm=norm)
         if overwrite_x:
             x._host[...] = np.nan  # its contents are lost
         return _copy_in(np.asfortranarray(result) if x.flags.fnc else result)
@@ -521,7 +580,7 @@ def _fft_along_one(name, *, plans):
     def function(x, n=None, axis=-1, norm=None, overwrite_x=False):
         if not plans and overwrite_x:
             raise TypeError("cupy.fft overwrites nothing: use cupyx.scipy.fft")
-        result = transform(x._host, n, axis, norm)
+        result = _transformed(transform, x, 1, n=n, axis=axis, norm=norm)
         if overwrite_x:
             x._host[...] = np.nan
         return _copy_in(result)
@@ -676,12 +735,12 @@ def _make():
 
 
 @contextlib.contextmanager
-def installed(reverse=False):
-    """Puts the stand-in in CuPy's place; gives its counters (`launches`, `transfers`)."""
+def installed(reverse=False, dry=False):
+    """Puts the stand-in in CuPy's place; gives its counters (`launches`, `transfers`, `work`)."""
     kept = _set_aside(lambda name: name.split(".")[0] in ("cupy", "cupyx"))
     _set_aside(_is_backend)
     sys.modules.update(_make())
-    _Device.reverse = reverse
+    _Device.reverse, _Device.dry = reverse, dry
     _Device.reset()
     try:
         yield _Device
