@@ -2,16 +2,20 @@
 
 Device arrays are no ndarrays: like CuPy's they refuse to be mixed with NumPy arrays or to be converted
 without saying so.  Every allocation starts as NaN (``empty``) and lies between canaries, which every
-launch checks.  What CuPy does not have, or does otherwise, is not imitated.
+launch checks.  What CuPy does not have, or does otherwise, is not imitated; where the real one is installed,
+every call is held against its names, parameters and types.
 """
 
 import contextlib
 import ctypes
+import functools
 import sys
 import types
 from importlib.machinery import ModuleSpec
+from typing import NamedTuple
 
 import numpy as np
+import real_cupy
 import scipy.fft
 from emulator import EmulationError, Module
 
@@ -27,11 +31,53 @@ class _Device:
     reverse = False  # order of threads
     launches: list = []  # noqa: RUF012  (names of the kernels launched, in order)
     transfers = 0  # copies from the device to the host
+    dry = False  # nothing is computed by kernels and FFTs: their calls alone are of interest
+    work: list = []  # noqa: RUF012  (all that the device is asked for, `Work`, in order)
 
     @classmethod
     def reset(cls):
         """Count from here."""
-        cls.launches, cls.transfers = [], 0
+        cls.launches, cls.transfers, cls.work = [], 0, []
+
+
+class Work(NamedTuple):
+    """What the device is asked for by one call from the host."""
+
+    kind: str  # "kernel" of ours, "fft", "elementwise" of CuPy's own kernels, "copy" to or from the host
+    name: str
+    moved: int  # bytes read and written: those of all operands, an FFT's once an axis; of a kernel unknown, 0
+    arrays: tuple = ()  # of a kernel: (bytes, shape) of every argument that is an array, None for others
+
+
+def _note(kind, name, *arrays, passes=1):
+    _Device.work.append(Work(kind, name, passes * sum(getattr(a, "nbytes", 0) for a in arrays)))
+
+
+_HELD: set = set()  # calls that were held against the real CuPy
+
+
+def _hold(path, args, options, operands=()):
+    """Raise where an installed CuPy would refuse a call: its name, arguments, keywords, types of operands."""
+    if not real_cupy.INSTALLED or (path.startswith("cufft.") and not real_cupy.CUFFT):
+        return
+    types = tuple(str(getattr(x, "dtype", type(x).__name__)) for x in operands)
+    key = path, len(args), *sorted(options), *types
+    if key not in _HELD:
+        real_cupy.check_call(path, len(args), options)
+        if operands:
+            real_cupy.check_types(path, operands)
+        _HELD.add(key)
+
+
+def _held(path, function):
+    """A function each of whose calls is held against the real one."""
+
+    @functools.wraps(function)
+    def call(*args, **options):
+        _hold(path, args, options)
+        return function(*args, **options)
+
+    return call
 
 
 class ndarray:
@@ -48,9 +94,13 @@ class ndarray:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        if method != "__call__":
+            raise TypeError(f"{ufunc.__name__}.{method} of device arrays: CuPy has it for few ufuncs")
+        _hold(f"cupy.{ufunc.__name__}", inputs, options, inputs)
         return _call(getattr(ufunc, method), inputs, options)
 
     def __array_function__(self, function, _, args, options):
+        _hold(f"{function.__module__.replace('numpy', 'cupy', 1)}.{function.__name__}", args, options)
         return _call(function, args, options)
 
     # --- what it shares with NumPy ----------------------------------------------------------------
@@ -78,9 +128,14 @@ class ndarray:
         return (_view(part) for part in self._host)
 
     def __getitem__(self, index):
-        return _view(self._host[_unwrap(index)])
+        found = self._host[_unwrap(index)]
+        if isinstance(found, np.ndarray) and found.base is None:
+            _note("elementwise", "getitem", found, found)
+        return _view(found)
 
     def __setitem__(self, index, value):
+        part = self._host[_unwrap(index)]
+        _note("elementwise", "setitem", part, *([part] if isinstance(value, ndarray) else []))
         self._host[_unwrap(index)] = _unwrap(value)
 
     def __repr__(self):
@@ -89,24 +144,28 @@ class ndarray:
     def __getattr__(self, name):
         if name.startswith("_") or not hasattr(np.ndarray, name):
             raise AttributeError(name)
-        return lambda *args, **options: _call(getattr(self._host, name), args, options)
+        found = getattr(self._host, name)
+        return _held(f"cupy.ndarray.{name}", lambda *args, **options: _call(found, args, options, self))
 
     # --- to the host ------------------------------------------------------------------------------
 
     def get(self, stream=None, order="C", out=None, blocking=True):
         _Device.transfers += 1
+        _note("copy", "get", self)
         if out is not None:
             out[...] = self._host
             return out
         return np.array(self._host, order="K")
 
-    def set(self, values, stream=None):
-        if not isinstance(values, np.ndarray) or values.shape != self.shape or values.dtype != self.dtype:
+    def set(self, arr, stream=None):
+        if not isinstance(arr, np.ndarray) or arr.shape != self.shape or arr.dtype != self.dtype:
             raise ValueError("set() takes a NumPy array of the same shape and type")
-        self._host[...] = values
+        _note("copy", "set", arr)
+        self._host[...] = arr
 
     def item(self, *index):
         _Device.transfers += 1
+        _note("copy", "item", self)
         return self._host.item(*index)
 
     def __float__(self):
@@ -125,8 +184,23 @@ class ndarray:
         raise TypeError("a device array is no index")
 
 
+_UFUNCS = {"truediv": "true_divide", "neg": "negative", "abs": "absolute", "pow": "power", "mul": "multiply"}
+_UFUNCS |= {"sub": "subtract", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal"}
+_UFUNCS |= {"gt": "greater", "ge": "greater_equal", "and": "bitwise_and", "or": "bitwise_or"}
+_UFUNCS |= {"xor": "bitwise_xor", "add": "add", "invert": "invert", "floordiv": "floor_divide"}
+
+
+def _hold_operator(name, operands):
+    """Hold an operator against the ufunc that stands behind it."""
+    name = name.strip("_")
+    for short in (name, name[1:]):  # with i or r before it
+        if short in _UFUNCS:
+            return _hold(f"cupy.{_UFUNCS[short]}", operands, {}, operands)
+
+
 def _operator(name):
     def method(self, *others):
+        _hold_operator(name, (self, *others))
         return _call(getattr(np.ndarray, name), (self, *others), {})
 
     return method
@@ -142,6 +216,7 @@ for _name in (
 
 def _in_place(name):
     def method(self, other):
+        _hold_operator(name, (self, other))
         _call(getattr(np.ndarray, name), (self, other), {})
         return self
 
@@ -181,21 +256,25 @@ def _view(value):
 
 
 _SHARING = {"reshape", "ravel", "view", "transpose", "swapaxes", "squeeze", "diagonal"}
+_SHARING |= {"broadcast_to", "moveaxis", "split", "atleast_1d"}
 
 
-def _call(function, args, options):
+def _call(function, args, options, owner=None):
     given = options.get("out")
+    operands = [a for a in (owner, *args) if isinstance(a, ndarray)]
     args = [_unwrap(a) for a in args]
     options = {name: _unwrap(value) for name, value in options.items()}
-    result = function(*args, **options)
+    with np.errstate(all="ignore") if _Device.dry else contextlib.nullcontext():
+        result = function(*args, **options)
+    if owner is not None and result is owner._host:  # astype(copy=False) of an array of that type
+        return owner
+    name = getattr(function, "__name__", "")
+    if name not in _SHARING and isinstance(result, (np.ndarray, np.generic, type(None))):
+        name = name if name != "__call__" else function.__self__.__name__
+        _note("elementwise", name, *operands, owner if name == "fill" else result)
     if given is not None:
         return given[0] if isinstance(given, tuple) else given
-    sharing = getattr(function, "__name__", "") in _SHARING | {
-        "broadcast_to",
-        "moveaxis",
-        "split",
-        "atleast_1d",
-    }
+    sharing = name in _SHARING
     if sharing and isinstance(result, list):
         return [_view(part) for part in result]
     return _view(result) if sharing else _wrap(result)
@@ -206,6 +285,8 @@ def _call(function, args, options):
 
 def _allocate(shape, dtype, order="C"):
     dtype = np.dtype(dtype)
+    if _Device.dry:
+        return np.zeros(shape, dtype, order)
     n_bytes = int(np.prod(shape)) * dtype.itemsize
     start = 256 + CANARY  # CuPy aligns to 512 bytes
     block = np.full(n_bytes + 2 * start + 512, 0xFF, np.uint8)
@@ -242,7 +323,7 @@ def _check_canaries(array, kernel):
 class RawModule:
     """As cupy.RawModule, for code whose kernels are extern "C"."""
 
-    def __init__(self, *, code, options=(), backend="nvrtc", **_):
+    def __init__(self, *, code, options=(), backend="nvrtc"):
         self._source, self._options, self._module = code, tuple(options), None
 
     def get_function(self, name):
@@ -259,7 +340,7 @@ class RawModule:
 class RawKernel:
     """As cupy.RawKernel."""
 
-    def __new__(cls, code, name, options=(), **_):
+    def __new__(cls, code, name, options=()):
         return RawModule(code=code, options=options).get_function(name)
 
 
@@ -297,6 +378,10 @@ class _Function:
         ]
         pointers = [ctypes.addressof(h) if not isinstance(h, np.ndarray) else h.ctypes.data for h in held]
         _Device.launches.append(self.name)
+        arrays = tuple((a.nbytes, a.shape) if isinstance(a, ndarray) else None for a in args)
+        _Device.work.append(Work("kernel", self.name, 0, arrays))
+        if _Device.dry:
+            return
         LAUNCHED.add(self.name)
         self._module.launch(self.name, grid, block, pointers, shared_mem, _Device.reverse)
         for array in args:
@@ -341,10 +426,10 @@ class _Module(types.ModuleType):
         found = getattr(np, name)
         if isinstance(found, type) or not callable(found):
             return found
-        if isinstance(found, np.ufunc):
-            return lambda *args, **options: _call(found, args, options)
 
         def function(*args, **options):
+            operands = args if isinstance(found, np.ufunc) else ()
+            _hold(f"cupy.{name}", args, options, operands)
             return _call(found, args, options)
 
         function.__name__ = name
@@ -354,17 +439,23 @@ class _Module(types.ModuleType):
 def asarray(a, dtype=None, order=None):
     if isinstance(a, ndarray):
         return a if dtype is None or np.dtype(dtype) == a.dtype else a.astype(dtype)
-    return _copy_in(np.asarray(a, dtype))
+    host = np.asarray(a, dtype)
+    _note("copy", "asarray", host)
+    return _copy_in(host)
 
 
-def array(a, dtype=None, copy=True, order="K", ndmin=0):
-    host = np.array(a._host if isinstance(a, ndarray) else a, dtype, ndmin=ndmin, order=order)
+def array(obj, dtype=None, copy=True, order="K", ndmin=0):
+    host = np.array(obj._host if isinstance(obj, ndarray) else obj, dtype, ndmin=ndmin, order=order)
+    _note(*(("elementwise", "array", obj, host) if isinstance(obj, ndarray) else ("copy", "array", host)))
     return _copy_in(host, order)
 
 
 def ascontiguousarray(a, dtype=None):
     a = asarray(a, dtype)
-    return a if a.flags.c_contiguous else _copy_in(a._host, "C")
+    if a.flags.c_contiguous:
+        return a
+    _note("elementwise", "ascontiguousarray", a, a)
+    return _copy_in(a._host, "C")
 
 
 def asnumpy(a, stream=None, order="C", out=None, blocking=True):
@@ -377,6 +468,7 @@ def empty(shape, dtype=float, order="C"):
 
 def zeros(shape, dtype=float, order="C"):
     out = empty(shape, dtype)
+    _note("elementwise", "zeros", out)
     out._host[...] = 0
     return out
 
@@ -384,6 +476,7 @@ def zeros(shape, dtype=float, order="C"):
 def full(shape, fill_value, dtype=None, order="C"):
     dtype = np.asarray(fill_value).dtype if dtype is None else dtype
     out = empty(shape, dtype)
+    _note("elementwise", "fill", out)
     out._host[...] = fill_value
     return out
 
@@ -392,13 +485,14 @@ def ones(shape, dtype=float, order="C"):
     return full(shape, 1, dtype)
 
 
-def empty_like(a, dtype=None, **_):
-    order = "F" if a.flags.fnc else "C"
-    return ndarray(_allocate(a.shape, a.dtype if dtype is None else dtype, order))
+def empty_like(prototype, dtype=None):
+    order = "F" if prototype.flags.fnc else "C"
+    return ndarray(_allocate(prototype.shape, prototype.dtype if dtype is None else dtype, order))
 
 
-def zeros_like(a, dtype=None, **_):
+def zeros_like(a, dtype=None):
     out = empty_like(a, dtype)
+    _note("elementwise", "zeros", out)
     out._host[...] = 0
     return out
 
@@ -424,8 +518,12 @@ class _Plan:
 
     def fft(self, a, out, direction):
         """As cupy.cuda.cufft.PlanNd.fft: -1 forward, 1 inverse, never normalised; `out` may be `a`."""
+        _hold("cufft.PlanNd.fft", (a, out, direction), {})
         self.check(a, self.axes)
         self.check(out, self.axes)
+        _note("fft", "plan", a, out, passes=len(self.axes))
+        if _Device.dry:
+            return
         transform, norm = {-1: (scipy.fft.fftn, "backward"), 1: (scipy.fft.ifftn, "forward")}[direction]
         out._host[...] = transform(a._host, axes=self.axes, norm=norm)
 
@@ -441,24 +539,37 @@ def get_fft_plan(a, shape=None, axes=None, value_type="C2C"):
     return _Plan(a.shape, a.dtype, axes)
 
 
+def _transformed(transform, x, passes, *, norm, **options):
+    """The result of a transform, which CuPy scales by a kernel of its own; zeros in a dry run."""
+    if _Device.dry and np.iscomplexobj(x._host) and "rf" not in transform.__name__:
+        result = np.zeros(x.shape, x.dtype)
+    else:
+        result = transform(x._host, norm=norm, **options)
+    _note("fft", transform.__name__, x, result, passes=passes)
+    scaled = norm == "ortho" or (norm == "forward") != transform.__name__.startswith("i")
+    if scaled:
+        _note("elementwise", "scale", result, result)
+    return result
+
+
 def _fft_function(name, *, plans):
     transform = getattr(scipy.fft, name)
     last = 2 if name.endswith("2") else None
 
-    def function(a, s=None, axes=None, norm=None, overwrite_x=False, *, plan=None):
-        if not isinstance(a, ndarray):
-            raise TypeError(f"The input array a must be cupy.ndarray; got {type(a)}")
+    def function(x, s=None, axes=None, norm=None, overwrite_x=False, *, plan=None):
+        if not isinstance(x, ndarray):
+            raise TypeError(f"The input array x must be cupy.ndarray; got {type(x)}")
         if axes is None:
-            axes = tuple(range(a.ndim))[-last:] if last else tuple(range(a.ndim))
-        axes = tuple(x % a.ndim for x in axes)
+            axes = tuple(range(x.ndim))[-last:] if last else tuple(range(x.ndim))
+        axes = tuple(k % x.ndim for k in axes)
         if plan is not None:
             if not plans:
                 raise TypeError("cupy.fft takes no plan: use cupyx.scipy.fft")
-            plan.check(a, axes)
-        result = transform(a._host, s=s, axes=axes, norm=norm)
+            plan.check(x, axes)
+        result = _transformed(transform, x, len(axes), s=s, axes=axes, norm=norm)
         if overwrite_x:
-            a._host[...] = np.nan  # its contents are lost
-        return _copy_in(np.asfortranarray(result) if a.flags.fnc else result)
+            x._host[...] = np.nan  # its contents are lost
+        return _copy_in(np.asfortranarray(result) if x.flags.fnc else result)
 
     return function
 
@@ -466,12 +577,12 @@ def _fft_function(name, *, plans):
 def _fft_along_one(name, *, plans):
     transform = getattr(scipy.fft, name)
 
-    def function(a, n=None, axis=-1, norm=None, overwrite_x=False):
+    def function(x, n=None, axis=-1, norm=None, overwrite_x=False):
         if not plans and overwrite_x:
             raise TypeError("cupy.fft overwrites nothing: use cupyx.scipy.fft")
-        result = transform(a._host, n, axis, norm)
+        result = _transformed(transform, x, 1, n=n, axis=axis, norm=norm)
         if overwrite_x:
-            a._host[...] = np.nan
+            x._host[...] = np.nan
         return _copy_in(result)
 
     return function
@@ -481,6 +592,8 @@ def _fft_functions(*, plans):
     names = ("fftn", "ifftn", "fft2", "ifft2", "rfftn", "irfftn", "rfft2", "irfft2")
     found = {name: _fft_function(name, plans=plans) for name in names}
     found |= {name: _fft_along_one(name, plans=plans) for name in ("fft", "ifft")}
+    home = "cupyx.scipy.fft" if plans else "cupy.fft"
+    found = {name: _held(f"{home}.{name}", function) for name, function in found.items()}
     found["fftfreq"] = lambda n, d=1.0: _copy_in(np.fft.fftfreq(n, d))
     found["fftshift"] = lambda x, axes=None: _copy_in(np.fft.fftshift(x._host, axes))
     found["ifftshift"] = lambda x, axes=None: _copy_in(np.fft.ifftshift(x._host, axes))
@@ -584,7 +697,8 @@ def _make():
     contents = [asarray, array, ascontiguousarray, asnumpy, empty, zeros, full, ones, empty_like, zeros_like]
     contents += [get_array_module, ndarray, RawModule, RawKernel]
     for item in contents:
-        setattr(cupy, item.__name__, item)
+        held = isinstance(item, types.FunctionType)
+        setattr(cupy, item.__name__, _held(f"cupy.{item.__name__}", item) if held else item)
     pool = _Pool()
     cupy.get_default_memory_pool = lambda: pool
     cupy.__version__ = "14.0 stand-in"
@@ -611,7 +725,8 @@ def _make():
     cupy.cuda.driver = driver
     cupy.fft = _module("cupy.fft", **_fft_functions(plans=False))
     cupyx, scipy_part = _module("cupyx"), _module("cupyx.scipy")
-    fft_part = _module("cupyx.scipy.fft", get_fft_plan=get_fft_plan, **_fft_functions(plans=True))
+    get_plan = _held("cupyx.scipy.fft.get_fft_plan", get_fft_plan)
+    fft_part = _module("cupyx.scipy.fft", get_fft_plan=get_plan, **_fft_functions(plans=True))
     cupyx.scipy, scipy_part.fft = scipy_part, fft_part
     modules = (cupy, cupy.cuda, runtime, driver, cupy.fft, cupyx, scipy_part, fft_part)
     for module in modules:
@@ -620,12 +735,12 @@ def _make():
 
 
 @contextlib.contextmanager
-def installed(reverse=False):
-    """Puts the stand-in in CuPy's place; gives its counters (`launches`, `transfers`)."""
+def installed(reverse=False, dry=False):
+    """Puts the stand-in in CuPy's place; gives its counters (`launches`, `transfers`, `work`)."""
     kept = _set_aside(lambda name: name.split(".")[0] in ("cupy", "cupyx"))
     _set_aside(_is_backend)
     sys.modules.update(_make())
-    _Device.reverse = reverse
+    _Device.reverse, _Device.dry = reverse, dry
     _Device.reset()
     try:
         yield _Device

@@ -87,15 +87,6 @@ def test_a_source_that_is_wrong_fails(compiler):
         program.compile(cupy_options({}, 90), io.StringIO())
 
 
-def test_the_installed_cupy_offers_what_is_asked_of_it(compiler):
-    import cupy
-    from cupy.cuda import driver
-
-    assert callable(driver.occupancyMaxActiveBlocksPerMultiprocessor)
-    for name in ("kernel", "max_dynamic_shared_size_bytes"):
-        assert hasattr(cupy.RawKernel, name)
-
-
 @pytest.mark.parametrize("capability", [86, 89, 120])
 def test_what_does_not_fit_a_consumer_card_is_refused(capability):
     field = Identity(128), Network(128, width=256, depth=8)

@@ -99,6 +99,24 @@ def test_transfer_functions_take_turns_where_there_is_little_room(gpu, monkeypat
     assert asked == [1, 2, 3, 4, 2]  # the one not used for longest makes room
 
 
+def test_a_larger_transfer_function_makes_room_for_itself(gpu):
+    """Where the grid cuts the pupil off, sources let through rectangles of different sizes."""
+    import cupy
+
+    def cut(s):
+        rows, columns, table, *rest = transfer(s)
+        return (rows[:2], columns, table[:2], *rest) if s == 1 else (rows, columns, table, *rest)
+
+    waves = cupy.asarray(noise(np.random.default_rng(1), 2, *SIZE).astype("c8"))
+    found = []
+    for first in ([1, 2], [2, 1]):
+        refocus = cuda.Refocus(PADDED, PADDED, SIZE, WINDOW, np.ones(SIZE), cut)
+        refocus.fields(waves, first)
+        found.append(refocus.fields(waves, [1, 2]).get())
+    assert close(found[0], found[1], 1e-6)
+    assert close(found[0][1], plain_field(waves[1].get(), np.ones(SIZE), 2), 2e-6)
+
+
 @pytest.mark.parametrize("shape", [(1,), (7, 3), (5, 40, 31)])
 def test_squared_error(gpu, shape):
     import cupy

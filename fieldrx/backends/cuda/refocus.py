@@ -91,6 +91,8 @@ class Refocus(Refocusing):
     def _filters(self, sources):
         """Where the table holds the transfer functions of some sources, P(nu_s), and their carriers on
         the grid and on the plane."""
+        for s in sources:
+            self._slot(s)  # where one needs more room, all lose their place
         rows = [self._slot(s) for s in sources]
         rows = [(*row, row[6] * self.per_point) for row in rows]
         kinds = ((slice(5), np.int32), (5, np.complex64), (6, np.float32), (7, np.float32))
@@ -102,19 +104,22 @@ class Refocus(Refocusing):
             return self.slots[s]
         rows, columns, table, incident, turns = self.transfer(s)
         order = [np.argsort(_signed(k, n)) for k, n in zip((rows, columns), self.shape, strict=True)]
-        if self.table is None:
-            self.room = tuple(min(k + 2, n) for k, n in zip(table.shape, self.shape, strict=True))
-            most = min(_TABLES, _TABLE_BYTES // (8 * self.room[0] * self.room[1]))
-            self.table = cupy.empty((max(most, _WAVES), *self.room), np.complex64)
-        number = len(self.slots)
+        if self.table is None or table.size > self.table.shape[1]:
+            self._make_room(prod(min(k + 2, n) for k, n in zip(table.shape, self.shape, strict=True)))
+        number, room = len(self.slots), self.table.shape[1]
         if number == len(self.table):  # take the place of the one not used for longest
-            oldest = next(iter(self.slots))
-            number = self.slots.pop(oldest)[4] // (self.room[0] * self.room[1])
-        flat = self.table[number].ravel()
-        flat[: table.size] = cupy.asarray(np.ascontiguousarray(table[np.ix_(*order)], np.complex64).ravel())
+            number = self.slots.pop(next(iter(self.slots)))[4] // room
+        self.table[number, : table.size] = cupy.asarray(
+            np.ascontiguousarray(table[np.ix_(*order)], np.complex64).ravel()
+        )
         first = [_signed(k, n)[o[0]] for k, n, o in zip((rows, columns), self.shape, order, strict=True)]
-        self.slots[s] = (*first, *table.shape, number * self.room[0] * self.room[1], incident, turns)
+        self.slots[s] = (*first, *table.shape, number * room, incident, turns)
         return self.slots[s]
+
+    def _make_room(self, size):
+        """An empty table for transfer functions of up to `size` numbers."""
+        most = min(_TABLES, _TABLE_BYTES // (8 * size))
+        self.table, self.slots = cupy.empty((max(most, _WAVES), size), np.complex64), {}
 
     def _launch(self, kernel, elements, planes, *arguments):
         pointwise("refocus.cu", kernel, elements, planes, *arguments)
