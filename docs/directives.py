@@ -29,7 +29,7 @@ KEYS: dict[str, Mapping[str, Sequence[str]]] = {
     "(top)": schema.TOP,
     "[microscope]": schema.MICROSCOPE,
     "[images]": schema.IMAGES,
-    "[illumination]": {"kind": (schema.TEXT,), "directions": (schema.TEXT,)},
+    "[illumination]": schema.EVERY_LIGHT,
     **{f'kind "{kind}"': keys for kind, keys in schema.ILLUMINATION.items()},
 }
 TITLES = {"(top)": "At the top"}

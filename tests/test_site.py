@@ -90,7 +90,7 @@ def test_every_key_of_acquisition_toml_is_told_with_its_type(site):
     told = sections(site / "acquisition_keys.html")
     expected = {
         "At the top": schema.TOP, "[microscope]": schema.MICROSCOPE, "[images]": schema.IMAGES,
-        "[illumination]": {"kind": (schema.TEXT,), "directions": (schema.TEXT,)},
+        "[illumination]": schema.EVERY_LIGHT,
         **{f'kind "{kind}"': keys for kind, keys in schema.ILLUMINATION.items()},
     }  # fmt: skip
     assert list(told) == list(expected)

@@ -8,6 +8,7 @@ illumination_na                 (n, 2) as (na_y, na_x), one source per image; or
 sources_na, pattern             (s, 2) and (n, s): weights of the sources in each image
 distance_um                     optional: number or (s,), of the sources along the axis: directions then
                                 change across the frame, from those at its centre
+led_size_um, bandwidth_um       optional: numbers, of all lamps
 wavelength_um, objective_na,    numbers
 medium_index, pixel_size_um      (lengths also as _nm, _mm, _cm, _m)
 background                      optional: number, (n,), (y, x) or (n, y, x)
@@ -30,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from fieldrx.acquisition.data import Acquisition
-from fieldrx.acquisition.schema import SCALARS
+from fieldrx.acquisition.schema import LAMPS, SCALARS
 from fieldrx.acquisition.values import in_micrometres
 from fieldrx.errors import InputError, in_file
 from fieldrx.io import check_keys
@@ -40,7 +41,7 @@ from fieldrx.optics import Illumination, Microscope
 def from_arrays(arrays: dict[str, np.ndarray], path: Path, optional: bool) -> Acquisition:
     """The acquisition that arrays hold; without images, if these are optional, its optics alone."""
     with in_file(path):
-        arrays = in_micrometres(arrays, SCALARS)
+        arrays = in_micrometres(arrays, (*SCALARS, *LAMPS))
     check_keys(arrays, SCALARS, path, "acquisition")
     if not optional:
         check_keys(arrays, ("images",), path, "acquisition")
@@ -114,4 +115,6 @@ def _illumination_of(arrays: dict[str, np.ndarray], n: int | None) -> Illuminati
             f"{name} has {len(rows)} rows for {n} images; give one row per image"
             + (", or sources_na and pattern for several sources in one image" if pattern is None else "")
         )
-    return Illumination(directions, pattern, arrays.get("distance_um"))
+    lamps = {name: _number(arrays, name) for name in LAMPS if name in arrays}
+    light = Illumination(directions, pattern, arrays.get("distance_um"))
+    return light.with_lamps(**lamps) if lamps else light

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Sequence
-from dataclasses import InitVar, dataclass, field, replace
+from dataclasses import InitVar, asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -260,10 +260,10 @@ class Acquisition:
     def fingerprint(self) -> dict:
         """What tells one acquisition from another: JSON values with a checksum of images and of optics."""
         light = self.illumination
-        return {
-            "images": self.checksum,
-            "optics": {**self.microscope.to_dict(), "light": _checksum(light.sources_na, light.pattern)},
-        }
+        optics = {**self.microscope.to_dict(), "light": _checksum(light.sources_na, light.pattern)}
+        if light.lamps is not None:
+            optics["lamps"] = asdict(light.lamps)
+        return {"images": self.checksum, "optics": optics}
 
     def show(self, images: Sequence[int] | None = None) -> Figure:
         """A matplotlib figure of images and of the directions of light; see ``fieldrx.plot``."""
@@ -301,6 +301,7 @@ class Acquisition:
             arrays |= {"sources_na": sources, "pattern": pattern}
         if self.illumination.distance_um is not None:
             arrays["distance_um"] = self.illumination.distance_um
+        arrays |= self.illumination.lamp_lengths()
         if self.images is not None:
             arrays |= {"images": self.images, "background": 1.0, "checksum": self.checksum}
             arrays |= {"levelled": self.levelled, "way": self.way}

@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from fieldrx.acquisition.schema import ILLUMINATION, POSITION, TEXT, TRAVEL, check_table, need, whole_numbers
+from fieldrx.acquisition.schema import (
+    EVERY_LIGHT,
+    ILLUMINATION,
+    LAMPS,
+    POSITION,
+    TRAVEL,
+    check_table,
+    need,
+    whole_numbers,
+)
 from fieldrx.acquisition.table import read_table
 from fieldrx.acquisition.vectors import read_vectors
 from fieldrx.errors import InputError, NoSuchFile, in_file, nearest
@@ -26,11 +35,16 @@ def illumination_of(
     path: Path,
 ) -> Illumination:
     """The illumination of every image that is kept; `stack` is None for optics alone."""
+    with in_file(path):
+        table = _checked(table, path)
     light = _light_as_given(table, images_table, stack, microscope, path)
     if stack is not None and light.n_images > len(stack.kept):
         light = light.select(stack.kept)
     if table.get("directions", TRAVEL) != TRAVEL:
         light = replace(light, sources_na=0.0 - light.sources_na)
+    if lamps := {name: table[name] for name in LAMPS if name in table}:
+        with in_file(path):
+            light = light.with_lamps(**lamps)
     region = images_table.get("region")
     return light if stack is None or region is None else light.at(place_of(region, stack.frame, microscope))
 
@@ -53,6 +67,23 @@ def assumed_directions(table: dict[str, Any]) -> list[str]:
     ]
 
 
+def _checked(table: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The table with lengths in um and numbers in place, its kind and directions known."""
+    kind = need(table, "kind", "illumination")
+    if not isinstance(kind, str) or kind not in ILLUMINATION:
+        raise InputError(
+            f"[illumination] kind is {kind!r}; expected one of {', '.join(ILLUMINATION)}"
+            + nearest(kind, ILLUMINATION)
+        )
+    table = check_table(table, {**EVERY_LIGHT, **ILLUMINATION[kind]}, "illumination", path)
+    if (directions := table.get("directions", TRAVEL)) not in (TRAVEL, POSITION):
+        raise InputError(
+            f'[illumination] directions is {directions!r}; expected "{TRAVEL}" (the numbers say where '
+            f'the light travels to) or "{POSITION}" (where the LED stands)'
+        )
+    return table
+
+
 def _light_as_given(
     table: dict[str, Any],
     images_table: dict[str, Any],
@@ -60,22 +91,9 @@ def _light_as_given(
     microscope: Microscope,
     path: Path,
 ) -> Illumination:
-    """The illumination with the signs of the file; of a table, of the images that are kept."""
-    n = None if stack is None else stack.count
+    """The illumination of points with the signs of the file; of a table, of the images that are kept."""
+    n, kind = None if stack is None else stack.count, table["kind"]
     with in_file(path):
-        kind = need(table, "kind", "illumination")
-        if not isinstance(kind, str) or kind not in ILLUMINATION:
-            raise InputError(
-                f"[illumination] kind is {kind!r}; expected one of {', '.join(ILLUMINATION)}"
-                + nearest(kind, ILLUMINATION)
-            )
-        known = {"kind": (TEXT,), "directions": (TEXT,), **ILLUMINATION[kind]}
-        table = check_table(table, known, "illumination", path)
-        if (directions := table.get("directions", TRAVEL)) not in (TRAVEL, POSITION):
-            raise InputError(
-                f'[illumination] directions is {directions!r}; expected "{TRAVEL}" (the numbers say where '
-                f'the light travels to) or "{POSITION}" (where the LED stands)'
-            )
         if kind == "led-ring":
             return _ring_of(table, n)
         files = images_table.get("files")

@@ -54,6 +54,10 @@ table              key                   meaning
 \\                                        "led-position": they say where the LED stands, seen along the
 \\                                        optical axis, so that its light travels towards (-y, -x).  The
 \\                                        wrong one turns a dense sample into a hole
+\\                  led_size_um           diameter of every LED [um], where the board's distance is known:
+\\                                        models sum over points of it; by default a point
+\\                  bandwidth_um          full width of the spectrum at half its maximum [um]: models sum
+\\                                        over wavelengths; by default one
 kind "table"       table                 csv file, see `read_table`; or a variable such as
 \\                                        "data.mat:/na" of shape (n, 2), also of .h5, .npz and .npy, or a
 \\                                        list of two of shape (n,)
@@ -120,6 +124,13 @@ IMAGES = {
     "fixed_pattern": ("true or false",),
     "gain": ("true or false",),
 }
+EVERY_LIGHT: dict[str, Sequence[str]] = {
+    "kind": (TEXT,),
+    "directions": (TEXT,),
+    "led_size_um": (_NUMBER,),
+    "bandwidth_um": (_NUMBER,),
+}
+LAMPS = ("led_size_um", "bandwidth_um")
 ILLUMINATION: dict[str, dict[str, Sequence[str]]] = {
     "table": {"table": (TEXT, _LIST), "axes": (_LIST,), "unit": (TEXT,), "distance_um": (_NUMBER,)},
     "led-grid": {

@@ -23,6 +23,8 @@ _POSSIBLE = {
     "camera_pixel_um": (0.3, 500),
     "pitch_um": (20, 2e5),
     "distance_um": (200, 1e7),
+    "led_size_um": (1, 1e5),
+    "bandwidth_um": (1e-6, 0.5),
 }
 _USUAL = {
     "wavelength_um": (0.15, 3),
@@ -30,6 +32,8 @@ _USUAL = {
     "camera_pixel_um": (0.8, 50),
     "pitch_um": (500, 5e4),
     "distance_um": (2e3, 1e6),
+    "led_size_um": (50, 2e4),
+    "bandwidth_um": (1e-4, 0.2),
 }
 
 

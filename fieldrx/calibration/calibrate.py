@@ -160,7 +160,8 @@ def _as_far_as_found(light, board):
     """The light with the distances that the found scale of its directions means."""
     if light.distance_um is None:
         return light
-    return replace(light, distance_um=light.distance_um / board.scale)
+    there = replace(light, distance_um=light.distance_um / board.scale)
+    return there.with_lamps(**light.lamp_lengths())
 
 
 def _strange(distance, gained, own):

@@ -71,6 +71,7 @@ def write_calibrated(
     content["illumination"] = {"kind": "table", "table": table.name, "directions": "travel"}
     if (distance := _of_whole_frame(calibration).distance_um) is not None:
         content["illumination"]["distance_um"] = float(distance[0])
+    content["illumination"] |= _of_whole_frame(calibration).lamp_lengths()
     content["notes"] = "; ".join(filter(None, [content.get("notes", ""), *calibration.notes]))
     with atomic_path(table) as temporary:
         temporary.write_text(_table_text(calibration, kept), encoding="utf-8")

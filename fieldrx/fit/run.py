@@ -26,7 +26,7 @@ from fieldrx.fit.state import State, load_checkpoint, save_checkpoint
 from fieldrx.fit.together import agree_problem, agree_weights, planes_shared_by, sharing_notes
 from fieldrx.fit.watch import Watch
 from fieldrx.interpolation import upsample_adjoint
-from fieldrx.models import Born, ForwardModel, Optics, Rytov
+from fieldrx.models import Born, ForwardModel, Optics, make_model
 from fieldrx.parallel import by_first, world
 from fieldrx.progress import Progress, StopOnSignal
 
@@ -87,7 +87,7 @@ class Fit:
         self.notes += sharing_notes(problem, self.ranks, sharing)
         self.noted: frozenset[str] = frozenset()  # of these, what an interrupted fit had noted before
         self.correction = Correction(problem, self.ranks)
-        self.linear = Rytov(*problem.geometry) if problem.multislice else self._single_scattering()
+        self.linear = self._single_scattering()
         self.objective = Objective(problem, self.backend, self.model, self.ranks, sharing)
         self.sampling = Sampling(problem, self.backend, self.ranks, sharing)
         self.descent = Descent(problem, self.backend)
@@ -259,8 +259,10 @@ class Fit:
     # ---- parts of it ---------------------------------------------------------------------------
 
     def _single_scattering(self) -> Born:
-        """The model, where it is none of multiple scattering: it is `Born` then, or inherits it."""
-        return self.model  # type: ignore[return-value]
+        """The model where it is none of multiple scattering, else Rytov's: what is `Born`, or inherits it."""
+        own = not self.problem.multislice
+        model = self.model if own else make_model("rytov", *self.problem.geometry)
+        return model  # type: ignore[return-value]
 
     def _iterate(self, checkpoint, saved):
         """Step until the fit is over, and save it now and then, the first time so long after it was begun."""

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fieldrx.acquisition.schema import EVERY_LIGHT, IMAGES, MICROSCOPE, TOP
 from fieldrx.acquisition.schema import ILLUMINATION as KINDS
-from fieldrx.acquisition.schema import IMAGES, MICROSCOPE, TEXT, TOP
 from fieldrx.acquisition.toml import toml_line
 from fieldrx.acquisition.values import plain_name
 from fieldrx.errors import InputError
 
 ILLUMINATION = {
-    "kind": (TEXT,),
-    "directions": (TEXT,),
+    **EVERY_LIGHT,
     **{key: kinds for table in KINDS.values() for key, kinds in table.items()},
 }
 KNOWN: dict[str, dict[str, Any]] = {

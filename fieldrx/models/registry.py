@@ -11,6 +11,7 @@ from fieldrx.errors import InputError
 from fieldrx.models.base import ForwardModel
 from fieldrx.models.born import Born
 from fieldrx.models.bpm import BeamPropagation
+from fieldrx.models.lamps import with_lamps
 from fieldrx.models.mlb import MultiLayerBorn
 from fieldrx.models.rytov import Rytov
 from fieldrx.models.ssnp import SSNP
@@ -49,12 +50,18 @@ def make_model(
 ) -> ForwardModel:
     """The model called `name`; other parameters as of :class:`Born` (`optics`: pupil, defocus_um, gain).
 
+    Where the illumination says what its lamps are, it is a sum over their points and wavelengths; the classes
+    themselves take them for points of one wavelength.
+
     Raises
     ------
     InputError
-        If no model has that name.
+        If no model has that name, or no few points and wavelengths stand for the lamps.
     """
-    return model_class(name)(grid, microscope, illumination, image_shape, **optics)
+    kind = model_class(name)
+    if illumination.lamps is not None:
+        return with_lamps(kind, grid, microscope, illumination, image_shape, **optics)
+    return kind(grid, microscope, illumination, image_shape, **optics)
 
 
 def grid_for(

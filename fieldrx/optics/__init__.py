@@ -18,12 +18,14 @@ symbol                    meaning                                               
 from fieldrx.optics.checks import check_contrast
 from fieldrx.optics.grid import Grid, parse_depth, slice_positions
 from fieldrx.optics.illumination import Illumination
+from fieldrx.optics.lamps import Lamps
 from fieldrx.optics.microscope import Microscope
 from fieldrx.optics.sampling import Resolution, clear_of_resonance, lateral_band, sampling_notes
 
 __all__ = [
     "Grid",
     "Illumination",
+    "Lamps",
     "Microscope",
     "Resolution",
     "check_contrast",

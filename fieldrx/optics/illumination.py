@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from fieldrx.errors import InputError
 from fieldrx.optics.checks import finite_number
+from fieldrx.optics.lamps import Lamps
 from fieldrx.optics.microscope import Microscope
 
 _MOST_LEDS = 1_000_000
@@ -35,6 +36,9 @@ class Illumination:
         directions depend on the place, see :meth:`at`.
     place_um : (float, float)
         Where in the whole frame the directions hold, (y, x) from its centre [um].
+    lamps : Lamps, optional
+        What all sources are that are no points of one wavelength, see :meth:`with_lamps`; `sources_na` then
+        holds for their centres.
 
     Raises
     ------
@@ -47,6 +51,7 @@ class Illumination:
     pattern: np.ndarray = None  # type: ignore[assignment]  # an array once it is made
     distance_um: np.ndarray | None = None
     place_um: tuple[float, float] = (0.0, 0.0)
+    lamps: Lamps | None = None
 
     if TYPE_CHECKING:  # what is given is made into arrays
 
@@ -56,6 +61,7 @@ class Illumination:
             pattern: ArrayLike | None = None,
             distance_um: ArrayLike | None = None,
             place_um: Sequence[float] = (0.0, 0.0),
+            lamps: Lamps | None = None,
         ): ...
 
     def __post_init__(self):
@@ -225,6 +231,46 @@ class Illumination:
         ]
         return replace(self, pattern=np.stack(rows))
 
+    def with_lamps(self, led_size_um: float = 0.0, bandwidth_um: float = 0.0) -> Illumination:
+        """The same light of lamps that are discs of one size, or have one spectrum.
+
+        Models that `fieldrx.models.make_model` makes, and all that fits or predicts images, then sum over as
+        few points and wavelengths as keep the error of a transfer below `fieldrx.optics.lamps.BOUND` for
+        each.
+
+        Parameters
+        ----------
+        led_size_um : float
+            Diameter of a lamp, which faces along the axis [um]; 0 for points.  Needs the sources' distance,
+            of which the mean counts.
+        bandwidth_um : float
+            Full width at half maximum of a Gaussian spectrum about the microscope's wavelength [um]; 0 for
+            one wavelength.
+
+        Raises
+        ------
+        InputError
+            If a value makes no sense, or the distance is not known.
+        """
+        size = finite_number(led_size_um, "led_size_um")
+        if size and self.distance_um is None:
+            raise InputError(
+                f"led_size_um is {size:g}, but nothing says how far the lamps are: give distance_um, from "
+                "the board to the sample"
+            )
+        distance = np.inf if self.distance_um is None else float(np.mean(self.distance_um))
+        lamps = Lamps(size / distance, bandwidth_um)
+        return replace(self, lamps=lamps if lamps.size or lamps.bandwidth_um else None)
+
+    def lamp_lengths(self) -> dict[str, float]:
+        """Arguments of :meth:`with_lamps` that make these lamps, by name; none where they are points."""
+        if self.lamps is None:
+            return {}
+        lengths = {"bandwidth_um": self.lamps.bandwidth_um}
+        if self.distance_um is not None:
+            lengths["led_size_um"] = self.lamps.size * float(np.mean(self.distance_um))
+        return {name: value for name, value in lengths.items() if value}
+
     def extended(self, radius_na: float, n_points: int = 7) -> Illumination:
         """Replace every source by a disc of `n_points` sources: partially coherent light.
 
@@ -237,7 +283,7 @@ class Illumination:
         sources = (self.sources_na[:, None, :] + disc[None]).reshape(-1, 2)
         along = None if self.distance_um is None else np.repeat(self.distance_um, n_points)
         pattern = np.repeat(self.pattern / n_points, n_points, axis=1)
-        return Illumination(sources, pattern, along, self.place_um)
+        return Illumination(sources, pattern, along, self.place_um, self.lamps)
 
     def bright(self, microscope: Microscope) -> np.ndarray:
         """Which sources pass the pupil (bright field), bool of shape (n_sources,)."""
