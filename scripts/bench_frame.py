@@ -3,13 +3,16 @@
     python scripts/bench_frame.py make FOLDER [--pixels 2048] [--images 24]
     python scripts/bench_frame.py run FOLDER [--steps N] [--tiles PIXELS] [--alone N] [--record]
     python scripts/bench_frame.py across FOLDER [--record]
+    python scripts/bench_frame.py sizes [--record]
 
 `make` simulates cells on a board of LEDs 79 mm away, window by window with a guard around each, so that every
 part of the frame has the directions of its own place: 16-bit counts and an acquisition.toml.  `run` fits
 them with the defaults but for the number of steps, and compares: seconds a voxel and step of the whole job
 with those of single tiles fitted alone; the index error in the ramps between tiles with that inside them; and
 the largest resident memory.  `across` fits a corner twice, with the directions of its place and with
-those of the frame's centre.  With --record a line joins scripts/records/bench_frame.txt.
+those of the frame's centre.  `sizes` tells what a constant direction costs against a tile's size: the
+relative error of I - 1 at its corner, by Born's model, of cells in focus and 40 um before it.  With --record
+a line joins scripts/records/bench_frame.txt.
 """
 
 import argparse
@@ -175,6 +178,24 @@ def across(folder, steps, record):
     tell(told, record)
 
 
+def sizes(record):
+    """What directions of a tile's centre cost in its corner, for tiles of several sizes."""
+    shape, whole, sample = (WINDOW, WINDOW), illumination(9), cells(WINDOW)
+    for height in (0.0, -40.0):
+        grid = Grid.for_images(shape, SCOPE, (height - 7, height + 7, 1.4))
+        contrast = CONTRAST * sample.paint((grid.axes[0] - height, *grid.axes[1:]))
+
+        def images(light, grid=grid, contrast=contrast):
+            return make_model("born", grid, SCOPE, light, shape).forward(contrast) - 1
+
+        told = {"Born's I - 1, cells at um": height}
+        centre = images(whole)
+        for side in (160, 320, 640, 1280, 2048):
+            corner = images(whole.at((0.5 * side * SCOPE.pixel_size_um,) * 2))
+            told[f"{side} pixels"] = round(float(np.linalg.norm(corner - centre) / np.linalg.norm(corner)), 4)
+        tell(told, record)
+
+
 def tell(told, record):
     line = ", ".join(f"{name} {value}" for name, value in told.items())
     print(line)
@@ -188,8 +209,8 @@ def tell(told, record):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=("make", "run", "across"))
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("what", choices=("make", "run", "across", "sizes"))
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--pixels", type=int, default=2048)
     parser.add_argument("--images", type=int, default=24)
     parser.add_argument("--steps", type=int)
@@ -197,6 +218,10 @@ def main():
     parser.add_argument("--alone", type=int, default=2, help="tiles that are also fitted alone")
     parser.add_argument("--record", action="store_true")
     a = parser.parse_args()
+    if a.what == "sizes":
+        return sizes(a.record)
+    if a.folder is None:
+        parser.error(f"{a.what} needs a FOLDER")
     if a.what == "make":
         make(a.folder, a.pixels, a.images)
     elif a.what == "run":

@@ -77,6 +77,10 @@ def _as_na(yx: np.ndarray, table: dict[str, Any], microscope: Microscope) -> np.
     if unit in _LENGTHS:  # of LEDs on a flat board
         across = yx * _LENGTHS[unit]
         distance = need(table, "distance_um", "illumination")
+        if not distance > 0:
+            raise InputError(
+                f"[illumination] distance_um is {distance}; places of LEDs need a positive length in um"
+            )
         return across / np.hypot(np.linalg.norm(across, axis=1), distance)[:, None]
     if unit == "degree":
         across = np.tan(np.deg2rad(yx))

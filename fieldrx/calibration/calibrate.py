@@ -10,11 +10,12 @@ import numpy as np
 from fieldrx.acquisition import Acquisition, require_images
 from fieldrx.board import Board, lattice_of, reach_of
 from fieldrx.brief import brief
+from fieldrx.calibration.across import Parts, Turning, find_turning, tells_turning
 from fieldrx.calibration.brightness import intensities, level_each
-from fieldrx.calibration.circles import Spectra, coarse_map, fit_board, refine_each
+from fieldrx.calibration.circles import Spectra, coarse_map, fit_board, likelihood, refine_each
 from fieldrx.calibration.sample import Sample, find_sample
 from fieldrx.calibration.sign import settle
-from fieldrx.calibration.words import board_words, height_words
+from fieldrx.calibration.words import board_words, height_words, turning_words
 from fieldrx.errors import InputError
 
 CONTRASTS = ("positive", "negative", "unknown")
@@ -24,6 +25,7 @@ _OUTSIDE = 1.15  # times the objective's NA, beyond which a source is dark field
 _APERTURES = np.linspace(0.9, 1.1, 21)
 _TURNS = np.arange(0, 180, 4.0)  # a half turn is a change of sign, which the spectra do not show
 _SCALES = 1.12 ** np.arange(-3, 4)
+_STEEPEST = 0.95  # sine of directions, up to which sources stand on a board in air
 _BETTER = 1.15  # times the likelihood of the table as it is, for a table to be called turned or mirrored
 
 
@@ -62,6 +64,8 @@ class Calibration:
         How surely the sign is settled, in standard errors: positive where it stays as the table has it,
         negative where it is the other one, 0 where nothing speaks.  From 3 on it is sure; where depth and
         contrast contradict each other it is their difference, whose sign is that of the stronger.
+    turning : Turning or None
+        How directions change across the frame; None of frames too small to look.
     """
 
     acquisition: Acquisition
@@ -77,6 +81,7 @@ class Calibration:
     sample: Sample
     notes: tuple[str, ...]
     sign_evidence: float = 0.0
+    turning: Turning | None = None
 
 
 def calibrate(
@@ -118,6 +123,10 @@ def calibrate(
     table = light.sources_na
     spectra = Spectra(acquisition.stack[looked_at], scope)
     board, evidence, notes = _fit(spectra, table, source[looked_at])
+    turning, parts = _across(acquisition, looked_at, table[source[looked_at]], board)
+    if parts is not None:  # spectra of the whole frame are blurred by what changes across it
+        spectra, evidence = parts, parts.evidence(board.directions(table[source[looked_at]]))
+        board, evidence = fit_board(spectra, table[source[looked_at]], evidence, board, 1, 1.0)
     directions, board, lattice, evidence = _better_table(spectra, table, source[looked_at], board, evidence)
     if lattice:
         notes.append("the table is a regular lattice but for small scatter: the lattice was fitted")
@@ -125,11 +134,11 @@ def calibrate(
     measured, own = refine_each(spectra, evidence, at, 2 * spectra.pixel_na)
     distance = np.linalg.norm(measured - at, axis=1)
     scatter = float(np.median(distance))
-    gained = own - spectra.likelihood(evidence, at)
+    gained = own - likelihood(spectra, evidence, at)
     outliers = looked_at[_strange(distance / max(scatter, 0.3 * spectra.pixel_na), gained, own)]
     everyone = np.full((acquisition.n_images, 2), np.nan)
     everyone[looked_at] = measured
-    light = _as_far_as_found(light, board)
+    light = _as_far_as_found(light, board, turning)
     chosen = replace(acquisition, illumination=replace(light, sources_na=directions))
     usable = np.intersect1d(looked_at, np.flatnonzero(chosen.usable))
     if not usable.size:
@@ -141,10 +150,12 @@ def calibrate(
     sign, sure, why = settle(sample, depth, contrast)
     if sign < 0:
         directions, everyone = -directions, -everyone
-        board, sample = board.reversed(), sample.reversed()
+        board, sample, turning = board.reversed(), sample.reversed(), turning and turning.reversed()
+        light = _as_far_as_found(acquisition.illumination, board, turning)
         chosen = replace(acquisition, illumination=replace(light, sources_na=directions))
     aperture = _aperture(spectra, evidence, at)
     notes += board_words(board, scatter, outliers, aperture, len(looked_at), acquisition)
+    notes += turning_words(turning, acquisition.illumination.distance_um, board)
     brightness, levels, words = intensities(chosen)
     notes += [*words, *height_words(sample), why]
     if levels:
@@ -152,12 +163,24 @@ def calibrate(
     chosen = replace(chosen, notes=(*acquisition.notes, *notes))
     return Calibration(
         chosen, board, table, directions, everyone, scatter, outliers, aperture, brightness, levels, sample,
-        tuple(notes), sure,
+        tuple(notes), sure, turning,
     )  # fmt: skip
 
 
-def _as_far_as_found(light, board):
-    """The light with the distances that the found scale of its directions means."""
+def _across(acquisition, looked_at, table, board):
+    """How directions change across the frame, if it is large, and its parts, where that is told."""
+    images, scope = acquisition.images[looked_at], acquisition.microscope
+    if not tells_turning(images.shape[1:], scope) or np.linalg.norm(table, axis=1).max() > _STEEPEST:
+        return None, None
+    turning = find_turning(parts := Parts(images, scope), table, board)
+    parts.per_um = turning.per_um
+    return turning, parts if turning.told else None
+
+
+def _as_far_as_found(light, board, turning):
+    """The light with the distances that directions across the frame, or else their found scale, mean."""
+    if turning is not None and turning.told:
+        return replace(light, distance_um=turning.distance_um)
     if light.distance_um is None:
         return light
     there = replace(light, distance_um=light.distance_um / board.scale)
@@ -252,7 +275,7 @@ def _better_table(spectra, table, source, board, evidence):
     regular, better = fit_board(spectra, lattice[source], evidence, board, rounds=2, softness=1.0)
     moved = regular.directions(lattice)
     gain = [
-        spectra.likelihood(e, moved[source]).sum() - spectra.likelihood(e, directions[source]).sum()
+        likelihood(spectra, e, moved[source]).sum() - likelihood(spectra, e, directions[source]).sum()
         for e in (evidence, better)
     ]
     return (moved, regular, True, better) if sum(gain) > 0 else (directions, board, False, evidence)
@@ -260,7 +283,7 @@ def _better_table(spectra, table, source, board, evidence):
 
 def _aperture(spectra, evidence, directions):
     """Radius of the discs that fits best (NA), between the trials by a parabola."""
-    values = [spectra.likelihood(evidence, directions, radius=k * spectra.radius).sum() for k in _APERTURES]
+    values = [likelihood(spectra, evidence, directions, radius=k * spectra.radius).sum() for k in _APERTURES]
     k = int(np.clip(np.argmax(values), 1, len(values) - 2))
     left, middle, right = values[k - 1 : k + 2]
     bend = left - 2 * middle + right

@@ -15,6 +15,8 @@ show: plus and minus make the same pair of discs.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
@@ -109,17 +111,6 @@ class Spectra:
         outside = np.stack([1 - self.discs(na, self.radius + margin) for na in directions])
         return self._evidence(self._mean(inside), self._mean(outside))
 
-    def likelihood(
-        self, evidence: np.ndarray, directions: np.ndarray, softness: float = 1.0, radius: float | None = None
-    ) -> np.ndarray:
-        """Lambda of every image at its direction, shape (n,)."""
-        return np.array(
-            [
-                float(np.vdot(self.discs(na, radius, softness), e))
-                for na, e in zip(directions, evidence, strict=True)
-            ]
-        )
-
     def _evidence(self, bright, dim):
         gap = np.where(self.counts, np.clip(bright - dim, 0, _HALF_POWER), 0)
         height = np.clip(self.log_power, bright - gap - 2, bright + 2) - bright + 0.5 * gap
@@ -143,6 +134,37 @@ class Spectra:
         return (top + _SAME * ring[number].reshape(top.shape)) / (bottom + _SAME)
 
 
+class Discs(Protocol):
+    """Spectra of whole images, or of their parts, that tell directions."""
+
+    radius: float
+    pixel_na: float
+
+    def discs(self, na: np.ndarray, radius: float | None = None, softness: float = 1.0) -> np.ndarray:
+        """Share of every pixel within either disc."""
+        ...
+
+    def evidence(self, directions: np.ndarray) -> np.ndarray:
+        """Terms of Lambda for every image, in the shape of its discs."""
+        ...
+
+
+def likelihood(
+    spectra: Discs,
+    evidence: np.ndarray,
+    directions: np.ndarray,
+    softness: float = 1.0,
+    radius: float | None = None,
+) -> np.ndarray:
+    """Lambda of every image at its direction, shape (n,)."""
+    return np.array(
+        [
+            float(np.vdot(spectra.discs(na, radius, softness), e))
+            for na, e in zip(directions, evidence, strict=True)
+        ]
+    )
+
+
 def coarse_map(spectra: Spectra, evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lambda of every image on a lattice of directions over half the pupil.
 
@@ -161,7 +183,7 @@ def coarse_map(spectra: Spectra, evidence: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def refine_each(
-    spectra: Spectra, evidence: np.ndarray, directions: np.ndarray, reach: float
+    spectra: Discs, evidence: np.ndarray, directions: np.ndarray, reach: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The best direction of every image near a first one, by a pattern search to a twentieth of a pixel.
 
@@ -169,7 +191,7 @@ def refine_each(
 
     Parameters
     ----------
-    spectra : Spectra
+    spectra : Discs
     evidence : array
         As of `Spectra.evidence`.
     directions : array, shape (n, 2)
@@ -182,7 +204,7 @@ def refine_each(
     likelihood : array, shape (n,)
     """
     best = np.array(directions, float)
-    value = spectra.likelihood(evidence, best)
+    value = likelihood(spectra, evidence, best)
     step = np.full(len(best), float(reach))
     while (active := np.flatnonzero(step > 0.05 * spectra.pixel_na)).size:
         for k in active:
@@ -208,7 +230,7 @@ def _binned(axis, radius, half):
 
 
 def fit_board(
-    spectra: Spectra,
+    spectra: Discs,
     table_na: np.ndarray,
     evidence: np.ndarray,
     start: Board,
@@ -219,7 +241,7 @@ def fit_board(
 
     Parameters
     ----------
-    spectra : Spectra
+    spectra : Discs
     table_na : array, shape (n, 2)
         What the table says of the images.
     evidence : array
@@ -243,7 +265,7 @@ def fit_board(
         def cost(step, base=board, now=evidence, width=softness if k == 0 else 1.0, so_far=total):
             there = moved(base, 0.01 * step).directions(table_na)
             odd = (so_far + 0.01 * step) / _EXPECTED[:free]
-            return 0.5 * odd @ odd - spectra.likelihood(now, there, width).sum()
+            return 0.5 * odd @ odd - likelihood(spectra, now, there, width).sum()
 
         options = {"maxiter": 3, "xtol": 0.02, "ftol": 1e-6}
         found = minimize(cost, np.zeros(free), method="Powell", options=options)

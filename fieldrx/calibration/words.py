@@ -6,6 +6,7 @@ import numpy as np
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.board import Board
+from fieldrx.calibration.across import PARTS, Turning
 from fieldrx.calibration.sample import Sample
 
 
@@ -33,6 +34,29 @@ def board_words(
         + ("; check it, and the pixel size and wavelength" if abs(off) > 0.03 else "")
     )
     return notes
+
+
+def turning_words(turning: Turning | None, nominal_um: np.ndarray | None, board: Board) -> list[str]:
+    """Of how directions change across the frame."""
+    if turning is None:
+        return []
+    change = f"{1e3 * turning.per_um:+.4f} +- {1e3 * turning.error:.4f} in NA a mm"
+    within = f"in {PARTS} x {PARTS} parts of the frame directions change by {change}"
+    if not turning.told:
+        return [f"{within}, which is not told apart from noise"]
+    far = 1e-3 * turning.distance_um
+    from_to = f"{abs(far):.3g} +- {abs(far * turning.error / turning.per_um):.2g} mm"
+    by_scale = (
+        ""
+        if nominal_um is None
+        else f"; by the scale of the directions {1e-3 * np.median(nominal_um) / board.scale:.3g} mm"
+    )
+    if far > 0:
+        return [f"{within}, as those of sources {from_to} away{by_scale}"]
+    return [
+        f"{within}, as those of light that converges {from_to} behind the sample{by_scale}: the objective's "
+        "aperture moves with the place (it is not telecentric), or the sign of the light is the other one"
+    ]
 
 
 def height_words(sample: Sample) -> list[str]:

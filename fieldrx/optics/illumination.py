@@ -33,7 +33,8 @@ class Illumination:
         order) when not given.
     distance_um : array_like, shape (n_sources,) or (), optional
         Distance of every source from the sample along the optical axis [um], where it is known: then
-        directions depend on the place, see :meth:`at`.
+        directions depend on the place, see :meth:`at`.  Negative for light that converges to points behind
+        the sample, or seems to, as the aperture of an objective that is not telecentric moves with the place.
     place_um : (float, float)
         Where in the whole frame the directions hold, (y, x) from its centre [um].
     lamps : Lamps, optional
@@ -195,8 +196,9 @@ class Illumination:
         """The directions at another place of the frame, where the sources' distance is known.
 
         Light of a source at distance d that arrives at the frame's origin in the direction of the vector
-        (v, d), with ``na = v / |(v, d)|``, arrives at a place p in that of (v + p, d).  A parallel plate in
-        between, such as a slide of glass, shifts light and does not turn it.
+        (v, d), with ``na = v / |(v, d)|``, arrives at a place p in that of (v + p, d): tangents v / d of
+        directions change by p / d.  A parallel plate in between, such as a slide of glass, shifts light and
+        does not turn it.
 
         Parameters
         ----------
@@ -207,9 +209,7 @@ class Illumination:
         move = np.subtract(place, self.place_um)
         if self.distance_um is None or not move.any():
             return replace(self, place_um=place)
-        along = self.distance_um[:, None]
-        across = along * self.sources_na / np.sqrt(1 - (self.sources_na**2).sum(axis=1))[:, None] + move
-        na = across / np.sqrt((across**2).sum(axis=1)[:, None] + along**2)
+        na = shifted(self.sources_na, move / self.distance_um[:, None])
         return replace(self, sources_na=na, place_um=place)
 
     def turning_na(self, reach_um: float) -> float:
@@ -217,7 +217,7 @@ class Illumination:
 
         It changes fastest on the axis, by ``reach / distance``.
         """
-        return 0.0 if self.distance_um is None else float(reach_um / self.distance_um.min())
+        return 0.0 if self.distance_um is None else float(reach_um / np.abs(self.distance_um).min())
 
     def multiplexed(
         self, groups: Sequence[Sequence[int]], weights: Sequence[ArrayLike] | None = None
@@ -338,6 +338,12 @@ class Illumination:
             )
 
 
+def shifted(na: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """Directions (..., 2) whose tangents ``na / sqrt(1 - |na|^2)`` are changed by (y, x)."""
+    tangent = na / np.sqrt(1 - (na**2).sum(axis=-1, keepdims=True)) + change
+    return tangent / np.sqrt(1 + (tangent**2).sum(axis=-1, keepdims=True))
+
+
 def _distances(value: ArrayLike, sources: np.ndarray) -> np.ndarray:
     """Distances of all sources, checked."""
     given = np.array(value, np.float64)
@@ -346,8 +352,10 @@ def _distances(value: ArrayLike, sources: np.ndarray) -> np.ndarray:
             f"distances of the sources have shape {given.shape}; expected one number, or one for each of "
             f"the {len(sources)} sources"
         )
-    if not (np.isfinite(given).all() and (given > 0).all()):
-        raise InputError("distances of the sources must be positive lengths in um")
+    if not (np.isfinite(given).all() and (given != 0).all()):
+        raise InputError(
+            "distances of the sources must be lengths in um, positive, or negative where light converges"
+        )
     steep = np.flatnonzero((sources**2).sum(axis=1) >= 1)
     if steep.size:
         raise InputError(
