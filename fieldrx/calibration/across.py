@@ -96,6 +96,11 @@ class Turning:
         return abs(self.per_um) >= _TOLD * self.error
 
     @property
+    def of_a_board(self) -> bool:
+        """Whether it stands out, and is such as sources ahead of the sample make."""
+        return self.told and self.per_um > 0
+
+    @property
     def distance_um(self) -> float:
         """Distance of the sources [um]; negative where light seems to converge behind the sample."""
         return 1 / self.per_um

@@ -168,23 +168,24 @@ def calibrate(
 
 
 def _across(acquisition, looked_at, table, board):
-    """How directions change across the frame, if it is large, and its parts, where that is told."""
+    """How directions change across the frame, if it is large, and its parts, where a board explains it."""
     images, scope = acquisition.images[looked_at], acquisition.microscope
     if not tells_turning(images.shape[1:], scope) or np.linalg.norm(table, axis=1).max() > _STEEPEST:
         return None, None
     turning = find_turning(parts := Parts(images, scope), table, board)
     parts.per_um = turning.per_um
-    return turning, parts if turning.told else None
+    return turning, parts if turning.of_a_board else None
 
 
 def _as_far_as_found(light, board, turning):
     """The light with the distances that directions across the frame, or else their found scale, mean."""
-    if turning is not None and turning.told:
-        return replace(light, distance_um=turning.distance_um)
-    if light.distance_um is None:
+    if turning is not None and turning.of_a_board:
+        distance = turning.distance_um
+    elif light.distance_um is not None:
+        distance = light.distance_um / board.scale
+    else:
         return light
-    there = replace(light, distance_um=light.distance_um / board.scale)
-    return there.with_lamps(**light.lamp_lengths())
+    return replace(light, distance_um=distance).with_lamps(**light.lamp_lengths())
 
 
 def _strange(distance, gained, own):

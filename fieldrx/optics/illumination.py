@@ -258,7 +258,7 @@ class Illumination:
                 f"led_size_um is {size:g}, but nothing says how far the lamps are: give distance_um, from "
                 "the board to the sample"
             )
-        distance = np.inf if self.distance_um is None else float(np.mean(self.distance_um))
+        distance = np.inf if self.distance_um is None else abs(float(np.mean(self.distance_um)))
         lamps = Lamps(size / distance, bandwidth_um)
         return replace(self, lamps=lamps if lamps.size or lamps.bandwidth_um else None)
 
@@ -268,7 +268,7 @@ class Illumination:
             return {}
         lengths = {"bandwidth_um": self.lamps.bandwidth_um}
         if self.distance_um is not None:
-            lengths["led_size_um"] = self.lamps.size * float(np.mean(self.distance_um))
+            lengths["led_size_um"] = self.lamps.size * abs(float(np.mean(self.distance_um)))
         return {name: value for name, value in lengths.items() if value}
 
     def extended(self, radius_na: float, n_points: int = 7) -> Illumination:
