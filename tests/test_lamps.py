@@ -104,7 +104,7 @@ def test_transfers_are_within_the_bound_wherever_the_pupil_cuts_no_part_of_a_lam
 
 
 @pytest.mark.parametrize("name, led, band", [("ssnp", LED, 0.0), ("born", LED, 0.0), ("bpm", 0.0, BAND)])
-def test_images_of_lamps_are_within_the_bound_of_a_sum_over_many_points(name, led, band):
+def test_images_of_lamps_are_within_twice_the_bound_of_a_sum_over_many_points(name, led, band):
     contrast = blob()
     light = BOARD.with_lamps(led, band)
     found = make_model(name, GRID, SCOPE, light, SHAPE, **options(name)).forward(contrast)

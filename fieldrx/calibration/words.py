@@ -55,7 +55,8 @@ def turning_words(turning: Turning | None, nominal_um: np.ndarray | None, board:
         return [f"{within}, as those of sources {from_to} away{by_scale}"]
     return [
         f"{within}, as those of light that converges {from_to} behind the sample{by_scale}: the objective's "
-        "aperture moves with the place (it is not telecentric), or the sign of the light is the other one; distances stay as they were"
+        "aperture moves with the place (it is not telecentric), or the sign of the light is the other "
+        "one; distances stay as they were"
     ]
 
 
