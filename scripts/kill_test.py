@@ -39,7 +39,7 @@ workers._PROGRAM = [sys.executable, __file__]
 main(sys.argv[1:])
 """
 FIT = ("--depth=-3:3:0.5", "--model", "ssnp", "--patience", "0", "-q")
-TILES = ("--depth=-1:1:0.5", "--tiles", "36", "--model", "ssnp", "--patience", "0", "-q")
+TILES = ("--depth=-0.5:0.5:0.25", "--tiles", "48", "--model", "ssnp", "--patience", "0", "-q")
 RANKS = 2
 GONE_S = 30  # after a death of one rank, for the others to end
 ROWS = 3  # of a batch
@@ -68,13 +68,13 @@ def run(folder, argv, ranks=1):
     return time.monotonic() - begun
 
 
-def make_acquisition(path):
+def make_acquisition(path, shape):
     from fieldrx import Acquisition, Illumination, Microscope, simulate
     from fieldrx.simulation import cell_phantom
 
     scope = Microscope(0.532, 0.65, 1.335, 0.2)
     optics = Acquisition(None, Illumination.led_ring(8, 0.45), scope, holdout=(3,))
-    simulate(cell_phantom(0.25, 6.0, 1.335), optics, "ssnp", (48, 44)).save(path)
+    simulate(cell_phantom(0.25, 6.0, 1.335), optics, "ssnp", shape).save(path)
 
 
 def contents(path):
@@ -285,9 +285,11 @@ def main():
     with tempfile.TemporaryDirectory(prefix="fieldrx-kill-") as name:
         folder, steps = Path(name), ("--steps", str(args.steps))
         (folder / PROGRAM).write_text(_STARTED)
-        make_acquisition(folder / "acq.npz")
-        tiled, fit = (["reconstruct", "acq.npz", *words, *steps] for words in (TILES, FIT))
+        make_acquisition(folder / "acq.npz", (48, 44))
+        fit = ["reconstruct", "acq.npz", *FIT, *steps]
         if args.frames:
+            make_acquisition(folder / "frame.npz", (96, 90))
+            tiled = ["reconstruct", "frame.npz", *TILES, *steps]
             half, rest = args.frames // 2, args.frames - args.frames // 2
             shared = kill_fits(rng, folder, fit, half, say, "fit on ranks", RANKS)
             tell("fits on two ranks", "in the same field", shared)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+from browser import Browser, find_chromium
 
 import fieldrx
 from fieldrx.acquisition import schema
@@ -139,6 +140,18 @@ def test_pages_load_nothing_from_elsewhere(site):
         loaded = re.findall(r'<(?:script|img|iframe|source)\b[^>]*\bsrc="([^"]*)"', text)
         loaded += re.findall(r'<link\b[^>]*rel="(?:stylesheet|preload|icon)"[^>]*href="([^"]*)"', text)
         assert loaded and not [address for address in loaded if "//" in address], page.name
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium; $CHROMIUM may name one")
+def test_no_page_is_wider_than_a_phone(site, tmp_path):
+    browser, width = Browser(tmp_path / "profile"), 390
+    try:
+        browser.resize(width, 844, mobile=True)
+        for page in sorted(site.rglob("*.html")):
+            browser.open(page)
+            assert browser.js("document.documentElement.scrollWidth") <= width, page.name
+    finally:
+        browser.close()
 
 
 def test_every_column_of_a_measurement_is_told(site):
