@@ -44,7 +44,7 @@ def printable_lines(text: str) -> str:
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """'; did you mean "x"?' when a known name is close, else nothing."""
-    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.7)
+    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.65)
     return f'; did you mean "{close[0]}"?' if close else ""
 
 
