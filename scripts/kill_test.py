@@ -39,7 +39,7 @@ workers._PROGRAM = [sys.executable, __file__]
 main(sys.argv[1:])
 """
 FIT = ("--depth=-3:3:0.5", "--model", "ssnp", "--patience", "0", "-q")
-TILES = ("--depth=-0.5:0.5:0.25", "--tiles", "48", "--model", "ssnp", "--patience", "0", "-q")
+TILES = ("--depth=-0.5:0.5:0.25", "--tiles", "60", "--model", "ssnp", "--patience", "0", "-q")
 RANKS = 2
 GONE_S = 30  # after a death of one rank, for the others to end
 ROWS = 3  # of a batch

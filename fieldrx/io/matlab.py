@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def matlab_variable(path: Path, name: str) -> np.ndarray:
     wanted, *fields = name.strip("/").split("/")
     try:
         found = [v[0] for v in scipy.io.whosmat(path)]
-        array = scipy.io.loadmat(path, variable_names=[wanted])[wanted] if wanted in found else None
+        array = _load(path, [wanted])[wanted] if wanted in found else None
     except Exception as error:  # a damaged file can make a parser raise anything
         raise _unreadable(path, error) from None
     if array is None:
@@ -97,13 +98,22 @@ def list_matlab(path: Path) -> dict[str, tuple[int, ...]]:
     try:
         found = scipy.io.whosmat(path)
         structs = [name for name, _, kind in found if kind == "struct"]
-        values = scipy.io.loadmat(path, variable_names=structs) if structs else {}
+        values = _load(path, structs) if structs else {}
     except Exception as error:  # as above
         raise _unreadable(path, error) from None
     shapes = {name: tuple(shape) for name, shape, _ in found if name not in structs}
     for name in structs:
         shapes |= _inside(name, values[name])
     return shapes
+
+
+def _load(path: Path, names: list[str]) -> dict[str, Any]:
+    """Variables of a file, without SciPy's words on the kind of sparse ones, which are refused anyway."""
+    import scipy.io
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*spmatrix")
+        return scipy.io.loadmat(path, variable_names=names)
 
 
 def _inside(name: str, array: np.ndarray) -> dict[str, tuple[int, ...]]:
