@@ -407,10 +407,13 @@ def test_a_damaged_plan_is_one_line(job, tmp_path, spoilt):
         kept_job(tmp_path / "t")
 
 
-def test_tiles_that_go_on_cannot_be_cut_anew(job, whole, tmp_path):
+def test_tiles_that_go_on_cannot_be_cut_anew(job, whole, tmp_path, monkeypatch):
     fit_tiles(job, tmp_path / "t")
     kept = kept_job(tmp_path / "t")
-    with pytest.raises(InputError, match="--tiles 40 cannot change"):
-        plan(Windowed.of(whole), tiny.DEPTH, "born", 40, kept=kept, **OPTIONS)
+    for asked in ("off", 66):
+        with pytest.raises(InputError, match=f"--tiles {asked} cannot change"):
+            plan(Windowed.of(whole), tiny.DEPTH, "born", asked, kept=kept, **OPTIONS)
+    monkeypatch.setattr("fieldrx.tiles.fits.choose_tiles", lambda *asked: (cut(SHAPE, asked[-1], 12), ""))
+    assert plan(Windowed.of(whole), tiny.DEPTH, "born", 36, kept=kept, **OPTIONS).tiling == job.tiling
     with pytest.raises(InputError, match="30 x 44"):
         plan(Windowed.of(whole.crop((0, 30, 0, 44))), tiny.DEPTH, "born", kept=kept, **OPTIONS)

@@ -137,11 +137,7 @@ def _held_out(frame, options):
 
 def _again(frame, depth, model, tiles, tv, kept, options):
     """An interrupted job, whose choices hold."""
-    if tiles != "auto":
-        raise InputError(
-            f"--tiles {tiles} cannot change the tiles of a job that goes on: leave it out, or --resume"
-        )
-    depth = kept["depth"] if depth == "auto" else depth
+    depth = _heights(kept["depth"] if depth == "auto" else depth)
     model = kept["model"] if model == "auto" else model
     tv, tiling = kept["options"].get("tv") if tv == "auto" else tv, Tiling.from_dict(kept["tiling"])
     if tiling.shape != frame.shape:
@@ -149,8 +145,14 @@ def _again(frame, depth, model, tiles, tv, kept, options):
             f"the kept tiles are of a frame of {' x '.join(map(str, tiling.shape))} pixels, this one has "
             f"{' x '.join(map(str, frame.shape))}: start without --resume"
         )
+    if tiles == "off" or (
+        tiles != "auto" and choose_tiles(frame, depth, get(options.get("device", "auto")), tiles)[0] != tiling
+    ):
+        raise InputError(
+            f"--tiles {tiles} cannot change the tiles of a job that goes on: leave it out, or --resume"
+        )
     held = _held_out(frame, options)
-    return Job(held, tiling, _heights(depth), model, {"tv": tv, **options}, tuple(kept["notes"]))
+    return Job(held, tiling, depth, model, {"tv": tv, **options}, tuple(kept["notes"]))
 
 
 def _heights(depth):
