@@ -65,9 +65,13 @@ def write_table(folder):
     rings = [fieldrx.Illumination.led_ring(n, na).sources_na for n, na in ((4, 0.3), (8, 0.6))]
     light = fieldrx.Illumination(np.concatenate([[[0, 0]], *rings]))
     write_stack(folder / "stack.tif", images_of(bead(SCOPE, 1.0, 0.03), light, SCOPE))
-    rows = [f"{k},{y},{x}\n" for k, (y, x) in enumerate(light.sources_na)]
-    (folder / "leds.csv").write_text("image,na_y,na_x\n" + "".join(rows))
+    write_leds(folder / "leds.csv", light)
     (folder / "acquisition.toml").write_text(TABLE)
+
+
+def write_leds(path, light):
+    rows = [f"{k},{y},{x}\n" for k, (y, x) in enumerate(light.sources_na)]
+    path.write_text("image,na_y,na_x\n" + "".join(rows))
 
 
 def write_stack(path, counts):
@@ -99,7 +103,6 @@ def write_frames(folder):
     """A frame of one image each, a film of it in three times, and a table of one job."""
     light = fieldrx.Illumination.led_ring(8, 0.6)
     counts = images_of(bead(SCOPE, 1.0, 0.03), light, SCOPE)
-    rows = "".join(f"{k},{y},{x}\n" for k, (y, x) in enumerate(light.sources_na))
     for name, images, more in (
         ("frame", counts, ""),
         ("cell", np.stack([counts, counts, counts]), 'axes = "TNYX"\ntime = "T"\ninterval_s = 10\n'),
@@ -107,7 +110,7 @@ def write_frames(folder):
         part = folder / name
         part.mkdir()
         write_stack(part / "stack.tif", images)
-        (part / "leds.csv").write_text("image,na_y,na_x\n" + rows)
+        write_leds(part / "leds.csv", light)
         (part / "acquisition.toml").write_text(TABLE.replace('"stack.tif"\n', f'"stack.tif"\n{more}'))
     head = "acquisition,output,command,depth,model,steps"
     row = "frame/acquisition.toml,a.npz,reconstruct,-1:1:0.5,bpm,2"

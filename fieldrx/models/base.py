@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -101,6 +102,31 @@ class ForwardModel(Protocol):
         self, contrast: np.ndarray, d_intensity: np.ndarray, images: np.ndarray | None = None
     ) -> Gradients:
         """Of ``sum(d_intensity * forward(contrast))`` with respect to the contrast and all of the optics."""
+
+
+class OfIntensities(ABC):
+    """What models of multiple scattering have in common: a fit compares their intensities as they are."""
+
+    def signal(self, intensity: np.ndarray) -> np.ndarray:
+        """I - 1; a fit compares in these terms."""
+        return intensity - 1
+
+    def intensity(self, signal: np.ndarray) -> np.ndarray:
+        """Inverse of :meth:`signal`."""
+        return signal + 1
+
+    @abstractmethod
+    def forward_and_pullback(
+        self, contrast: np.ndarray, images: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Callable]:
+        """As of `ForwardModel`."""
+
+    def signal_and_pullback(
+        self, contrast: np.ndarray, images: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Callable]:
+        """Predicted signal, and the map from its gradient to that of the contrast."""
+        intensity, pullback = self.forward_and_pullback(contrast, images)
+        return intensity - 1, pullback
 
 
 def predict(

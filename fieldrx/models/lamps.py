@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fieldrx.models.base import ForwardModel, Gradients, gain_of_images
+from fieldrx.models.base import ForwardModel, Gradients, OfIntensities, gain_of_images
 from fieldrx.models.born import Born, Sensitivities
 from fieldrx.models.multislice import MultiSlice
 from fieldrx.models.rytov import Rytov
@@ -93,7 +93,7 @@ class _Parts:
         return Gradients(**total)
 
 
-class SumOfModels:
+class SumOfModels(OfIntensities):
     """A model of multiple scattering, of lamps; see the head of the module and `ForwardModel`."""
 
     linear = False
@@ -117,14 +117,6 @@ class SumOfModels:
         self.name, self.grid, self.microscope, self.illumination = kind.name, grid, microscope, illumination
         self.image_shape, self.window = first.image_shape, first.window
 
-    def signal(self, intensity: np.ndarray) -> np.ndarray:
-        """I - 1; a fit compares in these terms."""
-        return intensity - 1
-
-    def intensity(self, signal: np.ndarray) -> np.ndarray:
-        """Inverse of :meth:`signal`."""
-        return signal + 1
-
     def forward(self, contrast: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """Predicted intensities, shape (n, ny, nx)."""
         return self.parts.sum(lambda model: model.forward(contrast, images))
@@ -146,13 +138,6 @@ class SumOfModels:
             return total
 
         return intensity, pullback
-
-    def signal_and_pullback(
-        self, contrast: np.ndarray, images: np.ndarray | None = None
-    ) -> tuple[np.ndarray, Callable]:
-        """Predicted signal, and the map from its gradient to that of the contrast."""
-        intensity, pullback = self.forward_and_pullback(contrast, images)
-        return intensity - 1, pullback
 
     def vjp(
         self, contrast: np.ndarray, d_intensity: np.ndarray, images: np.ndarray | None = None

@@ -15,7 +15,7 @@ then `camera`'s adjoint, then the model's own march in reverse.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 from fieldrx.backends import module_of, of, plain, to_host
 from fieldrx.backends.propagation import MOST_STORED, Refocusing
 from fieldrx.errors import InputError
-from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images
+from fieldrx.models.base import Gradients, OfIntensities, as_complex, check_images, gain_of_images
 from fieldrx.models.camera import Camera
 from fieldrx.models.plane import image_window
 from fieldrx.optics import Grid, Illumination, Microscope
@@ -38,7 +38,7 @@ _LANES = 16  # sources that march together
 _WAVES = 24  # that a march and the way to the camera hold beside those that it keeps
 
 
-class MultiSlice(ABC):
+class MultiSlice(OfIntensities):
     """Images of a sample that scatters more than once; see the subclasses for how slices act.
 
     Parameters
@@ -141,21 +141,6 @@ class MultiSlice(ABC):
         return of(contrast).asarray(factors)
 
     # ---- the protocol ----------------------------------------------------------------------------
-
-    def signal(self, intensity: np.ndarray) -> np.ndarray:
-        """I - 1; a fit compares in these terms."""
-        return intensity - 1
-
-    def intensity(self, signal: np.ndarray) -> np.ndarray:
-        """Inverse of :meth:`signal`."""
-        return signal + 1
-
-    def signal_and_pullback(
-        self, contrast: np.ndarray, images: np.ndarray | None = None
-    ) -> tuple[np.ndarray, Callable]:
-        """Predicted signal, and the map from its gradient to that of the contrast."""
-        intensity, pullback = self.forward_and_pullback(contrast, images)
-        return intensity - 1, pullback
 
     def forward(self, contrast: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
         """Predicted intensities, shape (n, ny, nx)."""

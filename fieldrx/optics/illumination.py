@@ -258,8 +258,7 @@ class Illumination:
                 f"led_size_um is {size:g}, but nothing says how far the lamps are: give distance_um, from "
                 "the board to the sample"
             )
-        distance = np.inf if self.distance_um is None else abs(float(np.mean(self.distance_um)))
-        lamps = Lamps(size / distance, bandwidth_um)
+        lamps = Lamps(size / self._mean_distance_um(), bandwidth_um)
         return replace(self, lamps=lamps if lamps.size or lamps.bandwidth_um else None)
 
     def lamp_lengths(self) -> dict[str, float]:
@@ -268,8 +267,12 @@ class Illumination:
             return {}
         lengths = {"bandwidth_um": self.lamps.bandwidth_um}
         if self.distance_um is not None:
-            lengths["led_size_um"] = self.lamps.size * abs(float(np.mean(self.distance_um)))
+            lengths["led_size_um"] = self.lamps.size * self._mean_distance_um()
         return {name: value for name, value in lengths.items() if value}
+
+    def _mean_distance_um(self) -> float:
+        """How far the lamps are in the mean; infinitely where nothing says."""
+        return np.inf if self.distance_um is None else abs(float(np.mean(self.distance_um)))
 
     def extended(self, radius_na: float, n_points: int = 7) -> Illumination:
         """Replace every source by a disc of `n_points` sources: partially coherent light.
