@@ -1,7 +1,7 @@
 """A whole frame fitted tile by tile: time, memory, and what the seams cost.
 
     python scripts/bench_frame.py make FOLDER [--pixels 2048] [--images 24]
-    python scripts/bench_frame.py run FOLDER [--steps N] [--tiles PIXELS] [--alone N] [--record]
+    python scripts/bench_frame.py run FOLDER [--slices N] [--steps N] [--tiles PIXELS] [--alone N] [--record]
     python scripts/bench_frame.py across FOLDER [--record]
     python scripts/bench_frame.py sizes [--record]
 
@@ -37,10 +37,16 @@ from fieldrx.tiles import evaluate_mosaic, fit_tiles, plan
 RECORD = Path(__file__).parent / "records" / "bench_frame.txt"
 SCOPE = Microscope(wavelength_um=0.53, objective_na=0.4, medium_index=1.33, pixel_size_um=0.4)
 PITCH, DISTANCE = 4000.0, 79000.0
-DEPTH = (-7.0, 7.0, 0.45)
+STEP, SLICES = 0.45, 32
 FULL, PHOTONS = 20000, 20000
 WINDOW, GUARD = 256, 64
 CONTRAST = 0.012
+
+
+def depth(slices=SLICES):
+    """Slices about the focus; the cells fill the inner 32."""
+    half = 0.5 * STEP * (slices - 1)
+    return -half, half, STEP
 
 
 def light(n_images):
@@ -77,7 +83,7 @@ def make(folder, pixels, n_images):
             height, width = min(WINDOW, pixels - y), min(WINDOW, pixels - x)
             centre = (y + 0.5 * (height - pixels)) * pixel, (x + 0.5 * (width - pixels)) * pixel
             shape = height + 2 * GUARD, width + 2 * GUARD
-            grid = Grid.for_images(shape, SCOPE, DEPTH, spacing_um=0.5 * pixel)
+            grid = Grid.for_images(shape, SCOPE, depth(), spacing_um=0.5 * pixel)
             axes = (grid.axes[0], grid.axes[1] + (y - GUARD) * pixel, grid.axes[2] + (x - GUARD) * pixel)
             model = make_model("bpm", grid, SCOPE, whole.at(centre), shape, edge="soft")
             seen = model.forward(CONTRAST * sample.paint(axes))[:, GUARD:-GUARD, GUARD:-GUARD]
@@ -95,10 +101,10 @@ def make(folder, pixels, n_images):
     )  # fmt: skip
 
 
-def run(folder, steps, tiles, alone, record):
+def run(folder, slices, steps, tiles, alone, record):
     frame = Windowed.open(folder / "acquisition.toml")
     options = {"schedule": {"steps": steps} if steps else None}
-    job = plan(frame, DEPTH, "bpm", tiles, **options)
+    job = plan(frame, depth(slices), "bpm", tiles, **options)
     if job is None:
         raise SystemExit("one field will do for this frame: make a larger one, or give --tiles")
     few = [list(job.tiling)[k] for k in np.linspace(0, len(job.tiling) - 1, alone).astype(int)]
@@ -112,7 +118,7 @@ def run(folder, steps, tiles, alone, record):
     told = {
         "frame": f"{frame.optics.n_images} x {' x '.join(map(str, frame.shape))}",
         "tiles": f"{len(job.tiling)} of {job.tiling.window[0]}",
-        "slices": len(np.arange(DEPTH[0], DEPTH[1] + 1e-9, DEPTH[2])),
+        "slices": slices,
         "steps": mosaic.fields[0].provenance.steps_done,
         "ns/voxel/step": round(1e9 * seconds / work, 1),
         "of tiles alone": round(seconds / work / np.median(rates), 3),
@@ -169,7 +175,7 @@ def across(folder, steps, record):
     told["turned by"] = round(float(np.abs(here.sources_na - centre.sources_na).max()), 4)
     for name, one in (("directions of the place", here), ("of the centre", centre)):
         options = {"schedule": {"steps": steps} if steps else None}
-        field = Fit(replace(corner, illumination=one), DEPTH, "bpm", **options).run()
+        field = Fit(replace(corner, illumination=one), depth(), "bpm", **options).run()
         told[f"held out, {name}"] = round(field.provenance.nrmse_holdout, 4)
         z, y, x = np.arange(-4, 4.1, 0.5), np.arange(0, 0.4 * side, 1.0), np.arange(0, 0.4 * side, 1.0)
         truth = CONTRAST * cells(frame.shape[0]).paint((z, y, x))
@@ -213,6 +219,7 @@ def main():
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--pixels", type=int, default=2048)
     parser.add_argument("--images", type=int, default=24)
+    parser.add_argument("--slices", type=int, default=SLICES)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--tiles", type=int)
     parser.add_argument("--alone", type=int, default=2, help="tiles that are also fitted alone")
@@ -225,7 +232,7 @@ def main():
     if a.what == "make":
         make(a.folder, a.pixels, a.images)
     elif a.what == "run":
-        run(a.folder, a.steps, a.tiles or "auto", a.alone, a.record)
+        run(a.folder, a.slices, a.steps, a.tiles or "auto", a.alone, a.record)
     else:
         across(a.folder, a.steps, a.record)
 

@@ -228,6 +228,7 @@ def fit_tiles(
         failures = over_ranks(fit, len(tiles))
     failed = {k: why for k, why in enumerate(failures) if why is not None}
     fields = {k: load_field(_kept(folder, tile)) for k, tile in enumerate(tiles) if k not in failed}
+    world().barrier()  # the first rank may discard them now
     if not fields:
         raise InputError(failed[0])
     like = next(iter(fields.values()))
