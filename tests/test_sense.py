@@ -335,4 +335,4 @@ def test_a_shadow_in_a_frame_is_no_dark_field():
 )
 def test_lengths_of_other_units_are_refused(scope, words):
     with pytest.raises(InputError, match=words):
-        Acquisition(None, LIGHT, Microscope(*scope))
+        Microscope(*scope)

@@ -24,7 +24,6 @@ from fieldrx.acquisition.checks import (
 from fieldrx.acquisition.counts import intensities
 from fieldrx.acquisition.dim import DIM
 from fieldrx.acquisition.light import place_of
-from fieldrx.acquisition.values import check_lengths
 from fieldrx.background import typical_level
 from fieldrx.brief import times
 from fieldrx.errors import InputError
@@ -87,7 +86,6 @@ class Acquisition:
     normalised: InitVar[bool] = False
 
     def __post_init__(self, normalised):
-        check_lengths(self.microscope.to_dict())
         images, n = self.images, self.illumination.n_images
         if images is not None:
             images = as_stack(images, n)

@@ -97,9 +97,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fieldrx.acquisition.values import check_lengths, plain
+from fieldrx.acquisition.values import plain
 from fieldrx.background import ESTIMATES
 from fieldrx.errors import InputError, in_file, nearest
+from fieldrx.optics.units import check_lengths
 
 SCALARS = ("wavelength_um", "objective_na", "medium_index", "pixel_size_um")
 _NUMBER, TEXT, _LIST, _TABLE = "a number", "text", "a list", "a table such as { C = 0 }"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -12,29 +11,9 @@ import numpy as np
 
 from fieldrx.errors import InputError, in_file
 from fieldrx.io.variables import is_variable, read_variable
+from fieldrx.optics.units import MICROMETRES
 
-_MICROMETRES = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}  # in one unit
 _POINTER = re.compile(r"(?P<source>[^*]+?)(?:\s*\*\s*(?P<factor>[-+0-9.eE]+))?\s*")
-
-# Lengths that optics have, and those that most have [um]
-_POSSIBLE = {
-    "wavelength_um": (0.05, 30),
-    "pixel_size_um": (0.002, 500),
-    "camera_pixel_um": (0.3, 500),
-    "pitch_um": (20, 2e5),
-    "distance_um": (200, 1e7),
-    "led_size_um": (1, 1e5),
-    "bandwidth_um": (1e-6, 0.5),
-}
-_USUAL = {
-    "wavelength_um": (0.15, 3),
-    "pixel_size_um": (0.01, 20),
-    "camera_pixel_um": (0.8, 50),
-    "pitch_um": (500, 5e4),
-    "distance_um": (2e3, 1e6),
-    "led_size_um": (50, 2e4),
-    "bandwidth_um": (1e-4, 0.2),
-}
 
 
 def plain(table: dict[str, Any], known: Mapping[str, Sequence[str]], name: str, path: Path) -> dict[str, Any]:
@@ -87,7 +66,7 @@ def in_micrometres(table: Mapping[str, Any], known: Collection[str]) -> dict[str
         goal = plain_name(key, known)
         if goal in values or (goal != key and goal in table):
             raise InputError(f"{goal.removesuffix('_um')} is given twice; keep one of them")
-        values[goal] = value if goal == key else _times(value, _MICROMETRES[key.rpartition("_")[2]])
+        values[goal] = value if goal == key else _times(value, MICROMETRES[key.rpartition("_")[2]])
     return values
 
 
@@ -101,7 +80,7 @@ def plain_name(key: str, known: Collection[str]) -> str:
         Names as the table has them.
     """
     base, _, unit = key.rpartition("_")
-    return f"{base}_um" if unit in _MICROMETRES and f"{base}_um" in known and key not in known else key
+    return f"{base}_um" if unit in MICROMETRES and f"{base}_um" in known and key not in known else key
 
 
 def _times(value: Any, factor: float) -> Any:
@@ -132,31 +111,3 @@ def _pointed(text: str, name: str, folder: Path) -> float | list:
         raise InputError(f"{name} is {text!r}; expected a number behind the *") from None
     values = read_variable(match["source"], folder).astype(float) * factor
     return values.item() if values.size == 1 else values.squeeze().tolist()
-
-
-def check_lengths(table: Mapping[str, Any]) -> None:
-    """Refuse lengths that no optics has, and name the unit in which they would make sense.
-
-    Parameters
-    ----------
-    table : dict
-        Lengths [um] by their names; others are not looked at.
-
-    Raises
-    ------
-    InputError
-        For the first that is out of bounds.
-    """
-    for name, (low, high) in _POSSIBLE.items():
-        value = table.get(name, low)
-        if low <= value <= high or not 0 < value < math.inf:
-            continue
-        usual = [
-            f"{value:g} {unit} would be {value * factor:.4g} um ({name[:-2]}{unit} in a .toml)"
-            for unit, factor in _MICROMETRES.items()
-            if _USUAL[name][0] <= value * factor <= _USUAL[name][1]
-        ]
-        raise InputError(
-            f"{name} is {value:g}; optics have {low:g} to {high:g} um: "
-            f"{usual[0] if usual else 'check its unit'}"
-        )

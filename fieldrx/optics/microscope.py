@@ -9,6 +9,7 @@ import numpy as np
 
 from fieldrx.errors import InputError
 from fieldrx.optics.checks import finite_number
+from fieldrx.optics.units import check_lengths
 
 _LEAST = 1e-9  # of any length or index; the most is its inverse
 _EDGE = 1e-6  # relative slack, so that a source given as exactly the objective's NA counts as inside
@@ -32,7 +33,8 @@ class Microscope:
     Raises
     ------
     InputError
-        If a value is not positive and finite, or the aperture exceeds the medium's index.
+        If a value is not positive and finite, a length is one that no optics has, as of another unit, or the
+        aperture exceeds the medium's index.
     """
 
     wavelength_um: float
@@ -48,6 +50,7 @@ class Microscope:
             if not _LEAST < value < 1 / _LEAST:
                 raise InputError(f"{name} is {value:g}, which no microscope has: check its unit, um")
             object.__setattr__(self, name, value)
+        check_lengths(self.to_dict())
         if self.objective_na > self.medium_index:
             raise InputError(
                 f"objective_na {self.objective_na:g} exceeds medium_index {self.medium_index:g}; "

@@ -1,0 +1,59 @@
+"""Lengths in micrometres: those that optics have, and the units in which others would make sense."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from fieldrx.errors import InputError
+
+MICROMETRES = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}  # in one unit
+
+# Lengths that optics have, and those that most have [um]
+_POSSIBLE = {
+    "wavelength_um": (0.05, 30),
+    "pixel_size_um": (0.002, 500),
+    "camera_pixel_um": (0.3, 500),
+    "pitch_um": (20, 2e5),
+    "distance_um": (200, 1e7),
+    "led_size_um": (1, 1e5),
+    "bandwidth_um": (1e-6, 0.5),
+}
+_USUAL = {
+    "wavelength_um": (0.15, 3),
+    "pixel_size_um": (0.01, 20),
+    "camera_pixel_um": (0.8, 50),
+    "pitch_um": (500, 5e4),
+    "distance_um": (2e3, 1e6),
+    "led_size_um": (50, 2e4),
+    "bandwidth_um": (1e-4, 0.2),
+}
+
+
+def check_lengths(table: Mapping[str, Any]) -> None:
+    """Refuse lengths that no optics has, and name the unit in which they would make sense.
+
+    Parameters
+    ----------
+    table : dict
+        Lengths [um] by their names; others are not looked at.
+
+    Raises
+    ------
+    InputError
+        For the first that is out of bounds.
+    """
+    for name, (low, high) in _POSSIBLE.items():
+        value = table.get(name, low)
+        if low <= value <= high or not 0 < value < math.inf:
+            continue
+        usual = [
+            f"{value:g} {unit} would be {value * factor:.4g} um ({name[:-2]}{unit} in a .toml)"
+            for unit, factor in MICROMETRES.items()
+            if _USUAL[name][0] <= value * factor <= _USUAL[name][1]
+        ]
+        raise InputError(
+            f"{name} is {value:g}; optics have {low:g} to {high:g} um: "
+            f"{usual[0] if usual else 'check its unit'}"
+        )
