@@ -224,7 +224,7 @@ def test_what_a_command_refuses_is_refused_before_it_begins(server, jobs):
     for values, message in (
         (base | {"depth": "-1:1"}, 'depth "-1:1" is not Z0:Z1:DZ'),
         (base, "Missing option '--depth'"),
-        (base | {"depth": "auto", "steps": "0"}, "0 is not in the range"),
+        (base | {"depth": "auto", "steps": "0"}, 'expected a whole number from 1 on, not "0"'),
     ):
         assert message in refused(server, "start", {"command": "reconstruct", "values": values})
     assert "has no command" in refused(server, "start", {"command": "simulate", "values": {}})

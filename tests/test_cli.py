@@ -659,7 +659,11 @@ def test_simulate_mistakes(folder, tmp_path):
     [
         (["reconstruct", "a.toml", "-o", "f.npz"], "Missing option '--depth'"),
         (["recontruct"], "No such command 'recontruct'"),
-        (["demo", "--steps", "0"], "0 is not in the range"),
+        (["demo", "--steps", "0"], "'--steps': expected a whole number from 1 on, not \"0\""),
+        (["demo", "--steps", "ten"], 'expected a whole number from 1 on, not "ten"'),
+        (["app", "--port", "70000"], 'expected a whole number from 0 to 65535, not "70000"'),
+        (["plan", "a.toml", "--grid-um", "0"], 'expected a number above 0, not "0"'),
+        (["reconstruct", "a.toml", "--holdout", "1"], 'expected a number from 0 to below 1, not "1"'),
         (["reconstruct", "--device", "gpu"], "'gpu' is not one of"),
         (["reconstruct", "--precision", "double"], "'double' is not one of"),
         (["render", "f.npz", "r.npy", "--sapcing", "1"], "No such option"),

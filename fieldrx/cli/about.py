@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fieldrx.cli.options import FILE
+from fieldrx.cli.options import FILE, Whole
 from fieldrx.cli.text import echo
 from fieldrx.errors import printable
 
@@ -23,11 +23,11 @@ def info(path: Path) -> None:
 
 
 @click.command()
-@click.option("--images", type=click.IntRange(min=1), default=100, show_default=True, help="Images of a job.")
+@click.option("--images", type=Whole(min=1), default=100, show_default=True, help="Images of a job.")
 @click.option(
     "--shape",
     nargs=3,
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=(64, 512, 512),
     show_default=True,
     metavar="NZ NY NX",

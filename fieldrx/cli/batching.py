@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fieldrx.cli.fitting import reconstruct, run
-from fieldrx.cli.options import FILE
+from fieldrx.cli.options import FILE, Whole
 from fieldrx.cli.progress import speaker
 from fieldrx.cli.status import STOPPED
 from fieldrx.cli.stopping import Stoppable
@@ -28,7 +28,7 @@ COMMANDS = {"run": run, "reconstruct": reconstruct}
 @click.argument("table", metavar="JOBS.csv", type=FILE)
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=1,
     show_default=True,
     help="Rows at a time on this machine, which share its cores.",

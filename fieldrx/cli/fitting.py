@@ -12,8 +12,10 @@ from fieldrx.cli.options import (
     FILE,
     Depth,
     Duration,
+    Real,
     Tiles,
     Weight,
+    Whole,
     budget_option,
     check_ending,
     check_length,
@@ -38,7 +40,7 @@ from fieldrx.parallel import by_first, world
     default=None,
     help="Folder of the results. Default: fieldrx-demo, or fieldrx-demo-NAME.",
 )
-@click.option("--steps", type=click.IntRange(min=1), default=None, help="Steps of a fit (fewer is quicker).")
+@click.option("--steps", type=Whole(min=1), default=None, help="Steps of a fit (fewer is quicker).")
 @click.option("--list", "listed", is_flag=True, help="Say which examples there are, and under which licence.")
 @quiet_option
 def demo(name: str, out: Path | None, steps: int | None, listed: bool, quiet: bool) -> None:
@@ -113,13 +115,13 @@ class _Fitting(Stoppable):
 )
 @click.option(
     "--holdout",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Real(0, 1, max_open=True),
     default=None,
     help="Share of the images held out, unless ACQ names its own. Default: 0.1.",
 )
 @click.option(
     "--grid-um",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Real(min=0, min_open=True),
     default=None,
     help="Widest lateral voxels in um; the next smaller ones that fit the pixels are taken. Default: what "
     "the optics resolve, or the pixels.",
@@ -158,14 +160,14 @@ class _Fitting(Stoppable):
 )
 @click.option(
     "--patience",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=None,
     help="Looks at the held-out images, one every 10 steps, without a lower error after which a fit stops "
     "early; 0 never stops early, nor does --budget. Default: 8.",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=0,
     show_default=True,
     help="Of weights, held-out choice and image order.",
@@ -307,14 +309,12 @@ def reconstruct(
 @budget_option
 @click.option(
     "--holdout",
-    type=click.FloatRange(0, 1, max_open=True, min_open=True),
+    type=Real(0, 1, max_open=True, min_open=True),
     default=None,
     help="Share of the images held out, unless ACQ names its own. Default: 0.1.",
 )
 @click.option("--error-bars", is_flag=True, help="Also make an ensemble: takes about twice as long again.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is drawn."
-)
+@click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="Of all that is drawn.")
 @click.option("--resume", is_flag=True, help="Go on where a run was stopped, as far as FOLDER tells.")
 @device_option
 @quiet_option

@@ -9,6 +9,7 @@ import click
 from fieldrx.cli.options import (
     FILE,
     Numbers,
+    Whole,
     check_ending,
     check_output,
     device_option,
@@ -30,7 +31,7 @@ from fieldrx.cli.text import echo
 @click.option(
     "--image-shape",
     nargs=2,
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=None,
     metavar="NY NX",
     help="Pixels of the images. Default: those of ACQ.",
@@ -38,7 +39,7 @@ from fieldrx.cli.text import echo
 @click.option(
     "--photons", type=float, default=None, help="Photons per pixel of the empty field: Poisson noise."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the noise.")
+@click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="Of the noise.")
 @device_option
 def simulate(
     volume: Path, acquisition: Path, output: Path, model: str, spacing: list[float] | None,

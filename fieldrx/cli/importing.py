@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fieldrx.cli.options import FILE, Depth, check_ending, check_output
+from fieldrx.cli.options import FILE, Depth, Real, Whole, check_ending, check_output
 from fieldrx.cli.text import echo
 from fieldrx.errors import InputError
 
@@ -18,20 +18,20 @@ from fieldrx.errors import InputError
 )
 @click.option(
     "--pixels",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=None,
     help="Of a side of the whole images; needed: DeCAF's flags do not tell it (view_size is less).",
 )
 @click.option(
     "--pixel-size",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Real(min=0, min_open=True),
     default=None,
     help="Of a pixel in the sample, in um; needed.",
 )
 @click.option("--depth", type=Depth(), default=None, help="Slice centres in um. Default: those of the flags.")
 @click.option(
     "--medium-index",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Real(min=0, min_open=True),
     default=None,
     help="Of the medium. Default: n0 of the flags.",
 )

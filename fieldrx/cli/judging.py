@@ -11,6 +11,7 @@ import click
 from fieldrx.cli.options import (
     FILE,
     Share,
+    Whole,
     check_ending,
     check_output,
     device_option,
@@ -83,10 +84,8 @@ def evaluate(
 @click.argument("field", metavar="FIELD", type=FILE)
 @click.argument("acquisition", metavar="ACQ", type=FILE)
 @click.option("-o", "--output", metavar="ENSEMBLE.npz", type=FILE, required=True)
-@click.option("--members", type=click.IntRange(min=2), default=6, show_default=True, help="Fields to train.")
-@click.option(
-    "--steps", type=click.IntRange(min=1), help="Steps of each. Default: 24, with --folds those of FIELD."
-)
+@click.option("--members", type=Whole(min=2), default=6, show_default=True, help="Fields to train.")
+@click.option("--steps", type=Whole(min=1), help="Steps of each. Default: 24, with --folds those of FIELD.")
 @click.option(
     "--folds",
     is_flag=True,
@@ -99,7 +98,7 @@ def evaluate(
     help="Skip the twin, which takes as long as FIELD took: error bars are then mostly too short.",
 )
 @click.option("--std", metavar="STD.npz", type=FILE, default=None, help="Also write its std as a volume.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of images and order.")
+@click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="Of images and order.")
 @click.option("--resume", is_flag=True, help="Keep the members that were made before it was stopped.")
 @device_option
 @quiet_option

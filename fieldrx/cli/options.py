@@ -20,6 +20,36 @@ def _option(param: click.Parameter | None) -> str:
     return "" if param is None else param.opts[0]
 
 
+class Whole(click.IntRange):
+    """A whole number within bounds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f'expected a whole number{_bounds(self)}, not "{value}"', param, ctx)
+
+
+class Real(click.FloatRange):
+    """A number within bounds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f'expected a number{_bounds(self)}, not "{value}"', param, ctx)
+
+
+def _bounds(kind: click.IntRange | click.FloatRange) -> str:
+    """The bounds of a number, in words that follow it."""
+    low = "" if kind.min is None else f"{'above' if kind.min_open else 'from'} {kind.min:g}"
+    if kind.max is None:
+        return f" {low}" if kind.min_open else f" {low} on"
+    return f" {low} {'to below' if kind.max_open else 'to'} {kind.max:g}"
+
+
 class Depth(click.ParamType):
     """Slice centres in um, or auto."""
 
@@ -228,7 +258,7 @@ time_option = click.option(
     "both are mixed.",
 )
 steps_option = click.option(
-    "--steps", type=click.IntRange(min=1), default=None, help="Steps of the fit. Default: 220."
+    "--steps", type=Whole(min=1), default=None, help="Steps of the fit. Default: 220."
 )
 budget_option = click.option(
     "--budget", type=Duration(), default=None, help="Time for the fit instead of steps: 90s, 5m, 1h."

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fieldrx.cli.options import FILE, Depth, budget_option, check_length, device_option, steps_option
+from fieldrx.cli.options import FILE, Depth, Real, budget_option, check_length, device_option, steps_option
 from fieldrx.cli.text import echo
 
 
@@ -22,9 +22,7 @@ from fieldrx.cli.text import echo
 @click.option("--model", default="auto", show_default=True, help="As of reconstruct.")
 @steps_option
 @budget_option
-@click.option(
-    "--grid-um", type=click.FloatRange(min=0, min_open=True), default=None, help="As of reconstruct."
-)
+@click.option("--grid-um", type=Real(min=0, min_open=True), default=None, help="As of reconstruct.")
 @click.option("--preset", default=None, help="As of reconstruct.")
 @click.option("--no-time", is_flag=True, help="Do not measure the time.")
 @device_option

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import click
 
-from fieldrx.cli.options import FILE
+from fieldrx.cli.options import FILE, Whole
 from fieldrx.cli.text import echo
 
 
 @click.command()
 @click.argument("folder", metavar="[FOLDER]", type=FILE, default=Path("."))
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="Of the page on 127.0.0.1. Default: a free one."
+    "--port", type=Whole(0, 65535), default=0, help="Of the page on 127.0.0.1. Default: a free one."
 )
 @click.option("--no-browser", is_flag=True, help="Print the page's address, and open nothing.")
 @click.option(

@@ -13,6 +13,7 @@ from fieldrx.cli.options import (
     Axis,
     Numbers,
     Turn,
+    Whole,
     check_output,
     device_option,
     quiet_option,
@@ -83,7 +84,7 @@ if TYPE_CHECKING:
 @time_option
 @click.option("--movie", metavar="NAME", default=None, help="For .gif and .mp4: spin, sweep or zoom.")
 @click.option("--axis", type=Axis(), default=None, help="What the film spin turns about. Default: y.")
-@click.option("--frames", type=click.IntRange(min=2), default=None, help="Of the film. Default: 48.")
+@click.option("--frames", type=Whole(min=2), default=None, help="Of the film. Default: 48.")
 @click.option("--fps", type=float, default=None, help="Frames per second. Default: 12.")
 @click.option("--limits", type=Numbers((2,), "LOW,HIGH"), default=None, help="Ends of the colour scale.")
 @device_option
