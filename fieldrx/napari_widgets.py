@@ -12,8 +12,8 @@ from fieldrx.acquisition import read_acquisition
 from fieldrx.calibration import calibrate as calibrate_images
 from fieldrx.calibration import check_target, write_calibrated
 from fieldrx.calibration.files import picture
-from fieldrx.errors import InputError, in_file
-from fieldrx.io import atomic_path
+from fieldrx.errors import in_file
+from fieldrx.io import atomic_path, check_npz
 from fieldrx.napari_reader import field_layers
 from fieldrx.reconstruction import reconstruct
 from fieldrx.refinement import parse_refine
@@ -67,8 +67,7 @@ def fit_layers(
     InputError
         If the acquisition or an argument does not make sense.
     """
-    if Path(output).suffix.lower() != ".npz":
-        raise InputError(f"{output}: a field is saved as .npz; choose a name with that ending")
+    check_npz(output, "a field")
     kinds = parse_refine(refine) if refine.strip() else None
     acq = read_acquisition(acquisition)
     with (

@@ -195,6 +195,13 @@ def test_truncated_file(tmp_path, keep):
         load_field(path)
 
 
+@pytest.mark.parametrize("name", ["cell", "cell.np", "cell.npy"])
+def test_a_name_that_is_no_npz_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match=r"a field is saved as \.npz; choose a name with that ending"):
+        tiny.field().save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_changed_byte_is_noticed(tmp_path):
     path = tmp_path / "f.npz"
     tiny.field().save(path)

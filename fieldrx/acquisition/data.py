@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import InitVar, asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +26,7 @@ from fieldrx.acquisition.light import place_of
 from fieldrx.background import typical_level
 from fieldrx.brief import times
 from fieldrx.errors import InputError
-from fieldrx.io import save_npz
+from fieldrx.io import check_npz, save_npz
 from fieldrx.io.checks import window as window_of
 from fieldrx.optics import Illumination, Microscope
 
@@ -288,8 +287,7 @@ class Acquisition:
 
         The images are stored normalised with background 1, masked pixels as `mask`.
         """
-        if Path(path).suffix.lower() != ".npz":
-            raise InputError(f"{path}: an acquisition is saved as .npz; choose a name with that ending")
+        check_npz(path, "an acquisition")
         arrays = {**self.microscope.to_dict(), "holdout": self.holdout}
         arrays |= {"name": self.name, "notes": np.array(self.notes, dtype=np.str_)}
         sources, pattern = self.illumination.sources_na, self.illumination.pattern

@@ -39,7 +39,7 @@ from fieldrx.field.encodings import Encoding
 from fieldrx.field.network import Network
 from fieldrx.field.outputs import QUANTITIES, from_permittivity, normalised, to_contrast
 from fieldrx.field.sampled import Sampled
-from fieldrx.io import check_keys, load_npz, save_npz
+from fieldrx.io import check_keys, check_npz, load_npz, save_npz
 from fieldrx.provenance import Provenance
 
 if TYPE_CHECKING:
@@ -215,7 +215,8 @@ class NeuralField(Sampled):
         return field_html(self)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the field file; an interruption leaves the old one."""
+        """Write the field file, a .npz; an interruption leaves the old one."""
+        check_npz(path, "a field")
         arrays: dict[str, Any] = self.to_arrays()
         save_npz(path, compressed=self.coded is not None, **arrays)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fieldrx.errors import InputError
 from fieldrx.field.neural_field import NeuralField
-from fieldrx.io import check_keys, load_npz, save_npz
+from fieldrx.io import check_keys, check_npz, load_npz, save_npz
 
 
 def save_fields(
@@ -29,6 +29,7 @@ def save_fields(
     **besides : arrays
         What else is in the file.
     """
+    check_npz(path, f"a {kind[0]}")
     arrays = {"format": np.array(kind[0]), "version": np.array(kind[1]), **besides}
     for k, one in enumerate(fields):
         arrays |= {f"{head}_{k}_{name}": value for name, value in one.to_arrays().items()}

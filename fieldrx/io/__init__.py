@@ -10,7 +10,7 @@ from fieldrx.io.choice import Choice, Stack, kept_images, numbers_called
 from fieldrx.io.files import atomic_path, check_file, named, open_folder, remove_file, remove_own
 from fieldrx.io.hdf5 import load_hdf5
 from fieldrx.io.names import TIME, is_pattern, list_images, list_pattern, list_times
-from fieldrx.io.npz import check_keys, load_format, load_npz, save_npz
+from fieldrx.io.npz import check_keys, check_npz, load_format, load_npz, save_npz
 from fieldrx.io.plain import json_values
 from fieldrx.io.png import png_bytes, write_png
 from fieldrx.io.stack import read_images, read_stack
@@ -23,6 +23,7 @@ __all__ = [
     "atomic_path",
     "check_file",
     "check_keys",
+    "check_npz",
     "in_file",
     "is_pattern",
     "json_values",

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from tokenize import TokenError  # what NumPy lets through of a damaged header
 from typing import Any
 
@@ -39,6 +40,17 @@ def save_npz(path: str | os.PathLike, *, compressed: bool = False, **arrays: Arr
     write = np.savez_compressed if compressed else np.savez
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         write(file, **plain)
+
+
+def check_npz(path: str | os.PathLike, what: str) -> None:
+    """Refuse a name without the ending .npz for what is saved so, "a field" for instance.
+
+    Raises
+    ------
+    InputError
+    """
+    if Path(path).suffix.lower() != ".npz":
+        raise InputError(f"{path}: {what} is saved as .npz; choose a name with that ending")
 
 
 def load_npz(path: str | os.PathLike, what: str, required: Sequence[str] = ()) -> dict[str, np.ndarray]:
