@@ -370,6 +370,9 @@ def test_paths_that_are_not_there(tmp_path):
         ("illumination.count=4", "belongs to led-grid and led-ring"),
         ("objective_na=0,4", "objective_na is '0,4'; expected a number"),
         ("table=5", "--set: table is 5; expected text or a list"),
+        ("wavelength_um=630", "wavelength_um is 630; optics have 0.05 to 30 um: 630 nm would be 0.63 um"),
+        ("pitch_um=4", "4 mm would be 4000 um"),
+        ("objective_na=0,25", "expected a number, its decimals behind a point: 0.25"),
     ],
 )
 def test_settings_that_say_nothing(tmp_path, setting, words):

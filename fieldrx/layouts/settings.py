@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,9 @@ from fieldrx.acquisition.toml import toml_line
 from fieldrx.acquisition.values import is_pointer, plain_name
 from fieldrx.errors import InputError, nearest
 from fieldrx.layouts.draft import KNOWN, Draft
+from fieldrx.optics.units import check_lengths
+
+_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")  # a decimal comma
 
 
 def apply_settings(draft: Draft, settings: Sequence[str]) -> Draft:
@@ -25,7 +29,8 @@ def apply_settings(draft: Draft, settings: Sequence[str]) -> Draft:
     Raises
     ------
     InputError
-        If one has no =, its key is unknown or stands in several tables, or its value is of a wrong type.
+        If one has no =, its key is unknown or stands in several tables, or its value is of a wrong type, or
+        it is a length that no optics has.
     """
     parsed = [_parsed(setting) for setting in settings]
     for table, name, value in sorted(parsed, key=lambda one: one[1] != "kind"):  # which decides on others
@@ -49,7 +54,12 @@ def _parsed(setting: str) -> tuple[str, str, Any]:
         raise InputError(f"{name} stands in several tables; write {ways}")
     value, kinds = value_of(text), KNOWN[found[0]][plain_name(name, KNOWN[found[0]])]
     if not isinstance(value, str) or not (TEXT in kinds or is_pointer(value)):
+        if isinstance(value, str) and _COMMA.fullmatch(value):
+            point = text.replace(",", ".")
+            raise InputError(f"{name} is {text!r}; expected a number, its decimals behind a point: {point}")
         check_type(value, kinds, name, "--set")
+    if isinstance(value, (int, float)):
+        check_lengths({name: value})
     return found[0], name, value
 
 
