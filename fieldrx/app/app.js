@@ -33,7 +33,7 @@ const chooser = (words, name, kind, title, several) =>
 function imagesStep(box) {
   const acq = place.get("acq");
   box.append(el("p", { className: "says",
-    textContent: "Open images that were described before, or choose images of a known layout: they are described in the next step." }),
+    textContent: "Choose the images of one sample, each lit from another direction: their folder, or one file that holds them all. Or open an acquisition, the file that the next step writes about them." }),
   el("div", { className: "line wrap" },
     chooser(acq ? "Open another acquisition" : "Open an acquisition", "acq", "acquisition", "Choose an acquisition"),
     chooser("Choose images", "images", "images", "Choose images, or their folder", true)));

@@ -144,7 +144,8 @@ class JobView {
         } }));
     }
     const list = job.outputs.length ? el("ul", { className: "written" }, ...job.outputs.map((path) => el("li", { textContent: path }))) : null;
-    const summary = job.stdout.trim() ? el("pre", { className: "summary", tabIndex: 0, "aria-label": "Summary", textContent: job.stdout.trim() }) : null;
+    const said = [job.command === "calibrate" ? job.stderr : "", job.stdout].join("\n").trim(); // its findings are notes
+    const summary = said ? el("pre", { className: "summary", tabIndex: 0, "aria-label": "Summary", textContent: said }) : null;
     this.results.replaceChildren(...[summary, buttons.length ? el("div", { className: "line wrap" }, ...buttons) : null, list].filter(Boolean));
     const showing = /^(view|measure|calibrate|new|report|render)$/.test(job.command) ? [".html", ".png", ".gif", ".csv"] : [];
     const main = showing.map((ending) => job.outputs.find((path) => path.endsWith(ending))).find(Boolean);
