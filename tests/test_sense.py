@@ -336,3 +336,10 @@ def test_a_shadow_in_a_frame_is_no_dark_field():
 def test_lengths_of_other_units_are_refused(scope, words):
     with pytest.raises(InputError, match=words):
         Microscope(*scope)
+
+
+def test_optics_and_light_in_the_wrong_order():
+    with pytest.raises(
+        InputError, match=r"illumination is of type Microscope; expected Illumination: the order"
+    ):
+        Acquisition(None, SCOPE, LIGHT)

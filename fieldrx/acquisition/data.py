@@ -85,6 +85,12 @@ class Acquisition:
     normalised: InitVar[bool] = False
 
     def __post_init__(self, normalised):
+        for name, kind in (("illumination", Illumination), ("microscope", Microscope)):
+            if not isinstance(given := getattr(self, name), kind):
+                raise InputError(
+                    f"{name} is of type {type(given).__name__}; expected {kind.__name__}: the order is "
+                    "images, illumination, microscope"
+                )
         images, n = self.images, self.illumination.n_images
         if images is not None:
             images = as_stack(images, n)
