@@ -417,7 +417,7 @@ def test_every_step_has_labels_and_fits_the_screen(page, made, width):  # noqa: 
         page.wait("document.querySelector('main section').children.length > 1")
         page.js("new Promise((done) => setTimeout(done, 300))")
         assert page.js("document.scrollingElement.scrollWidth <= innerWidth"), step
-        ends = page.js("[...document.querySelectorAll('#steps a')].map((a) => a.getBoundingClientRect().right)")
+        ends = page.js("[...document.querySelectorAll('nav a')].map((a) => a.getBoundingClientRect().right)")
         assert max(ends) <= width, step
         nameless = page.js(
             """[...document.querySelectorAll("input, select, textarea, button, a, iframe, [role]")]
