@@ -7,6 +7,7 @@ means much the same for any sample and grid.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,7 @@ class Priors:
         spacing_um: tuple[float, float, float],
         unit_um: float,
         slab: Slab | None = None,
+        grad: np.ndarray | None = None,
     ) -> tuple[Any, np.ndarray]:
         """Value of all regularisers and gradient with respect to the field's outputs.
 
@@ -75,39 +77,49 @@ class Priors:
         slab : Slab, optional
             Where the outputs are those of a slab's wide planes: value and gradient are the part of its own
             planes.
+        grad : float32 array of the shape of the own planes' outputs, optional
+            What the gradient is added to, in place; zeros when not given.
 
         Returns
         -------
         float, float32 array of the shape of the own planes' outputs
         """
         slab = slab or Slab.of(outputs.shape[1], 0, 1)
-        grad, backend, own = module_of(outputs).zeros_like(outputs), of(outputs), slab.inner
-        voxels = slab.planes * outputs.shape[2] * outputs.shape[3]
+        direct = grad is not None and slab.own == slab.wide
+        total: Any = grad if direct else module_of(outputs).zeros_like(outputs)
         weights = unit_um / np.asarray(spacing_um)
+        voxels = slab.planes * outputs.shape[2] * outputs.shape[3]
+        kinds = (
+            (self.tv, self.nonnegative, self.nonpositive),
+            (self.tv_absorption, self.nonnegative_absorption, 0.0),
+        )
         value = 0.0
-        pairs = ((self.tv, self.nonnegative), (self.tv_absorption, self.nonnegative_absorption))
-        for u, g, (tv, negative) in zip(outputs, grad, pairs, strict=False):
-            if tv and len(u):
-                whole = backend.total_variation(u, weights, _EDGE, tv / voxels, g)
-                value += tv / voxels * (whole - _others(u, weights, own))
-            if negative and len(u):
-                value += negative / voxels * backend.negativity(u[own], negative / voxels, g[own])
-        if self.nonpositive and outputs.shape[1]:
-            mirrored, weight = module_of(grad).zeros_like(grad[0, own]), self.nonpositive / voxels
-            value += weight * backend.negativity(-outputs[0, own], weight, mirrored)
-            grad[0, own] -= mirrored
-        return value, grad[:, own]
+        for u, g, kind in zip(outputs, total, kinds, strict=False):
+            if any(kind) and len(u):
+                penalty = partial(_penalty, weights, [weight / voxels for weight in kind])
+                value += penalty(u, g) - _others(u, penalty, slab.inner)
+        if grad is None:
+            return value, total[:, slab.inner]
+        if not direct:
+            grad += total[:, slab.inner]
+        return value, grad
 
 
-def _others(u, weights, own):
-    """What planes beside a slab's own add to its total variation, which looks at the next plane alone."""
+def _penalty(weights_zyx, factors, u, grad):
+    """Value of one output's regularisers; their gradient is added to `grad`."""
+    tv, negative, positive = factors
+    return of(u).regularise(u, weights_zyx, _EDGE, tv, negative, positive, grad)
 
-    def variation(planes):
-        return of(u).total_variation(planes, weights, _EDGE, 0.0, module_of(u).zeros_like(planes))
+
+def _others(u, penalty, own):
+    """What planes beside a slab's own add to a penalty, every part of which looks at the next plane alone."""
+
+    def part(planes):
+        return penalty(planes, module_of(u).zeros_like(planes))
 
     value = 0.0
     if own.start > 0:
-        value += variation(u[:2]) - variation(u[1:2])
+        value += part(u[:2]) - part(u[1:2])
     if own.stop < len(u):
-        value += variation(u[-1:])
+        value += part(u[-1:])
     return value

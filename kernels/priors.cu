@@ -17,39 +17,34 @@ __device__ __forceinline__ float length(const Volume& v, int i, int z, int y, in
     return sqrtf(dx * dx + dy * dy + dz * dz + v.eps2);
 }
 
-// value += sum_i (sqrt(|D u|_i^2 + eps^2) - eps);  grad += scale times its gradient.
+// value += tv sum_i (sqrt(|D u|_i^2 + eps^2) - eps) + negative sum_i min(u_i, 0)^2 + positive sum_i max(u_i, 0)^2;
+// its gradient is added to grad.
 //   u, grad (nz, ny, nx);  value (1) double
 // Launch: any grid of blocks of a multiple of 32 threads.  Shared memory: one double a warp.
-extern "C" __global__ void total_variation(const float* __restrict__ u, int nz, int ny, int nx, float wz, float wy, float wx,
-                                           float eps, float scale, float* __restrict__ grad, double* value) {
+extern "C" __global__ void regularise(const float* __restrict__ u, int nz, int ny, int nx, float wz, float wy, float wx,
+                                      float eps, float tv, float negative, float positive, float* __restrict__ grad,
+                                      double* value) {
     const Volume v{u, nz, ny, nx, wz, wy, wx, eps * eps};
     const int row = nx, plane = nx * ny;
     double sum = 0;
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < nz * plane; i += gridDim.x * blockDim.x) {
-        const int z = i / plane, y = i / row % ny, x = i % row;
-        const float here = u[i], far = length(v, i, z, y, x);
-        float slope = 0.0f, back = 0.0f;
-        if (x + 1 < nx) slope += wx * wx * (u[i + 1] - here);
-        if (y + 1 < ny) slope += wy * wy * (u[i + row] - here);
-        if (z + 1 < nz) slope += wz * wz * (u[i + plane] - here);
-        if (x > 0) back += wx * wx * (here - u[i - 1]) / length(v, i - 1, z, y, x - 1);
-        if (y > 0) back += wy * wy * (here - u[i - row]) / length(v, i - row, z, y - 1, x);
-        if (z > 0) back += wz * wz * (here - u[i - plane]) / length(v, i - plane, z - 1, y, x);
-        grad[i] += scale * (back - slope / far);
-        sum += far - eps;
-    }
-    add_to_total(sum, value);
-}
-
-// value += sum_i min(u_i, 0)^2;  grad += scale times its gradient.
-//   u, grad (n);  value (1) double
-// Launch: any grid of blocks of a multiple of 32 threads.  Shared memory: one double a warp.
-extern "C" __global__ void negativity(const float* __restrict__ u, int n, float scale, float* __restrict__ grad, double* value) {
-    double sum = 0;
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
-        const float v = fminf(u[i], 0.0f);
-        grad[i] += scale * 2.0f * v;
-        sum += double(v) * v;
+        const float here = u[i], below = fminf(here, 0.0f), above = fmaxf(here, 0.0f);
+        float gradient = 2.0f * (negative * below + positive * above);
+        sum += negative * (double(below) * below) + positive * (double(above) * above);
+        if (tv != 0.0f) {
+            const int z = i / plane, y = i / row % ny, x = i % row;
+            const float far = length(v, i, z, y, x);
+            float slope = 0.0f, back = 0.0f;
+            if (x + 1 < nx) slope += wx * wx * (u[i + 1] - here);
+            if (y + 1 < ny) slope += wy * wy * (u[i + row] - here);
+            if (z + 1 < nz) slope += wz * wz * (u[i + plane] - here);
+            if (x > 0) back += wx * wx * (here - u[i - 1]) / length(v, i - 1, z, y, x - 1);
+            if (y > 0) back += wy * wy * (here - u[i - row]) / length(v, i - row, z, y - 1, x);
+            if (z > 0) back += wz * wz * (here - u[i - plane]) / length(v, i - plane, z - 1, y, x);
+            gradient += tv * (back - slope / far);
+            sum += tv * double(far - eps);
+        }
+        grad[i] += gradient;
     }
     add_to_total(sum, value);
 }

@@ -19,7 +19,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fieldrx.backends.cuda import layout, load
+from fieldrx.backends.cuda import layout, lines, load
 from fieldrx.field.choices import make_preset
 from fieldrx.field.encodings import Hash, Identity, Positional
 from fieldrx.field.network import Network
@@ -40,7 +40,9 @@ FIELDS = {
     "decaf 208 x 10": make_preset("decaf"),
     "256 x 8": (Identity(39), Network(39, width=256, depth=8)),
 }
-DOUBLE = ("born.cu",)  # launched in both precisions
+DOUBLE = ("born.cu", "volume.cu")  # launched in both precisions
+WAVES_OF = ("multislice_rows.cu", "multislice_columns.cu")  # compiled for the side of a grid
+SIDES = (250, 288, 1024, 2000)
 PTXAS = ("-v", "-warn-spills", "-warn-lmem-usage")
 FLAGS = ("-std=c++17", "-ftz=true")
 FUNCTION = re.compile(
@@ -62,6 +64,10 @@ def variants(arch):
         elif source == "weights.cu":
             for half in (0, 1):
                 yield source, ("float32", "half")[half], {"HALF": half}, 0
+        elif source in WAVES_OF:
+            for points in SIDES:
+                launched = lines.line(points).launched()
+                yield source, f"{points} points", launched["constants"], launched["shared_bytes"]
         elif source in DOUBLE:
             for real in ("float", "double"):
                 yield source, real, {"REAL": real}, 0

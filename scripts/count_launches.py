@@ -36,22 +36,27 @@ DEPTH = (-9.7, 9.7, 0.28)
 RECORD = ROOT / "scripts" / "records" / "count_launches.txt"
 _KERNEL = r'extern\s+"C"\s+__global__[^{}]*?\b%s\s*\(([^)]*)\)'
 # Arguments that are read and written, and kernels of which a launch takes one slice.
-BOTH = {"adam_step": ("params", "m", "v"), "total_variation": ("grad",), "negativity": ("grad",)}
-BOTH |= {
-    "propagate": ("spectrum",),
-    "mlb_step": ("state",),
-    "ssnp_step": ("u", "p"),
+BOTH = {
+    "adam_step": ("params", "m", "v"),
+    "regularise": ("grad",),
     "add_intensity": ("images",),
+    "bpm_row_back": ("d_wave",),
+    "scatter_row_back": ("d_wave",),
+    "transform_row": ("wave",),
+    "bpm_column": ("wave",),
+    "mlb_column": ("wave", "state"),
+    "ssnp_column": ("wave", "u", "p"),
+    "ssnp_camera": ("wave", "p"),
+    "ssnp_camera_back": ("wave",),
 }
-BOTH |= {"bpm_screen_back": ("d_wave",), "scatter_back": ("d_source",)}
-SLICED = {"bpm_screen", "bpm_screen_back", "scatter", "scatter_back"}
+SLICED = {"bpm_row", "bpm_row_back", "scatter_row", "scatter_row_back"}
 
 
 @cache
 def declared(kernel):
     """(name, whether it is only read) of every argument of a kernel, pointers or not."""
     for source in load.source_files():
-        text = load.source(source).replace("FREQUENCIES", "sources, ball, band, step_y, step_x, ny, nx")
+        text = load.source(source).replace(" FREQUENCIES", " sources, nu_y, nu_x, ball, band, roots, nx")
         if found := re.search(_KERNEL % kernel, text):
             parts = found.group(1).split(",")
             return [(part.split()[-1].lstrip("*"), "const" in part) for part in parts]

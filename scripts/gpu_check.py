@@ -30,6 +30,7 @@ import reference_network  # noqa: E402
 
 from fieldrx import Acquisition, Fit, Illumination, Microscope, simulate  # noqa: E402
 from fieldrx.backends import cuda, cuda_unavailable, describe_device, get, plain, to_host  # noqa: E402
+from fieldrx.backends.cuda import lines  # noqa: E402
 from fieldrx.field import Fourier, Hash, Identity, Network, Positional, Radial  # noqa: E402
 from fieldrx.interpolation import upsample, upsample_adjoint  # noqa: E402
 from fieldrx.metrics import index_error  # noqa: E402
@@ -44,8 +45,8 @@ BALL = 1.33 / 0.5
 CARD_SIZES = 8192, 1 << 28  # rows of a matrix, numbers of a copy
 NETWORKS_TIMED = ((64, 2), (208, 10))  # width, depth
 MARCHES = ("Bpm", "Mlb", "Ssnp")
-# Reads and writes of a wave (n_sources, ny, nx) per slice, forward and back; an FFT counts four.
-PASSES = {"Bpm": (12, 13), "Mlb": (13, 14), "Ssnp": (15, 16)}
+# Reads and writes of a wave (n_sources, ny, nx) per slice, forward and back; one more where it is kept.
+PASSES = {"Bpm": (4, 5), "Mlb": (6, 7), "Ssnp": (8, 9)}
 
 
 @dataclass(frozen=True)
@@ -156,19 +157,20 @@ def check_priors(sizes):
     u = 0.1 * rng.normal(size=sizes.grid)
     on_device = cuda.asarray(u.astype("f4"))
     gradient = cuda.asarray(np.zeros(u.shape, "f4"))
-    value = cuda.total_variation(on_device, weights, eps, 0.5, gradient)
+    value = cuda.regularise(on_device, weights, eps, 0.5, 0.0, 0.0, gradient)
     steps = [w * np.diff(u, axis=k, append=u.take([-1], axis=k)) for k, w in enumerate(weights)]
     length = np.sqrt(sum(s**2 for s in steps) + eps**2)
     expected = sum(
         -w * np.diff(s / length, axis=k, prepend=0 * u.take([0], axis=k))
         for k, (w, s) in enumerate(zip(weights, steps, strict=True))
     )
-    yield "total_variation, value", "float32", relative(value, (length - eps).sum())
+    yield "total_variation, value", "float32", relative(value, 0.5 * (length - eps).sum())
     yield "total_variation, gradient", "float32", relative(gradient, 0.5 * expected)
     gradient = cuda.asarray(np.zeros(u.shape, "f4"))
-    value = cuda.negativity(on_device, 0.5, gradient)
-    yield "negativity, value", "float32", relative(value, (np.minimum(u, 0) ** 2).sum())
-    yield "negativity, gradient", "float32", relative(gradient, np.minimum(u, 0))
+    value = cuda.regularise(on_device, weights, eps, 0.0, 0.5, 0.2, gradient)
+    below, above = np.minimum(u, 0), np.maximum(u, 0)
+    yield "sign, value", "float32", relative(value, 0.5 * (below**2).sum() + 0.2 * (above**2).sum())
+    yield "sign, gradient", "float32", relative(gradient, below + 0.4 * above)
 
 
 def check_born(sizes):
@@ -258,6 +260,23 @@ def check_rest(sizes):
     yield "squared_error, gradient", "float32", relative(gradient, 0.6 * difference)
     volume, shift = rng.normal(size=(2, *sizes.grid)), (0.3, -0.2)
     coarse = volume[0] + 1j * volume[1]
+    yield (
+        "to_contrast",
+        "float32",
+        relative(cuda.to_contrast(cuda.asarray(volume.astype("f4")), 0.3), 0.3 * coarse),
+    )
+    yield (
+        "to_outputs",
+        "float32",
+        relative(cuda.to_outputs(cuda.asarray(coarse.astype("c8")), 2, 3.0), 3 * volume),
+    )
+    contrast, factors = 0.05 * coarse, rng.uniform(1, 2, len(coarse))
+    for precision, kind in (("float64", "c16"), ("float32", "c8")):
+        given, of_slices = cuda.asarray(contrast.astype(kind)), factors[:, None, None]
+        found = cuda.potential(given, 1.34, factors)
+        yield "potential", precision, relative(found, of_slices * (2.68 + contrast) * contrast)
+        found = cuda.potential_vjp(given, cuda.asarray(coarse.astype(kind)), 1.34, factors)
+        yield "potential_vjp", precision, relative(found, 2 * of_slices * np.conj(1.34 + contrast) * coarse)
     fine = np.repeat(np.repeat(coarse, 2, axis=1), 2, axis=2)
     for function, given in ((upsample, coarse), (upsample_adjoint, fine)):
         found = function(cuda.asarray(given.astype("c8")), 2, shift)
@@ -382,10 +401,11 @@ def time_marches(n_slices, n_sources, shape, rates):
         march = getattr(cuda, name)(*arguments)
         ahead = seconds(lambda march=march: march.forward(slices, None))
         both = seconds(lambda march=march: (march.forward(slices), march.backward(d_wave)))
-        moved = [n_slices * wave * passes for passes in PASSES[name]]
+        alone, back = PASSES[name]
+        moved = [n_slices * wave * passes for passes in (alone, alone + 1 + back)]
         what = f"{name}, {n_slices} x {shape[0]} x {shape[1]}, {n_sources} sources"
         yield _row(f"{what}, forward", ahead, moved=moved[0], rates=rates)
-        yield _row(f"{what}, forward + vjp", both, moved=sum(moved), rates=rates)
+        yield _row(f"{what}, forward + vjp", both, moved=moved[1], rates=rates)
     scope = Microscope(wavelength_um=0.5, objective_na=0.7, medium_index=1.33, pixel_size_um=0.18)
     grid = Grid((n_slices, *shape), (0.2, 0.18, 0.18))
     model = Born(grid, scope, Illumination(np.random.default_rng(0).uniform(-0.45, 0.45, (n_sources, 2))))
@@ -440,33 +460,37 @@ def _row(what, took, flops=None, moved=None, rates=None):
 
 # ---- predictions -----------------------------------------------------------------------------------
 
-H100 = {"bytes_per_s": 3e12, "flops_per_s": 5e13, "launch_s": 5e-6}  # float32, and a launch from Python
+# Global memory, float32, shared memory (128 bytes a clock on 132 multiprocessors), and a launch from Python.
+H100 = {"bytes_per_s": 3e12, "flops_per_s": 5e13, "shared_per_s": 132 * 128 * 1.7e9, "launch_s": 5e-6}
 
 
 def predict(n_slices=70, shape=(288, 288), waves=8, images=16):
-    """Rows (what, launches, bytes, flops) of the physics of one step, forward and back."""
+    """Rows (what, launches, bytes, those of shared memory, flops) of a step's physics, forward and back."""
     plane = shape[0] * shape[1]
     fft = 5 * plane * np.log2(plane)  # of a plane
+    stages = sum(len(lines.radices(n)) for n in shape)
+    # A kernel along rows and one along columns, each with an FFT there and back, both forward and back.
+    shared = 2 * n_slices * 8 * waves * plane * (2 * 2 * stages + 2 * 4)
     for name, (ahead, back) in PASSES.items():
-        moved = n_slices * 8 * waves * plane * (ahead + back) + 3 * n_slices * 8 * plane
+        moved = n_slices * 8 * waves * plane * (ahead + 1 + back) + 3 * n_slices * 8 * plane
         flops = n_slices * waves * (4 * fft + 4 * 50 * plane)  # FFTs, and about 50 an element of a kernel
-        yield f"{name}, {waves} waves", 8 * n_slices, moved, flops
+        yield f"{name}, {waves} waves", 4 * n_slices, moved, shared, flops
     volume = 8 * n_slices * plane
     moved = volume * (2 * 4 + -(-images // 8) + 1) + (1 + n_slices / 16) * 8 * images * plane
     flops = 2 * n_slices * (fft + 16 * images * plane)  # an upper bound: every frequency in every pupil
-    yield f"Born, {images} images", 10, moved, flops
+    yield f"Born, {images} images", 10, moved, 0, flops
 
 
 def report_predictions(say=print):
     """Print the table of docs/gpu.rst."""
-    say(
-        f"{'one step, forward and back':<28}{'launches':>9}{'GB':>8}{'GFLOP':>8}{'ms':>8}{'ms launching':>14}"
-    )
-    for what, launches, moved, flops in predict():
-        took = max(moved / H100["bytes_per_s"], flops / H100["flops_per_s"])
+    kinds = "".join(f"{kind:>{width}}" for kind, width in (("launches", 9), ("GB", 8), ("shared", 8)))
+    say(f"{'one step, forward and back':<28}{kinds}{'GFLOP':>8}{'ms':>8}{'ms launching':>14}")
+    for what, launches, moved, shared, flops in predict():
+        rates = (H100[f"{kind}_per_s"] for kind in ("bytes", "shared", "flops"))
+        took = max(part / rate for part, rate in zip((moved, shared, flops), rates, strict=True))
         started = launches * H100["launch_s"]
-        numbers = f"{moved / 1e9:>8.2f}{flops / 1e9:>8.1f}{1e3 * took:>8.2f}{1e3 * started:>14.2f}"
-        say(f"{what:<28}{launches:>9}{numbers}")
+        numbers = f"{moved / 1e9:>8.2f}{shared / 1e9:>8.1f}{flops / 1e9:>8.1f}{1e3 * took:>8.2f}"
+        say(f"{what:<28}{launches:>9}{numbers}{1e3 * started:>14.2f}")
 
 
 # ---- the command -----------------------------------------------------------------------------------

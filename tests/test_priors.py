@@ -25,20 +25,30 @@ def plain_negativity(u):
     return (np.minimum(u, 0) ** 2).sum()
 
 
-def fused_total_variation(u, scale, grad):
-    return cpu.total_variation(u, WEIGHTS, EPS, scale, grad)
+def plain_positivity(u):
+    return (np.maximum(u, 0) ** 2).sum()
 
 
-@pytest.mark.parametrize(
-    ("plain", "fused"),
-    [(plain_total_variation, fused_total_variation), (plain_negativity, cpu.negativity)],
-)
-def test_value_and_gradient(plain, fused):
+# What `regularise` adds up, and its factors (of the total variation, of negative values, of positive ones).
+PARTS = {
+    "total variation": (plain_total_variation, (2.0, 0.0, 0.0)),
+    "negative": (plain_negativity, (0.0, 2.0, 0.0)),
+    "positive": (plain_positivity, (0.0, 0.0, 2.0)),
+}
+
+
+def fused(u, factors, grad):
+    return cpu.regularise(u, WEIGHTS, EPS, *factors, grad)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_value_and_gradient(part):
+    plain, factors = PARTS[part]
     rng = np.random.default_rng(1)
     u = rng.standard_normal(SHAPE)
     grad = np.full(SHAPE, 0.25, np.float32)  # gradients are added to what is there
-    value = fused(u.astype(np.float32), 2.0, grad)
-    assert value == pytest.approx(plain(u), rel=1e-5)
+    value = fused(u.astype(np.float32), factors, grad)
+    assert value == pytest.approx(2 * plain(u), rel=1e-5)
     direction = rng.standard_normal(SHAPE)
     slope = (plain(u + 1e-6 * direction) - plain(u - 1e-6 * direction)) / 2e-6
     assert ((grad - 0.25) * direction).sum() == pytest.approx(2 * slope, rel=1e-5)
@@ -46,7 +56,8 @@ def test_value_and_gradient(plain, fused):
 
 def test_flat_volume_costs_nothing():
     grad = np.zeros(SHAPE, np.float32)
-    assert fused_total_variation(np.full(SHAPE, 0.3, np.float32), 1.0, grad) == pytest.approx(0, abs=1e-4)
+    flat = np.full(SHAPE, 0.3, np.float32)
+    assert fused(flat, (1.0, 1.0, 0.0), grad) == pytest.approx(0, abs=1e-4)
     assert not grad.any()
 
 
@@ -84,6 +95,10 @@ def test_sum_of_weighted_regularisers(n_outputs):
     direction = rng.standard_normal(u.shape)
     slope = (plain(u + 1e-6 * direction) - plain(u - 1e-6 * direction)) / 2e-6
     assert (grad * direction).sum() == pytest.approx(slope, rel=1e-5)
+    there = np.full(u.shape, 0.5, np.float32)
+    same, added = priors.value_and_gradient(u.astype(np.float32), (0.5, 0.2, 0.3), 0.2, grad=there)
+    assert same == value and added is there
+    np.testing.assert_allclose(added, 0.5 + grad, atol=1e-6)
 
 
 def test_negative_weight_is_refused():

@@ -241,17 +241,20 @@ class Operators(Protocol):
             With respect to `predicted`.
         """
 
-    def total_variation(
+    def regularise(
         self,
         u: np.ndarray,
         weights_zyx: Sequence[float] | np.ndarray,
         eps: float,
-        scale: float,
+        tv: float,
+        negative: float,
+        positive: float,
         grad: np.ndarray,
     ) -> np.ndarray | float:
-        """Smoothed isotropic total variation ``sum_i (sqrt(|D u|_i^2 + eps^2) - eps)``.
+        """What is known of a volume, in one pass: smoothness with edges, and its sign.
 
-        D are forward differences times `weights_zyx`, 0 at the far border.
+        ``tv sum_i (sqrt(|D u|_i^2 + eps^2) - eps)``, where D are forward differences times `weights_zyx`, 0
+        at the far border, and ``negative sum_i min(u_i, 0)^2 + positive sum_i max(u_i, 0)^2``.
 
         Parameters
         ----------
@@ -259,29 +262,78 @@ class Operators(Protocol):
         weights_zyx : (float, float, float)
         eps : float
             Differences well below it are penalised quadratically.
-        scale : float
-            Factor of the gradient.
-        grad : float32, shape (nz, ny, nx)
-            ``scale * d TV / d u`` is added to it.
+        tv, negative, positive : float
+            Factors of the smoothed total variation and of the squares.
+        grad : float32, shape (nz, ny, nx), C-contiguous
+            The gradient is added to it.
 
         Returns
         -------
         float, or float64 array of shape () on the device
-            The value, without `scale`.
         """
 
-    def negativity(self, u: np.ndarray, scale: float, grad: np.ndarray) -> np.ndarray | float:
-        """``sum_i min(u_i, 0)^2``; adds ``scale`` times its gradient to `grad`.
+    # ---- a volume ----------------------------------------------------------------------------------
+
+    def to_contrast(self, outputs: np.ndarray, scale: float) -> np.ndarray:
+        """A network's outputs as a contrast, ``scale (outputs[0] + i outputs[1])``.
 
         Parameters
         ----------
-        u, grad : float32, shape (nz, ny, nx)
+        outputs : float32, shape (1 or 2, ...)
         scale : float
 
         Returns
         -------
-        float, or float64 array of shape () on the device
-            The value, without `scale`.
+        complex64, shape (...)
+        """
+
+    def to_outputs(self, gradient: np.ndarray, n_outputs: int, scale: float) -> np.ndarray:
+        """The adjoint of :meth:`to_contrast`: real and imaginary part of a gradient, times a number.
+
+        Parameters
+        ----------
+        gradient : complex64, shape (...)
+        n_outputs : int
+            1 leaves the imaginary part out.
+        scale : float
+
+        Returns
+        -------
+        float32, shape (n_outputs, ...)
+        """
+
+    def potential(self, contrast: np.ndarray, n0: float, factors: np.ndarray) -> np.ndarray:
+        """Slices of a scattering potential, ``factors[z] (2 n0 + contrast[z]) contrast[z]``.
+
+        Parameters
+        ----------
+        contrast : complex, shape (nz, ny, nx)
+            n - n0.
+        n0 : float
+        factors : float64 host array, shape (nz,)
+
+        Returns
+        -------
+        complex, shape (nz, ny, nx)
+            Of the precision of `contrast`.
+        """
+
+    def potential_vjp(
+        self, contrast: np.ndarray, d_slices: np.ndarray, n0: float, factors: np.ndarray
+    ) -> np.ndarray:
+        """The way back: ``2 factors[z] conj(n0 + contrast[z]) d_slices[z]``, as d/dRe + i d/dIm.
+
+        Parameters
+        ----------
+        contrast, n0, factors
+            As of :meth:`potential`.
+        d_slices : complex, shape (nz, ny, nx)
+            Gradient of the slices.
+
+        Returns
+        -------
+        complex, shape (nz, ny, nx)
+            Gradient of the contrast.
         """
 
     def resample(

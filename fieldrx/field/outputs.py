@@ -21,11 +21,7 @@ def normalised(axes: Sequence[np.ndarray], bounds_um: np.ndarray) -> list[np.nda
 
 def to_contrast(outputs: np.ndarray, scale: float) -> np.ndarray:
     """Network outputs (1 or 2, ...) to complex64 contrast (...)."""
-    contrast = module_of(outputs).zeros(outputs.shape[1:], np.complex64)
-    contrast.real = scale * outputs[0]
-    if len(outputs) > 1:
-        contrast.imag = scale * outputs[1]
-    return contrast
+    return of(outputs).to_contrast(outputs, scale)
 
 
 def from_permittivity(contrast: np.ndarray, medium_index: float) -> np.ndarray:

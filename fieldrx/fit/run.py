@@ -321,8 +321,7 @@ class Fit:
         spacing = sampling.spacing_um(stride)
         prior = 0.0
         if sampling.sharing.size > 1 or self.ranks.rank == 0:  # of what all ranks have whole, one adds it
-            prior, d_prior = self.priors.value_and_gradient(outputs, spacing, unit, sampling.slab)
-            d_outputs += d_prior
+            prior = self.priors.value_and_gradient(outputs, spacing, unit, sampling.slab, d_outputs)[0]
         own = sampling.gradient(state.params, sampling.axes(stride, shift), d_outputs, gain)
         gradient = self.ranks.sum(own)
         self.descent.update(

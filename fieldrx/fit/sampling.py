@@ -90,8 +90,7 @@ class Sampling:
 
     def to_outputs(self, gradient: np.ndarray, scale: float) -> np.ndarray:
         """Gradient of the outputs from that of the contrast, times a number."""
-        parts = [gradient.real, gradient.imag][: self.network.n_outputs]
-        return module_of(gradient).stack(parts) * np.float32(scale)
+        return self.backend.to_outputs(gradient, self.network.n_outputs, scale)
 
     def fold(self, params: np.ndarray, gain: np.ndarray | None) -> np.ndarray:
         """A copy of the parameters whose network does without the gain."""

@@ -16,6 +16,7 @@ Van Roey, van der Donk, Lagasse, J. Opt. Soc. Am. 71, 803 (1981); Kamilov et al.
 
 from __future__ import annotations
 
+from fieldrx.backends import of
 from fieldrx.models.multislice import MultiSlice
 
 
@@ -25,7 +26,12 @@ class BeamPropagation(MultiSlice):
     name, march = "bpm", "Bpm"
 
     def _slices(self, contrast):
-        return self._per_slice(self.microscope.wavenumber, contrast) * contrast
+        return self._phases(contrast) * contrast
 
     def _slices_vjp(self, contrast, d_slices):
-        return self._per_slice(self.microscope.wavenumber, d_slices) * d_slices
+        return self._phases(d_slices) * d_slices
+
+    def _phases(self, contrast):
+        """k0 dz of every slice, to multiply a volume of the contrast's precision."""
+        phases = (self.microscope.wavenumber * self.thickness).astype(contrast.real.dtype)
+        return of(contrast).asarray(phases[:, None, None])

@@ -135,11 +135,6 @@ class MultiSlice(OfIntensities):
     def _slices_vjp(self, contrast: np.ndarray, d_slices: np.ndarray) -> np.ndarray:
         """Gradient of the contrast from that of the slices."""
 
-    def _per_slice(self, factor, contrast):
-        """`factor` times the thickness of every slice, to multiply a volume of the contrast's precision."""
-        factors = (factor * self.thickness).astype(contrast.real.dtype)[:, None, None]
-        return of(contrast).asarray(factors)
-
     # ---- the protocol ----------------------------------------------------------------------------
 
     def forward(self, contrast: np.ndarray, images: np.ndarray | None = None) -> np.ndarray:
@@ -272,23 +267,14 @@ class PotentialSlices(MultiSlice):
     """Slices are dz V / k = (k0 dz / n0) (2 n0 delta + delta^2), with V = k0^2 [(n0 + delta)^2 - n0^2]."""
 
     def _slices(self, contrast: np.ndarray) -> np.ndarray:
-        n0 = contrast.real.dtype.type(self.microscope.medium_index)
-        slices = 2 * n0 + contrast  # in place from here on: large arrays cost more to get than to fill
-        slices *= contrast
-        slices *= self._per_slice(self._factor, contrast)
-        return slices
+        return of(contrast).potential(contrast, self.microscope.medium_index, self._factors)
 
     def _slices_vjp(self, contrast: np.ndarray, d_slices: np.ndarray) -> np.ndarray:
-        n0 = contrast.real.dtype.type(self.microscope.medium_index)
-        slope = n0 + contrast
-        np.conjugate(slope, out=slope)
-        slope *= d_slices
-        slope *= 2 * self._per_slice(self._factor, contrast)
-        return slope
+        return of(contrast).potential_vjp(contrast, d_slices, self.microscope.medium_index, self._factors)
 
     @property
-    def _factor(self):
-        return self.microscope.wavenumber / self.microscope.medium_index
+    def _factors(self):
+        return self.microscope.wavenumber / self.microscope.medium_index * self.thickness
 
 
 class _Light:

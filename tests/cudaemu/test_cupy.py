@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from fieldrx.backends.cuda import layout, load
+from fieldrx.backends.cuda import layout, lines, load
 from fieldrx.errors import InputError
 from fieldrx.field import Hash, Identity, Network
 
@@ -30,6 +30,8 @@ def variants(limits):
     for source in load.source_files():
         if source == "weights.cu":
             yield source, {"HALF": 1}
+        elif source in ("multislice_rows.cu", "multislice_columns.cu"):
+            yield source, lines.line(300).launched()["constants"]
         elif source == "encode.cu":
             yield source, layout.encoding_constants(TABLE) | {"GRID": 0}
         elif source in ("network.cu", "network_backward.cu", "weight_gradient.cu"):

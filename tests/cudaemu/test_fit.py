@@ -226,7 +226,7 @@ def test_commands_use_the_gpu_and_say_so(gpu, tmp_path):
         assert f"device: {word}" in result.output
         assert ("network_backward" in gpu.launches) == (device != "cpu")
     for command, kernel in (
-        (("evaluate", tmp_path / "cpu.npz", tmp_path / "acq.npz"), "bpm_screen"),
+        (("evaluate", tmp_path / "cpu.npz", tmp_path / "acq.npz"), "bpm_row"),
         (("render", tmp_path / "cpu.npz", tmp_path / "out.npy"), "network_forward"),
         (
             ("simulate", tmp_path / "volume.npz", tmp_path / "acq.npz", "-o", tmp_path / "new.npz"),

@@ -40,7 +40,7 @@ def test_results_as_json(gpu, script, monkeypatch, tmp_path):
     monkeypatch.setattr(script, "checks", lambda sizes: script.check_rest(sizes))
     assert script.main(["--no-timings", "--json", str(tmp_path / "out.json")]) == 0
     result = json.loads((tmp_path / "out.json").read_text())
-    assert result["device"].startswith("cuda, Emulated GPU") and len(result["checks"]) == 4
+    assert result["device"].startswith("cuda, Emulated GPU") and len(result["checks"]) == 10
 
 
 def test_without_a_gpu_it_says_so_in_one_line(script, monkeypatch, capsys):

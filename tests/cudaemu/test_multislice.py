@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fieldrx.backends import cpu, cuda, plain
+from fieldrx.backends.cuda import lines
 
 MARCHES = ["Bpm", "Mlb", "Ssnp"]
 BALL = 1.33 / 0.5
@@ -25,7 +26,7 @@ def close(found, expected, tolerance):
 
 @pytest.mark.parametrize("kind", MARCHES)
 @pytest.mark.parametrize("memory", ["store", "recompute"])
-@pytest.mark.parametrize(("shape", "count"), [((15, 12), 3), ((6, 25), 1)])
+@pytest.mark.parametrize(("shape", "count"), [((15, 12), 3), ((6, 25), 1), ((6, 10), 11)])
 def test_march_equals_plain_numpy(gpu, kind, memory, shape, count):
     import cupy
 
@@ -71,7 +72,7 @@ def test_all_slices_are_kept_where_there_is_room(gpu):
         assert len(march.kept) == len(slices)
         launched = len(gpu.launches)
         march.forward(slices, "auto")
-        assert len(gpu.launches) - launched <= 2 * len(slices) + 2  # two a slice around the FFTs
+        assert len(gpu.launches) - launched <= 2 * len(slices) + 2  # along rows and along columns
 
 
 def test_a_march_without_memory_has_no_way_back(gpu):
@@ -109,3 +110,35 @@ def test_phases_of_long_ways_are_exact(gpu, kind):
     march = getattr(cuda, kind)(*arguments)
     assert close(march.forward(cupy.asarray(slices.astype("c8"))).get(), wave, 1e-6)
     assert close(march.backward(cupy.asarray(d_wave.astype("c8")))[0].get(), d_slices, 2e-6)
+
+
+@pytest.mark.parametrize("points", [2, 9, 12, 125, 250, 288])
+def test_orders_of_spectra(points):
+    """What the stages leave, in plain NumPy, is numpy.fft's in the order that is said."""
+    rng = np.random.default_rng(points)
+    signal = rng.normal(size=points) + 1j * rng.normal(size=points)
+    blocks = signal[None]
+    for radix in lines.radices(points):  # decimation in frequency
+        length = blocks.shape[1]
+        legs = np.arange(length // radix)
+        parts = np.fft.fft(blocks.reshape(-1, radix, len(legs)), axis=1)
+        turned = parts * np.exp(-2j * np.pi * np.outer(np.arange(radix), legs) / length)
+        blocks = turned.reshape(-1, len(legs))
+    found = blocks.ravel()
+    assert np.abs(found - np.fft.fft(signal)[lines.order(points)]).max() < 1e-12 * points
+
+
+@pytest.mark.parametrize("points", [1, 14])
+def test_lengths_that_have_no_stages_are_refused(points):
+    with pytest.raises(ValueError, match=f"an FFT of {points} points is not made of factors 2, 3, 5"):
+        lines.line(points)
+
+
+@pytest.mark.parametrize(("points", "most"), [(12, 1), (250, 8), (300, 11), (2000, 16), (5000, 16)])
+def test_lines_fit_into_shared_memory(points, most):
+    line = lines.line(points, most)
+    launched = line.launched()
+    assert line.lines & (line.lines - 1) == 0 and line.lines <= 8 and line.pitch >= points
+    assert launched["shared_bytes"] <= 48 * 1024 and launched["block"] == (32 * line.lines,)
+    column, element = np.divmod(np.arange(16), 16 // line.lines)  # what half a warp writes of some columns
+    assert len(set((column * line.pitch + element) % 16)) == 16  # ... goes to different banks

@@ -74,10 +74,10 @@ def test_losses_priors_and_a_step_of_adam(in_orders):
     def work(cuda, put):
         grad, m, v = (put(np.zeros_like(u)) for _ in range(3))
         loss, d_loss = cuda.squared_error(put(u), put(measured), put(u > -1), 0.5)
-        tv = cuda.total_variation(put(u), (1.0, 0.5, 0.5), 0.02, 0.1, grad)
-        negative, params = cuda.negativity(put(u), 0.1, grad), put(u.ravel())
+        prior = cuda.regularise(put(u), (1.0, 0.5, 0.5), 0.02, 0.1, 0.1, 0.2, grad)
+        params = put(u.ravel())
         cuda.adam_step(params, d_loss.ravel(), m.ravel(), v.ravel(), 1, 0.01)
-        return loss, tv, negative, d_loss, grad, params, m, v
+        return loss, prior, d_loss, grad, params, m, v
 
     *sums, d_loss, grad, params, m, v = in_orders(work)
     for first, again, reverse in (d_loss, grad, params, m, v):

@@ -14,7 +14,8 @@ from fieldrx.backends.cpu.field import (
 from fieldrx.backends.cpu.interpolation import resample
 from fieldrx.backends.cpu.loss import squared_error
 from fieldrx.backends.cpu.multislice import Bpm, Mlb, Ssnp
-from fieldrx.backends.cpu.priors import negativity, total_variation
+from fieldrx.backends.cpu.priors import regularise
+from fieldrx.backends.cpu.volume import potential, potential_vjp, to_contrast, to_outputs
 from fieldrx.backends.plain import Refocus
 
 __all__ = [
@@ -34,8 +35,11 @@ __all__ = [
     "grid_backward",
     "grid_forward",
     "memory_limit",
-    "negativity",
+    "potential",
+    "potential_vjp",
+    "regularise",
     "resample",
     "squared_error",
-    "total_variation",
+    "to_contrast",
+    "to_outputs",
 ]

@@ -1,10 +1,12 @@
-"""Total variation and non-negativity of a volume, each value and gradient in one pass.
+"""What is known of a volume: its total variation and its sign, each value and gradient in one pass.
 
 Every slice's share of the value is summed on its own and the shares are added in order, so results do
 not depend on the number of threads.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -68,30 +70,36 @@ def _total_variation(u, wz, wy, wx, eps, scale, grad, values):
 
 
 @threaded_njit(**_JIT)
-def _negativity(u, scale, grad, values):
+def _one_sided(u, sign, scale, grad, values):
+    """Squares of what lies on the wrong side of 0: below it for sign 1, above it for -1."""
     nz, ny, nx = u.shape
     for z in prange(nz):
         total = 0.0
         for y in range(ny):
             for x in range(nx):
-                v = min(u[z, y, x], np.float32(0))
+                v = sign * min(sign * u[z, y, x], np.float32(0))
                 total += v * v
                 grad[z, y, x] += scale * 2 * v
         values[z] = total
 
 
-def total_variation(
-    u: np.ndarray, weights_zyx: tuple[float, float, float], eps: float, scale: float, grad: np.ndarray
+def regularise(
+    u: np.ndarray,
+    weights_zyx: Sequence[float] | np.ndarray,
+    eps: float,
+    tv: float,
+    negative: float,
+    positive: float,
+    grad: np.ndarray,
 ) -> float:
-    """Total variation; see `fieldrx.backends.operators.Operators.total_variation`."""
-    values = np.empty(len(u))
-    weights = [np.float32(w) for w in weights_zyx]
-    _total_variation(u, *weights, np.float32(eps), np.float32(scale), grad, values)
-    return float(values.sum())
-
-
-def negativity(u: np.ndarray, scale: float, grad: np.ndarray) -> float:
-    """Squares of negative values; see `fieldrx.backends.operators.Operators.negativity`."""
-    values = np.empty(len(u))
-    _negativity(u, np.float32(scale), grad, values)
-    return float(values.sum())
+    """Smoothness and sign; see `fieldrx.backends.operators.Operators.regularise`."""
+    values, total = np.empty(len(u)), 0.0
+    if tv:
+        weights = [np.float32(w) for w in weights_zyx]
+        _total_variation(u, *weights, np.float32(eps), np.float32(tv), grad, values)
+        total += tv * float(values.sum())
+    for sign, scale in ((1, negative), (-1, positive)):
+        if scale:
+            _one_sided(u, np.float32(sign), np.float32(scale), grad, values)
+            total += scale * float(values.sum())
+    return total

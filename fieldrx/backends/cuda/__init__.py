@@ -25,10 +25,13 @@ _MODULE_OF = {
     "grid_backward": "field",
     "grid_forward": "field",
     "memory_limit": "device",
-    "negativity": "priors",
+    "potential": "volume",
+    "potential_vjp": "volume",
+    "regularise": "priors",
     "resample": "interpolation",
     "squared_error": "loss",
-    "total_variation": "priors",
+    "to_contrast": "volume",
+    "to_outputs": "volume",
 }
 
 __all__ = sorted(_MODULE_OF)

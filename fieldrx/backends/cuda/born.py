@@ -5,7 +5,7 @@ from __future__ import annotations
 import cupy
 import numpy as np
 
-from fieldrx.backends.cuda.pointwise import pointwise
+from fieldrx.backends.cuda.pointwise import pointwise, precision
 
 _IMAGES, _SLICES = 8, 16  # that a thread holds: IMAGES and RESTART of kernels/born.cu
 
@@ -36,7 +36,7 @@ def born_forward(
         *map(np.float64, (ball, cutoff, z_first, dz)),
         *map(np.int32, (*spectrum.shape, len(out))),
         out,
-        constants=_precision(spectrum),
+        constants=precision(spectrum),
     )
 
 
@@ -63,7 +63,7 @@ def born_adjoint(
         *map(np.float64, (ball, cutoff, z_first, dz)),
         *map(np.int32, out.shape),
         out,
-        constants=_precision(out),
+        constants=precision(out),
     )
 
 
@@ -72,7 +72,3 @@ def _small(nu_y, nu_x, sources, starts, index, weight):
     images = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     pairs = np.column_stack([sources[index], weight, images])
     return (cupy.asarray(nu_y), cupy.asarray(nu_x)), cupy.asarray(np.ascontiguousarray(pairs, np.float64))
-
-
-def _precision(array):
-    return {"REAL": "double" if array.dtype == np.complex128 else "float"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fieldrx.backends.cuda.load import launch
 
 _BLOCK = 128
@@ -25,3 +27,8 @@ def pointwise(
     """
     grid = -(-elements // _BLOCK), planes
     launch(source, kernel, grid, (_BLOCK,), arguments, constants=constants)
+
+
+def precision(array: np.ndarray) -> dict:
+    """Constants of a source that is compiled for either precision, by the type of a complex array."""
+    return {"REAL": "double" if array.dtype == np.complex128 else "float"}
