@@ -5,6 +5,9 @@
 // LEVEL_FEATURES and SMOOTH.
 #pragma once
 
+// atomicAdd of float2 in global memory: of sm_90, in compilers since CUDA 12.2.
+#define VECTOR_ATOMICS (__CUDA_ARCH__ >= 900 && __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1202)
+
 // Where points come from.
 //   GRID 0: a (n, 3) as (z, y, x), or for ENCODING 0 a (n, N_FEATURES); b, c unused
 //   GRID 1: a (n / ny / nx), b (ny), c (nx) the coordinates along z, y and x; x runs fastest
@@ -88,6 +91,35 @@ __device__ __forceinline__ int node(const int* level, const Cell& cell, int corn
                                         : (x ^ (y * 2654435761u) ^ (z * 805459861u)) & unsigned(level[4]);
     return level[3] + int(entry) * LEVEL_FEATURES;
 }
+
+// The features of a node are read in pairs where their number is even: the table begins at a multiple of 8 bytes.
+__device__ __forceinline__ void add_entry(const float* entry, float weight, float (&sum)[LEVEL_FEATURES]) {
+#if LEVEL_FEATURES % 2 == 0
+#pragma unroll
+    for (int f = 0; f < LEVEL_FEATURES; f += 2) {
+        const float2 pair = *reinterpret_cast<const float2*>(entry + f);
+        sum[f] = fmaf(weight, pair.x, sum[f]);
+        sum[f + 1] = fmaf(weight, pair.y, sum[f + 1]);
+    }
+#else
+#pragma unroll
+    for (int f = 0; f < LEVEL_FEATURES; ++f) sum[f] = fmaf(weight, entry[f], sum[f]);
+#endif
+}
+
+// Adds to the gradient of a node, from sm_90 on two features at a time.
+__device__ __forceinline__ void add_to_entry(float* entry, const float (&sum)[LEVEL_FEATURES]) {
+#if LEVEL_FEATURES % 2 == 0 && VECTOR_ATOMICS
+#pragma unroll
+    for (int f = 0; f < LEVEL_FEATURES; f += 2)
+        if (sum[f] != 0.0f || sum[f + 1] != 0.0f)
+            atomicAdd(reinterpret_cast<float2*>(entry + f), make_float2(sum[f], sum[f + 1]));
+#else
+#pragma unroll
+    for (int f = 0; f < LEVEL_FEATURES; ++f)
+        if (sum[f] != 0.0f) atomicAdd(entry + f, sum[f]);
+#endif
+}
 #endif
 
 // Features of points first .. first + rows - 1, by `workers` threads of which this one is `worker`.
@@ -100,32 +132,36 @@ __device__ __forceinline__ void encode_rows(const Points& points, const Encoding
         const int row = i / N_FEATURES, feature = i % N_FEATURES;
         store(row, feature, points.a[(long long)min(first + row, points.n - 1) * N_FEATURES + feature]);
     }
-#elif ENCODING == 1
-    for (int i = worker; i < rows * N_WAVES; i += workers) {
-        const int row = i % rows, wave = i / rows;
-        const float3 at = coordinate(points, first + row);
-        const float* f = e.numbers + 6 * wave;
-        const float turns = partial_turns(f[0], f[3], at.x) + partial_turns(f[1], f[4], at.y) + partial_turns(f[2], f[5], at.z);
-        float sine, cosine;
-        sincos_turns(turns, &sine, &cosine);
-        store(row, e.integers[2 * wave], sine);
-        store(row, e.integers[2 * wave + 1], cosine);
-    }
 #else
-    for (int i = worker; i < rows * LEVELS; i += workers) {
-        const int row = i % rows, index = i / rows;
-        const int* level = e.integers + 5 * index;
-        const Cell cell = cell_of(level, coordinate(points, first + row));
-        float sum[LEVEL_FEATURES] = {};
-#pragma unroll
-        for (int corner = 0; corner < 8; ++corner) {
-            float weight;
-            const float* entry = e.numbers + node(level, cell, corner, &weight);
-#pragma unroll
-            for (int f = 0; f < LEVEL_FEATURES; ++f) sum[f] = fmaf(weight, entry[f], sum[f]);
+    // A worker stays with its row, whose coordinates are computed once.
+    const int span = min(rows, workers), groups = workers / span, group = worker / span;
+    if (group >= groups) return;
+    for (int row = worker % span; row < rows; row += span) {
+        const float3 at = coordinate(points, first + row);
+#if ENCODING == 1
+        for (int wave = group; wave < N_WAVES; wave += groups) {
+            const float* f = e.numbers + 6 * wave;
+            const float turns = partial_turns(f[0], f[3], at.x) + partial_turns(f[1], f[4], at.y) + partial_turns(f[2], f[5], at.z);
+            float sine, cosine;
+            sincos_turns(turns, &sine, &cosine);
+            store(row, e.integers[2 * wave], sine);
+            store(row, e.integers[2 * wave + 1], cosine);
         }
+#else
+        for (int index = group; index < LEVELS; index += groups) {
+            const int* level = e.integers + 5 * index;
+            const Cell cell = cell_of(level, at);
+            float sum[LEVEL_FEATURES] = {};
 #pragma unroll
-        for (int f = 0; f < LEVEL_FEATURES; ++f) store(row, index * LEVEL_FEATURES + f, sum[f]);
+            for (int corner = 0; corner < 8; ++corner) {
+                float weight;
+                const int entry = node(level, cell, corner, &weight);
+                add_entry(e.numbers + entry, weight, sum);
+            }
+#pragma unroll
+            for (int f = 0; f < LEVEL_FEATURES; ++f) store(row, index * LEVEL_FEATURES + f, sum[f]);
+        }
+#endif
     }
 #endif
 }
@@ -137,12 +173,13 @@ __device__ __forceinline__ void encode_rows(const Points& points, const Encoding
 template <class Gradient>
 __device__ __forceinline__ void scatter_rows(const Points& points, const Encoding& e, int first, int rows, float factor,
                                              Gradient gradient, float* table_gradient) {
-    const int lane = LANE;
+    const int lane = LANE, row = lane % rows;
+    const float3 at = coordinate(points, first + row);
     for (int base = 0; base < rows * LEVELS; base += 32) {
         const bool active = base + lane < rows * LEVELS;
-        const int row = (base + lane) % rows, index = min((base + lane) / rows, LEVELS - 1);
+        const int index = min((base + lane) / rows, LEVELS - 1);
         const int* level = e.integers + 5 * index;
-        const Cell cell = cell_of(level, coordinate(points, first + row));
+        const Cell cell = cell_of(level, at);
         const long long key = (((long long)index * level[0] + cell.z) * level[1] + cell.y) * level[2] + cell.x;
         const long long before = __shfl_up_sync(0xffffffffu, key, 1);
         const unsigned heads = __ballot_sync(0xffffffffu, lane == 0 || key != before);
@@ -153,6 +190,7 @@ __device__ __forceinline__ void scatter_rows(const Points& points, const Encodin
         for (int corner = 0; corner < 8; ++corner) {
             float weight;
             const int entry = node(level, cell, corner, &weight);
+            float sums[LEVEL_FEATURES];
 #pragma unroll
             for (int f = 0; f < LEVEL_FEATURES; ++f) {
                 float sum = active ? weight * factor * gradient(row, index * LEVEL_FEATURES + f) : 0.0f;
@@ -161,8 +199,9 @@ __device__ __forceinline__ void scatter_rows(const Points& points, const Encodin
                     const float other = __shfl_down_sync(0xffffffffu, sum, d);
                     if (lane + d < end) sum += other;
                 }
-                if (head && sum != 0.0f) atomicAdd(table_gradient + entry + f, sum);
+                sums[f] = sum;
             }
+            if (head) add_to_entry(table_gradient + entry, sums);
         }
     }
 }

@@ -17,6 +17,9 @@
 #include <vector>
 
 #define CUDAEMU 1
+#define __CUDA_ARCH__ 900
+#define __CUDACC_VER_MAJOR__ 13
+#define __CUDACC_VER_MINOR__ 0
 
 // ---- qualifiers ---------------------------------------------------------------------------------
 #define __global__
@@ -303,6 +306,9 @@ T atomicAdd(T* p, U v) {  // one fiber runs at a time
     const T old = *p;
     *p = T(old + T(v));
     return old;
+}
+inline float2 atomicAdd(float2* p, float2 v) {  // of sm_90, in global memory alone
+    return {atomicAdd(&p->x, v.x), atomicAdd(&p->y, v.y)};
 }
 template <class T, class U>
 T atomicMax(T* p, U v) {

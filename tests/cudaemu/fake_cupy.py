@@ -113,6 +113,7 @@ class ndarray:
     itemsize = property(lambda self: self._host.itemsize)
     strides = property(lambda self: self._host.strides)
     flags = property(lambda self: self._host.flags)
+    data = property(lambda self: types.SimpleNamespace(ptr=self._host.ctypes.data))
     T = property(lambda self: ndarray(self._host.T))
     real = property(
         lambda self: ndarray(self._host.real), lambda self, v: _call(_set_part, (self, "real", v), {})

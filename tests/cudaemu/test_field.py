@@ -278,3 +278,21 @@ def test_what_a_gpu_cannot_do(gpu, options, precision, message):
     params, points = cupy.zeros(network.n_params, np.float32), cupy.zeros((3, 3), np.float32)
     with pytest.raises(InputError, match=message):
         cuda.field_forward(WAVES, network, params, points, precision=precision)
+
+
+def test_a_table_that_does_not_begin_at_pairs(gpu):
+    """Two features at a time are read: of parameters that are a part of an array, from a copy."""
+    import cupy
+
+    from fieldrx.backends import cuda
+
+    network, params, points, d_out, gain = problem(*DEFAULT, 33, margin=0)
+    shifted = cupy.zeros(params.size + 1, np.float32)
+    shifted[1:] = cupy.asarray(params)
+    assert shifted[1:].data.ptr % 8 == 4
+    rest = [cupy.asarray(a) for a in (points, d_out, gain)]
+    found, expected = (
+        cuda.field_backward(SMOOTH, network, given, *rest, precision="float32").get()
+        for given in (shifted[1:], cupy.asarray(params))
+    )
+    assert np.array_equal(found, expected) and expected[: SMOOTH.n_params].any()

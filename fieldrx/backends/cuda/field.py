@@ -276,8 +276,9 @@ def _encoding_arrays(encoding, params, unused):
     """Numbers and integers of an encoding, see encoding.cuh."""
     if encoding.kind == "identity":
         return unused, cupy.zeros(1, np.int32)
-    if encoding.kind == "hash":
-        return params[: encoding.n_params], _levels(encoding)
+    if encoding.kind == "hash":  # whose numbers are read in pairs
+        table = params[: encoding.n_params]
+        return table.copy() if table.data.ptr % 8 else table, _levels(encoding)
     return _waves(encoding)
 
 
