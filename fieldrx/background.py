@@ -43,6 +43,8 @@ _PLATEAU_PIXELS = 64
 _PLATEAU_RATIO = 10
 _FEW_COUNTS = 16
 _FEW_DEAD = 0.05  # share of an image's pixels that may lack a background
+_TERMS = (6, 3, 1)  # of a surface of second order, a plane, a level
+_LEAST = 0.1  # of its median, what a surface of the light does not fall below
 _FEWEST = 36  # valid pixels among the samples; masks may fall together with them
 
 
@@ -266,6 +268,8 @@ def smooth_background(image: np.ndarray, valid: np.ndarray | None = None) -> np.
     A surface ``c0 + c1 y + c2 x + c3 y^2 + c4 x y + c5 x^2`` is fitted by iteratively reweighted
     least squares: Huber's weights first, which converge from anywhere, then Tukey's, which give the
     sample no weight at all.  The scale of the residuals is 1.4826 times their median absolute value.
+    Where the sample leaves little of the image empty such a surface can follow it to zero and below; one
+    that falls below a tenth of its median is replaced by a plane, or a level.
 
     Parameters
     ----------
@@ -288,9 +292,16 @@ def smooth_background(image: np.ndarray, valid: np.ndarray | None = None) -> np.
         use = looked_at
     values = image[rows, cols][use].astype(np.float64)
     yy, xx = (a[use] for a in np.meshgrid(y[rows], x[cols], indexing="ij"))
-    c = _robust_fit(np.stack([np.ones_like(yy), yy, xx, yy**2, yy * xx, xx**2], axis=1), values)
+    basis = np.stack([np.ones_like(yy), yy, xx, yy**2, yy * xx, xx**2], axis=1)
     y = y[:, None]
-    return (c[0] + y * (c[1] + c[3] * y) + x * (c[2] + c[5] * x) + c[4] * y * x).astype(np.float32)
+    for terms in _TERMS:
+        c = np.zeros(6)
+        c[:terms] = _robust_fit(basis[:, :terms], values)
+        surface = c[0] + y * (c[1] + c[3] * y) + x * (c[2] + c[5] * x) + c[4] * y * x
+        seen = surface[looked_at]
+        if seen.size == 0 or seen.min() >= _LEAST * np.median(seen):
+            break
+    return surface.astype(np.float32)
 
 
 _WAYS = {"smooth": smooth_background, "mean": mean_background}

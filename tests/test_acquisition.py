@@ -682,6 +682,17 @@ def test_smooth_background_looks_at_valid_pixels_alone():
     assert mean_background(image, valid) == pytest.approx(image[valid].mean())
 
 
+def test_smooth_background_does_not_follow_a_sample_to_zero():
+    """A dense sample that leaves a corner empty: the surface of second order falls below zero."""
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in (90, 130)), indexing="ij")
+    rng = np.random.default_rng(0)
+    dense = rng.uniform(0.05, 0.7, x.shape) * (1.2 - x - y) / 3
+    image = 3000 * np.where(x + y < -0.3, 1, dense) * rng.normal(1, 0.02, x.shape)
+    found = smooth_background(image)
+    assert found.min() > 0.1 * np.median(found)
+    assert (image / found).max() < 3
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (5, 2), (200, 3)])
 def test_smooth_background_of_small_and_flat_images(shape):
     np.testing.assert_allclose(smooth_background(np.full(shape, 7.0)), 7, rtol=1e-5)

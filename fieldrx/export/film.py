@@ -7,7 +7,6 @@ import struct
 from collections.abc import Iterable
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from fieldrx.backends.compiler import CACHED, njit
 from fieldrx.errors import InputError
@@ -30,6 +29,8 @@ def write_gif(
     fps : float
         Frames per second; GIF knows delays of whole hundredths of a second.
     """
+    from scipy.spatial import cKDTree  # takes long to import, and few write films
+
     delay = max(round(100 / fps), 2)
     nearest = cKDTree(palette.astype(float))
     with atomic_path(path) as temporary, open(temporary, "wb") as file:

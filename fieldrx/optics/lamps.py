@@ -21,7 +21,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import j1
 
 from fieldrx.errors import InputError
 from fieldrx.optics.checks import finite_number
@@ -190,6 +189,8 @@ def disc_rule(turn: float) -> np.ndarray:
     InputError
         If more points than any model should sum are needed.
     """
+    from scipy.special import j1  # takes long to import, and few lamps are no points
+
     if turn <= _MOST_TURN:
         turns = np.linspace(0, turn, 40)[1:]
         true = 2 * j1(turns) / turns if turn > 0 else np.ones_like(turns)
