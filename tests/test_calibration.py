@@ -16,7 +16,7 @@ from fieldrx.calibration.brightness import intensities
 from fieldrx.calibration.calibrate import _strange
 from fieldrx.calibration.sample import Sample, find_sample
 from fieldrx.calibration.sign import settle
-from fieldrx.calibration.words import height_words
+from fieldrx.calibration.words import board_words, height_words
 from fieldrx.cli import main
 from fieldrx.demo import demo_acquisition
 from fieldrx.models import Born
@@ -491,3 +491,19 @@ def test_picture_has_a_title_axes_and_a_legend():
     assert dark[780:800].any()
     legend = dark[825:905].any(axis=1)
     assert np.count_nonzero(np.diff(legend.astype(int)) == 1) >= 3
+
+
+@pytest.mark.parametrize(
+    ("scale", "scatter", "said"),
+    [
+        (1.0, 0.006, ""),
+        (1.0, 0.05, "as single images lie 0.0500 in NA from the board:"),
+        (1.3, 0.006, "as a scale of 1.30 is far from the table's:"),
+        (0.7, 0.05, "from the board and a scale of 0.70 is"),
+    ],
+)
+def test_directions_that_are_hardly_right_are_doubted(scale, scatter, said):
+    acq = Acquisition(images(), Illumination(TRUE), SCOPE)
+    notes = board_words(Board.turned(scale=scale), scatter, np.zeros(0, int), 0.5, len(TRUE), acq)
+    doubts = [note for note in notes if "in doubt" in note]
+    assert len(doubts) == bool(said) and all(said in note for note in doubts)

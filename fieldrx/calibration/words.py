@@ -9,6 +9,9 @@ from fieldrx.board import Board
 from fieldrx.calibration.across import PARTS, Turning
 from fieldrx.calibration.sample import Sample
 
+_SCATTERED = 0.08  # of the objective's NA; measured boards come to 0.01 to 0.03
+_SCALES = (0.8, 1.25)  # of found directions over those of the table, which a wrong distance explains
+
 
 def board_words(
     board: Board, scatter: float, outliers: np.ndarray, aperture: float, count: int, acquisition: Acquisition
@@ -21,6 +24,11 @@ def board_words(
         f"degrees, directions scaled by {board.scale:.4f}, shifted by ({shift[0]:+.4f}, {shift[1]:+.4f}) in "
         f"NA (y, x); single images scatter by {scatter:.4f}"
     ]
+    if why := _doubts(board, scatter, scope.objective_na):
+        notes.append(
+            f"these directions are in doubt, as {' and '.join(why)}: fit with those given too, and keep what "
+            "predicts unseen images better, as run does; larger regions of the frame tell directions better"
+        )
     if len(acquisition.holdout):
         notes.append("held-out images were not looked at: their directions are the board's")
     if outliers.size:
@@ -34,6 +42,16 @@ def board_words(
         + ("; check it, and the pixel size and wavelength" if abs(off) > 0.03 else "")
     )
     return notes
+
+
+def _doubts(board, scatter, objective_na):
+    """What a board that was found rightly hardly shows."""
+    why = []
+    if scatter > _SCATTERED * objective_na:
+        why.append(f"single images lie {scatter:.4f} in NA from the board")
+    if not _SCALES[0] <= board.scale <= _SCALES[1]:
+        why.append(f"a scale of {board.scale:.2f} is far from the table's")
+    return why
 
 
 def turning_words(turning: Turning | None, nominal_um: np.ndarray | None, board: Board) -> list[str]:
