@@ -18,7 +18,7 @@ from fieldrx.acquisition import Acquisition, require_images
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
 from fieldrx.fit import Fit, Parts, Schedule, checkpoint_arguments
-from fieldrx.optics import parse_depth, sampling_notes, slice_positions
+from fieldrx.optics import condenser_notes, parse_depth, sampling_notes, slice_positions
 from fieldrx.priors import Priors
 from fieldrx.tuning import choose_tv, training_images
 
@@ -176,7 +176,8 @@ def _slice_notes(acquisition, depth):
     """Where slices do not suit the optics, or are not as far apart as they were asked to be."""
     z = slice_positions(depth)
     dz = z[1] - z[0]
-    notes = sampling_notes(acquisition.microscope, acquisition.illumination, dz)
+    light = acquisition.illumination
+    notes = sampling_notes(acquisition.microscope, light, dz) + condenser_notes(light, max(-z[0], z[-1]))
     if abs(dz / depth[2] - 1) > _EVEN:
         notes.append(f"{len(z)} slices {dz:.5g} um apart, so that both ends of the depth range are slices")
     return notes

@@ -9,7 +9,7 @@ from fieldrx.acquisition import Acquisition
 from fieldrx.backends import get, to_host
 from fieldrx.errors import InputError
 from fieldrx.models import exact_model, predict
-from fieldrx.optics import Grid, Microscope
+from fieldrx.optics import Grid, Microscope, condenser_notes
 from fieldrx.volume import Volume
 
 _NOTHING = 1e-6  # of a voxel
@@ -70,7 +70,10 @@ def simulate(
     if photons is not None:
         counts = np.random.default_rng(seed).poisson(photons * np.maximum(images, 0))
         images = (counts / photons).astype(np.float32)
-    return Acquisition(images, optics.illumination, scope, holdout=optics.holdout, name=optics.name)
+    notes = tuple(condenser_notes(optics.illumination, float(np.abs(volume.grid.axis(0)).max())))
+    return Acquisition(
+        images, optics.illumination, scope, holdout=optics.holdout, name=optics.name, notes=notes
+    )
 
 
 def on_image_grid(

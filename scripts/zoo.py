@@ -153,9 +153,19 @@ def light_of(member: Member):
     return told, true
 
 
+def discs(light: Illumination, radius_na, count=7):
+    """Every source as points on a spiral that fill a disc of directions evenly."""
+    k = np.arange(count) + 0.5
+    radius, angle = radius_na * np.sqrt(k / count), k * np.pi * (3 - np.sqrt(5))
+    disc = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
+    disc -= disc.mean(axis=0)  # few points are not balanced by themselves
+    sources = light.sources_na[:, None] + disc
+    return Illumination(sources.reshape(-1, 2), np.repeat(light.pattern / count, count, axis=1))
+
+
 def intensities(member: Member, scene: Scene, true: Illumination, shape):
     """Images over the empty field of a bright-field lamp, and of what there would be without a sample."""
-    wide = true.extended(member.spoils.led_na) if member.spoils.led_na else true
+    wide = discs(true, member.spoils.led_na) if member.spoils.led_na else true
     fine_shape = [scene.factor * n for n in shape]
     make = full_wave if member.full_wave else split_step
     if scene.contrast.any():

@@ -64,9 +64,9 @@ def test_light_that_converges_turns_the_other_way():
     assert converging.turning_na(700.0) == ahead.turning_na(700.0)
 
 
-def test_selection_and_extended_sources_keep_their_distance():
+def test_selections_keep_their_distance():
     light = board().at((100.0, 0.0))
-    for made in (light.select([3, 1]), light.multiplexed([[0, 1], [4]]), light.extended(0.01, 3)):
+    for made in (light.select([3, 1]), light.multiplexed([[0, 1], [4]])):
         assert made.place_um == light.place_um
         assert np.all(made.distance_um == DISTANCE) and len(made.distance_um) == made.n_sources
 

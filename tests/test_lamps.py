@@ -183,7 +183,7 @@ def test_points_of_one_wavelength_are_the_models_themselves():
     assert BOARD.with_lamps().lamps is None
     assert type(make_model("born", GRID, SCOPE, BOARD, SHAPE)) is Born
     lamps = BOARD.with_lamps(LED, BAND)
-    assert lamps.select([1]).lamps == lamps.at((100, 0)).lamps == lamps.extended(0.01).lamps == lamps.lamps
+    assert lamps.select([1]).lamps == lamps.at((100, 0)).lamps == lamps.lamps
     model = Optics.of(lamps).model("bpm", GRID, SCOPE, lamps, SHAPE)  # what a fit refines keeps its lamps
     assert len(model.parts.models) > 1 and len(model.parts.weights) > 1
 

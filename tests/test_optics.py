@@ -118,22 +118,6 @@ def test_multiplexed_adds_weights():
     assert (both.n_images, both.n_sources) == (2, 5)
 
 
-@given(st.integers(1, 40), lengths(0.001, 0.2))
-def test_extended_keeps_weight_and_stays_in_the_disc(n_points, radius):
-    light = Illumination([[0.1, -0.2], [0.0, 0.3]], [[2.0, 1.0]])
-    wide = light.extended(radius, n_points)
-    assert wide.sources_na.shape == (2 * n_points, 2)
-    np.testing.assert_allclose(wide.pattern.sum(axis=1), [3.0])
-    offset = wide.sources_na.reshape(2, n_points, 2) - light.sources_na[:, None]
-    assert (np.linalg.norm(offset, axis=2) <= radius).all()
-    np.testing.assert_allclose(wide.pattern.reshape(n_points * 2)[:n_points].sum(), 2.0)
-
-
-def test_extended_is_centred():
-    offset = Illumination([[0.1, -0.2]]).extended(0.1, 200).sources_na.mean(axis=0) - [0.1, -0.2]
-    assert np.linalg.norm(offset) < 0.005
-
-
 def test_select_keeps_sources():
     light = Illumination.led_ring(5, 0.3).select([4, 1])
     assert light.pattern.shape == (2, 5)

@@ -9,6 +9,8 @@ sources_na, pattern             (s, 2) and (n, s): weights of the sources in eac
 distance_um                     optional: number or (s,), of the sources along the axis: directions then
                                 change across the frame, from those at its centre
 led_size_um, bandwidth_um       optional: numbers, of all lamps
+within_um                       optional: number, distance from focus up to which sources stand for a
+                                condenser
 wavelength_um, objective_na,    numbers
 medium_index, pixel_size_um      (lengths also as _nm, _mm, _cm, _m)
 background                      optional: number, (n,), (y, x) or (n, y, x)
@@ -41,7 +43,7 @@ from fieldrx.optics import Illumination, Microscope
 def from_arrays(arrays: dict[str, np.ndarray], path: Path, optional: bool) -> Acquisition:
     """The acquisition that arrays hold; without images, if these are optional, its optics alone."""
     with in_file(path):
-        arrays = in_micrometres(arrays, (*SCALARS, *LAMPS))
+        arrays = in_micrometres(arrays, (*SCALARS, *LAMPS, "within_um"))
     check_keys(arrays, SCALARS, path, "acquisition")
     if not optional:
         check_keys(arrays, ("images",), path, "acquisition")
@@ -116,5 +118,6 @@ def _illumination_of(arrays: dict[str, np.ndarray], n: int | None) -> Illuminati
             + (", or sources_na and pattern for several sources in one image" if pattern is None else "")
         )
     lamps = {name: _number(arrays, name) for name in LAMPS if name in arrays}
-    light = Illumination(directions, pattern, arrays.get("distance_um"))
+    within = _scalar(arrays, "within_um")
+    light = Illumination(directions, pattern, arrays.get("distance_um"), within_um=within)
     return light.with_lamps(**lamps) if lamps else light

@@ -303,6 +303,8 @@ class Acquisition:
             arrays |= {"sources_na": sources, "pattern": pattern}
         if self.illumination.distance_um is not None:
             arrays["distance_um"] = self.illumination.distance_um
+        if self.illumination.within_um is not None:
+            arrays["within_um"] = self.illumination.within_um
         arrays |= self.illumination.lamp_lengths()
         if self.images is not None:
             arrays |= {"images": self.images, "background": 1.0, "checksum": self.checksum}

@@ -25,6 +25,7 @@ from fieldrx.errors import InputError, NoSuchFile, in_file, nearest
 from fieldrx.io import Stack, is_pattern, list_images, list_pattern
 from fieldrx.io.variables import is_variable
 from fieldrx.optics import Illumination, Microscope
+from fieldrx.optics.condenser import WHOLE
 
 
 def illumination_of(
@@ -59,7 +60,8 @@ def place_of(window: Sequence[int], frame: tuple[int, int], microscope: Microsco
 def assumed_directions(table: dict[str, Any]) -> list[str]:
     """What to say of numbers that do not tell which way the light goes: many think of places of LEDs."""
     named = table["kind"] == "table" and "axes" not in table  # columns of a csv table say it with their names
-    if named or "directions" in table:
+    whole = table["kind"] == "disc" and set(table.get("parts", [WHOLE])) == {WHOLE}  # the same both ways
+    if named or whole or "directions" in table:
         return []
     return [
         f"[illumination] does not say what its {table['kind']} means: taken as directions of travel of the "
@@ -96,6 +98,8 @@ def _light_as_given(
     with in_file(path):
         if kind == "led-ring":
             return _ring_of(table, n)
+        if kind == "disc":
+            return _disc_of(table, n, microscope)
         files = images_table.get("files")
         if kind == "led-grid":
             return _grid_of(table, n, files, path.parent)
@@ -131,6 +135,14 @@ def _ring_of(table: dict[str, Any], n: int | None) -> Illumination:
     if n is not None and count != n:
         raise InputError(f"[illumination] count is {count} for {n} images; a ring has one LED per image")
     return Illumination.led_ring(count, na, table.get("start_deg", 0.0), table.get("clockwise", True))
+
+
+def _disc_of(table: dict[str, Any], n: int | None, microscope: Microscope) -> Illumination:
+    na, depth = need(table, "na", "illumination"), need(table, "depth_um", "illumination")
+    parts = table.get("parts", [WHOLE] * (n or 1))
+    if n is not None and len(parts) != n:
+        raise InputError(f"[illumination] parts names {len(parts)} for {n} images; name one for each image")
+    return Illumination.disc(microscope, na, depth, table.get("inner_na", 0.0), parts)
 
 
 def _grid_of(table: dict[str, Any], n: int | None, files: Any, folder: Path) -> Illumination:

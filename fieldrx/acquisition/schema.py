@@ -49,7 +49,7 @@ table              key                   meaning
 \\                                        they are not as many as the images
 \\                  saturation            counts from which a pixel is saturated
 \\                  missing               the value that marks a missing pixel
-[illumination]     kind                  "table", "led-grid" or "led-ring"
+[illumination]     kind                  "table", "led-grid", "led-ring" or "disc"
 \\                  directions            "travel", the default: the numbers say where the light travels to;
 \\                                        "led-position": they say where the LED stands, seen along the
 \\                                        optical axis, so that its light travels towards (-y, -x).  The
@@ -87,6 +87,13 @@ kind "led-ring"    count                 number of LEDs and of images
 \\                  na                    numerical aperture of the ring
 \\                  start_deg             angle of the first LED, from +x towards +y; by default 0
 \\                  clockwise             as seen on a displayed image; by default true
+kind "disc"        na                    numerical aperture of a condenser, as it is set
+\\                  inner_na              of its hole, where it is annular; by default 0
+\\                  depth_um              how far the sample reaches from the plane in focus [um]: as many
+\\                                        sources stand for the condenser as that depth needs
+\\                  parts                 what shines in each image: "whole"; or the half whose light travels
+\\                                        "right", "down", "left" or "up"; or an angle, from +x towards
+\\                                        +y.  By default the whole in every image
 =================  ====================  ==========================================================
 """
 
@@ -153,6 +160,7 @@ ILLUMINATION: dict[str, dict[str, Sequence[str]]] = {
         "start_deg": (_NUMBER,),
         "clockwise": ("true or false",),
     },
+    "disc": {"na": (_NUMBER,), "inner_na": (_NUMBER,), "depth_um": (_NUMBER,), "parts": (_LIST,)},
 }
 TRAVEL, POSITION = "travel", "led-position"
 FILE_KEYS = ("files", "background", "dark")  # of [images], that may name files

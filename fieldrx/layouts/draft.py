@@ -31,20 +31,23 @@ WORDS = {
     "pixel_size_um": "pixel in the sample [um]; or camera_pixel_um and magnification",
     "camera_pixel_um": "pixel of the camera [um]; or pixel_size_um alone",
     "magnification": "from sample to camera",
-    "table": "csv with columns image, na_y, na_x; or kind = led-grid, led-ring",
+    "table": "csv with columns image, na_y, na_x; or kind = led-grid, led-ring, disc",
     "pitch_um": "distance of neighbouring LEDs [um]",
     "distance_um": "from the board of LEDs to the sample [um]",
     "centre": "[row, col] of the LED on the optical axis, may be fractions",
     "shape": '[rows, cols] lit row by row; or spiral = ["col", "row"], or leds = [[row, col], ...]',
     "count": "number of LEDs on the ring, one image each",
-    "na": "numerical aperture of the ring",
+    "na": "numerical aperture of the ring, or of the condenser",
+    "depth_um": "how far the sample reaches from the plane in focus [um]",
     "start_deg": "angle of the first LED, from +x towards +y",
 }
 NEEDED = {
     "table": ("table",),
     "led-grid": ("pitch_um", "distance_um", "centre", "shape"),
     "led-ring": ("count", "na"),
+    "disc": ("na", "depth_um"),
 }
+_MEANT = {"na": "led-ring"}  # by a key of several kinds, until a key of another stands beside it
 _CAMERA = ("camera_pixel_um", "magnification")  # which say something together alone
 _RIVALS = (  # sets of keys of which one says what the others would
     ("microscope", ({"pixel_size_um"}, {*_CAMERA})),
@@ -173,6 +176,7 @@ def _of_kind(keys: Sequence[Key], new: Key) -> Sequence[Key]:
         return keys
     else:
         kinds = [kind for kind, names in KINDS.items() if new.plain in names]
+        kinds = [_MEANT[new.plain]] if new.plain in _MEANT else kinds
         if len(kinds) > 1:
             raise InputError(f"{new.name} belongs to {' and '.join(kinds)}; say which with kind=...")
         kind = kinds[0]

@@ -20,7 +20,13 @@ from fieldrx.optics.grid import Grid, parse_depth, slice_positions
 from fieldrx.optics.illumination import Illumination
 from fieldrx.optics.lamps import Lamps
 from fieldrx.optics.microscope import Microscope
-from fieldrx.optics.sampling import Resolution, clear_of_resonance, lateral_band, sampling_notes
+from fieldrx.optics.sampling import (
+    Resolution,
+    clear_of_resonance,
+    condenser_notes,
+    lateral_band,
+    sampling_notes,
+)
 
 __all__ = [
     "Grid",
@@ -30,6 +36,7 @@ __all__ = [
     "Resolution",
     "check_contrast",
     "clear_of_resonance",
+    "condenser_notes",
     "lateral_band",
     "parse_depth",
     "sampling_notes",

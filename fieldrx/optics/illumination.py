@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from fieldrx.errors import InputError
 from fieldrx.optics.checks import finite_number
+from fieldrx.optics.condenser import condenser_sources
 from fieldrx.optics.lamps import Lamps
 from fieldrx.optics.microscope import Microscope
 
@@ -40,6 +41,9 @@ class Illumination:
     lamps : Lamps, optional
         What all sources are that are no points of one wavelength, see :meth:`with_lamps`; `sources_na` then
         holds for their centres.
+    within_um : float, optional
+        Distance from the plane in focus within which few sources stand for a continuous condenser [um], as of
+        :meth:`disc`.
 
     Raises
     ------
@@ -53,6 +57,7 @@ class Illumination:
     distance_um: np.ndarray | None = None
     place_um: tuple[float, float] = (0.0, 0.0)
     lamps: Lamps | None = None
+    within_um: float | None = None
 
     if TYPE_CHECKING:  # what is given is made into arrays
 
@@ -63,6 +68,7 @@ class Illumination:
             distance_um: ArrayLike | None = None,
             place_um: Sequence[float] = (0.0, 0.0),
             lamps: Lamps | None = None,
+            within_um: float | None = None,
         ): ...
 
     def __post_init__(self):
@@ -178,6 +184,41 @@ class Illumination:
         angle = np.deg2rad(finite_number(start_deg, "start_deg")) + 2 * np.pi * turn
         return cls(finite_number(na, "na") * np.stack([np.sin(angle), np.cos(angle)], axis=1))
 
+    @classmethod
+    def disc(
+        cls,
+        microscope: Microscope,
+        na: float,
+        depth_um: float,
+        inner_na: float = 0.0,
+        parts: Sequence[str | float] = ("whole",),
+    ) -> Illumination:
+        """Partially coherent light of a condenser, or of halves of its aperture.
+
+        The aperture is uniformly bright in the plane of the pupil.  As few sources stand for it as keep the
+        transfer of a weak sample within `fieldrx.optics.condenser.BOUND` of its own in focus.
+
+        Parameters
+        ----------
+        microscope : Microscope
+        na : float
+            Outer numerical aperture of the condenser.
+        depth_um : float
+            Greatest distance of the sample from the plane in focus [um].
+        inner_na : float
+            Inner numerical aperture, of an annulus.
+        parts : sequence of str or float
+            Of every image: "whole", or the half whose light travels "right", "down", "left" or "up" in the
+            image, or at an angle [degree] from +x towards +y.
+
+        Raises
+        ------
+        InputError
+            If no such condenser exists, or no few sources stand for it at that depth.
+        """
+        sources, pattern = condenser_sources(microscope, na, inner_na, parts, depth_um)
+        return cls(sources, pattern, within_um=float(depth_um))
+
     @property
     def n_images(self) -> int:
         """Number of images."""
@@ -273,20 +314,6 @@ class Illumination:
     def _mean_distance_um(self) -> float:
         """How far the lamps are in the mean; infinitely where nothing says."""
         return np.inf if self.distance_um is None else abs(float(np.mean(self.distance_um)))
-
-    def extended(self, radius_na: float, n_points: int = 7) -> Illumination:
-        """Replace every source by a disc of `n_points` sources: partially coherent light.
-
-        The points fill the disc of radius `radius_na` evenly (sunflower spiral) with equal weights.
-        """
-        k = np.arange(n_points) + 0.5
-        radius, angle = radius_na * np.sqrt(k / n_points), k * np.pi * (3 - np.sqrt(5))
-        disc = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
-        disc -= disc.mean(axis=0)  # few points are not balanced by themselves
-        sources = (self.sources_na[:, None, :] + disc[None]).reshape(-1, 2)
-        along = None if self.distance_um is None else np.repeat(self.distance_um, n_points)
-        pattern = np.repeat(self.pattern / n_points, n_points, axis=1)
-        return Illumination(sources, pattern, along, self.place_um, self.lamps)
 
     def bright(self, microscope: Microscope) -> np.ndarray:
         """Which sources pass the pupil (bright field), bool of shape (n_sources,)."""

@@ -59,6 +59,29 @@ def sampling_notes(microscope: Microscope, illumination: Illumination, dz: float
     return notes if dz is None else notes + _slice_notes(microscope, steepest, dz)
 
 
+def condenser_notes(illumination: Illumination, deepest_um: float) -> list[str]:
+    """Whether the sources of a condenser stand for it at the depth of a sample.
+
+    Parameters
+    ----------
+    illumination : Illumination
+    deepest_um : float
+        Greatest distance of a slice from the plane in focus [um].
+
+    Returns
+    -------
+    list of str
+        A sentence where they do not; else empty.
+    """
+    within = illumination.within_um
+    if within is None or deepest_um <= within:
+        return []
+    return [
+        f"few sources stand for the condenser within {within:.4g} um of the plane in focus, slices reach "
+        f"{deepest_um:.4g} um: set depth_um = {deepest_um:.4g} in [illumination]"
+    ]
+
+
 def lateral_band(microscope: Microscope, illumination: Illumination, dark_field: bool = False) -> float:
     """Highest lateral frequency that images tell of a sample, (NA + NA of the light) / lambda [cycles/um].
 
