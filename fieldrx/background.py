@@ -43,7 +43,6 @@ _PLATEAU_PIXELS = 64
 _PLATEAU_RATIO = 10
 _FEW_COUNTS = 16
 _FEW_DEAD = 0.05  # share of an image's pixels that may lack a background
-_TERMS = (6, 3, 1)  # of a surface of second order, a plane, a level
 _LEAST = 0.1  # of its median, what a surface of the light does not fall below
 _FEWEST = 36  # valid pixels among the samples; masks may fall together with them
 
@@ -268,8 +267,7 @@ def smooth_background(image: np.ndarray, valid: np.ndarray | None = None) -> np.
     A surface ``c0 + c1 y + c2 x + c3 y^2 + c4 x y + c5 x^2`` is fitted by iteratively reweighted
     least squares: Huber's weights first, which converge from anywhere, then Tukey's, which give the
     sample no weight at all.  The scale of the residuals is 1.4826 times their median absolute value.
-    Where the sample leaves little of the image empty such a surface can follow it to zero and below; one
-    that falls below a tenth of its median is replaced by a plane, or a level.
+    A surface that follows a dense sample below a tenth of its median is replaced by a plane, or a level.
 
     Parameters
     ----------
@@ -294,7 +292,7 @@ def smooth_background(image: np.ndarray, valid: np.ndarray | None = None) -> np.
     yy, xx = (a[use] for a in np.meshgrid(y[rows], x[cols], indexing="ij"))
     basis = np.stack([np.ones_like(yy), yy, xx, yy**2, yy * xx, xx**2], axis=1)
     y = y[:, None]
-    for terms in _TERMS:
+    for terms in (6, 3, 1):  # second order, a plane, a level
         c = np.zeros(6)
         c[:terms] = _robust_fit(basis[:, :terms], values)
         surface = c[0] + y * (c[1] + c[3] * y) + x * (c[2] + c[5] * x) + c[4] * y * x

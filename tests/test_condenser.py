@@ -99,8 +99,8 @@ def one_image(directions):
 def test_transfers_out_of_focus_are_within_the_bound(depth, part, na, inner):
     light = Illumination.disc(SCOPE, na, depth, inner, [part])
     nu = RNG.uniform(-2 * SCOPE.cutoff, 2 * SCOPE.cutoff, (2, 400))
-    dense = one_image(many(part, na, inner, step=0.01))
-    step = 0.01 * np.sqrt(dense.n_sources / light.n_sources)
+    dense = one_image(many(part, na, inner, step=0.012))
+    step = 0.012 * np.sqrt(dense.n_sources / light.n_sources)
     lattice = one_image(many(part, na, inner, step))  # about as many
     assert abs(lattice.n_sources / light.n_sources - 1) < 0.1 and light.n_sources < 0.1 * dense.n_sources
     in_focus = np.concatenate(transfer_of(dense, SCOPE, *nu))
