@@ -221,7 +221,16 @@ def test_files_tell_of_condensers(tmp_path):
     path.write_text(TOML)
     whole = read_acquisition(path)
     assert whole.n_images == 4 and np.ptp(whole.illumination.pattern, axis=0).max() == 0 and not whole.notes
-    for line, words in (('parts = ["up"]', "names 1 for 4 images"), ("nat = 1", "known are .*inner_na")):
+    path.write_text(TOML + 'parts = "up"\n')
+    up = read_acquisition(path).illumination
+    assert up.n_images == 4 and np.ptp(up.pattern, axis=0).max() == 0 and up.sources_na[:, 0].max() < 0.03
+    for line, words in (
+        ('parts = ["up"]', "names 1 for 4 images"),
+        ('parts = [["up"]]', "names 1 for 4 images"),
+        ("parts = [[1], 0, 0, 0]", "an angle of parts"),
+        ('parts = "top"', 'no part "top"'),
+        ("nat = 1", "known are .*inner_na"),
+    ):
         path.write_text(TOML + line)
         with pytest.raises(InputError, match=words):
             read_acquisition(path)

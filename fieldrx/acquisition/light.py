@@ -60,7 +60,7 @@ def place_of(window: Sequence[int], frame: tuple[int, int], microscope: Microsco
 def assumed_directions(table: dict[str, Any]) -> list[str]:
     """What to say of numbers that do not tell which way the light goes: many think of places of LEDs."""
     named = table["kind"] == "table" and "axes" not in table  # columns of a csv table say it with their names
-    whole = table["kind"] == "disc" and set(table.get("parts", [WHOLE])) == {WHOLE}  # the same both ways
+    whole = table["kind"] == "disc" and all(part == WHOLE for part in _parts_of(table, 1))  # same both ways
     if named or whole or "directions" in table:
         return []
     return [
@@ -137,9 +137,15 @@ def _ring_of(table: dict[str, Any], n: int | None) -> Illumination:
     return Illumination.led_ring(count, na, table.get("start_deg", 0.0), table.get("clockwise", True))
 
 
+def _parts_of(table: dict[str, Any], n: int) -> list:
+    """What shines of a condenser in every image, of which a text names one for all."""
+    parts = table.get("parts", WHOLE)
+    return [parts] * n if isinstance(parts, str) else parts
+
+
 def _disc_of(table: dict[str, Any], n: int | None, microscope: Microscope) -> Illumination:
     na, depth = need(table, "na", "illumination"), need(table, "depth_um", "illumination")
-    parts = table.get("parts", [WHOLE] * (n or 1))
+    parts = _parts_of(table, n or 1)
     if n is not None and len(parts) != n:
         raise InputError(f"[illumination] parts names {len(parts)} for {n} images; name one for each image")
     return Illumination.disc(microscope, na, depth, table.get("inner_na", 0.0), parts)

@@ -93,7 +93,7 @@ kind "disc"        na                    numerical aperture of a condenser, as i
 \\                                        sources stand for the condenser as that depth needs
 \\                  parts                 what shines in each image: "whole"; or the half whose light travels
 \\                                        "right", "down", "left" or "up"; or an angle, from +x towards
-\\                                        +y.  By default the whole in every image
+\\                                        +y.  A list, or one text for all images; by default "whole"
 =================  ====================  ==========================================================
 """
 
@@ -160,7 +160,7 @@ ILLUMINATION: dict[str, dict[str, Sequence[str]]] = {
         "start_deg": (_NUMBER,),
         "clockwise": ("true or false",),
     },
-    "disc": {"na": (_NUMBER,), "inner_na": (_NUMBER,), "depth_um": (_NUMBER,), "parts": (_LIST,)},
+    "disc": {"na": (_NUMBER,), "inner_na": (_NUMBER,), "depth_um": (_NUMBER,), "parts": (TEXT, _LIST)},
 }
 TRAVEL, POSITION = "travel", "led-position"
 FILE_KEYS = ("files", "background", "dark")  # of [images], that may name files
