@@ -125,7 +125,9 @@ def _job(table: Table, row: int, cells: dict[str, str], commands: Mapping[str, M
             continue
         option = _option(name)
         if option not in commands[command]:
-            raise InputError(f"{where}: {command} has no option --{option}; leave its cell empty")
+            others = [name for name, known in commands.items() if option in known]
+            instead = f", or ask for {' or '.join(others)} in a column command" if others else ""
+            raise InputError(f"{where}: {command} has no option --{option}; leave its cell empty{instead}")
         if not commands[command][option]:
             options.append(f"--{option}={text}")
         elif text.lower() in _YES:

@@ -35,7 +35,7 @@ COMMANDS = {"run": run, "reconstruct": reconstruct}
 )
 @click.option(
     "--index",
-    type=int,
+    type=Whole(),
     default=None,
     metavar="ROW",
     help="Do this row alone, from 1: $SLURM_ARRAY_TASK_ID.",

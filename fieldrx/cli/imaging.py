@@ -9,6 +9,7 @@ import click
 from fieldrx.cli.options import (
     FILE,
     Numbers,
+    Real,
     Whole,
     check_ending,
     check_output,
@@ -37,7 +38,7 @@ from fieldrx.cli.text import echo
     help="Pixels of the images. Default: those of ACQ.",
 )
 @click.option(
-    "--photons", type=float, default=None, help="Photons per pixel of the empty field: Poisson noise."
+    "--photons", type=Real(), default=None, help="Photons per pixel of the empty field: Poisson noise."
 )
 @click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="Of the noise.")
 @device_option

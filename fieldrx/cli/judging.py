@@ -10,6 +10,7 @@ import click
 
 from fieldrx.cli.options import (
     FILE,
+    Real,
     Share,
     Whole,
     check_ending,
@@ -155,12 +156,12 @@ def ensemble(
 )
 @click.option("--found", type=Share(), default=0.3, show_default=True, metavar="SHARE",
               help="Of the typical largest contrast, above which something is an object.")  # fmt: skip
-@click.option("--smallest", type=float, default=None,
+@click.option("--smallest", type=Real(), default=None,
               help="Least volume of an object in um^3. Default: what the objective resolves.")  # fmt: skip
 @click.option(
-    "--spacing", type=float, default=None, help="Of the voxels in um. Default: the least of the fit."
+    "--spacing", type=Real(), default=None, help="Of the voxels in um. Default: the least of the fit."
 )
-@click.option("--increment", type=float, default=None, help="Refractive increment in ml/g. Default: 0.19.")
+@click.option("--increment", type=Real(), default=None, help="Refractive increment in ml/g. Default: 0.19.")
 @time_option
 @device_option
 @quiet_option

@@ -21,7 +21,9 @@ def _option(param: click.Parameter | None) -> str:
 
 
 class Whole(click.IntRange):
-    """A whole number within bounds."""
+    """A whole number, within bounds if there are any."""
+
+    name = "integer"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number."""
@@ -32,7 +34,9 @@ class Whole(click.IntRange):
 
 
 class Real(click.FloatRange):
-    """A number within bounds."""
+    """A number, within bounds if there are any."""
+
+    name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number."""
@@ -44,6 +48,8 @@ class Real(click.FloatRange):
 
 def _bounds(kind: click.IntRange | click.FloatRange) -> str:
     """The bounds of a number, in words that follow it."""
+    if kind.min is None and kind.max is None:
+        return ""
     low = "" if kind.min is None else f"{'above' if kind.min_open else 'from'} {kind.min:g}"
     if kind.max is None:
         return f" {low}" if kind.min_open else f" {low} on"
@@ -252,7 +258,7 @@ device_option = click.option(
 )
 time_option = click.option(
     "--time",
-    type=float,
+    type=Real(),
     default=None,
     help="Of a film: one time, in s, or a frame's number where the film knows no seconds; between two frames "
     "both are mixed.",

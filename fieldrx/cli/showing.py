@@ -12,6 +12,7 @@ from fieldrx.cli.options import (
     FILE,
     Axis,
     Numbers,
+    Real,
     Turn,
     Whole,
     check_output,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--increment",
-    type=float,
+    type=Real(),
     default=None,
     help="For dry-mass: refractive increment in ml/g. Default: 0.19, the mean of proteins.",
 )
@@ -74,7 +75,9 @@ if TYPE_CHECKING:
     default=None,
     help="A view: max, mean, path (integral along the line of sight) or surface. Default: max.",
 )
-@click.option("--level", type=float, default=None, help="Of the surface. Default: between sample and medium.")
+@click.option(
+    "--level", type=Real(), default=None, help="Of the surface. Default: between sample and medium."
+)
 @click.option(
     "--light",
     type=Numbers((2,), "NA_Y,NA_X"),
@@ -85,7 +88,7 @@ if TYPE_CHECKING:
 @click.option("--movie", metavar="NAME", default=None, help="For .gif and .mp4: spin, sweep or zoom.")
 @click.option("--axis", type=Axis(), default=None, help="What the film spin turns about. Default: y.")
 @click.option("--frames", type=Whole(min=2), default=None, help="Of the film. Default: 48.")
-@click.option("--fps", type=float, default=None, help="Frames per second. Default: 12.")
+@click.option("--fps", type=Real(), default=None, help="Frames per second. Default: 12.")
 @click.option("--limits", type=Numbers((2,), "LOW,HIGH"), default=None, help="Ends of the colour scale.")
 @device_option
 @quiet_option
