@@ -10,7 +10,7 @@ from fieldrx.calibration.across import PARTS, Turning
 from fieldrx.calibration.sample import Sample
 
 _SCATTERED = 0.08  # of the objective's NA; measured boards come to 0.01 to 0.03
-_SCALES = (0.8, 1.25)  # of found directions over those of the table, which a wrong distance explains
+SCALES = (0.8, 1.25)  # of found directions over those given; beyond, all from one side explain anything
 
 
 def board_words(
@@ -49,7 +49,7 @@ def _doubts(board, scatter, objective_na):
     why = []
     if scatter > _SCATTERED * objective_na:
         why.append(f"single images lie {scatter:.4f} in NA from the board")
-    if not _SCALES[0] <= board.scale <= _SCALES[1]:
+    if not SCALES[0] <= board.scale <= SCALES[1]:
         why.append(f"a scale of {board.scale:.2f} is far from the table's")
     return why
 

@@ -20,6 +20,14 @@ def _option(param: click.Parameter | None) -> str:
     return "" if param is None else param.opts[0]
 
 
+def _converted(kind, convert, what, value, param, ctx):
+    """A number as click converts it; what is none, or out of bounds, is refused in our words."""
+    try:
+        return convert(value, param, ctx)
+    except click.BadParameter:
+        kind.fail(f'expected {what}{_bounds(kind)}, not "{value}"', param, ctx)
+
+
 class Whole(click.IntRange):
     """A whole number, within bounds if there are any."""
 
@@ -27,10 +35,7 @@ class Whole(click.IntRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number."""
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter:
-            self.fail(f'expected a whole number{_bounds(self)}, not "{value}"', param, ctx)
+        return _converted(self, super().convert, "a whole number", value, param, ctx)
 
 
 class Real(click.FloatRange):
@@ -40,10 +45,7 @@ class Real(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number."""
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter:
-            self.fail(f'expected a number{_bounds(self)}, not "{value}"', param, ctx)
+        return _converted(self, super().convert, "a number", value, param, ctx)
 
 
 def _bounds(kind: click.IntRange | click.FloatRange) -> str:

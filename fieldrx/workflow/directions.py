@@ -9,6 +9,7 @@ import numpy as np
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.calibration import calibrate
+from fieldrx.calibration.words import SCALES
 from fieldrx.errors import InputError
 from fieldrx.fit import split_images
 from fieldrx.models import is_multislice
@@ -18,7 +19,6 @@ from fieldrx.workflow.depth import placed
 from fieldrx.workflow.trials import WORSE, Case, Trials
 
 _REST = 0.985  # of the power that no thin slice explains: calibrated directions must leave less
-_SCALES = (0.8, 1.25)  # of calibrated directions over those given: all from one side explain anything
 # Where a trial with aligned directions ends, over that with the directions as they are.  In the zoo it was
 # 0.90 to 0.97 where they were off by 0.01 to 0.02 NA, and 0.998 to 1.26 where they were right.
 _ALIGNED = 0.985
@@ -70,7 +70,7 @@ def _starts(acquisition):
     )
     # levelled alike where the lamps flicker, so that their fits compare
     starts = {"as given": replace(found.acquisition, illumination=acquisition.illumination)}
-    if not _SCALES[0] < found.board.scale < _SCALES[1]:
+    if not SCALES[0] < found.board.scale < SCALES[1]:
         told += "; their scale is beyond belief"
     elif 1 - after < _REST * (1 - before):
         starts["calibrated"] = found.acquisition

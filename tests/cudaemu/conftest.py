@@ -1,23 +1,44 @@
-"""The fixture that puts an emulated GPU in CuPy's place."""
+"""The fixtures that put an emulated GPU in CuPy's place."""
 
+import contextlib
 import shutil
 
 import fake_cupy
+import numpy as np
 import pytest
 
-from fieldrx.backends import cuda, cuda_unavailable
+from fieldrx.backends import cpu, cuda, cuda_unavailable
+
+
+@contextlib.contextmanager
+def emulated(reverse):
+    """An emulated GPU that runs threads in one of the two orders, where kernels can be compiled."""
+    if shutil.which("g++") is None:
+        pytest.skip("the emulated GPU needs g++")
+    with fake_cupy.installed(reverse=reverse) as device:
+        yield device
 
 
 @pytest.fixture(params=[False, True], ids=["forward", "reverse"])
 def gpu(request):
     """Counters of an emulated GPU that runs threads in one of the two orders."""
-    if shutil.which("g++") is None:
-        pytest.skip("the emulated GPU needs g++")
-    with fake_cupy.installed(reverse=request.param) as device:
+    with emulated(request.param) as device:
         for look in (cuda_unavailable, cuda.require_device):  # try the GPU once, before a test counts
             look()
         device.reset()
         yield device
+
+
+@pytest.fixture(params=["cpu", "forward", "reverse"])
+def engine(request):
+    """The operators of either backend, what brings an array there, and what brings it back."""
+    if request.param == "cpu":
+        yield cpu, np.asarray, np.asarray
+        return
+    with emulated(request.param == "reverse"):
+        import cupy
+
+        yield cuda, cupy.asarray, cupy.asnumpy
 
 
 @pytest.fixture

@@ -1,12 +1,7 @@
 """Passes over a volume on the emulated GPU and on the CPU: against formulas in double precision."""
 
-import shutil
-
-import fake_cupy
 import numpy as np
 import pytest
-
-from fieldrx.backends import cpu, cuda
 
 SHAPE, N0 = (3, 7, 11), 1.34
 
@@ -14,20 +9,6 @@ SHAPE, N0 = (3, 7, 11), 1.34
 def volumes(count, seed=0):
     rng = np.random.default_rng(seed)
     return rng.normal(size=(count, 2, *SHAPE))
-
-
-@pytest.fixture(params=["cpu", "forward", "reverse"])
-def engine(request):
-    """The operators of either backend, what brings an array there, and what brings it back."""
-    if request.param == "cpu":
-        yield cpu, np.asarray, np.asarray
-        return
-    if shutil.which("g++") is None:
-        pytest.skip("the emulated GPU needs g++")
-    with fake_cupy.installed(reverse=request.param == "reverse"):
-        import cupy
-
-        yield cuda, cupy.asarray, cupy.asnumpy
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2])
