@@ -363,29 +363,35 @@ def test_a_batch_from_the_command_line(tmp_path):
     assert "failed" in batch(path).stdout and "lacks" in batch(path, "--status").stdout
 
 
+# The program with checkpoints after every step, in the rows of a batch too.
+OFTEN = """
+import sys
+import fieldrx.fit.run as run
+from fieldrx.batch import workers
+from fieldrx.cli import main
+run._SAVE_EVERY_S = 0.0
+workers._PROGRAM = [sys.executable, __file__]
+main(sys.argv[1:])
+"""
+
+
 @pytest.mark.slow
 def test_a_batch_that_is_stopped_goes_on_to_the_same_field(tmp_path):
     tiny.acquisition().save(tmp_path / "acq.npz")
-    steps, head = 1200, "acquisition,output,command,depth,model,steps,patience"
-    path = table(tmp_path, head, f"acq.npz,f.npz,reconstruct,-1:1:0.5,born,{steps},0")
-    whole = [
-        "reconstruct",
-        tmp_path / "acq.npz",
-        "-o",
-        tmp_path / "w.npz",
-        "--depth",
-        "-1:1:0.5",
-        "--model",
-        "born",
-    ]
-    words = [sys.executable, "-m", "fieldrx", *map(str, whole), "--steps", str(steps), "--patience", "0"]
-    subprocess.run(words, check=True, capture_output=True)
-    for limit in ("8s", "16s", "32s", "64s"):  # until it was stopped after its first step
-        stopped = batch(path, "--time-limit", limit)
-        assert stopped.returncode == 75 and "row 1  stopped" in stopped.stdout, stopped
-        if (tmp_path / "f.npz").exists():
-            break
-    assert load_field(tmp_path / "f.npz").provenance.steps_done < steps
+    (tmp_path / "often.py").write_text(OFTEN)
+    steps, head = 600, "acquisition,output,command,depth,model,steps,patience"
+    rows = (f"acq.npz,{name}.npz,reconstruct,-1:1:0.5,born,{steps},0" for name in "fw")
+    path, whole = (table(tmp_path, head, row, name=f"{k}.csv") for k, row in enumerate(rows))
+    assert batch(whole).returncode == 0
+    words = [sys.executable, str(tmp_path / "often.py"), "batch", str(path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as stopped:
+        while not (tmp_path / "f.checkpoint.npz").exists():
+            assert stopped.poll() is None
+            time.sleep(0.05)
+        stopped.send_signal(signal.SIGTERM)
+        out, _ = stopped.communicate(timeout=100)
+    assert stopped.returncode == 75 and "row 1  stopped" in out, out
+    assert 0 < load_field(tmp_path / "f.npz").provenance.steps_done < steps
     assert batch(path).returncode == 0
     one, other = (load_field(tmp_path / name) for name in ("f.npz", "w.npz"))
     assert np.array_equal(one.params, other.params) and one.provenance.steps_done == steps
