@@ -271,7 +271,7 @@ def main():
     parser.add_argument("--frames", type=int, default=0, help="half of fits on ranks, half of tiles")
     parser.add_argument("--steps", type=int, default=60, help="of a fit")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--record", type=Path, help="where the report is written, too")
+    parser.add_argument("--record", type=Path, help="a file that the report is added to")
     args = parser.parse_args()
     rng, begun = random.Random(args.seed), time.monotonic()
     say = (lambda text: print(text, file=sys.stderr)) if os.isatty(2) else (lambda text: None)
@@ -294,18 +294,21 @@ def main():
             shared = kill_fits(rng, folder, fit, half, say, "fit on ranks", RANKS)
             tell("fits on two ranks", "in the same field", shared)
             tell("tiles", "in the same fields", kill_fits(rng, folder, tiled, rest, say, "fit of tiles"))
-        tell("fits", "in the same field", kill_fits(rng, folder, fit, args.kills - args.kills // 2, say))
-        tell("renderings", "in the same file", kill_renders(rng, folder, args.kills // 2, say))
-        made = kill_ensembles(rng, folder, args.more - args.more // 2, say)
-        tell("ensembles", "with the same members", made)
-        tell("batches", "in the same fields", kill_batches(rng, folder, args.steps, args.more // 2, say))
+        if args.kills:
+            tell("fits", "in the same field", kill_fits(rng, folder, fit, args.kills - args.kills // 2, say))
+            tell("renderings", "in the same file", kill_renders(rng, folder, args.kills // 2, say))
+        if args.more:
+            made = kill_ensembles(rng, folder, args.more - args.more // 2, say)
+            tell("ensembles", "with the same members", made)
+            tell("batches", "in the same fields", kill_batches(rng, folder, args.steps, args.more // 2, say))
         left = [path.name for path in folder.iterdir() if path.name.startswith(".")]
     lines += [f"hidden temporary files that SIGKILL left: {len(left)}", *wrong]
     head = f"seed {args.seed}, {args.steps} steps, {time.monotonic() - begun:.0f} s"
     text = "\n".join([head, *lines]) + "\n"
     print(text, end="")
     if args.record:
-        args.record.write_text(text, encoding="utf-8")
+        with open(args.record, "a", encoding="utf-8") as file:
+            file.write(text)
     return 1 if wrong else 0
 
 

@@ -21,7 +21,7 @@ from fieldrx.render import render
 from fieldrx.report import write_frame_report
 from fieldrx.results import load_result
 from fieldrx.tiles import Job, Mosaic, cut, discard, evaluate_mosaic, fit_tiles, kept_job, load_mosaic, plan
-from fieldrx.tiles.choose import choose_tiles, default_side
+from fieldrx.tiles.choose import busiest, choose_tiles, default_side
 
 SHAPE, PIXEL = (60, 44), tiny.SCOPE.pixel_size_um
 OPTIONS = {"encoding": tiny.ENCODING, "network": tiny.NETWORK, "schedule": tiny.schedule(), "tv": None}
@@ -389,6 +389,14 @@ def test_all_tiles_hold_out_the_same_images():
     made = plan(frame, tiny.DEPTH, "born", 72, **OPTIONS)
     held = {tuple(made.frame.window(tile.window).holdout) for tile in made.tiling}
     assert len(held) == 1 and len(held.pop()) == 3
+
+
+def test_the_busiest_part_is_that_of_the_images_that_count(whole):
+    """An image may be masked in all of a part: it says nothing there, and lowers no mean."""
+    mask = np.ones(whole.images.shape, bool)
+    mask[2] = False
+    frame = Windowed.of(replace(whole, mask=mask))
+    assert np.array_equal(busiest(frame).images, frame.window(next(iter(cut(SHAPE, 400, 0))).window).images)
 
 
 def test_what_a_kill_leaves_is_removed_too(job, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from fieldrx.calibration.sample import Sample, find_sample
 from fieldrx.calibration.sign import settle
 from fieldrx.calibration.words import board_words, height_words, turning_words
 from fieldrx.errors import InputError
+from fieldrx.progress import Progress
 
 CONTRASTS = ("positive", "negative", "unknown")
 _OUTLIER = 4.0  # robust standard deviations from the board
@@ -26,6 +27,7 @@ _APERTURES = np.linspace(0.9, 1.1, 21)
 _TURNS = np.arange(0, 180, 4.0)  # a half turn is a change of sign, which the spectra do not show
 _SCALES = 1.12 ** np.arange(-3, 4)
 _STEEPEST = 0.95  # sine of directions, up to which sources stand on a board in air
+_BOARD, _PARTS, _IMAGES, _SAMPLE = 0.3, 0.7, 0.75, 0.85  # share of the work that is done after each
 _BETTER = 1.15  # times the likelihood of the table as it is, for a table to be called turned or mirrored
 
 
@@ -85,7 +87,10 @@ class Calibration:
 
 
 def calibrate(
-    acquisition: Acquisition, depth: Sequence[float] | None = None, contrast: str = "positive"
+    acquisition: Acquisition,
+    depth: Sequence[float] | None = None,
+    contrast: str = "positive",
+    callback: Callable[[Progress], None] | None = None,
 ) -> Calibration:
     """Find the directions of the light from the images.
 
@@ -101,6 +106,8 @@ def calibrate(
     contrast : str
         "positive" where the sample is denser than its medium, "negative", or "unknown": settles the sign when
         `depth` does not.
+    callback : callable, optional
+        Called with a `Progress`, whose stage is "calibrate", after every piece of the work.
 
     Returns
     -------
@@ -117,16 +124,19 @@ def calibrate(
     if depth is not None and not (np.isfinite(depth[:2]).all() and depth[0] != depth[1]):
         raise InputError(f"depth is {depth[0]:g} to {depth[1]:g} um; expected two different heights")
     require_images(acquisition, "calibrate on")
+    told = _Told(callback)
     light, scope = acquisition.illumination, acquisition.microscope
     source = _measurable(acquisition)
     looked_at = np.flatnonzero(source >= 0)
     table = light.sources_na
     spectra = Spectra(acquisition.stack[looked_at], scope)
     board, evidence, notes = _fit(spectra, table, source[looked_at])
+    told(_BOARD)
     turning, parts = _across(acquisition, looked_at, table[source[looked_at]], board)
     if parts is not None:  # spectra of the whole frame are blurred by what changes across it
         spectra, evidence = parts, parts.evidence(board.directions(table[source[looked_at]]))
         board, evidence = fit_board(spectra, table[source[looked_at]], evidence, board, 1, 1.0)
+    told(_PARTS)
     directions, board, lattice, evidence = _better_table(spectra, table, source[looked_at], board, evidence)
     if lattice:
         notes.append("the table is a regular lattice but for small scatter: the lattice was fitted")
@@ -136,6 +146,7 @@ def calibrate(
     scatter = float(np.median(distance))
     gained = own - likelihood(spectra, evidence, at)
     outliers = looked_at[_strange(distance / max(scatter, 0.3 * spectra.pixel_na), gained, own)]
+    told(_IMAGES)
     everyone = np.full((acquisition.n_images, 2), np.nan)
     everyone[looked_at] = measured
     light = _as_far_as_found(light, board, turning)
@@ -147,6 +158,7 @@ def calibrate(
             "objective_na, the pixel size and the wavelength"
         )
     sample = find_sample(chosen, usable, depth)
+    told(_SAMPLE)
     sign, sure, why = settle(sample, depth, contrast)
     if sign < 0:
         directions, everyone = -directions, -everyone
@@ -154,6 +166,7 @@ def calibrate(
         light = _as_far_as_found(acquisition.illumination, board, turning)
         chosen = replace(acquisition, illumination=replace(light, sources_na=directions))
     aperture = _aperture(spectra, evidence, at)
+    told(1.0)
     notes += board_words(board, scatter, outliers, aperture, len(looked_at), acquisition)
     notes += turning_words(turning, acquisition.illumination.distance_um, board)
     brightness, levels, words = intensities(chosen)
@@ -165,6 +178,18 @@ def calibrate(
         chosen, board, table, directions, everyone, scatter, outliers, aperture, brightness, levels, sample,
         tuple(notes), sure, turning,
     )  # fmt: skip
+
+
+class _Told:
+    """Tells a callback which share of the work is done."""
+
+    def __init__(self, callback):
+        self.callback = callback
+        self(0.0)
+
+    def __call__(self, share):
+        if self.callback is not None:
+            self.callback(Progress("calibrate", round(100 * share), 100))
 
 
 def _across(acquisition, looked_at, table, board):

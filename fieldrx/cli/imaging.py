@@ -17,7 +17,7 @@ from fieldrx.cli.options import (
     quiet_option,
     volume_options,
 )
-from fieldrx.cli.progress import speaker
+from fieldrx.cli.progress import reporting, speaker
 from fieldrx.cli.text import echo
 
 
@@ -104,8 +104,8 @@ def calibrate(acquisition: Path, output: Path, depth: list[float] | None, contra
     check_output(output, acquisition)
     acq = read_acquisition(acquisition)
     check_target(output, acquisition)
-    with in_file(acquisition):
-        found = calibrate_images(acq, depth, contrast)
+    with in_file(acquisition), reporting(quiet) as reporter:
+        found = calibrate_images(acq, depth, contrast, callback=reporter)
     written = write_calibrated(output, acquisition, found)
     say = speaker(quiet)
     for note in found.notes:

@@ -143,8 +143,8 @@ def busiest(frame: Windowed) -> Acquisition:
         seen = usable_window(frame, tile)
         if seen is None:
             continue
-        valid = True if seen.mask is None else seen.mask
-        varies = float(np.nan_to_num(np.std(seen.stack, axis=(1, 2), where=valid)).mean())
+        valid = np.broadcast_to(True, seen.stack.shape) if seen.mask is None else seen.mask
+        varies = float(np.mean([seen.stack[k][valid[k]].std() for k in np.flatnonzero(seen.usable)]))
         if varies > most:
             best, most = seen, varies
     if best is None:
