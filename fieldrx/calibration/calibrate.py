@@ -151,13 +151,7 @@ def calibrate(
     everyone[looked_at] = measured
     light = _as_far_as_found(light, board, turning)
     chosen = replace(acquisition, illumination=replace(light, sources_na=directions))
-    usable = np.intersect1d(looked_at, np.flatnonzero(chosen.usable))
-    if not usable.size:
-        raise InputError(
-            f"by their spectra all images are lit from outside the pupil of NA {scope.objective_na:g}; check "
-            "objective_na, the pixel size and the wavelength"
-        )
-    sample = find_sample(chosen, usable, depth)
+    sample = find_sample(chosen, _within_pupil(chosen, looked_at), depth)
     told(_SAMPLE)
     sign, sure, why = settle(sample, depth, contrast)
     if sign < 0:
@@ -200,6 +194,17 @@ def _across(acquisition, looked_at, table, board):
     turning = find_turning(parts := Parts(images, scope), table, board)
     parts.per_um = turning.per_um
     return turning, parts if turning.of_a_board else None
+
+
+def _within_pupil(acquisition, looked_at):
+    """Those of the images looked at that are lit from within the pupil by the directions found."""
+    usable = np.intersect1d(looked_at, np.flatnonzero(acquisition.usable))
+    if not usable.size:
+        raise InputError(
+            f"by their spectra all images are lit from outside the pupil of NA "
+            f"{acquisition.microscope.objective_na:g}; check objective_na, the pixel size and the wavelength"
+        )
+    return usable
 
 
 def _as_far_as_found(light, board, turning):
