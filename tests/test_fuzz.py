@@ -43,7 +43,7 @@ def test_a_short_run_of_the_fuzzer():
 def test_a_short_run_of_kills():
     told = script("kill_test.py", "--kills", "2", "--more", "0", "--steps", "12")
     assert "fits: 1 kills" in told and "renderings: 1 kills" in told
-    assert told.count(" 0 complaints") == 4  # of ensembles and batches, which are not killed here, too
+    assert told.count(" 0 complaints") == 2
 
 
 def test_a_case_depends_on_its_number_alone(tmp_path):

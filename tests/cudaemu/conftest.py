@@ -19,7 +19,15 @@ def emulated(reverse):
         yield device
 
 
-@pytest.fixture(params=[False, True], ids=["forward", "reverse"])
+def pytest_generate_tests(metafunc):
+    """Both orders of threads for tests of kernels; one for whole fits, which call the same kernels."""
+    if "gpu" in metafunc.fixturenames:
+        orders = [False] if getattr(metafunc.module, "WHOLE_FITS", False) else [False, True]
+        ids = ["reverse" if order else "forward" for order in orders]
+        metafunc.parametrize("gpu", orders, ids=ids, indirect=True)
+
+
+@pytest.fixture
 def gpu(request):
     """Counters of an emulated GPU that runs threads in one of the two orders."""
     with emulated(request.param) as device:

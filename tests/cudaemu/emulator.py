@@ -11,7 +11,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 FLAGS = [
-    *("-std=c++17", "-O1", "-fPIC", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-fno-gnu-unique"),
+    *("-std=c++17", "-Og", "-fPIC", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-fno-gnu-unique"),
     *("-fsanitize=bounds,alignment", "-fno-sanitize-recover=all", "-ffp-contract=off"),
     *(("-mf16c", "-mfma") if platform.machine() in ("x86_64", "AMD64") else ()),
 ]

@@ -8,6 +8,8 @@ from fieldrx.backends import is_on_device
 from fieldrx.ensemble import Ensemble, make_ensemble
 from fieldrx.report import write_report
 
+WHOLE_FITS = True
+
 POINTS = np.array([[0.3, 2.7, 2.1], [-0.6, 1.0, 4.4], [40.0, 0.0, 0.0]])
 
 

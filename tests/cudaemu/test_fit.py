@@ -15,6 +15,8 @@ from fieldrx.fit.descent import Astray
 from fieldrx.io import load_npz
 from fieldrx.volume import write_volume
 
+WHOLE_FITS = True
+
 # Without a table, many of whose gradients are rounding errors, which Adam turns into whole steps.
 WAVES = Positional(2, 2, 3)
 SINE = Network(WAVES.n_features, width=16, depth=1, activation="sine", omega=2.0)  # float32 by default
