@@ -327,6 +327,15 @@ def test_a_set_of_micro_manager_is_one_stack(tmp_path):
     assert draft.content()["images"] == {"files": path.name}
 
 
+def test_one_of_many_images_gets_a_hint(tmp_path):
+    write_tiffs(tmp_path, [f"led_{k}.tif" for k in range(3)])
+    hint = "2 files beside it differ in numbers alone: where each is one image, give their folder"
+    assert draft_of(tmp_path / "led_1.tif").layout == f"stack of images (led_1.tif); {hint}"
+    for k in (0, 2):
+        (tmp_path / f"led_{k}.tif").unlink()
+    assert draft_of(tmp_path / "led_1.tif").layout == "stack of images (led_1.tif)"
+
+
 @pytest.mark.parametrize("name", ["", "a.mat", "two"])
 def test_what_has_no_layout(tmp_path, name):
     if name == "a.mat":

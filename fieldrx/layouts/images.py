@@ -88,7 +88,17 @@ def image_stack(listing: Listing) -> Draft | None:
         )
     light = _table(listing) or [Key("illumination", "kind", "table", ""), *asked("illumination", "table")]
     files = Key("images", "files", listing.name(stacks[0]), "")
-    return Draft(f"stack of images ({stacks[0].name})", (*_optics(stacks[0]), files, *light))
+    return Draft(f"stack of images ({stacks[0].name}){_alike(listing, stacks[0])}", (*_optics(stacks[0]), files, *light))
+
+
+def _alike(listing: Listing, stack: Path) -> str:
+    """A hint, where one file of several images of one LED each may have been taken for a stack of all."""
+    digits = re.compile(r"\d+")
+    names = {path.name for path in listing.beside if path.parent == stack.parent} - {stack.name}
+    count = sum(digits.sub("#", name) == digits.sub("#", stack.name) for name in names)
+    if not count:
+        return ""
+    return f"; {count} files beside it differ in numbers alone: where each is one image, give their folder"
 
 
 def _leading(listing: Listing) -> list[Path]:
