@@ -807,6 +807,11 @@ def test_numbers_too_large_to_read_are_told_as_per_cent(capsys):
     assert capsys.readouterr().err == "rendering: 50/100\nrendering: 100/100\n"
 
 
+@pytest.mark.parametrize("command", main.commands)
+def test_help_is_written_for_people(command):
+    assert not re.search(r"\bNone\b|\binf\b|\bnan\b", good(command, "--help").stdout)
+
+
 @pytest.mark.parametrize("command", ["reconstruct", "simulate"])
 def test_help_names_every_model(command):
     text = good(command, "--help").stdout

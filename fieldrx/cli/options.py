@@ -37,6 +37,9 @@ class Whole(click.IntRange):
         """The number."""
         return _converted(self, super().convert, "a whole number", value, param, ctx)
 
+    def _describe_range(self) -> str:  # click has "x<=None" where there are no bounds
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
 
 class Real(click.FloatRange):
     """A number, within bounds if there are any."""
@@ -46,6 +49,9 @@ class Real(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number."""
         return _converted(self, super().convert, "a number", value, param, ctx)
+
+    def _describe_range(self) -> str:
+        return "" if self.min is None and self.max is None else super()._describe_range()
 
 
 def _bounds(kind: click.IntRange | click.FloatRange) -> str:

@@ -88,7 +88,10 @@ def image_stack(listing: Listing) -> Draft | None:
         )
     light = _table(listing) or [Key("illumination", "kind", "table", ""), *asked("illumination", "table")]
     files = Key("images", "files", listing.name(stacks[0]), "")
-    return Draft(f"stack of images ({stacks[0].name}){_alike(listing, stacks[0])}", (*_optics(stacks[0]), files, *light))
+    return Draft(
+        f"stack of images ({stacks[0].name}){_alike(listing, stacks[0])}",
+        (*_optics(stacks[0]), files, *light),
+    )
 
 
 def _alike(listing: Listing, stack: Path) -> str:
