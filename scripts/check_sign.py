@@ -1,19 +1,28 @@
-"""When does a depth settle the sign of the light?  Simulated images, with and without a sample in that depth.
+"""When does a depth, or a contrast, settle the sign of the light?
 
     python scripts/check_sign.py [--seeds 10]
+    python scripts/check_sign.py --zoo FOLDER [ACQ ...]
 
 Specks of contrast are imaged with 23 lights, or with the 5 steepest of them, at several strengths of noise.
 The depth that is given is -12 to -6 um.  Printed is by how much more of the images' power the best slice
 explains within it than within its mirror image, smallest and largest over the seeds: with specks at -8 um
 (should be settled), and with nothing to tell a sign (noise alone, specks in focus, specks far beyond).  The
 margin in fieldrx/calibration/sample.py lies between the two.
+
+With --zoo the skewness of the index in the best slice of every member of the zoo (scripts/zoo.py), lit from
+where it truly was, is printed in standard errors, positive where it has the sign of the sample's contrast.
+So are those of measured acquisitions ACQ whose directions have the right sign and whose samples are denser
+than the medium.  The bound from which a contrast settles the sign in fieldrx/calibration/sign.py lies beyond
+the worst of the wrong ones.
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
+from zoo_record import truly_lit, truth_and_optics
 
-from fieldrx import Acquisition, Grid, Illumination, Microscope
+from fieldrx import Acquisition, Grid, Illumination, InputError, Microscope, read_acquisition
 from fieldrx.calibration.sample import find_sample
 from fieldrx.models import Born
 
@@ -47,10 +56,44 @@ def images(height, noise, seed):
     return clean + noise * rng.standard_normal(clean.shape)
 
 
+def skewed(name, acquisition, sign):
+    """Print by how many standard errors the index of an acquisition is skewed as its contrast is."""
+    try:
+        sample = find_sample(acquisition, np.flatnonzero(acquisition.usable))
+    except InputError as error:
+        print(f"{name:<28}{error}")
+        return
+    looked_at = "" if sample.stands_out else "  (no height stands out: not asked)"
+    told = f"{sign * sample.skewness:>+9.2f} +- {sample.error:<5.2f}"
+    print(f"{name:<28}{told}{sample.height_um:>+9.1f}{looked_at}", flush=True)
+
+
+def contrasts(zoo, measured):
+    """What the contrast tells of samples whose directions are known."""
+    print(f"{'images':<28}{'skewness':>17}{'z [um]':>9}")
+    for folder in sorted(path.parent for path in zoo.glob("*/truth.npz")):
+        truth, told, path = truth_and_optics(folder)
+        if truth is not None:
+            sign = -1 if truth.contrast.real.min() < -truth.contrast.real.max() else 1
+            skewed(folder.name, truly_lit(read_acquisition(path), told), sign)
+    for path in measured:
+        skewed(path.parent.name, read_acquisition(path), 1)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--zoo", type=Path)
+    parser.add_argument("measured", type=Path, nargs="*", metavar="ACQ")
     options = parser.parse_args()
+    if options.zoo:
+        contrasts(options.zoo, options.measured)
+    else:
+        depths(options)
+
+
+def depths(options):
+    """What the depth tells of specks."""
     steepest = np.argsort(np.linalg.norm(LEDS, axis=1))[-5:]
     print(f"{'images':<16}{'noise':>8}{'lights':>8}{'least more':>12}{'most more':>12}{'settled':>12}")
     for name, height, noise in CASES:

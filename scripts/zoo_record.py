@@ -67,13 +67,17 @@ def truth_and_optics(folder):
     return (truth if np.abs(truth.contrast).max() > 0 else None), told, folder / told["acquisition"]
 
 
-def known_best(acq, told, truth, schedule):
-    """Index error of a fit with true directions, depth and sign, and the gap of the truth's images."""
+def truly_lit(acq, told):
+    """An acquisition with its true directions."""
     sources, pattern = np.array(told["sources_na"]), acq.illumination.pattern
     if len(sources) != pattern.shape[1]:  # lamps that no image uses
         pattern = np.array(told["pattern"])
-    light = Illumination(sources, pattern)
-    acq = replace(acq, illumination=light)
+    return replace(acq, illumination=Illumination(sources, pattern))
+
+
+def known_best(acq, told, truth, schedule):
+    """Index error of a fit with true directions, depth and sign, and the gap of the truth's images."""
+    acq = truly_lit(acq, told)
     scope, (low, high) = acq.microscope, told["depth_um"]
     wave, room = _SLICES * scope.wavelength_um / scope.medium_index, max(_MARGIN * (high - low), 1.0)
     thick = high - low + 2 * room

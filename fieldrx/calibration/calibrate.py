@@ -64,8 +64,9 @@ class Calibration:
         All findings in words.
     sign_evidence : float
         How surely the sign is settled, in standard errors: positive where it stays as the table has it,
-        negative where it is the other one, 0 where nothing speaks.  From 3 on it is sure; where depth and
-        contrast contradict each other it is their difference, whose sign is that of the stronger.
+        negative where it is the other one, 0 where nothing speaks, or less than 3 for the other one.  From 3
+        on it is sure; where depth and contrast contradict each other it is their difference, whose sign is
+        that of the stronger.
     turning : Turning or None
         How directions change across the frame; None of frames too small to look.
     """
@@ -105,7 +106,7 @@ def calibrate(
         much better there than in the mirror image of that range.
     contrast : str
         "positive" where the sample is denser than its medium, "negative", or "unknown": settles the sign when
-        `depth` does not.
+        `depth` does not, and the index in the best slice is clearly skewed.
     callback : callable, optional
         Called with a `Progress`, whose stage is "calibrate", after every piece of the work.
 

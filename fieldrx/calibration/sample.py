@@ -6,7 +6,8 @@ the focus the sample lies, or that it is denser (or less dense) than its medium.
 
 The height is that of the one thin slice which explains the images best, as of `fieldrx.refocus`.  A range of
 heights that is said to hold the sample is compared with its mirror image.  The skewness of the index in a
-slice at that height, positive for dense things in a medium, tells the contrast.
+slice at that height, positive for small dense things in a medium, tells the contrast.  Of wide things images
+hold little but edges, whose skewness has either sign: it counts where it is far beyond that.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from fieldrx.thin_slice import thin_slice
 _IMAGES = 32
 _RIDGE = 0.1  # over the mean squared row norm
 _TILES = 4  # per axis, for the error of the skewness
+# By so much (root mean square), with either sign, is the skewness off zero where samples of a known contrast
+# are wide: scripts/check_sign.py --zoo.
+_EITHER = 1.0
 # Of the images' power, by which a range must explain more than its mirror image.  In scripts/check_sign.py
 # the difference is at most 0.024 where nothing tells a sign, and 0.03 to 0.74 with a sample in the range.
 _MARGIN = 0.04
@@ -48,7 +52,7 @@ class Sample:
     given, mirrored : float
         The best shares within the range given and within its mirror image; nan where none was given.
     skewness, error : float
-        Of the index at the best height, and its standard error over parts of the image; nan as `height_um`.
+        Of the index at the best height, and its standard error; nan as `height_um`.
     """
 
     heights_um: np.ndarray
@@ -144,11 +148,14 @@ def _around(heights, shares, best, least):
 
 
 def _skewness(acquisition, images, height):
-    """Skewness of the index in a slice at a height, by closed-form inversion, and its standard error."""
+    """Skewness of the index in a slice at a height, by closed-form inversion, and its standard error.
+
+    The error is that over parts of the image, and the skewness that wide things have with either sign.
+    """
     images = images[:: -(-len(images) // _IMAGES)]
     plane = thin_slice(acquisition, height, images, lambda block, _: _RIDGE * block.mean)
     plane = plane - np.median(plane)
     scale = max(float((plane**2).mean()) ** 1.5, 1e-30)
     tiles = [t for row in np.array_split(plane**3, _TILES) for t in np.array_split(row, _TILES, axis=1)]
     means = np.array([t.mean() for t in tiles]) / scale
-    return float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means)))
+    return float(means.mean()), float(np.hypot(means.std(ddof=1) / np.sqrt(len(means)), _EITHER))

@@ -29,8 +29,8 @@ def settle(sample: Sample, depth: Sequence[float] | None, contrast: str) -> tupl
     by_depth, by_contrast = _depth_evidence(sample), _contrast_evidence(sample, contrast)
     said = _depth_words(sample, depth, by_depth), _contrast_words(sample, contrast, by_contrast)
     stronger, first = (by_contrast, 1) if abs(by_contrast) > abs(by_depth) else (by_depth, 0)
-    if not stronger:
-        return 1, 0.0, _ambiguous_words(sample, said[0])
+    if stronger > -_CERTAIN and not stronger > 0:  # a table is not turned round by a hint
+        return 1, 0.0, _ambiguous_words(sample, said[0], said[1])
     sign = 1 if stronger > 0 else -1
     kept = {1: "as given", -1: "the other one"}[sign]
     how = "settled" if abs(stronger) >= _CERTAIN else "weakly settled"
@@ -87,10 +87,11 @@ def _contrast_words(sample, contrast, evidence):
     )
 
 
-def _ambiguous_words(sample, doubt):
+def _ambiguous_words(sample, doubt, hint):
     place = f" at {-sample.height_um:+.1f} um" if np.isfinite(sample.height_um) else ""
     return (
         "sign of the light ambiguous, kept as given: with all directions reversed the images are explained "
-        f"as well, by a sample of the opposite contrast{place}{doubt}; settle it by a depth on one side of "
-        "the focus"
+        f"as well, by a sample of the opposite contrast{place}{doubt}"
+        + (f"; weakly for those speaks {hint}" if hint else "")
+        + "; settle it by a depth on one side of the focus, or let `fieldrx run` fit both"
     )

@@ -88,7 +88,7 @@ def simulate(
     type=click.Choice(["positive", "negative", "unknown"]),
     default="positive",
     show_default=True,
-    help="Whether the sample's index is above the medium's: settles the sign where --depth does not.",
+    help="Whether the sample's index is above the medium's: may settle the sign where --depth does not.",
 )
 @quiet_option
 def calibrate(acquisition: Path, output: Path, depth: list[float] | None, contrast: str, quiet: bool) -> None:
