@@ -1,12 +1,13 @@
-"""Draw a whole frame that was fitted tile by tile: an image, the index in focus, and how tiles keep together.
+"""Draw a whole frame that was fitted tile by tile: an image, planes of the index, and errors of its tiles.
 
     fieldrx calibrate ACQ.toml --depth Z0:Z1 -o calibrated.toml
     fieldrx reconstruct calibrated.toml --depth Z0:Z1:DZ -o frame.npz
-    python scripts/frame_picture.py calibrated.toml frame.npz OUT.png [--record]
+    python scripts/frame_picture.py calibrated.toml frame.npz OUT.png [--z Z Z] [--record]
 
-The index is shown at the height where it varies most, with ticks where tiles meet.  On the right are the
-errors of unseen images in every tile of the mosaic, and below them those of the tile's own field, fitted and
-asked alone.  With --record a line joins scripts/records/bench_frame.txt.
+Ticks tell where tiles meet.  On the right are the errors of unseen images in every tile of the mosaic, and
+below them those of the tile's own field, asked alone.  With --record a line joins
+scripts/records/bench_frame.txt.  docs/frame_algae.png is of measured frames of algae, calibrated with
+--depth=-120:0 and fitted with --depth=-100:-25:6.25 --tiles 400 --steps 80, at --z -31 -70.
 """
 
 import argparse
@@ -24,52 +25,47 @@ from fieldrx.tiles import evaluate_mosaic
 _SIDE = 900  # pixels of the picture's planes, at most
 
 
-def sharpest(mosaic, y, x):
-    """The height where the index varies most, and the plane of refractive index there."""
-    first, last, step = mosaic.provenance.depth
-    heights = np.arange(first, last + 0.5 * step, step)
-    coarse = [float(mosaic.on_axes([z], y[::4], x[::4]).real.std()) for z in heights]
-    z = float(heights[int(np.argmax(coarse))])
-    return z, mosaic.medium_index + mosaic.on_axes([z], y, x)[0].real
-
-
-def draw(mosaic, frame, errors, out):
+def draw(mosaic, frame, errors, heights, out):
     pixel, (ny, nx) = mosaic.pixel_size_um, frame.shape
     every = max(1, -(-max(ny, nx) // _SIDE))
     y, x = pixel * np.arange(0, ny, every), pixel * np.arange(0, nx, every)
-    z, index = sharpest(mosaic, y, x)
-    extent = (0, pixel * nx, pixel * ny, 0)
-    figure = Figure(figsize=(13, 4.6), layout="constrained")
-    image, plane, board = figure.subplots(1, 3, width_ratios=(1, 1.17, 0.85))
-    raw = frame.window((0, ny, 0, nx))
-    shown = int(
-        np.linalg.norm(raw.illumination.sources_na, axis=1)[raw.illumination.pattern.argmax(1)].argmin()
+    figure = Figure(figsize=(13, 3.9), layout="constrained")
+    image, *planes, board = figure.subplots(1, 2 + len(heights), width_ratios=(1, *[1] * len(heights), 0.7))
+    shape = {"extent": (0, pixel * nx, pixel * ny, 0)}
+    seen = frame.window((0, ny, 0, nx))
+    steepness = np.linalg.norm(seen.illumination.sources_na, axis=1)[seen.illumination.pattern.argmax(axis=1)]
+    shown = int(steepness.argmin())
+    image.imshow(seen.stack[shown, ::every, ::every], cmap="gray", vmin=0.7, vmax=1.3, **shape)
+    image.set(title=f"image {shown} of {seen.n_images}", xlabel="um")
+    indices = [mosaic.medium_index + mosaic.on_axes([z], y, x)[0].real for z in heights]
+    low, high = np.percentile(indices, (0.3, 99.7))
+    for axes, z, index in zip(planes, heights, indices, strict=True):
+        drawn = axes.imshow(index, cmap="magma", vmin=low, vmax=high, **shape)
+        axes.set(title=f"index at z = {z:g} um", xlabel="ticks: where tiles meet")
+        for axis, places in zip((axes.yaxis, axes.xaxis), meetings(mosaic.tiling), strict=True):
+            axis.set_ticks([pixel * place for place in places], [""] * len(places))
+    figure.colorbar(drawn, ax=planes, shrink=0.8)
+    tell_errors(board, errors["tiles"], len(mosaic.tiling.starts[0]))
+    figure.savefig(out, dpi=85)
+
+
+def tell_errors(axes, tiles, rows):
+    """A table of the errors of all tiles, in the mosaic and alone."""
+    held, alone = (
+        np.array([tile[name] for tile in tiles]).reshape(rows, -1)
+        for name in ("nrmse_holdout", "alone_holdout")
     )
-    image.imshow(raw.stack[shown][::every, ::every], cmap="gray", extent=extent, vmin=0.7, vmax=1.3)
-    image.set_title(f"image {shown} of {raw.n_images}")
-    low, high = np.percentile(index, (0.5, 99.7))
-    drawn = plane.imshow(index, cmap="magma", extent=extent, vmin=low, vmax=high)
-    figure.colorbar(drawn, ax=plane, shrink=0.8)
-    plane.set_title(f"refractive index at z = {z:g} um")
-    meets = [[start + (end - start) / 2 for start, end in pairs] for pairs in overlaps(mosaic.tiling)]
-    plane.set_yticks([pixel * n for n in meets[0]], ["tiles meet"] * len(meets[0]), rotation=90, va="center")
-    plane.set_xticks([pixel * n for n in meets[1]], ["tiles meet"] * len(meets[1]))
-    image.set_xlabel("um")
-    rows = len(mosaic.tiling.starts[0])
-    held = np.array([tile["nrmse_holdout"] for tile in errors["tiles"]]).reshape(rows, -1)
-    alone = np.array([tile["alone_holdout"] for tile in errors["tiles"]]).reshape(rows, -1)
-    board.imshow(held, cmap="Greys", vmin=0, vmax=1)
+    axes.imshow(held, cmap="Greys", vmin=0, vmax=1.5)
     for row, column in np.ndindex(held.shape):
-        text = f"{held[row, column]:.3f}\n{alone[row, column]:.3f}"
-        board.text(column, row, text, ha="center", va="center", color="C3")
-    board.set(xticks=[], yticks=[], title="error of unseen images:\nin the mosaic, below it alone")
-    figure.savefig(out, dpi=90)
+        text = f"{held[row, column]:.2f}\n{alone[row, column]:.2f}"
+        axes.text(column, row, text, ha="center", va="center")
+    axes.set(xticks=[], yticks=[], title="errors of unseen images,\nbelow: of the tile alone")
 
 
-def overlaps(tiling):
-    """Along y and x, where every overlap of two tiles begins and ends [pixels]."""
+def meetings(tiling):
+    """Along y and x, the middle of every overlap of two tiles [pixels]."""
     for starts, size in zip(tiling.starts, tiling.window, strict=True):
-        yield [(after, before + size) for before, after in pairwise(starts)]
+        yield [0.5 * (after + before + size) for before, after in pairwise(starts)]
 
 
 def main():
@@ -79,11 +75,13 @@ def main():
     parser.add_argument("acquisition", type=Path)
     parser.add_argument("frame", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--z", type=float, nargs=2, help="default: a third of the depth from either end")
     parser.add_argument("--record", action="store_true")
     a = parser.parse_args()
     mosaic, frame = load_result(a.frame), Windowed.open(a.acquisition)
     errors = evaluate_mosaic(mosaic, frame)
-    draw(mosaic, frame, errors, a.out)
+    first, last, _ = mosaic.provenance.depth
+    draw(mosaic, frame, errors, a.z or np.linspace(first, last, 4)[1:-1], a.out)
     ratios = [tile["nrmse_holdout"] / tile["alone_holdout"] for tile in errors["tiles"]]
     told = {
         "frame": f"{frame.optics.n_images} x {' x '.join(map(str, frame.shape))}, measured",
