@@ -38,7 +38,7 @@ _CLEAR = 1.25  # times, that one sign's peaks must exceed the other's
 _PEAK = 0.999  # quantile of the contrast that counts as a peak
 HOLE = (
     "the sample came out below its medium: if it should be denser, the light's directions are reversed: set "
-    'directions = "led-position" or run fieldrx calibrate'
+    'directions = "led-position" (or "travel", where it is that now), or let fieldrx run fit both'
 )
 
 

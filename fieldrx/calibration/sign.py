@@ -29,7 +29,7 @@ def settle(sample: Sample, depth: Sequence[float] | None, contrast: str) -> tupl
     by_depth, by_contrast = _depth_evidence(sample), _contrast_evidence(sample, contrast)
     said = _depth_words(sample, depth, by_depth), _contrast_words(sample, contrast, by_contrast)
     stronger, first = (by_contrast, 1) if abs(by_contrast) > abs(by_depth) else (by_depth, 0)
-    if stronger > -_CERTAIN and not stronger > 0:  # a table is not turned round by a hint
+    if -_CERTAIN < stronger <= 0:  # a table is not turned round by a hint
         return 1, 0.0, _ambiguous_words(sample, said[0], said[1])
     sign = 1 if stronger > 0 else -1
     kept = {1: "as given", -1: "the other one"}[sign]
