@@ -178,11 +178,11 @@ def calibrate(
 class _Told:
     """Tells a callback which share of the work is done."""
 
-    def __init__(self, callback):
+    def __init__(self, callback: Callable[[Progress], None] | None):
         self.callback = callback
         self(0.0)
 
-    def __call__(self, share):
+    def __call__(self, share: float) -> None:
         if self.callback is not None:
             self.callback(Progress("calibrate", round(100 * share), 100))
 
