@@ -10,17 +10,17 @@ explains within it than within its mirror image, smallest and largest over the s
 margin in fieldrx/calibration/sample.py lies between the two.
 
 With --zoo the skewness of the index in the best slice of every member of the zoo (scripts/zoo.py), lit from
-where it truly was, is printed in standard errors, positive where it has the sign of the sample's contrast.
-So are those of measured acquisitions ACQ whose directions have the right sign and whose samples are denser
-than the medium.  The bound from which a contrast settles the sign in fieldrx/calibration/sign.py lies beyond
-the worst of the wrong ones.
+where it truly was, is printed with its standard error, positive where it has the sign of the sample's
+contrast.  So are those of other acquisitions ACQ, taken to be lit as they say and denser than the medium.
+The bound from which a contrast settles the sign in fieldrx/calibration/sign.py lies beyond the worst of the
+wrong ones.
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
-from zoo_record import truly_lit, truth_and_optics
+from zoo_record import contrast_sign, truly_lit, truth_and_optics
 
 from fieldrx import Acquisition, Grid, Illumination, InputError, Microscope, read_acquisition
 from fieldrx.calibration.sample import find_sample
@@ -57,7 +57,7 @@ def images(height, noise, seed):
 
 
 def skewed(name, acquisition, sign):
-    """Print by how many standard errors the index of an acquisition is skewed as its contrast is."""
+    """Print how much the index of an acquisition is skewed as its contrast is, and where."""
     try:
         sample = find_sample(acquisition, np.flatnonzero(acquisition.usable))
     except InputError as error:
@@ -74,8 +74,7 @@ def contrasts(zoo, measured):
     for folder in sorted(path.parent for path in zoo.glob("*/truth.npz")):
         truth, told, path = truth_and_optics(folder)
         if truth is not None:
-            sign = -1 if truth.contrast.real.min() < -truth.contrast.real.max() else 1
-            skewed(folder.name, truly_lit(read_acquisition(path), told), sign)
+            skewed(folder.name, truly_lit(read_acquisition(path), told), contrast_sign(truth))
     for path in measured:
         skewed(path.parent.name, read_acquisition(path), 1)
 

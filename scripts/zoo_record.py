@@ -67,6 +67,11 @@ def truth_and_optics(folder):
     return (truth if np.abs(truth.contrast).max() > 0 else None), told, folder / told["acquisition"]
 
 
+def contrast_sign(truth):
+    """+1 of a sample that is denser than its medium, -1 of one that is less dense."""
+    return -1 if truth.contrast.real.min() < -truth.contrast.real.max() else 1
+
+
 def truly_lit(acq, told):
     """An acquisition with its true directions."""
     sources, pattern = np.array(told["sources_na"]), acq.illumination.pattern
@@ -83,7 +88,7 @@ def known_best(acq, told, truth, schedule):
     thick = high - low + 2 * room
     dz = min(wave, thick / 12) if thick / wave <= _MOST else thick / _MOST
     depth = low - room, high + room, dz
-    sign = -1 if truth.contrast.real.min() < -truth.contrast.real.max() else 1
+    sign = contrast_sign(truth)
     model = choose_model(acq, depth, np.flatnonzero(acq.usable))[0]
     model = "ssnp" if model == "born" and dz <= wave else model
     fit = Fit(acq, depth, model, priors=priors_of_sign(sign), schedule=schedule)
@@ -126,7 +131,7 @@ def row(folder, schedule, seed, error_bars, keep=None):
     try:
         found = run(acq, **how)
     except Undecided:
-        negative = truth is not None and truth.contrast.real.min() < -truth.contrast.real.max()
+        negative = truth is not None and contrast_sign(truth) < 0
         asked, choices[:] = "yes", []
         found = run(acq, contrast="negative" if negative else "positive", **how)
     seconds = time.time() - begun

@@ -55,9 +55,20 @@ def turned(degrees, scale, scatter=0.0, shift=(0.0, 0.0)):
 SCATTERED = turned(4.0, 1.05, 0.006, (0.02, -0.015))
 
 
+TOLD: list = []
+
+
 @cache
 def calibrated():
-    return calibrate(acquisition(SCATTERED), depth=(-12, -6))
+    return calibrate(acquisition(SCATTERED), depth=(-12, -6), callback=TOLD.append)
+
+
+@pytest.mark.slow
+def test_how_far_it_is_is_told():
+    calibrated()
+    done = [progress.done for progress in TOLD]
+    assert done == sorted(set(done)) and (done[0], done[-1], len(done)) == (0, 100, 6)
+    assert {(progress.stage, progress.total) for progress in TOLD} == {("calibrate", 100)}
 
 
 @pytest.mark.slow

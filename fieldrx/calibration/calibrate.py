@@ -202,7 +202,7 @@ def _within_pupil(acquisition, looked_at):
     usable = np.intersect1d(looked_at, np.flatnonzero(acquisition.usable))
     if not usable.size:
         raise InputError(
-            f"by their spectra all images are lit from outside the pupil of NA "
+            "by their spectra all images are lit from outside the pupil of NA "
             f"{acquisition.microscope.objective_na:g}; check objective_na, the pixel size and the wavelength"
         )
     return usable

@@ -38,7 +38,7 @@ class Whole(click.IntRange):
         return _converted(self, super().convert, "a whole number", value, param, ctx)
 
     def _describe_range(self) -> str:  # click has "x<=None" where there are no bounds
-        return "" if self.min is None and self.max is None else super()._describe_range()
+        return super()._describe_range() if _bounds(self) else ""
 
 
 class Real(click.FloatRange):
@@ -51,7 +51,7 @@ class Real(click.FloatRange):
         return _converted(self, super().convert, "a number", value, param, ctx)
 
     def _describe_range(self) -> str:
-        return "" if self.min is None and self.max is None else super()._describe_range()
+        return super()._describe_range() if _bounds(self) else ""
 
 
 def _bounds(kind: click.IntRange | click.FloatRange) -> str:

@@ -18,6 +18,7 @@ from fieldrx.layouts.listing import Listing
 _IMAGES = (".tif", ".tiff", ".btf", ".png")
 _COLUMN = re.compile(r"(x|c|col|column|h)[ _=-]*$", re.IGNORECASE)  # before the number of a column
 _FOLLOWS = re.compile(r"_\d+(\.ome\.tiff?)$", re.IGNORECASE)
+_NUMBER = re.compile(r"(\d+)")
 _OPTICS = ("wavelength_um", "objective_na", "pixel_size_um")
 
 
@@ -45,7 +46,7 @@ def numbered_images(listing: Listing) -> Numbered | None:
     groups: dict[tuple, list[tuple[Path, list[str]]]] = defaultdict(list)
     for path in _leading(listing):
         if not set("{}") & set(path.name):
-            parts = re.split(r"(\d+)", path.name)
+            parts = _NUMBER.split(path.name)
             groups[(path.parent, *parts[::2])].append((path, parts[1::2]))
     if not groups:
         return None
@@ -54,7 +55,7 @@ def numbered_images(listing: Listing) -> Numbered | None:
     if not 1 <= len(vary) <= 2:
         return None
     example = files[0][0]
-    parts = re.split(r"(\d+)", example.name)
+    parts = _NUMBER.split(example.name)
     names = ["n"] if len(vary) == 1 else ["row", "col"]
     if len(vary) == 2 and _COLUMN.search(parts[2 * vary[0]]) and not _COLUMN.search(parts[2 * vary[1]]):
         names.reverse()
@@ -96,9 +97,8 @@ def image_stack(listing: Listing) -> Draft | None:
 
 def _alike(listing: Listing, stack: Path) -> str:
     """A hint, where one file of several images of one LED each may have been taken for a stack of all."""
-    digits = re.compile(r"\d+")
     names = {path.name for path in listing.beside if path.parent == stack.parent} - {stack.name}
-    count = sum(digits.sub("#", name) == digits.sub("#", stack.name) for name in names)
+    count = sum(_NUMBER.split(name)[::2] == _NUMBER.split(stack.name)[::2] for name in names)
     if not count:
         return ""
     return f"; {count} files beside it differ in numbers alone: where each is one image, give their folder"
