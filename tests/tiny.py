@@ -28,10 +28,10 @@ def phantom(absorbing=False):
     return Volume(contrast * (1 + 0.1j) if absorbing else contrast, spacing, origin, SCOPE.medium_index)
 
 
-def acquisition(model="born", absorbing=False, holdout=(4,), **options):
+def acquisition(model="born", absorbing=False, holdout=(4,), shape=SHAPE, **options):
     """Images of the phantom."""
     optics = Acquisition(None, LIGHT, SCOPE, holdout=holdout, name="tiny")
-    return simulate(phantom(absorbing), optics, model, SHAPE, **options)
+    return simulate(phantom(absorbing), optics, model, shape, **options)
 
 
 def schedule(**options):

@@ -21,6 +21,7 @@ WHOLE_FITS = True
 WAVES = Positional(2, 2, 3)
 SINE = Network(WAVES.n_features, width=16, depth=1, activation="sine", omega=2.0)  # float32 by default
 PRIORS = Priors(0.1, 0.2, 5.0, 3.0)
+SHAPE = (16, 14)  # emulated threads are slow
 
 
 def masked(acq):
@@ -34,7 +35,8 @@ def close(found, expected, tolerance):
 
 
 def fits(model, schedule):
-    acq, given = masked(tiny.acquisition(model)), {"encoding": WAVES, "network": SINE, "priors": PRIORS}
+    acq = masked(tiny.acquisition(model, shape=SHAPE))
+    given = {"encoding": WAVES, "network": SINE, "priors": PRIORS}
     return [tiny.fit(acq, model, schedule=schedule, device=device, **given) for device in ("cpu", "cuda")]
 
 
@@ -65,7 +67,7 @@ def test_steps_with_dark_field_equal_those_of_the_cpu(gpu, background):
     """Losses down to the noise of dark images, smooth factors of the bright ones, and the score of both."""
     sources = np.r_[tiny.LIGHT.sources_na, Illumination.led_ring(5, 0.75).sources_na]
     optics = Acquisition(None, Illumination(sources), tiny.SCOPE, holdout=[4, 8])
-    acq = masked(simulate(tiny.phantom(absorbing=True), optics, "ssnp", tiny.SHAPE, photons=1e5))
+    acq = masked(simulate(tiny.phantom(absorbing=True), optics, "ssnp", SHAPE, photons=1e5))
     schedule = tiny.schedule(steps=2, warm_steps=0, batch=4, coarse=0.0, tilted_from=0.0)
     given = {"encoding": WAVES, "network": SINE, "schedule": schedule, "background": background}
     host, device = (tiny.fit(acq, "bpm", device=name, **given) for name in ("cpu", "cuda"))
@@ -93,7 +95,7 @@ def test_steps_with_dark_field_equal_those_of_the_cpu(gpu, background):
 def test_losses_levels_and_refined_optics_equal_those_of_the_cpu(gpu, model, options):
     given = {"encoding": WAVES, "network": SINE, **options}
     schedule = tiny.schedule(steps=3, warm_steps=0, batch=2, evaluate_every=2)
-    acq, states = tiny.acquisition(model), []
+    acq, states = tiny.acquisition(model, shape=SHAPE), []
     for device in ("cpu", "cuda"):
         fit = tiny.fit(acq, model, schedule=schedule, device=device, **given)
         fit.start()
