@@ -125,17 +125,17 @@ def coverage(found, truth):
 def row(folder, schedule, seed, error_bars, keep=None):
     """One row of the record, by column."""
     truth, told, path = truth_and_optics(folder)
-    begun, asked, choices = time.time(), "", []
+    begun, asked = time.time(), ""
     acq = read_acquisition(path)
-    how = {"schedule": schedule, "seed": seed, "say": choices.append}
+    how = {"schedule": schedule, "seed": seed}
     try:
         found = run(acq, **how)
     except Undecided:
         negative = truth is not None and contrast_sign(truth) < 0
-        asked, choices[:] = "yes", []
+        asked = "yes"
         found = run(acq, contrast="negative" if negative else "positive", **how)
     seconds = time.time() - begun
-    chosen = {choice.name: choice.value for choice in choices}
+    chosen = {choice.name: choice.value for choice in found.choices}
     done, n, (ny, nx) = found.field.provenance, acq.n_images, acq.image_shape
     values = {
         "member": folder.name,

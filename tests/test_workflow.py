@@ -45,8 +45,8 @@ def bead(sign=1, light=LIGHT, photons=20000, height=1.0):
 def short_trials():
     """A bead tells its sign in fewer steps than a stranger's cell."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(trials._SHORT, "steps", 40)
-        patch.setitem(trials._LONG, "steps", 40)
+        patch.setitem(trials._SHORT, "steps", 60)
+        patch.setitem(trials._LONG, "steps", 60)
         yield
 
 
