@@ -30,6 +30,7 @@ from fieldrx.ensemble import Ensemble
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.render.quantities import REFRACTIVE_INCREMENT, Quantity
 from fieldrx.results import Still
+from fieldrx.tiles import Mosaic
 
 LEVELS = (0.3, 0.5, 0.7)  # of the typical largest contrast, at which the sample's shape is cut
 _TURNS = 12  # of positivity
@@ -190,14 +191,23 @@ def contrast_sign(field: Still) -> int:
     -------
     int
         +1 or -1, where the highest peaks of the contrast (its 99.9th percentile) exceed the deepest holes, or
-        they the peaks, by a quarter; 0 where neither does.  For -1 see ``HOLE``.
+        they the peaks, by a quarter; 0 where neither does.  Of a mosaic, peaks and holes are the means of its
+        tiles', which never stand in memory together.  For -1 see ``HOLE``.
     """
-    return sign_of(_contrast(field)[0])
+    parts = field.fields if isinstance(field, Mosaic) else (field,)
+    return _dominant(*np.mean([_ends(_contrast(part)[0]) for part in parts], axis=0))
 
 
 def sign_of(contrast: np.ndarray) -> int:
     """The sign that dominates in a contrast; see `contrast_sign`."""
-    low, high = np.quantile(contrast, [1 - _PEAK, _PEAK])
+    return _dominant(*_ends(contrast))
+
+
+def _ends(contrast):
+    return np.quantile(contrast, [1 - _PEAK, _PEAK])
+
+
+def _dominant(low, high):
     return 1 if high > _CLEAR * -low else -1 if -low > _CLEAR * high else 0
 
 

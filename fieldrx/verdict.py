@@ -17,6 +17,7 @@ from fieldrx.backends import to_host
 from fieldrx.evaluation import Comparison, beyond_noise, compare, verdict_of
 from fieldrx.field import NeuralField
 from fieldrx.models import MODELS, is_multislice
+from fieldrx.tiles import Mosaic
 from fieldrx.totals import HOLE, contrast_sign
 
 DIRECTIONS = "directions from"  # begins the note of an acquisition whose directions its images told
@@ -100,19 +101,22 @@ def judge(field: NeuralField, acquisition: Acquisition, device: str = "auto", si
     return Verdict(grade, words, tuple(advice))
 
 
-def judge_numbers(numbers: Mapping[str, Any]) -> Verdict:
-    """Judge by errors alone, as `fieldrx.tiles.evaluate_mosaic` gives them.
+def judge_mosaic(mosaic: Mosaic, numbers: Mapping[str, Any]) -> Verdict:
+    """Judge a mosaic by its errors and by its sign.
 
     Parameters
     ----------
+    mosaic : Mosaic
     numbers : mapping
-        ``nrmse_holdout``, ``noise_floor_holdout`` and ``verdict``, where images were held out.
+        As `fieldrx.tiles.evaluate_mosaic` gives them: ``nrmse_holdout``, ``noise_floor_holdout`` and
+        ``verdict``, where images were held out.
     """
+    advice = (HOLE,) if contrast_sign(mosaic) < 0 else ()
     if "nrmse_holdout" not in numbers:
-        return Verdict("untested", "no image was held out: nothing tests this mosaic")
+        return Verdict("untested", "no image was held out: nothing tests this mosaic", advice)
     closed = numbers.get("nrmse_closed_form")
     grade = _grade(numbers["nrmse_holdout"], numbers["noise_floor_holdout"], closed)
-    return Verdict(grade, f"{grade}: {numbers['verdict']}")
+    return Verdict(grade, f"{grade}: {numbers['verdict']}", advice)
 
 
 def _grade(error, floor, closed):

@@ -1,6 +1,6 @@
 """A whole frame fitted tile by tile: time, memory, and what the seams cost.
 
-    python scripts/bench_frame.py make FOLDER [--pixels 2048] [--images 24]
+    python scripts/bench_frame.py make FOLDER [--pixels 2048] [--images 24] [--photons 20000]
     python scripts/bench_frame.py run FOLDER [--slices N] [--steps N] [--tiles PIXELS] [--alone N] [--record]
     python scripts/bench_frame.py across FOLDER [--record]
     python scripts/bench_frame.py sizes [--record]
@@ -38,7 +38,7 @@ RECORD = Path(__file__).parent / "records" / "bench_frame.txt"
 SCOPE = Microscope(wavelength_um=0.53, objective_na=0.4, medium_index=1.33, pixel_size_um=0.4)
 PITCH, DISTANCE = 4000.0, 79000.0
 STEP, SLICES = 0.45, 32
-FULL, PHOTONS = 20000, 20000
+FULL = 20000  # counts
 WINDOW, GUARD = 256, 64
 CONTRAST = 0.012
 
@@ -73,7 +73,7 @@ def cells(pixels, seed=0):
     return sample
 
 
-def make(folder, pixels, n_images):
+def make(folder, pixels, n_images, photons):
     folder.mkdir(parents=True, exist_ok=True)
     sample, whole, rng = cells(pixels), illumination(n_images), np.random.default_rng(1)
     frame = np.zeros((n_images, pixels, pixels), np.uint16)
@@ -87,7 +87,7 @@ def make(folder, pixels, n_images):
             axes = (grid.axes[0], grid.axes[1] + (y - GUARD) * pixel, grid.axes[2] + (x - GUARD) * pixel)
             model = make_model("bpm", grid, SCOPE, whole.at(centre), shape, edge="soft")
             seen = model.forward(CONTRAST * sample.paint(axes))[:, GUARD:-GUARD, GUARD:-GUARD]
-            counts = rng.poisson(PHOTONS * np.maximum(seen, 0)) * (FULL / PHOTONS)
+            counts = rng.poisson(photons * np.maximum(seen, 0)) * (FULL / photons)
             frame[:, y : y + height, x : x + width] = np.rint(counts)
             print(f"{y}, {x} of {pixels}", flush=True)
     tifffile.imwrite(folder / "frame.tif", frame, metadata={"axes": "TYX"})
@@ -219,6 +219,7 @@ def main():
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--pixels", type=int, default=2048)
     parser.add_argument("--images", type=int, default=24)
+    parser.add_argument("--photons", type=int, default=20000, help="of a pixel of the background")
     parser.add_argument("--slices", type=int, default=SLICES)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--tiles", type=int)
@@ -230,7 +231,7 @@ def main():
     if a.folder is None:
         parser.error(f"{a.what} needs a FOLDER")
     if a.what == "make":
-        make(a.folder, a.pixels, a.images)
+        make(a.folder, a.pixels, a.images, a.photons)
     elif a.what == "run":
         run(a.folder, a.slices, a.steps, a.tiles or "auto", a.alone, a.record)
     else:

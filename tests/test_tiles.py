@@ -22,6 +22,8 @@ from fieldrx.report import write_frame_report
 from fieldrx.results import load_result
 from fieldrx.tiles import Job, Mosaic, cut, discard, evaluate_mosaic, fit_tiles, kept_job, load_mosaic, plan
 from fieldrx.tiles.choose import busiest, choose_tiles, default_side
+from fieldrx.totals import HOLE, contrast_sign, sign_of
+from fieldrx.verdict import judge_mosaic
 
 SHAPE, PIXEL = (60, 44), tiny.SCOPE.pixel_size_um
 OPTIONS = {"encoding": tiny.ENCODING, "network": tiny.NETWORK, "schedule": tiny.schedule(), "tv": None}
@@ -131,6 +133,18 @@ def test_no_seam_between_fields_of_one_sample(mosaic):
     joined = Mosaic((flat,) * len(mosaic.tiling), mosaic.tiling, PIXEL)
     inside = joined.volume().contrast
     assert np.ptp(np.abs(inside)) < 1e-6 * abs(value)
+
+
+def test_a_mosaic_below_its_medium_is_advised_on(mosaic):
+    numbers = {"nrmse_holdout": 0.2, "noise_floor_holdout": 0.1, "verdict": "predicts"}
+    sign = contrast_sign(mosaic)
+    assert sign == sign_of(mosaic.volume().contrast.real) != 0
+    turned = replace(mosaic, fields=[replace(one, output_scale=-one.output_scale) for one in mosaic.fields])
+    dense, below = (mosaic, turned)[::sign]
+    assert contrast_sign(below) == -1
+    for held_out in (numbers, {}):
+        assert judge_mosaic(dense, held_out).advice == ()
+        assert judge_mosaic(below, held_out).advice == (HOLE,)
 
 
 def test_the_file(mosaic, tmp_path):

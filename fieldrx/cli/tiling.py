@@ -43,7 +43,7 @@ def reconstruct_tiles(
     """
     from fieldrx.backends import describe_device, get
     from fieldrx.tiles import discard, evaluate_mosaic, fit_tiles, kept_job, plan
-    from fieldrx.verdict import judge_numbers
+    from fieldrx.verdict import judge_mosaic
 
     say, folder = speaker(quiet), output.with_suffix(".tiles")
     kept = by_first(lambda: kept_job(folder)) if resume else None
@@ -71,7 +71,7 @@ def reconstruct_tiles(
         numbers = evaluate_mosaic(mosaic, frame, device=options["device"], callback=reporter)
     if mosaic.provenance.diverged:
         leave(f"{mosaic.provenance.diverged}; {output} holds the best fields before that", 1)
-    verdict = judge_numbers(numbers)
+    verdict = by_first(lambda: judge_mosaic(mosaic, numbers))
     if not quiet:
         size, seconds = output.stat().st_size / 1e6, mosaic.provenance.seconds
         error = f", held-out error {numbers['nrmse_holdout']:.4f}" if "nrmse_holdout" in numbers else ""
