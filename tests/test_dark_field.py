@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tiny
+from scipy.ndimage import gaussian_filter
 
 from fieldrx import Acquisition, simulate
 from fieldrx.band import supported_band
@@ -203,6 +204,43 @@ def test_dark_field_alone_needs_a_level():
 def test_images_that_are_not_dark_are_no_dark_field():
     levels = np.r_[LEVELS[:6], 900, 40]
     assert np.flatnonzero(read(counts(levels), background=1000).dark_field).tolist() == [7]
+
+
+def scattering(lamps, seed=0):
+    """Counts of bright-field images and `lamps` in dark field, all of one smooth sample, over an offset."""
+    rng = np.random.default_rng(seed)
+    sample = gaussian_filter(rng.normal(size=(6 + lamps, 40, 44)), (0, 2, 2))
+    level = np.r_[np.full(6, 2000.0), np.full(lamps, 80.0)][:, None, None]
+    light = Illumination([*LIGHT.sources_na[:6], *Illumination.led_ring(lamps, 0.8).sources_na])
+    return rng.poisson(100 + level * np.exp(4 * sample)).astype("f4"), light
+
+
+def test_a_lamp_in_dark_field_that_did_not_shine_is_masked():
+    raw, light = scattering(9)
+    given = {"background": "smooth", "dark": 100}
+    whole = Acquisition.from_raw(raw, light, SCOPE, **given)
+    assert "not lit" not in " ".join(whole.notes) and whole.dark_field[6:].all()
+    raw[10] = np.random.default_rng(1).normal(100, 3, raw.shape[1:])
+    found = Acquisition.from_raw(raw, light, SCOPE, **given)
+    assert "dark-field image 10: noise alone" in " ".join(found.notes)
+    assert np.flatnonzero(~found.dark_field).tolist() == [*range(6), 10]
+
+
+def test_no_lamp_is_missed_where_none_tells_anything():
+    raw, light = scattering(9)
+    raw[6:] = np.random.default_rng(1).normal(100, 3, raw[6:].shape)
+    found = Acquisition.from_raw(raw, light, SCOPE, background="smooth", dark=100)
+    assert "not lit" not in " ".join(found.notes) and found.dark_field[6:].all()
+
+
+def test_lamps_in_each_others_place_are_named():
+    raw, light = scattering(9)
+    raw[[2, 8]] = raw[[8, 2]]
+    found = Acquisition.from_raw(raw, light, SCOPE, background="smooth", dark=100)
+    said = " ".join(found.notes)
+    assert "image 2: 0.0" in said
+    assert "image 8 lies outside the pupil" in said and "those of image 2 in each other's place?" in said
+    assert not found.usable[2] and not found.dark_field[8]
 
 
 def test_a_saved_acquisition_keeps_its_dark_field(tmp_path):

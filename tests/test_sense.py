@@ -148,6 +148,19 @@ def test_images_unlike_the_others_are_named(background):
     assert "image 6: 5 times the brightness" in notes
 
 
+def test_a_lamp_that_did_not_shine_over_a_known_offset_is_masked_not_refused():
+    """No surface can be laid through what is left, which is negative in half of its pixels."""
+    raw = counts().astype("f4") + 100
+    raw[4] = np.random.default_rng(0).normal(100, 3, SHAPE)
+    found = read(raw, background="smooth", dark=100)
+    assert "image 4: " in said(found)
+    assert "not lit: masked" in said(found)
+    assert not found.usable[4] and found.usable.sum() == N - 1
+    others = np.arange(N) != 4
+    whole = read(raw[others], LIGHT.select(np.flatnonzero(others)), background="smooth", dark=100)
+    np.testing.assert_array_equal(found.images[others], whole.images)
+
+
 def test_what_is_saved_is_not_told_twice(tmp_path):
     raw = counts()
     raw[4] //= 20

@@ -94,8 +94,11 @@ def intensities(
         sense.check_intensities(raw, dark, valid & known, lit)
     elif background is None:
         options["background"] = 1.0
-    scattered = DarkField(raw, dark, valid & known, ~lit, exposure * illumination.pattern.sum(axis=1))
+    scattered = DarkField(raw, dark, valid & known, ~lit, illumination, exposure)
     bright = known & lit[:, None, None]
+    unlit = sense.unlit(raw, dark, valid & known & told, illumination, microscope, exposure)
+    seen = (valid & known)[unlit]
+    bright[unlit] = False  # no surface can be laid through an image without light
     if bright.any() or not len(scattered.images):
         images, mask, remarks = normalise(raw, saturation=level, mask=bright, **options)
         valid = bright if mask is None else mask
@@ -103,7 +106,7 @@ def intensities(
             images[valid] /= np.broadcast_to(exposure[:, None, None], raw.shape)[valid]
     else:
         images, valid, remarks = np.ones(raw.shape, np.float32), bright, []
-    words += scattered.normalise(options.get("background"), told, exposure, images)
+    words += scattered.normalise(options.get("background"), told, images)
     valid |= scattered.valid & ~lit[:, None, None]
     if not told:  # a given background has its own say first
         sense.check_intensities(raw, dark, valid, lit)
@@ -111,14 +114,14 @@ def intensities(
     if odd.any():
         valid[:, odd] = False
         images[:, odd] = 1
+    valid[unlit] = seen  # as much as their levels are told by
     levels = sense.Levels(raw, dark, images, valid, illumination, microscope, exposure)
     unlit = levels.without_light(background, told)
     valid[unlit] = False
     images[unlit] = 1
     notes += [*words, *sense.scaled(raw, valid, options.get("background")), *levels.notes(background, told)]
     notes += [*sense.repeated(raw, valid, illumination.pattern), *remarks, *[found] * bool(found)]
-    way = sense.way(raw, background, told)
-    levelled = told or bool(options.get("gain"))
+    levelled, way = told or bool(options.get("gain")), sense.way(raw, background, told)
     return Intensities(images, None if valid.all() else valid, tuple(notes), way, levelled)
 
 

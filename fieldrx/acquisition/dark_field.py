@@ -4,6 +4,9 @@ An empty field is dark in them, so they tell no background of their own.  A give
 image of the empty field under a lamp inside the pupil, serves as it is, times the image's exposure.  Where
 the images tell the background, or every image came with its own empty field, the level is that of the
 bright-field images: their median over exposure and weight of the lamps.
+
+A lamp that did not shine leaves the noise of the camera alone, where the light of the lamps beside it,
+however faint, makes neighbouring pixels alike.
 """
 
 from __future__ import annotations
@@ -16,6 +19,13 @@ from numpy.typing import ArrayLike
 from fieldrx.acquisition.dim import DIM
 from fieldrx.background import as_frames, typical_level
 from fieldrx.errors import InputError
+from fieldrx.optics import Illumination
+
+_NEAREST = 3  # images in dark field beside one, that must be lit for it to be missed
+_NOISE, _LIGHT = (
+    3.0,
+    30.0,
+)  # likeness of neighbouring pixels, in standard errors, up to which an image is noise
 
 
 class DarkField:
@@ -31,20 +41,28 @@ class DarkField:
         Pixels to look at.
     dark : ndarray of bool, shape (n,)
         Which images are lit from outside the pupil alone.
-    weight : ndarray, shape (n,)
-        Of all lamps of an image together, times its exposure.
+    illumination : Illumination
+    exposure : ndarray, shape (n,)
+        Relative exposures of the images.
     """
 
     def __init__(
-        self, raw: np.ndarray, offset: np.ndarray, valid: np.ndarray, dark: np.ndarray, weight: np.ndarray
+        self,
+        raw: np.ndarray,
+        offset: np.ndarray,
+        valid: np.ndarray,
+        dark: np.ndarray,
+        illumination: Illumination,
+        exposure: np.ndarray,
     ):
-        self.raw, self.offset, self.valid, self.weight = raw, offset, valid, weight
+        self.raw, self.offset, self.valid, self.exposure = raw, offset, valid, exposure
+        lamps = illumination.pattern.sum(axis=1)
+        self.weight = exposure * lamps  # of all lamps of an image together
+        self.towards = illumination.pattern @ illumination.sources_na / lamps[:, None]
         seen = valid.any(axis=(1, 2))
         self.images, self.lit = np.flatnonzero(dark & seen), np.flatnonzero(~dark & seen)
 
-    def normalise(
-        self, background: ArrayLike | str | None, is_estimated: bool, exposure: np.ndarray, out: np.ndarray
-    ) -> list[str]:
+    def normalise(self, background: ArrayLike | str | None, is_estimated: bool, out: np.ndarray) -> list[str]:
         """Write the images over their level, and say where that came from; pixels without one are masked.
 
         Parameters
@@ -53,7 +71,6 @@ class DarkField:
             As it was given.
         is_estimated : bool
             Whether the images tell it.
-        exposure : ndarray, shape (n,)
         out : ndarray, shape (n, y, x)
             Changed in the places of the dark-field images.
         """
@@ -70,12 +87,29 @@ class DarkField:
             ]
         else:
             empty = as_frames(1.0 if background is None else background, "background", self.raw.shape)
-            field = [self._light(empty, k) * exposure[k] for k in self.images]
+            field = [self._light(empty, k) * self.exposure[k] for k in self.images]
         for k, level in zip(self.images, field, strict=True):
             lit = np.broadcast_to(level, self.raw.shape[1:]) > 0
             self.valid[k] &= lit
             out[k] = np.where(self.valid[k], self._light(self.raw, k) / np.where(lit, level, 1), 1)
-        return notes
+        return notes + self._mask_unlit(out)
+
+    def _mask_unlit(self, out):
+        """Mask images of noise alone whose neighbours in direction hold light, and say which."""
+        if len(self.images) <= _NEAREST:
+            return []
+        likeness = np.array([_likeness(self._light(self.raw, k), self.valid[k]) for k in self.images])
+        apart = np.linalg.norm(self.towards[self.images, None] - self.towards[self.images], axis=2)
+        beside = likeness[np.argsort(apart, axis=1, kind="stable")[:, 1 : _NEAREST + 1]].min(axis=1)
+        unlit = self.images[(likeness < _NOISE) & (beside > _LIGHT)]
+        self.valid[unlit], out[unlit] = False, 1
+        if not unlit.size:
+            return []
+        several = "s" if unlit.size > 1 else ""
+        return [
+            f"dark-field image{several} {', '.join(map(str, unlit))}: noise alone, where the lamps beside "
+            "gave light; not lit: masked"
+        ]
 
     def _light(self, frames, k):
         """Frame k without the camera's offset."""
@@ -107,3 +141,18 @@ class DarkField:
                 "the dark-field ones; give a background of one number"
             )
         return level
+
+
+def _likeness(image, valid):
+    """Correlation of neighbouring pixels over its standard error in white noise; bright outliers are cut."""
+    if not valid.any():
+        return 0.0
+    level = np.median(image[valid])
+    spread = np.median(np.abs(image[valid] - level)) or np.std(image[valid])  # few photons: most are alike
+    if spread == 0:
+        return 0.0
+    v = np.clip((image - level) / (6 * spread), -1, 1)
+    v = np.where(valid, v - v[valid].mean(), 0)
+    pairs = [(v[1:], v[:-1], valid[1:] & valid[:-1]), (v[:, 1:], v[:, :-1], valid[:, 1:] & valid[:, :-1])]
+    power = np.sum(v**2) / np.count_nonzero(valid)
+    return max(float(np.sum(a * b) / power) / np.sqrt(np.count_nonzero(both) + 1) for a, b, both in pairs)

@@ -108,6 +108,40 @@ def way(images: np.ndarray, background: ArrayLike | str | None, is_estimated: bo
     return f"divided by {'one image' if one else f'{len(given)} images, in their order,'} of the empty field"
 
 
+def unlit(
+    raw: np.ndarray,
+    dark: np.ndarray,
+    valid: np.ndarray,
+    illumination: Illumination,
+    microscope: Microscope,
+    exposure: np.ndarray,
+) -> np.ndarray:
+    """Numbers of bright-field images whose lamps did not shine, by their counts alone.
+
+    Parameters
+    ----------
+    raw, dark : ndarray, shape (n, y, x)
+    valid : ndarray of bool, shape (n, y, x)
+        Pixels to look at.
+    illumination : Illumination
+    microscope : Microscope
+    exposure : ndarray, shape (n,)
+        Relative exposures of the images.
+    """
+    some = np.flatnonzero(~illumination.dark(microscope) & valid.any(axis=(1, 2)))
+    level = np.array([typical_level(raw[k] - dark[k].astype(float), valid[k]) for k in some])
+    return some[_shares(level / exposure[some], illumination.pattern.sum(axis=1)[some]) < _NO_LIGHT]
+
+
+def _shares(level, weight):
+    """Brightness over that of the others, of equal exposure or of exposures that differ; 1 for a few."""
+    shares = [v / np.median(v) for v in (level, level / weight) if len(v) and np.median(v) > 0]
+    if len(level) < _FEWEST or len(shares) < 2:
+        return np.ones(len(level))
+    off = np.abs(np.log(np.maximum(shares, 1e-9)))
+    return np.where(off[0] < off[1], *shares)
+
+
 class Levels:
     """Typical brightness of images, before and after normalisation.
 
@@ -160,7 +194,9 @@ class Levels:
         if not lit.size:
             return []
         own = self._own(background, is_estimated)
-        notes = self._unlike(lit, self._shares(lit, own)) + ([] if own else self._bright_outside(lit))
+        share = self._shares(lit, own)
+        notes = self._unlike(lit, share)
+        notes += [] if own else self._bright_outside(lit, lit[share < _NO_LIGHT])
         typical = float(np.median(self.normalised[lit]))
         if not 1 / _FAR < typical < _FAR:
             notes.append(
@@ -182,13 +218,7 @@ class Levels:
         return given.ndim in (1, 3) and len(given) == len(self.raw)
 
     def _shares(self, lit, own):
-        """Brightness over that of the others, of equal exposure or of exposures that differ; 1 for a few."""
-        level = (self.normalised if own else self.raw)[lit]
-        shares = [v / np.median(v) for v in (level, level / self.weight[lit]) if len(v) and np.median(v) > 0]
-        if len(lit) < _FEWEST or len(shares) < 2:
-            return np.ones(len(lit))
-        off = np.abs(np.log(np.maximum(shares, 1e-9)))
-        return np.where(off[0] < off[1], *shares)
+        return _shares((self.normalised if own else self.raw)[lit], self.weight[lit])
 
     def _unlike(self, lit, share):
         """Images much darker or brighter than the others."""
@@ -200,24 +230,27 @@ class Levels:
             (share > _ODD, "overexposed, or lit by other lamps too? leave out what is"),
         ):
             if odd.any():
-                times = ", ".join(f"{s:.2g}" for s in share[odd][:_LISTED])
+                times = ", ".join(f"{max(s, 0):.2g}" for s in share[odd][:_LISTED])
                 notes.append(
                     f"{numbered(lit[odd])}: {times} times the brightness of the other bright-field images; "
                     f"{words}"
                 )
         return notes
 
-    def _bright_outside(self, lit):
-        """Images that are dark field by the table, and are not dark."""
+    def _bright_outside(self, lit, unlit):
+        """Images that are dark field by the table and not dark; whether those without light are theirs."""
         each = (self.raw, self.raw / self.weight)
         outside = np.flatnonzero(
             self.unlit & np.all([v > _AS_BRIGHT * np.median(v[lit]) for v in each], axis=0)
         )
         if not outside.size:
             return []
+        asks = "are the directions in NA (not degrees), and is objective_na right?"
+        if outside.size == unlit.size:
+            asks = f"are these lamps and those of {numbered(unlit)} in each other's place?"
         return [
-            f"{numbered(outside)} lie outside the pupil by their directions, but are as bright as those "
-            "inside: are the directions in NA (not degrees), and is objective_na right?"
+            f"{numbered(outside)} lie{'s' if outside.size == 1 else ''} outside the pupil by their directions, but are as bright as those "
+            f"inside: {asks}"
         ]
 
     def _frames_of_one(self, lit):
