@@ -248,9 +248,10 @@ class Levels:
         asks = "are the directions in NA (not degrees), and is objective_na right?"
         if outside.size == unlit.size:
             asks = f"are these lamps and those of {numbered(unlit)} in each other's place?"
+        lie = "lies" if outside.size == 1 else "lie"
         return [
-            f"{numbered(outside)} lie{'s' if outside.size == 1 else ''} outside the pupil by their directions, but are as bright as those "
-            f"inside: {asks}"
+            f"{numbered(outside)} {lie} outside the pupil by the directions, but as bright as those inside: "
+            f"{asks}"
         ]
 
     def _frames_of_one(self, lit):
