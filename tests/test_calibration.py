@@ -46,10 +46,10 @@ def distance(found, true=TRUE):
     return np.linalg.norm(found - true, axis=1)
 
 
-def turned(degrees, scale, scatter=0.0, shift=(0.0, 0.0)):
+def turned(degrees, scale, scatter=0.0, shift=(0.0, 0.0), true=TRUE):
     c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    noise = scatter * np.random.default_rng(5).standard_normal(TRUE.shape)
-    return scale * TRUE @ np.array([[c, s], [-s, c]]).T + np.array(shift) + noise
+    noise = scatter * np.random.default_rng(5).standard_normal(true.shape)
+    return scale * true @ np.array([[c, s], [-s, c]]).T + np.array(shift) + noise
 
 
 SCATTERED = turned(4.0, 1.05, 0.006, (0.02, -0.015))
@@ -257,15 +257,16 @@ def test_wrong_arguments(change, words):
 
 @pytest.mark.slow
 def test_dark_field_images_are_not_looked_at():
-    """Lights outside the pupil change nothing; alone they are refused."""
+    """Lights outside the pupil change nothing, and move with the board; alone they are refused."""
     dark = np.array([(0.6, 0.0), (0.0, 0.6), (-0.6, 0.0), (0.0, -0.6)])
     rng = np.random.default_rng(0)
     faint = (0.02 * rng.random((4, *SHAPE))).astype("f4")
-    table = turned(4.0, 1.05)
-    both = Acquisition(np.r_[images(), faint], Illumination(np.r_[table, dark]), SCOPE)
+    table = turned(4.0, 1.05, true=np.r_[TRUE, dark])
+    both = Acquisition(np.r_[images(), faint], Illumination(table), SCOPE)
     found = calibrate(both, (-12, -6))
     assert np.isnan(found.measured_na[-4:]).all()
     assert np.median(distance(found.found_na[:-4])) < 0.004
+    assert (distance(found.found_na[-4:], dark) < distance(table[-4:], dark) / 3).all()
     with pytest.raises(InputError, match="0 images are valid"):
         calibrate(Acquisition(faint, Illumination(dark), SCOPE))
     low = replace(SCOPE, objective_na=0.3)
