@@ -11,6 +11,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before any test imports CuPy; program
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks at the groups in the same hook
 def pytest_collection_modifyitems(config, items):
     """Where several workers share the tests, one has all of a file, whose fixtures are made once, or all of
     the emulated GPU, whose last test looks back at the others.
