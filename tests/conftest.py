@@ -11,12 +11,16 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before any test imports CuPy; program
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist looks at the groups in the same hook
-def pytest_collection_modifyitems(config, items):
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
     """Where several workers share the tests, one has all of a file, whose fixtures are made once, or all of
     the emulated GPU, whose last test looks back at the others.
     """
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            folder = item.path.parent.name
-            item.add_marker(pytest.mark.xdist_group(folder if folder == "cudaemu" else item.path.stem))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class WholeFiles(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path = nodeid.split("::")[0]
+            return "cudaemu" if "/cudaemu/" in path else path
+
+    return WholeFiles(config, log)
