@@ -96,8 +96,7 @@ def intensities(
         options["background"] = 1.0
     scattered = DarkField(raw, dark, valid & known, ~lit, illumination, exposure)
     bright = known & lit[:, None, None]
-    unlit = sense.unlit(raw, dark, valid & known & told, illumination, microscope, exposure)
-    seen = (valid & known)[unlit]
+    unlit = sense.unlit(raw, dark, scattered.valid & told, illumination, microscope, exposure)
     bright[unlit] = False  # no surface can be laid through an image without light
     if bright.any() or not len(scattered.images):
         images, mask, remarks = normalise(raw, saturation=level, mask=bright, **options)
@@ -114,7 +113,7 @@ def intensities(
     if odd.any():
         valid[:, odd] = False
         images[:, odd] = 1
-    valid[unlit] = seen  # as much as their levels are told by
+    valid[unlit] = scattered.valid[unlit]  # as much as their levels are told by
     levels = sense.Levels(raw, dark, images, valid, illumination, microscope, exposure)
     unlit = levels.without_light(background, told)
     valid[unlit] = False

@@ -17,15 +17,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldrx.acquisition.dim import DIM
+from fieldrx.acquisition.sense import numbered
 from fieldrx.background import as_frames, typical_level
 from fieldrx.errors import InputError
 from fieldrx.optics import Illumination
 
 _NEAREST = 3  # images in dark field beside one, that must be lit for it to be missed
-_NOISE, _LIGHT = (
-    3.0,
-    30.0,
-)  # likeness of neighbouring pixels, in standard errors, up to which an image is noise
+_NOISE = 3.0  # likeness of neighbouring pixels, in standard errors, below which an image is noise alone,
+_LIGHT = 30.0  # and above which it surely holds light
 
 
 class DarkField:
@@ -105,10 +104,8 @@ class DarkField:
         self.valid[unlit], out[unlit] = False, 1
         if not unlit.size:
             return []
-        several = "s" if unlit.size > 1 else ""
         return [
-            f"dark-field image{several} {', '.join(map(str, unlit))}: noise alone, where the lamps beside "
-            "gave light; not lit: masked"
+            f"dark-field {numbered(unlit)}: noise alone, where the lamps beside gave light; not lit: masked"
         ]
 
     def _light(self, frames, k):

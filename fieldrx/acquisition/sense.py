@@ -120,13 +120,8 @@ def unlit(
 
     Parameters
     ----------
-    raw, dark : ndarray, shape (n, y, x)
-    valid : ndarray of bool, shape (n, y, x)
-        Pixels to look at.
-    illumination : Illumination
-    microscope : Microscope
-    exposure : ndarray, shape (n,)
-        Relative exposures of the images.
+    raw, dark, valid, illumination, microscope, exposure
+        As of `Levels`.
     """
     some = np.flatnonzero(~illumination.dark(microscope) & valid.any(axis=(1, 2)))
     level = np.array([typical_level(raw[k] - dark[k].astype(float), valid[k]) for k in some])
