@@ -37,6 +37,7 @@ from fieldrx.tiles import evaluate_mosaic, fit_tiles, plan
 RECORD = Path(__file__).parent / "records" / "bench_frame.txt"
 SCOPE = Microscope(wavelength_um=0.53, objective_na=0.4, medium_index=1.33, pixel_size_um=0.4)
 PITCH, DISTANCE = 4000.0, 79000.0
+REACH = 0.36  # of the LEDs, as sines: well inside the pupil
 STEP, SLICES = 0.45, 32
 FULL = 20000  # counts
 WINDOW, GUARD = 256, 64
@@ -50,10 +51,14 @@ def depth(slices=SLICES):
 
 
 def light(n_images):
-    """The LEDs of a board nearest to its centre, but for those near the pupil's edge."""
+    """LEDs of a 15 x 15 board that fill the pupil evenly: each is the farthest from those chosen before."""
     leds = np.argwhere(np.ones((15, 15), bool)) - 7
-    order = np.argsort(np.linalg.norm(leds, axis=1), kind="stable")[:n_images]
-    return leds[order] + 7
+    leds = leds[np.linalg.norm(leds, axis=1) * PITCH < REACH * np.hypot(DISTANCE, 7 * PITCH)]
+    chosen = [np.flatnonzero(~leds.any(axis=1))[0]]
+    while len(chosen) < n_images:
+        apart = np.linalg.norm(leds[:, None] - leds[chosen], axis=2).min(axis=1)
+        chosen.append(np.argmax(apart))
+    return leds[chosen] + 7
 
 
 def illumination(n_images):
