@@ -90,10 +90,7 @@ def judge(field: NeuralField, acquisition: Acquisition, device: str = "auto", si
     error, noise = compared.error(compared.held)[0], compared.noise_of(compared.held)
     closed = provenance.nrmse_closed_form
     grade = _worse(_grade(error, noise.share, closed), _grade_in_the_dark(compared))
-    words = f"{grade}: {verdict_of(compared)}"
-    if grade == "nothing":
-        beside = "" if closed is None else f", the closed form's {closed:.2f}"
-        words += f". No sample was found: an empty one would score 1{beside}"
+    words = _words(grade, verdict_of(compared), closed)
     if noise.share > _NOISY:  # false where it is not known
         advice.append(f"most of the signal is noise ({noise.share:.0%}): more light, or more images")
     if grade in ("poor", "nothing"):
@@ -116,7 +113,15 @@ def judge_mosaic(mosaic: Mosaic, numbers: Mapping[str, Any]) -> Verdict:
         return Verdict("untested", "no image was held out: nothing tests this mosaic", advice)
     closed = numbers.get("nrmse_closed_form")
     grade = _grade(numbers["nrmse_holdout"], numbers["noise_floor_holdout"], closed)
-    return Verdict(grade, f"{grade}: {numbers['verdict']}", advice)
+    return Verdict(grade, _words(grade, numbers["verdict"], closed), advice)
+
+
+def _words(grade, told, closed):
+    """A grade with what it is by, and why that is nothing."""
+    if grade != "nothing":
+        return f"{grade}: {told}"
+    beside = "" if closed is None else f", the closed form's {closed:.2f}"
+    return f"{grade}: {told}. No sample was found: an empty one would score 1{beside}"
 
 
 def _grade(error, floor, closed):

@@ -165,6 +165,15 @@ def test_failures_are_kept_with_their_reason_and_the_rest_is_done(stand_in):
     assert not list(jobs[0].output.parent.glob("*.claim")) and not list(jobs[0].output.parent.glob(".*"))
 
 
+def test_a_row_that_cannot_be_written_fails_alone(stand_in, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "1.claim").mkdir()  # in the place of what would be written
+    jobs = stand_in("status 0", "status 0")
+    found = work(jobs, Settings(), silent)
+    assert [one.state for one in found.values()] == ["failed", "done"]
+    assert "1.claim" in found[jobs[0]].reason
+
+
 def test_called_again_it_does_what_is_missing_and_goes_on(stand_in):
     jobs = stand_in("status 0", "status 2", "kill 9", "status 75", "status 0")
     work(jobs, Settings(), silent)
@@ -355,6 +364,7 @@ def test_a_batch_from_the_command_line(tmp_path):
     assert batch(path, "--index", 3, "-q").returncode == 0
     done = batch(path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "row 2: there is no" in done.stderr.splitlines()[0]
     assert "row 2  failed" in done.stdout and "gone.toml: no such file" in done.stdout
     assert done.stdout.splitlines()[-1] == "3 rows: 2 done, 1 failed" and len(done.stdout.splitlines()) == 2
     a, c = (load_field(tmp_path / f"fields/{name}.npz") for name in "ac")

@@ -1,5 +1,6 @@
 """The command line: every command, and one line for every mistake."""
 
+import errno
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import fieldrx.render
 from fieldrx import load_field, read_acquisition, read_volume, write_volume
 from fieldrx.cli import main
 from fieldrx.cli.progress import Reporter
+from fieldrx.cli.status import one_line
 from fieldrx.demo import SAMPLES
 from fieldrx.models import MODELS
 from fieldrx.progress import Progress
@@ -816,3 +818,19 @@ def test_help_is_written_for_people(command):
 def test_help_names_every_model(command):
     text = good(command, "--help").stdout
     assert not [name for name in MODELS if not re.search(rf"\b{name}\b", text)]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a.npz"), "a.npz: No space left on device"),
+        (OSError(errno.EXDEV, "Cross-device link", "a", None, "b"), "a and b: Cross-device link"),
+        (OSError("no device"), "OSError: no device"),
+        (MemoryError("too\nmuch"), "MemoryError: too much"),
+    ],
+)
+def test_failures_are_said_plainly(capsys, error, words):
+    with pytest.raises(SystemExit) as end, one_line():
+        raise error
+    assert end.value.code == 1
+    assert capsys.readouterr().err == f"fieldrx: error: {words}\n"

@@ -31,8 +31,9 @@ while words[0].startswith("--"):
 with open(os.environ["STAND_IN_RECORD"], "a") as file:
     told = {{n: v for n, v in os.environ.items() if n.startswith(("SLURM", "CUDA"))}}
     file.write(json.dumps({{"srun": words, "environment": told}}) + "\\n")
+of_step = {{"SLURM_STEP_NUM_TASKS": os.environ["SLURM_NTASKS"], "SLURM_STEP_ID": "0"}}
 tasks = [
-    subprocess.Popen(words, env=os.environ | {{"SLURM_PROCID": str(k), "SLURM_NODEID": str(k)}})
+    subprocess.Popen(words, env=os.environ | of_step | {{"SLURM_PROCID": str(k), "SLURM_NODEID": str(k)}})
     for k in range(int(os.environ["SLURM_NTASKS"]))
 ]
 awaited = os.environ.get("STAND_IN_SIGNAL")

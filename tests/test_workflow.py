@@ -1,6 +1,7 @@
 """`fieldrx run`: choices with their evidence, a verdict, and one question where the images do not tell."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -18,10 +19,12 @@ from fieldrx import (
 )
 from fieldrx.cli import NOTHING, main
 from fieldrx.field import load_field
+from fieldrx.fit import Parts
 from fieldrx.io import open_folder
 from fieldrx.noise import NoiseFloor
 from fieldrx.verdict import Verdict, cut_off, judge
 from fieldrx.workflow import Undecided, depth, run, sign, trials
+from fieldrx.workflow.folder import PARTS
 from fieldrx.workflow.trials import Case
 
 SCOPE = replace(tiny.SCOPE, pixel_size_um=0.22)
@@ -51,8 +54,14 @@ def short_trials():
 
 
 @pytest.fixture(scope="module")
-def outcome(short_trials):
-    return run(bead(), schedule=QUICK)
+def known(tmp_path_factory):
+    """Short fits of the runs before, so that the same one is not made twice."""
+    return Parts(tmp_path_factory.mktemp("known"), resume=True)
+
+
+@pytest.fixture(scope="module")
+def outcome(short_trials, known):
+    return run(bead(), schedule=QUICK, parts=known)
 
 
 @pytest.mark.slow
@@ -75,17 +84,17 @@ def test_directions_that_are_right_are_kept(outcome):
 
 
 @pytest.mark.slow
-def test_only_the_user_knows_what_looks_less_dense():
+def test_only_the_user_knows_what_looks_less_dense(known):
     with pytest.raises(Undecided, match=r"is the sample denser .*--contrast negative.*positive"):
-        run(bead(sign=-1), schedule=QUICK)
+        run(bead(sign=-1), schedule=QUICK, parts=known)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("contrast", "value"), [("negative", "light as given"), ("positive", "light reversed")]
 )
-def test_the_answer_is_heeded(contrast, value):
-    found = run(bead(sign=-1), contrast=contrast, schedule=QUICK)
+def test_the_answer_is_heeded(known, contrast, value):
+    found = run(bead(sign=-1), contrast=contrast, schedule=QUICK, parts=known)
     assert found.choices[1].value == value
     contrast = found.field.volume().contrast.real
     peak = contrast.flat[np.abs(contrast).argmax()]
@@ -267,11 +276,12 @@ def test_a_sample_at_the_end_of_its_range_is_said(monkeypatch, said):
 
 
 @pytest.mark.slow
-def test_the_folder_of_a_run(tmp_path):
-    acq = bead()
-    acq.save(tmp_path / "acq.npz")
+def test_the_folder_of_a_run(known, tmp_path):
+    bead().save(tmp_path / "acq.npz")
     folder = tmp_path / "out"
-    result = CliRunner().invoke(main, ["run", str(tmp_path / "acq.npz"), "-o", str(folder), "--steps", "12"])
+    shutil.copytree(known.folder, folder / PARTS)
+    job = ["run", str(tmp_path / "acq.npz"), "-o", str(folder), "--steps", "12", "--resume"]
+    result = CliRunner().invoke(main, job)
     assert result.exit_code in (0, NOTHING), result.output
     names = {"field.npz", "acquisition.npz", "field.png", "report.html", "log.json"}
     assert {p.name for p in folder.iterdir()} == names
@@ -283,9 +293,12 @@ def test_the_folder_of_a_run(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_question_ends_with_status_2_and_a_log(tmp_path):
+def test_a_question_ends_with_status_2_and_a_log(known, tmp_path):
     bead(sign=-1).save(tmp_path / "acq.npz")
-    result = CliRunner().invoke(main, ["run", str(tmp_path / "acq.npz"), "-o", str(tmp_path / "out")])
+    shutil.copytree(known.folder, tmp_path / "out" / PARTS)
+    result = CliRunner().invoke(
+        main, ["run", str(tmp_path / "acq.npz"), "-o", str(tmp_path / "out"), "--resume"]
+    )
     assert result.exit_code == 2
     assert result.output.count("is the sample denser than its medium?") == 1
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["log.json"]

@@ -98,6 +98,7 @@ class _Batch:
     def __init__(self, jobs: Sequence[Job], settings: Settings, say: Callable[[str], object]):
         self.jobs, self.settings, self.say = jobs, settings, say
         self.running: list[_Running] = []
+        self.refused: dict[Job, Status] = {}  # those beside whose output nothing can be written
         self.before = {job: unclaimed_status(job) for job in jobs}
 
     def run(self) -> dict[Job, Status]:
@@ -112,7 +113,7 @@ class _Batch:
                 for one in self.running:
                     one.process.wait()
                 self._look()
-        return {job: read_status(job) for job in self.jobs}
+        return {job: self.refused.get(job) or read_status(job) for job in self.jobs}
 
     def _until(self, stop, waiting):
         """Begin what may begin, and wait for the rest."""
@@ -121,13 +122,22 @@ class _Batch:
             left = stop.time_left()
             closed = stop.due() or (left is not None and left < _WORTH_S)
             while waiting and not closed and len(self.running) < self.settings.workers:
-                self._begin(waiting.popleft(), left)
+                self._begin_or_refuse(waiting.popleft(), left)
             if stop.asked and not told:
                 self._signal(signal.SIGTERM)
                 told = True
             if self.running:
                 time.sleep(_LOOK_S)
             self._look()
+
+    def _begin_or_refuse(self, job, left):
+        """Start a job; where nothing can be written beside its output it alone fails."""
+        try:
+            self._begin(job, left)
+        except OSError as error:
+            reason = f"{error.strerror or error}: {error.filename or job.output}"
+            self.refused[job] = Status(FAILED, job.asked, reason)
+            self.say(f"row {job.number} failed: {job.output}: {reason}")
 
     def _begin(self, job, left):
         """Start a job, unless it is done or somebody else does it."""

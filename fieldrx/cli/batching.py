@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 COMMANDS = {"run": run, "reconstruct": reconstruct}
 
 
-@click.command(cls=Stoppable)
+class _Batch(Stoppable):
+    """The command of a table, of which every process takes rows that no other has."""
+
+    each_alone = True
+
+
+@click.command(cls=_Batch)
 @click.argument("table", metavar="JOBS.csv", type=FILE)
 @click.option(
     "--workers",
@@ -54,7 +60,8 @@ def batch(table: Path, workers: int, index: int | None, status: bool, again: boo
     Columns are acquisition, output, command (run if empty) and options of that command; an empty cell leaves
     an option out. Files are named from the folder of the table on. Beside each OUTPUT stand OUTPUT.log, with
     all that the command printed, and OUTPUT.status.json. Called again, batch does what is missing, failed or
-    was stopped, which goes on. Several batches, on several machines, may share one table.
+    was stopped, which goes on. Several batches, on several machines, may share one table;
+    `srun` and `mpiexec` may start them.
 
     Exit status 0 when all rows are done, 1 if some failed, 75 if rows were stopped: call it again.
     """
@@ -72,8 +79,11 @@ def batch(table: Path, workers: int, index: int | None, status: bool, again: boo
     for job in jobs:
         _check(job)
     say = speaker(quiet)
+    for job in jobs:
+        if not job.acquisition.exists():
+            say(f"row {job.number}: there is no {job.acquisition}, or not yet")
     threads = cores // workers
-    say(f"{len(jobs)} rows, {workers} at a time with {threads} thread{'' if threads == 1 else 's'} each")
+    say(f"{_counted(len(jobs), 'row')}, {workers} at a time with {_counted(threads, 'thread')} each")
     found = work(jobs, Settings(workers, threads, again), say)
     if not quiet:
         _tell(found, but="done")
@@ -119,7 +129,11 @@ def _tell(found: dict[Job, Status], but: str = "") -> None:
         echo(f"row {job.number}  {status.state:<8} {job.output}{reason}")
     states = [status.state for status in found.values()]
     told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    echo(f"{len(states)} row{'' if len(states) == 1 else 's'}: {told}")
+    echo(f"{_counted(len(states), 'row')}: {told}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _code(found: Iterable[Status], unfinished: Sequence[str]) -> int:

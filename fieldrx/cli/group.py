@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ import click
 from fieldrx._version import __version__
 from fieldrx.cli.status import one_line
 from fieldrx.cli.text import prepare_streams
-from fieldrx.parallel import session, world
+from fieldrx.parallel import each_alone, session, world
 from fieldrx.resources import THREADS_OF_BLAS, thread_limit
 
 
@@ -26,11 +27,18 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        prepare_streams()
-        _limit_blas()
-        with one_line():
-            return super().make_context(*args, **kwargs)
+    def make_context(
+        self, info_name: str | None, args: list[str], *rest: Any, **kwargs: Any
+    ) -> click.Context:
+        command = self.commands.get(args[0]) if args else None
+        with ExitStack() as until, one_line():
+            if getattr(command, "each_alone", False):
+                until.enter_context(each_alone())
+            prepare_streams()
+            _limit_blas()
+            ctx = super().make_context(info_name, args, *rest, **kwargs)
+            ctx.call_on_close(until.pop_all().close)
+            return ctx
 
     def invoke(self, ctx: click.Context) -> Any:
         with one_line():

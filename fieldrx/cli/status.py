@@ -47,7 +47,15 @@ def one_line() -> Iterator[None]:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             raise  # the reader of a pipe has left; click ends quietly
         user = isinstance(error, OSError) and error.errno in _NO_NAMES
-        leave(f"{type(error).__name__}: {' '.join(str(error).split())}", 2 if user else 1)
+        leave(_plainly(error), 2 if user else 1)
+
+
+def _plainly(error: Exception) -> str:
+    """What went wrong and with which file, without Python's name and number for it."""
+    if isinstance(error, OSError) and error.strerror:
+        named = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        return ": ".join([" and ".join(named), error.strerror] if named else [error.strerror])
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _failed_algebra() -> type[Exception]:

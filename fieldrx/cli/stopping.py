@@ -21,6 +21,7 @@ class Stoppable(click.Command):
     """
 
     stopped = "stopped: call it again, with --resume, to go on"
+    each_alone = False  # whether each of several ranks works for itself
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)

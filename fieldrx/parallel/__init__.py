@@ -20,7 +20,7 @@ Nothing here imports NumPy or mpi4py before it is needed.
 
 from fieldrx.parallel.communicator import Alone, Communicator, alone, using, world
 from fieldrx.parallel.items import by_first, items_words, mine, over_ranks
-from fieldrx.parallel.launch import launched
+from fieldrx.parallel.launch import each_alone, launched
 from fieldrx.parallel.session import session
 from fieldrx.parallel.shares import Slab, share_of
 
@@ -30,6 +30,7 @@ __all__ = [
     "Slab",
     "alone",
     "by_first",
+    "each_alone",
     "items_words",
     "launched",
     "mine",

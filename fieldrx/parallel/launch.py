@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 ALONE = "FIELDRX_ALONE"  # set to 1, every process works for itself however many were started
@@ -47,3 +48,17 @@ def launched(environment: Mapping[str, str] | None = None) -> Launched:
         if rank.isdecimal() and size.isdecimal():
             return Launched(int(rank), int(size))
     return Launched()
+
+
+@contextmanager
+def each_alone() -> Iterator[None]:
+    """A block in which this process, and those that it starts, work for themselves, whatever others do."""
+    before = os.environ.get(ALONE)
+    os.environ[ALONE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ALONE]
+        else:
+            os.environ[ALONE] = before
