@@ -147,6 +147,13 @@ def test_a_mosaic_below_its_medium_is_advised_on(mosaic):
         assert judge_mosaic(below, held_out).advice == (HOLE,)
 
 
+def test_a_mosaic_without_a_sample_says_why(mosaic):
+    numbers = {"nrmse_holdout": 0.3, "noise_floor_holdout": 0.1, "verdict": "predicts"}
+    assert judge_mosaic(mosaic, numbers).sentence == "good: predicts"
+    nothing = judge_mosaic(mosaic, numbers | {"nrmse_closed_form": 0.29})
+    assert nothing.failed and "one would score 1, the closed form's 0.29" in nothing.sentence
+
+
 def test_the_file(mosaic, tmp_path):
     mosaic.save(tmp_path / "m.npz")
     read = load_result(tmp_path / "m.npz")
