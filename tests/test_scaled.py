@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from fieldrx import InputError, read_volume
 from fieldrx.cli import main
+from fieldrx.io.metadata import read_metadata
 from fieldrx.io.scaled import read_scaled
+from fieldrx.io.spacing import zarr_transform
 from fieldrx.render import render
 from fieldrx.volume import open_volume
 
@@ -65,16 +67,22 @@ def test_options_replace_what_a_volume_file_says(tmp_path):
 
 @pytest.mark.parametrize(
     "unit, factor",
-    [("um", 1), ("micron", 1), ("nm", 1e-3), ("mm", 1e3), ("\\u00B5m", 1), ("pixel", None), ("", None)],
+    [
+        *(("um", 1), ("micron", 1), ("micrometer", 1), ("\\u00B5m", 1), ("nm", 1e-3), ("nanometer", 1e-3)),
+        *(("angstrom", 1e-4), ("mm", 1e3), ("Meter", 1e6), ("pixel", None), ("", None)),
+    ],
 )
 def test_imagej_units(tmp_path, unit, factor):
+    """Of volumes and of the images of a fit."""
     path = tmp_path / "v.tif"
     told = {"axes": "ZYX", "spacing": 4.0, "unit": unit}
     tifffile.imwrite(path, values(), imagej=True, resolution=(1 / 3.0, 1 / 2.0), metadata=told)
     found = read_scaled(path)
     if factor is None:
-        assert found.spacing_um == (None, None, None)
+        assert found.spacing_um == (None, None, None) and read_metadata(path) == {}
     else:
+        told, program = read_metadata(path)["pixel_size_um"]
+        assert (told, program) == (pytest.approx(3 * factor), "ImageJ")
         np.testing.assert_allclose(found.spacing_um, np.array([4.0, 2.0, 3.0]) * factor, rtol=1e-6)
     np.testing.assert_array_equal(found.values, values())
 
@@ -124,6 +132,18 @@ def test_zarr_of_other_programs(tmp_path, version):
     np.testing.assert_array_equal(found.values, values((1, 3, 5, 4))[0])
     np.testing.assert_allclose(found.spacing_um, STEPS)
     np.testing.assert_allclose(found.origin_um, (1, 2, 3))
+
+
+def test_transformations_of_zarr_go_one_after_the_other():
+    level = [{"type": "scale", "scale": [2, 3]}, {"type": "translation", "translation": [5, 7]}]
+    told = {
+        "axes": ["y", "x"],
+        "datasets": [{"path": "0", "coordinateTransformations": level}],
+        "coordinateTransformations": [{"type": "scale", "scale": [10, 100]}],
+    }
+    steps, place = zarr_transform(told)
+    np.testing.assert_array_equal(steps, [20, 300])
+    np.testing.assert_array_equal(place, [50, 700])
 
 
 def broken(folder, case):

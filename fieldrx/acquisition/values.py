@@ -11,7 +11,7 @@ import numpy as np
 
 from fieldrx.errors import InputError, in_file
 from fieldrx.io.variables import is_variable, read_variable
-from fieldrx.optics.units import MICROMETRES
+from fieldrx.optics.units import KEY_UNITS, MICROMETRES
 
 _POINTER = re.compile(r"(?P<source>[^*]+?)(?:\s*\*\s*(?P<factor>[-+0-9.eE]+))?\s*")
 
@@ -80,7 +80,7 @@ def plain_name(key: str, known: Collection[str]) -> str:
         Names as the table has them.
     """
     base, _, unit = key.rpartition("_")
-    return f"{base}_um" if unit in MICROMETRES and f"{base}_um" in known and key not in known else key
+    return f"{base}_um" if unit in KEY_UNITS and f"{base}_um" in known and key not in known else key
 
 
 def _times(value: Any, factor: float) -> Any:

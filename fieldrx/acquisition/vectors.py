@@ -11,9 +11,10 @@ from fieldrx.acquisition.schema import need
 from fieldrx.errors import InputError, in_file, nearest
 from fieldrx.io.variables import read_variable
 from fieldrx.optics import Illumination, Microscope
+from fieldrx.optics.units import MICROMETRES
 
 _AXES = {"y": 0, "x": 1}
-_LENGTHS = {"um": 1.0, "mm": 1e3, "m": 1e6}
+_LENGTHS = ("um", "mm", "m")
 
 
 def read_vectors(table: dict[str, Any], n: int | None, microscope: Microscope, path: Path) -> Illumination:
@@ -75,7 +76,7 @@ def _as_na(yx: np.ndarray, table: dict[str, Any], microscope: Microscope) -> np.
     """Directions (n, 2) in a unit as NA."""
     unit = table.get("unit", "na")
     if unit in _LENGTHS:  # of LEDs on a flat board
-        across = yx * _LENGTHS[unit]
+        across = yx * MICROMETRES[unit]
         distance = need(table, "distance_um", "illumination")
         if not distance > 0:
             raise InputError(

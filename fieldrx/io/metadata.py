@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ import tifffile
 
 from fieldrx.errors import InputError, one_line
 from fieldrx.io.files import check_file
+from fieldrx.io.spacing import imagej_spacing, ome_elements, ome_length, zarr_transform
 
-_MICROMETRES = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "mm": 1e3,
-                "cm": 1e4, "m": 1e6, "å": 1e-4}  # fmt: skip
 _SECONDS = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "seconds": 1.0, "min": 60.0, "h": 3600.0}
 _ZARR_SECONDS = {"millisecond": 1e-3, "second": 1.0, "minute": 60.0, "hour": 3600.0}
 _INTERVAL = "interval_s"
@@ -66,7 +64,7 @@ def _told(path: Path) -> dict[str, tuple[float, str]]:
     path = check_file(path, "a TIFF file")
     try:
         with tifffile.TiffFile(path) as tif:
-            told = [
+            told = [  # a later program's word counts more than an earlier one's
                 ("ImageJ", _of_imagej(tif)),
                 ("Micro-Manager", _of_micromanager(tif)),
                 ("OME", _of_ome(tif.ome_metadata)),
@@ -85,12 +83,8 @@ def _of_imagej(tif: tifffile.TiffFile) -> dict[str, float]:
     """Pixels of a calibrated ImageJ image, whose resolution counts them per unit, and time of a frame."""
     told = tif.imagej_metadata or {}
     values = _interval(told.get("finterval"), told.get("tunit"))
-    unit = str(told.get("unit", "")).replace("\\u00B5", "µ").strip().lower()
-    resolution = tif.pages.first.tags.get("XResolution")
-    if unit not in _MICROMETRES or resolution is None:
-        return values
-    pixels, units = resolution.value
-    return values | ({"pixel_size_um": _MICROMETRES[unit] * units / pixels} if pixels else {})
+    pixel = imagej_spacing(tif)[2]
+    return values if pixel is None else values | {"pixel_size_um": pixel}
 
 
 def _of_micromanager(tif: tifffile.TiffFile) -> dict[str, float]:
@@ -110,15 +104,12 @@ def _of_ome(text: str | None) -> dict[str, float]:
     """Pixels, wavelength, objective and time of a frame of the first image of OME-XML."""
     if not text:
         return {}
-    root = ElementTree.fromstring(text)
-    elements: dict[str, Mapping[str, str]] = {}
-    for element in root.iter():
-        elements.setdefault(element.tag.rpartition("}")[2], element.attrib)
-    pixels, channel, objective = (elements.get(k, {}) for k in ("Pixels", "Channel", "Objective"))
-    values = {"pixel_size_um": _length(pixels, "PhysicalSizeX", "µm")}
-    values["wavelength_um"] = _length(channel, "EmissionWavelength", "nm")
+    elements = ome_elements(text)
+    pixels, channel, objective = (elements.get(k, [{}])[0] for k in ("Pixels", "Channel", "Objective"))
+    values = {"pixel_size_um": ome_length(pixels, "PhysicalSizeX")}
+    values["wavelength_um"] = ome_length(channel, "EmissionWavelength", "nm")
     if values["wavelength_um"] is None:
-        values["wavelength_um"] = _length(channel, "ExcitationWavelength", "nm")
+        values["wavelength_um"] = ome_length(channel, "ExcitationWavelength", "nm")
     values["objective_na"] = _number(objective.get("LensNA"))
     known = {k: v for k, v in values.items() if v is not None}
     return known | _interval(pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit"))
@@ -131,9 +122,12 @@ def _of_ome_zarr(path: Path) -> tuple[float, str] | None:
         told = {} if file is None else json.loads(file.read_text(encoding="utf-8"))
         told = told.get("attributes", told)
         scales = told.get("ome", told).get("multiscales", ())
-        for axis, scale in zip(scales[0]["axes"], _scale(scales[0]), strict=True) if scales else ():
+        if not scales:
+            return None
+        steps, _ = zarr_transform(scales[0])
+        for axis, step in zip(scales[0]["axes"], steps.tolist(), strict=True):
             if axis.get("type") == "time" and axis.get("unit") in _ZARR_SECONDS:
-                return scale * _ZARR_SECONDS[axis["unit"]], "OME-Zarr"
+                return step * _ZARR_SECONDS[axis["unit"]], "OME-Zarr"
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{path}: its metadata cannot be read ({one_line(error)}); export it again"
@@ -141,28 +135,10 @@ def _of_ome_zarr(path: Path) -> tuple[float, str] | None:
     return None
 
 
-def _scale(multiscale: dict) -> list[float]:
-    """What one step along each axis of the finest level is."""
-    steps = [
-        step["scale"]
-        for level in (multiscale["datasets"][0], multiscale)
-        for step in level.get("coordinateTransformations", ())
-        if step["type"] == "scale"
-    ]
-    return np.prod(steps or [np.ones(len(multiscale["axes"]))], axis=0).tolist()
-
-
 def _interval(value: Any, unit: Any) -> dict[str, float]:
     """A time of a frame [s], in a unit that is seconds where none is said; nothing for none."""
     time, factor = _number(value), _SECONDS.get(str(unit or "s").strip().lower())
     return {} if time is None or factor is None else {_INTERVAL: time * factor}
-
-
-def _length(attributes: Mapping[str, str], name: str, unit: str) -> float | None:
-    """A length [um] and its unit, which OME leaves out where it is the usual one; None for none."""
-    value = _number(attributes.get(name))
-    factor = _MICROMETRES.get(attributes.get(f"{name}Unit", unit).lower())
-    return None if value is None or factor is None else value * factor
 
 
 def _number(value: Any) -> float | None:

@@ -27,14 +27,11 @@ import numpy as np
 from fieldrx.errors import InputError, one_line
 from fieldrx.io.files import check_file
 from fieldrx.io.npy import open_npy
+from fieldrx.io.spacing import SpacingUm, imagej_spacing, ome_elements, ome_length, zarr_transform
 from fieldrx.io.tiff import open_tiff
+from fieldrx.optics.units import length_um
 from fieldrx.resources import memory_limit
 
-_MICROMETRES = {
-    "m": 1e6, "meter": 1e6, "mm": 1e3, "millimeter": 1e3, "cm": 1e4, "centimeter": 1e4, "nm": 1e-3,
-    "nanometer": 1e-3, "pm": 1e-6, "angstrom": 1e-4, "å": 1e-4, "um": 1.0, "µm": 1.0, "μm": 1.0,
-    "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "\\u00b5m": 1.0,
-}  # fmt: skip
 _IMAGINARY = ("absorption", "imaginary")  # how the second channel's name begins
 _TIFF, _ZARR = (".tif", ".tiff"), ".zarr"
 ENDINGS = (".npy", *_TIFF, _ZARR)
@@ -147,52 +144,24 @@ def _tiff(path: Path) -> Scaled:
         _check_size(series[0].shape, np.dtype(series[0].dtype).itemsize, path)
         axes = series[0].axes.lower()
         axes = "".join("z" if a in "iq" and "z" not in axes else a for a in axes)  # pages without a name
-        ome, imagej = tif.ome_metadata, tif.imagej_metadata or {}
-        resolution = [tif.pages.first.tags.valueof(f"{axis}Resolution") for axis in "YX"]
+        ome, spacing, origin = tif.ome_metadata, imagej_spacing(tif), None
+        channels = [str(label) for label in (tif.imagej_metadata or {}).get("Labels", ())][:2]
         values = series[0].asarray()
     if ome:
         spacing, origin, channels = _ome(ome, path)
-    else:
-        spacing, origin = _imagej(imagej, resolution), None
-        channels = [str(label) for label in imagej.get("Labels", ())][:2]
     return Scaled(_zyx(values, list(axes), channels, path), spacing, origin)
 
 
-def _imagej(metadata: dict, resolution: list) -> tuple[float | None, float | None, float | None]:
-    """Spacing of an ImageJ stack, where its unit is a length."""
-    unit = _MICROMETRES.get(str(metadata.get("unit", "")).strip().lower())
-    if unit is None:
-        return None, None, None
-    lateral = [None if not r or not r[0] else unit * r[1] / r[0] for r in resolution]
-    return _length(metadata.get("spacing"), unit), lateral[0], lateral[1]
-
-
-def _length(value: Any, unit: float | None) -> float | None:
-    """A length in um, or None where none is told."""
-    try:
-        length = float(value) * (unit or math.nan)
-    except (TypeError, ValueError):
-        return None
-    return length if math.isfinite(length) else None
-
-
-def _ome(xml: str, path: Path) -> tuple[tuple, tuple[float, float, float] | None, list[str]]:
+def _ome(xml: str, path: Path) -> tuple[SpacingUm, tuple[float, float, float] | None, list[str]]:
     """Spacing, position of the first plane, and names of channels in OME-XML."""
     try:
-        root = ElementTree.fromstring(xml)
+        parts = ome_elements(xml)
     except ElementTree.ParseError as error:
         raise InputError(f"{path}: its OME-XML is damaged ({one_line(error)}); export it again") from None
-    parts: dict[str, list[dict[str, str]]] = {}
-    for element in root.iter():
-        parts.setdefault(element.tag.rpartition("}")[2], []).append(element.attrib)
     pixels = parts.get("Pixels", [{}])[0]
-
-    def um(attributes, name):
-        return _length(attributes.get(name), _MICROMETRES.get(attributes.get(f"{name}Unit", "µm").lower()))
-
-    z, y, x = (um(pixels, f"PhysicalSize{axis}") for axis in "ZYX")
+    z, y, x = (ome_length(pixels, f"PhysicalSize{axis}") for axis in "ZYX")
     plane = next((p for p in parts.get("Plane", ()) if p.get("TheZ", "0") == "0"), {})
-    a, b, c = (um(plane, f"Position{axis}") for axis in "ZYX")
+    a, b, c = (ome_length(plane, f"Position{axis}") for axis in "ZYX")
     origin = None if a is None or b is None or c is None else (a, b, c)
     return (z, y, x), origin, [channel.get("Name", "") for channel in parts.get("Channel", ())]
 
@@ -212,14 +181,12 @@ def _zarr(path: Path) -> Scaled:
         attributes: dict[str, Any] = dict(group.attrs)
         told = attributes.get("ome", attributes)
         scale = told["multiscales"][0]
-        finest = scale["datasets"][0]
-        array: Any = group[finest["path"]]
+        array: Any = group[scale["datasets"][0]["path"]]
         names = [
             axis["name"].lower() if isinstance(axis, dict) else str(axis).lower() for axis in scale["axes"]
         ]
         shape = tuple(array.shape)
-        steps = _transformed(finest, len(names)) * _transformed(scale, len(names))
-        shift = _transformed(finest, len(names), "translation")
+        steps, shift = zarr_transform(scale)
         channels = [str(c.get("label", "")) for c in told.get("omero", {}).get("channels", ())]
         if len(names) != len(shape):
             raise ValueError(f"{len(names)} axes for an array of shape {shape}")
@@ -230,20 +197,8 @@ def _zarr(path: Path) -> Scaled:
     except Exception as error:  # a damaged folder can make a parser raise anything
         raise InputError(f"{path}: cannot be read as OME-Zarr ({one_line(error)}); export it again") from None
     values = _zyx(values, list(names), channels, path)
-    known = {name: _unit(axis) for name, axis in zip(names, scale["axes"], strict=True)}
-    z, y, x = (_length(steps[names.index(n)], known[n]) if n in names else None for n in "zyx")
-    a, b, c = (_length(shift[names.index(n)], known[n]) if n in names else 0.0 for n in "zyx")
+    axes = zip(names, scale["axes"], strict=True)
+    known = {name: axis.get("unit") if isinstance(axis, dict) else None for name, axis in axes}
+    z, y, x = (length_um(steps[names.index(n)], known[n]) if n in names else None for n in "zyx")
+    a, b, c = (length_um(shift[names.index(n)], known[n]) if n in names else 0.0 for n in "zyx")
     return Scaled(values, (z, y, x), None if a is None or b is None or c is None else (a, b, c))
-
-
-def _transformed(level: dict, n: int, kind: str = "scale") -> np.ndarray:
-    """What the coordinate transformations of a level say, or nothing: 1 or 0 along every axis."""
-    for step in level.get("coordinateTransformations", ()):
-        if step["type"] == kind:
-            return np.broadcast_to(np.asarray(step[kind], float), n)
-    return np.full(n, 1.0 if kind == "scale" else 0.0)
-
-
-def _unit(axis: Any) -> float | None:
-    """Micrometres of an axis's unit, None where it has none."""
-    return _MICROMETRES.get(str(axis.get("unit", "")).lower()) if isinstance(axis, dict) else None

@@ -1,4 +1,4 @@
-"""Lengths in micrometres: those that optics have, and the units in which others would make sense."""
+"""Lengths in micrometres: what units are called, and the lengths that optics have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from typing import Any
 
 from fieldrx.errors import InputError
 
-MICROMETRES = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}  # in one unit
+MICROMETRES = {
+    "pm": 1e-6, "picometer": 1e-6, "å": 1e-4, "angstrom": 1e-4, "nm": 1e-3, "nanometer": 1e-3, "um": 1.0,
+    "µm": 1.0, "μm": 1.0, "\\u00b5m": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "mm": 1e3,
+    "millimeter": 1e3, "cm": 1e4, "centimeter": 1e4, "m": 1e6, "meter": 1e6,
+}  # in one unit, as programs call it  # fmt: skip
+KEY_UNITS = ("nm", "mm", "cm", "m")  # in which a key of a table may end in place of um
 
 # Lengths that optics have, and those that most have [um]
 _POSSIBLE = {
@@ -31,6 +36,23 @@ _USUAL = {
 }
 
 
+def length_um(value: Any, unit: Any) -> float | None:
+    """A length that a file tells [um]; None where it tells none, or in a unit that is no length.
+
+    Parameters
+    ----------
+    value : float or str
+        Words where a number should be tell nothing.
+    unit : str
+        As ImageJ, OME and OME-Zarr write it, in large or small letters.
+    """
+    try:
+        length = float(value) * MICROMETRES.get(str(unit).strip().lower(), math.nan)
+    except (TypeError, ValueError):
+        return None
+    return length if math.isfinite(length) else None
+
+
 def check_lengths(table: Mapping[str, Any]) -> None:
     """Refuse lengths that no optics has, and name the unit in which they would make sense.
 
@@ -49,9 +71,9 @@ def check_lengths(table: Mapping[str, Any]) -> None:
         if low <= value <= high or not 0 < value < math.inf:
             continue
         usual = [
-            f"{value:g} {unit} would be {value * factor:.4g} um ({name[:-2]}{unit} in a .toml)"
-            for unit, factor in MICROMETRES.items()
-            if _USUAL[name][0] <= value * factor <= _USUAL[name][1]
+            f"{value:g} {unit} would be {value * MICROMETRES[unit]:.4g} um ({name[:-2]}{unit} in a .toml)"
+            for unit in KEY_UNITS
+            if _USUAL[name][0] <= value * MICROMETRES[unit] <= _USUAL[name][1]
         ]
         raise InputError(
             f"{name} is {value:g}; optics have {low:g} to {high:g} um: "
