@@ -11,7 +11,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from inspect import cleandoc, isclass
+from inspect import cleandoc, isclass, ismodule
 from pathlib import Path
 
 import click
@@ -134,8 +134,11 @@ def key_table(place: str, told: Mapping[str, str]) -> str:
 
 def object_text(name: str) -> str:
     """A public name, as autodoc shows it."""
-    if isclass(getattr(fieldrx, name)):
+    value = getattr(fieldrx, name)
+    if isclass(value):
         return f".. autoclass:: fieldrx.{name}\n   :members:\n"
+    if ismodule(value):  # which is called as its function: autodoc must find that
+        setattr(fieldrx, name, getattr(value, name))
     return f".. autofunction:: fieldrx.{name}\n"
 
 

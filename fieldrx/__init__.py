@@ -93,7 +93,9 @@ __all__ = [
 
 def __getattr__(name):
     if name in _HOMES:
-        value = getattr(import_module(f"fieldrx.{_HOMES[name]}"), name)
+        value = import_module(f"fieldrx.{_HOMES[name]}")
+        if _HOMES[name] != name:  # else the room answers for its function, whatever is imported first
+            value = getattr(value, name)
     elif name.startswith("_"):
         raise AttributeError(f"module 'fieldrx' has no attribute {name!r}")
     else:

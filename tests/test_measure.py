@@ -147,6 +147,18 @@ def test_numbers_of_two_balls():
         assert made.column("peak_index")[k] == pytest.approx(SCOPE.medium_index + contrast, abs=0.001)
 
 
+def test_numbers_stand_under_their_names_in_any_order(monkeypatch):
+    plain = measure(Ensemble([Known(TWO[0]), Known(TWO[0], scale=1.05)], relative=0.01))
+    order = (*NAMES[4:], "volume_um3", *NAMES[:3])
+    assert sorted(order) == sorted(NAMES)
+    monkeypatch.setattr("fieldrx.measure.objects.NAMES", order)
+    turned = measure(Ensemble([Known(TWO[0]), Known(TWO[0], scale=1.05)], relative=0.01))
+    places = [NAMES.index(name) for name in order]
+    np.testing.assert_allclose(turned.values, plain.values[:, places])
+    np.testing.assert_allclose(turned.std, plain.std[:, places])
+    assert turned.notes == plain.notes
+
+
 def test_a_hole_weighs_less_than_nothing():
     hole, body = measure(Known(TWO[0], scale=-1)), measure(Known(TWO[0]))
     assert hole.column("dry_mass_pg") == pytest.approx(-body.column("dry_mass_pg"))
@@ -176,6 +188,14 @@ def test_the_package_may_be_called_as_the_function_that_has_its_name():
     code += "print([name for name in fieldrx.__all__ if not callable(getattr(fieldrx, name))])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['__version__']"
+
+
+@pytest.mark.parametrize("first", ["fieldrx.measure", "import fieldrx.measure"])
+def test_the_package_is_the_same_whatever_came_first(first):
+    code = f"import fieldrx; {first}; import fieldrx.measure as m; "
+    code += "print(m.NAMES[0], callable(m), m is fieldrx.measure)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["z_um", "True", "True"]
 
 
 def test_members_make_standard_deviations():

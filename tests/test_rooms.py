@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+import fieldrx
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fieldrx"
+HOMES = {**fieldrx._HOMES, "__version__": "_version"}  # of the names that the package itself gives
 
 # From the ground up: a room imports only from rows above its own.  A new room goes below everything that
 # it imports.
@@ -83,6 +86,13 @@ def allowed_up(outer):
     return None
 
 
+def target(module, name, known):
+    """The module that a name imported from another one comes from."""
+    if f"{module}.{name}" in known:
+        return f"{module}.{name}"
+    return f"fieldrx.{HOMES[name]}" if module == "fieldrx" else module
+
+
 def imports(path, known):
     """(module, which pairs may point up there) of everything that a file imports from the package."""
     tree = ast.parse(path.read_text())
@@ -94,12 +104,14 @@ def imports(path, known):
     }
     for node in ast.walk(tree):
         up = inside.get(id(node), set())
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fieldrx":
-            for name in node.names:
-                whole = f"{node.module}.{name.name}"
-                yield (whole if whole in known else node.module), up
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import; name the whole module"
+            if (node.module or "").split(".")[0] == "fieldrx":
+                yield from ((target(node.module, n.name, known), up) for n in node.names)
         elif isinstance(node, ast.Import):
-            yield from ((n.name, up) for n in node.names if n.name.startswith("fieldrx"))
+            names = [n.name for n in node.names if n.name.split(".")[0] == "fieldrx"]
+            assert "fieldrx" not in names, f"{path}: all of the package; name the module"
+            yield from ((name, up) for name in names)
 
 
 def arrows():
@@ -108,15 +120,36 @@ def arrows():
     for name, path in known.items():
         if name == "fieldrx":  # names everything, lazily
             continue
-        for target, up in imports(path, known):
-            if target != "fieldrx" and room(target) != room(name):
-                yield room(name), room(target), up, path.relative_to(ROOT)
+        for goal, up in imports(path, known):
+            if room(goal) != room(name):
+                yield room(name), room(goal), up, path.relative_to(ROOT)
 
 
 def test_every_room_stands_in_one_row():
     rooms = [name for row in ROWS for name in row]
     assert len(rooms) == len(set(rooms))
     assert set(rooms) == {room(name) for name in modules() if name != "fieldrx"}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from fieldrx import reconstruct, refocus", ["fieldrx.reconstruction", "fieldrx.refocus"]),
+        ("from fieldrx import __version__", ["fieldrx._version"]),
+        ("from fieldrx.io import save\nfrom fieldrx.io import tiff", ["fieldrx.io", "fieldrx.io.tiff"]),
+        ("import fieldrx.cli as c, numpy", ["fieldrx.cli"]),
+        ("from .cli import main", None),
+        ("from . import cli", None),
+        ("import fieldrx", None),
+    ],
+)
+def test_what_is_imported_is_found_or_refused(tmp_path, text, found):
+    (tmp_path / "a.py").write_text(text)
+    if found is None:
+        with pytest.raises(AssertionError, match=r"a relative import|all of the package"):
+            list(imports(tmp_path / "a.py", modules()))
+    else:
+        assert [name for name, _ in imports(tmp_path / "a.py", modules())] == found
 
 
 def test_imports_point_one_way():

@@ -20,7 +20,7 @@ __all__ = ["NAMES", "Measurement", "measure", "segment", "write_labels", "write_
 
 
 class _Room(ModuleType):
-    """This package, which stands under the name of the function in `fieldrx` once it has been imported."""
+    """This package, which has the name of its function in `fieldrx` and is called as that."""
 
     def __call__(self, *args: Any, **options: Any) -> Measurement:
         return measure(*args, **options)

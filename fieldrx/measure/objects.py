@@ -26,15 +26,13 @@ NAMES = (
     "z_um", "y_um", "x_um", "volume_um3", "surface_um2", "sphericity", "dry_mass_pg", "mean_index",
     "peak_index",
 )  # fmt: skip
-_VOLUME, _MASS, _MEAN, _PEAK = (
-    NAMES.index(n) for n in ("volume_um3", "dry_mass_pg", "mean_index", "peak_index")
-)
-_SHAPE = [NAMES.index(n) for n in ("surface_um2", "sphericity")]
+_PLACE, _SHAPE = ("z_um", "y_um", "x_um"), ("surface_um2", "sphericity")
 _VOXELS = 0.005  # share of a surface, that voxels make it wrong by
 _AROUND = 0.8  # of an object's size, of the medium around it that is looked at on either side
 _MARGIN = 6  # voxels, beside that
 _PEAK_SHARE = 0.99  # of the voxels inside an object, whose index is not above its peak
-_OPEN = {"volume": (_VOLUME, 0.1), "dry mass": (_MASS, 0.05)}  # std from the cone, beyond which that is said
+# what the cone leaves open, and its relative std beyond which that is said
+_OPEN = {"volume": ("volume_um3", 0.1), "dry mass": ("dry_mass_pg", 0.05)}
 _ELSE = 0.3  # of what is seen, beyond which an object is not uniform
 
 
@@ -48,9 +46,9 @@ class Measurement:
         0 in the medium, k in object k.
     grid : Grid
         Where the labels lie.
-    values : float array, shape (objects, 9)
+    values : float array, shape (objects, len(NAMES))
         A row an object, columns as in ``NAMES``.
-    std : float array, shape (objects, 9), or None
+    std : float array, shape (objects, len(NAMES)), or None
         Standard deviations; None of a single field, whose noise nothing tells.
     notes : tuple of str
         Of every object: what its numbers cannot be trusted for; "" where there is nothing to say.
@@ -208,23 +206,36 @@ def _measured(sample, number, place, field):
     fit = _fit(boxed[0], mask, band)
     best = fit.best()
     values, cone = _numbers(fit, best, boxed[0], grid, sample), _cone(fit, best, boxed[0], grid, sample)
-    cone[_PEAK] = np.hypot(cone[_PEAK], cone[_MEAN])  # what dilutes the mean dilutes the peak
-    cone[_SHAPE] = np.hypot(cone[_SHAPE], _VOXELS * values[_SHAPE])
-    cone[:3] = np.hypot(cone[:3], sample.voxel / np.sqrt(12))
+    cone["peak_index"] = np.hypot(cone["peak_index"], cone["mean_index"])  # what dilutes one dilutes both
+    for name in _SHAPE:
+        cone[name] = np.hypot(cone[name], _VOXELS * values[name])
+    for name, size in zip(_PLACE, sample.voxel, strict=True):
+        cone[name] = np.hypot(cone[name], size / np.sqrt(12))
     note = _note(values, cone, fit.residual(best), _is_cut(place, shape))
     if len(boxed) == 1:
-        return values, cone, note
+        return _row(values), _row(cone), note
     others = []
     for contrast in boxed[1:]:
         other = _fit(contrast, mask, band)
-        others.append(_numbers(other, other.best(tuple(best)), contrast, grid, sample))
+        others.append(_row(_numbers(other, other.best(tuple(best)), contrast, grid, sample)))
     spread = max(field.factor, 1.0) * np.std(others, axis=0, ddof=1)
-    shared = np.zeros(len(NAMES))
-    for k, whole in ((_MASS, values[_MASS]), (_MEAN, values[_MEAN] - sample.medium_index),
-                     (_PEAK, values[_PEAK] - sample.medium_index)):  # fmt: skip
-        shared[k] = field.relative * whole
-    shared[_PEAK] = np.hypot(shared[_PEAK], field.hidden)
-    return values, np.sqrt(cone**2 + spread**2 + shared**2), note
+    shared = _row(_shared(values, sample.medium_index, field))
+    return _row(values), np.sqrt(_row(cone) ** 2 + spread**2 + shared**2), note
+
+
+def _row(numbers):
+    """Numbers by name in the order of ``NAMES``."""
+    return np.array([numbers[name] for name in NAMES])
+
+
+def _shared(values, medium_index, ensemble):
+    """Standard deviations that all members of an ensemble share, by name."""
+    shared = dict.fromkeys(NAMES, 0.0)
+    shared["dry_mass_pg"] = ensemble.relative * values["dry_mass_pg"]
+    for name in ("mean_index", "peak_index"):
+        shared[name] = ensemble.relative * (values[name] - medium_index)
+    shared["peak_index"] = np.hypot(shared["peak_index"], ensemble.hidden)
+    return shared
 
 
 def _box(place, shape):
@@ -243,7 +254,7 @@ def _fit(contrast, mask, band):
 
 
 def _numbers(fit, shape, contrast, grid, sample):
-    """The numbers of a body, in the order of ``NAMES``."""
+    """The numbers of a body, by name."""
     inside, filled = fit.body(*shape)
     volume, surface = volume_and_surface(inside, fit.spacing_um)
     total = float(inside.sum())
@@ -254,23 +265,31 @@ def _numbers(fit, shape, contrast, grid, sample):
     peak = sample.sign * float(np.quantile(contrast[inside >= 0.5 * inside.max()], _PEAK_SHARE))
     # what fills the whole field has no surface there
     sphericity = np.pi ** (1 / 3) * (6 * volume) ** (2 / 3) / surface if surface > 0 else np.nan
-    n0 = sample.medium_index
-    return np.array(
-        [*place, volume, surface, sphericity, summed / sample.increment, n0 + summed / volume, n0 + peak]
-    )
+    return dict(zip(_PLACE, place, strict=True)) | {
+        "volume_um3": volume,
+        "surface_um2": surface,
+        "sphericity": sphericity,
+        "dry_mass_pg": summed / sample.increment,
+        "mean_index": sample.medium_index + summed / volume,
+        "peak_index": sample.medium_index + peak,
+    }
 
 
 def _cone(fit, best, *what):
-    """Standard deviations that the missing cone leaves, see `fieldrx.measure.body`."""
+    """Standard deviations that the missing cone leaves, by name; see `fieldrx.measure.body`."""
+
+    def numbers(shape):
+        return _row(_numbers(fit, shape, *what))
+
     covariance = fit.freedom(best)
     values, vectors = np.linalg.eigh(covariance)
     moved = np.zeros(len(NAMES))
     for length, direction in zip(np.sqrt(values), vectors.T, strict=True):
         step = min(length, 0.1) * direction  # numbers are nearly linear within a tenth
-        change = 0.5 * (_numbers(fit, best + step, *what) - _numbers(fit, best - step, *what))
+        change = 0.5 * (numbers(best + step) - numbers(best - step))
         moved += (change * length / min(length, 0.1)) ** 2
-    first = 0.5 * (_numbers(fit, best, *what) - _numbers(fit, np.array([0.0, 1.0]), *what))
-    return np.sqrt(moved + first**2)
+    first = 0.5 * (numbers(best) - numbers(np.array([0.0, 1.0])))
+    return dict(zip(NAMES, np.sqrt(moved + first**2), strict=True))
 
 
 def _is_cut(place, shape):
