@@ -298,6 +298,29 @@ def test_commands(tmp_path):
     assert wrong.exit_code == 2 and "number of pixels" in wrong.output
 
 
+def test_trials_of_the_total_variation_are_kept_when_stopped(tmp_path, monkeypatch):
+    acq, out, shape = tmp_path / "a.npz", tmp_path / "field.npz", (100, 44)
+    optics = Acquisition(None, tiny.LIGHT, tiny.SCOPE, holdout=(4,))
+    simulate(blob(shape), optics, "born", shape).save(acq)
+    found = []
+
+    def trials(*_, parts, **options):
+        kept = parts.checkpoint({"trial": 1})
+        found.append(kept.exists())
+        kept.touch()
+        if len(found) == 1:
+            raise KeyboardInterrupt
+        return 0.1, "total variation 0.1, by trials"
+
+    monkeypatch.setattr("fieldrx.tiles.fits.choose_tv", trials)
+    asked = ("reconstruct", acq, "--depth=-1:1:0.5", "--model", "born", "--tiles", "66", "--steps", "2",
+             "--tv", "auto", "-o", out)  # fmt: skip
+    assert run(*asked).exit_code == 75
+    done = run(*asked, "--resume", "auto")
+    assert done.exit_code == 0 and "by trials" in done.output
+    assert found == [False, True] and not (tmp_path / "field.parts").exists()
+
+
 def test_schedule_is_shared_out(whole, tmp_path):
     """A budget is that of the whole frame."""
     seen = []

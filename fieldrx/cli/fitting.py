@@ -249,9 +249,9 @@ def reconstruct(
         raise InputError(f"{acquisition} has no time, so there is nothing to --follow: see [images] time")
     checkpoint = output.with_suffix(".checkpoint.npz")
     frame, say = Windowed.open(acquisition), speaker(quiet)
-    if reconstruct_tiles(frame, output, tiles, resume, quiet, options):
-        return
     parts = Parts(output.with_suffix(".parts"), resume is not None)
+    if reconstruct_tiles(frame, output, tiles, resume, quiet, parts, options):
+        return
     goes_on, remarks = resumed(resume, checkpoint)
     acq = frame.whole()
     earlier = by_first(lambda: checkpoint_arguments(checkpoint)) if goes_on else None

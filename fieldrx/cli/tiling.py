@@ -14,6 +14,7 @@ from fieldrx.parallel import by_first, items_words
 
 if TYPE_CHECKING:
     from fieldrx.acquisition import Windowed
+    from fieldrx.fit import Parts
 
 
 def reconstruct_tiles(
@@ -22,6 +23,7 @@ def reconstruct_tiles(
     tiles: int | str,
     resume: str | None,
     quiet: bool,
+    parts: Parts,
     options: dict[str, Any],
 ) -> bool:
     """Fit a frame tile by tile, save the mosaic and say what it is worth, where the frame needs it.
@@ -33,6 +35,8 @@ def reconstruct_tiles(
         Of the mosaic; tiles that are done wait in a folder beside it.
     tiles, resume, quiet
         As of ``fieldrx reconstruct``.
+    parts : Parts
+        Where trials wait until the mosaic is saved.
     options : dict
         Keyword arguments of `fieldrx.tiles.plan`, depth and model included.
 
@@ -48,7 +52,7 @@ def reconstruct_tiles(
     say, folder = speaker(quiet), output.with_suffix(".tiles")
     kept = by_first(lambda: kept_job(folder)) if resume else None
     with reporting(quiet) as reporter:
-        job = plan(frame, tiles=tiles, kept=kept, callback=reporter, **options)
+        job = plan(frame, tiles=tiles, kept=kept, parts=parts, callback=reporter, **options)
         if job is None:
             return False
         if resume == "yes" and kept is None:
@@ -68,6 +72,7 @@ def reconstruct_tiles(
         mosaic = fit_tiles(job, folder, kept is not None, told)
         mosaic.save(output)
         by_first(lambda: discard(folder))
+        parts.clear()
         numbers = evaluate_mosaic(mosaic, frame, device=options["device"], callback=reporter)
     if mosaic.provenance.diverged:
         leave(f"{mosaic.provenance.diverged}; {output} holds the best fields before that", 1)

@@ -15,7 +15,7 @@ from fieldrx.backends import get
 from fieldrx.errors import InputError
 from fieldrx.evaluation import same_images
 from fieldrx.field import NeuralField, load_field
-from fieldrx.fit import Options, settle_model, split_images
+from fieldrx.fit import Options, Parts, settle_model, split_images
 from fieldrx.io import atomic_path, remove_own
 from fieldrx.optics import parse_depth, slice_positions
 from fieldrx.parallel import by_first, over_ranks, world
@@ -77,6 +77,7 @@ def plan(
     tiles: int | str = "auto",
     tv: float | str | None = None,
     kept: dict[str, Any] | None = None,
+    parts: Parts | None = None,
     **options: Any,
 ) -> Job | None:
     """The job of fitting a frame tile by tile, or None where one field will do.
@@ -90,6 +91,8 @@ def plan(
         As of `choose_tiles`.
     kept : dict, optional
         What an interrupted job was, of `kept_job`: what it settled then holds.
+    parts : Parts, optional
+        Where the trials of the total variation are kept.
     **options
         As of `fieldrx.reconstruction.prepare`.
 
@@ -119,7 +122,7 @@ def plan(
         notes.append(why)
     if seen is not None and tv == "auto":
         of_trials = {name: value for name, value in options.items() if name != "refine"}
-        tv, why = choose_tv(seen, heights, model, **of_trials)
+        tv, why = choose_tv(seen, heights, model, parts=parts, **of_trials)
         notes.append(why)
     model, tv = world().agree((model, tv))
     held = _held_out(frame, options)
