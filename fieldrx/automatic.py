@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from fieldrx.acquisition import Acquisition
-from fieldrx.errors import InputError
+from fieldrx.errors import NoSignal
 from fieldrx.optics import slice_positions
-from fieldrx.refocus import explained_share, find_depth, heights_between
+from fieldrx.refocus import DAMPING, explained_share, find_depth, heights_between
 from fieldrx.thin_slice import thin_slice
 
 WEAK_RAD = 0.07  # estimated phase up to which single scattering serves
 _IMAGES, _FOLDS = 48, 4
-_DAMPING = 1e-3  # of a frequency's 2 x 2 system, over the strongest transfer
 _QUANTILE = 0.99
 
 
@@ -124,7 +123,7 @@ def strength(acquisition: Acquisition, depth: Sequence[float], images: np.ndarra
     try:
         heights = heights_between(acquisition, z[0], z[-1])
         height = float(heights[np.argmax(explained_share(acquisition, images, heights))])
-    except InputError:  # no signal at frequencies that tell depth: then any height serves
+    except NoSignal:  # at frequencies that tell depth: then any height serves
         height = float(z.mean())
     images = np.random.default_rng(0).permutation(images)[:_IMAGES]
     folds = [np.setdiff1d(images, part) for part in np.array_split(images, _FOLDS)]
@@ -142,4 +141,4 @@ def _phase(acquisition, height, images):
 
 def _common_ridge(block, blocks):
     """One for all frequencies."""
-    return _DAMPING * max(one.strongest for one in blocks) / 2
+    return DAMPING * max(one.strongest for one in blocks) / 2

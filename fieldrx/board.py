@@ -18,7 +18,7 @@ import numpy as np
 from fieldrx.brief import brief
 
 _NEARLY = 0.15  # root mean square distance from a lattice, over its pitch, up to which a table counts as one
-_STEEPEST = 0.95
+STEEPEST = 0.95  # sine of directions, up to which sources stand on a board in air
 
 
 @brief
@@ -137,7 +137,7 @@ def reach_of(table_na: np.ndarray) -> float:
 
     There only the board's scale depends on it.
     """
-    return max(1.0, float(np.linalg.norm(table_na, axis=1).max()) / _STEEPEST)
+    return max(1.0, float(np.linalg.norm(table_na, axis=1).max()) / STEEPEST)
 
 
 def _plane(na, reach):

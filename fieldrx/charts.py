@@ -15,6 +15,7 @@ import numpy as np
 
 from fieldrx.io import png_bytes
 from fieldrx.render import colour
+from fieldrx.render.pictures import nice_length
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#777777"
 _AXIS, _GRID = "#444444", "#e4e4e4"
@@ -147,7 +148,7 @@ def picture(
     width, height = max(round(width_um * scale), 40), max(round(height_um * scale), 24)
     out = [_image(paint(np.clip(share, 0, 1)), 0, 0, width, height)]
     if bar_um != 0:
-        length = _round_length(0.3 * width_um) if bar_um is None else bar_um
+        length = nice_length(0.3 * width_um) if bar_um is None else bar_um
         pixels = length * width / width_um
         place = f'x="{width - pixels - 10:.1f}" y="{height - 14}" width="{pixels:.1f}" height="4"'
         out.append(f'<rect {place} fill="white" stroke="black" stroke-width="0.5"/>')
@@ -291,11 +292,6 @@ def _step(span, count=5):
     raw = span / count
     power = 10.0 ** np.floor(np.log10(raw))
     return float(power * min(m for m in (1, 2, 2.5, 5, 10) if m * power >= raw * 0.999))
-
-
-def _round_length(length):
-    power = 10.0 ** np.floor(np.log10(length))
-    return float(power * max(m for m in (1, 2, 5) if m * power <= length))
 
 
 def _number(value):

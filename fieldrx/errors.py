@@ -24,6 +24,10 @@ class NothingValid(InputError):
     """No pixel of any image tells anything."""
 
 
+class NoSignal(InputError):
+    """The images hold nothing at the frequencies that are asked for."""
+
+
 def one_line(error: BaseException) -> str:
     """The text of an exception without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -12,11 +12,14 @@ from fieldrx.comparison import MeasuredImages
 from fieldrx.errors import InputError
 from fieldrx.field import NeuralField
 from fieldrx.field.sampled import Sampled
+from fieldrx.io.plain import json_number
 from fieldrx.metrics import amplitude_errors, image_errors, index_error
 from fieldrx.models import ForwardModel, Optics, grid_for, is_multislice, spacing_of
 from fieldrx.noise import NoiseFloor, noise_floor
 from fieldrx.optics import Illumination, Microscope
 from fieldrx.volume import Volume
+
+EMPTY = 0.95  # relative error of unseen images from which an empty sample would do
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +188,7 @@ def _numbers(field, acquisition, compared):
     floors = compared.noise.per_image / np.maximum(signal, 1e-30)
 
     def per_image(values, images=usable):
-        known = dict(zip(images.tolist(), map(_number, values), strict=True))
+        known = dict(zip(images.tolist(), map(json_number, values), strict=True))
         return [known.get(k) for k in range(acquisition.n_images)]
 
     result = {
@@ -195,7 +198,7 @@ def _numbers(field, acquisition, compared):
         "fitted_to_these_images": same_images(field, acquisition),
         "nrmse": overall,
         "nrmse_per_image": per_image(each),
-        "noise_floor": _number(compared.noise.share),
+        "noise_floor": json_number(compared.noise.share),
         "noise_floor_method": compared.noise.method,
         "noise_floor_per_image": per_image(floors),
         "amplitude_error": amplitude_numbers(compared),
@@ -210,7 +213,7 @@ def _numbers(field, acquisition, compared):
         unseen = np.union1d(held, compared.dark_held).tolist()
         result |= {"holdout": unseen, "nrmse_holdout": compared.error(held)[0]}
         noise = compared.noise_of(held)
-        result["noise_floor_holdout"] = _number(noise.share)
+        result["noise_floor_holdout"] = json_number(noise.share)
         result["nrmse_train"] = compared.error(rest)[0] if len(rest) else None
         result["verdict"] = verdict_of(compared)
     return result
@@ -232,9 +235,9 @@ def amplitude_numbers(compared: Comparison) -> dict[str, dict]:
         parts = {"all": images, "train": np.setdiff1d(images, held), "holdout": held}
         numbers: dict[str, float | int | None] = {"images": len(images)}
         for part, some in parts.items():
-            numbers[part] = _number(compared.amplitude_error(some)[0]) if len(some) else None
-        numbers["noise_floor"] = _number(compared.amplitude_floor(images))
-        numbers["noise_floor_holdout"] = _number(compared.amplitude_floor(held)) if len(held) else None
+            numbers[part] = json_number(compared.amplitude_error(some)[0]) if len(some) else None
+        numbers["noise_floor"] = json_number(compared.amplitude_floor(images))
+        numbers["noise_floor_holdout"] = json_number(compared.amplitude_floor(held)) if len(held) else None
         found[name] = numbers
     return found
 
@@ -326,11 +329,6 @@ def verdict(error: float, floor: float | None, measured: bool = True) -> str:
 def verdict_of_folds(folds: dict) -> str:
     """The same of a cross-validation, as an ensemble records it."""
     return verdict(folds["nrmse"], folds["noise_floor"], folds.get("noise_measured", True))
-
-
-def _number(value):
-    """A float for JSON, which knows no nan."""
-    return float(value) if np.isfinite(value) else None
 
 
 def held_out(field: Sampled, acquisition: Acquisition) -> np.ndarray:

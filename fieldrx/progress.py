@@ -6,14 +6,17 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from fieldrx.field import NeuralField
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,27 @@ class Progress:
     error: float = float("nan")
     holdout: float = float("nan")
     field: Callable[[], NeuralField] | None = None
+
+
+def telling(
+    items: Iterable[T], stage: str, total: int, callback: Callable[[Progress], object] | None
+) -> Iterator[T]:
+    """Items one by one, each of which is told once it has been used.
+
+    Parameters
+    ----------
+    items : iterable
+    stage : str
+        What they are called.
+    total : int
+        How many there are.
+    callback : callable, optional
+        Called with a `Progress` after every one.
+    """
+    for number, item in enumerate(items, 1):
+        yield item
+        if callback:
+            callback(Progress(stage, number, total))
 
 
 # The record that a command keeps for a program that watches it: what names its folder, and its files.

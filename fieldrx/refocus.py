@@ -27,7 +27,7 @@ from fieldrx.acquisition import Acquisition
 from fieldrx.backends import n_threads
 from fieldrx.backends.fft import taper
 from fieldrx.brief import brief
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, NoSignal
 from fieldrx.models import Born
 from fieldrx.optics import Grid, Illumination, Microscope, clear_of_resonance
 
@@ -35,7 +35,7 @@ _FREQUENCIES = 1500  # at which slices are tried: those that hold most
 _LOWEST = 0.1  # of the pupil's cutoff: slower variations, background among them, tell no depth
 _BLOCK = 128  # frequencies at once
 _IMAGES = 48
-_DAMPING = 1e-3  # of the 2 x 2 systems, over the strongest transfer
+DAMPING = 1e-3  # of the 2 x 2 systems, over the strongest transfer
 _RISE = 0.1  # of the peak over the surroundings, from which a height belongs to the sample
 _ANOTHER = 0.1  # of the first's, that a further object must explain of what the first one leaves
 _EMPHASIS = 0.5  # exponent of the power that a frequency counts with
@@ -70,11 +70,6 @@ class DepthRange:
     explained: np.ndarray
     note: str
     at_end: bool = False
-
-    @property
-    def best_um(self) -> float:
-        """The height that explains the images best [um]."""
-        return float(self.heights_um[np.argmax(self.explained)])
 
 
 def axial_resolution_um(microscope: Microscope, illumination: Illumination) -> float:
@@ -220,15 +215,15 @@ def explained_share(
 
     Raises
     ------
-    InputError
-        If the images hold no signal at frequencies that tell depth.
+    NoSignal
+        If the images hold nothing at frequencies that tell depth.
     """
     images = images[:: -(-len(images) // _IMAGES)]
     model, others = _thin_slices(acquisition, heights), [_thin_slices(acquisition, [z]) for z in without]
     y, x, spectra = _strongest(acquisition, images)
     power = (np.abs(spectra) ** 2).sum(axis=0)
     if not power.sum() > 0:
-        raise InputError(
+        raise NoSignal(
             "the images hold no signal at frequencies that tell depth: every valid pixel is 1, or the images "
             "are too small; check the images, or give --depth Z0:Z1:DZ"
         )
@@ -268,7 +263,7 @@ def _damped(gram):
     """Gram matrices whose inverse does not blow up what the optics hardly transfer."""
     diagonal = np.arange(gram.shape[-1])
     largest = np.trace(gram, axis1=-2, axis2=-1).real.max() or 1.0  # 0 where the optics transfer nothing
-    gram[..., diagonal, diagonal] += np.float32(_DAMPING * largest)
+    gram[..., diagonal, diagonal] += np.float32(DAMPING * largest)
     return gram
 
 

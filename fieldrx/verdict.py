@@ -14,7 +14,7 @@ import numpy as np
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.backends import to_host
-from fieldrx.evaluation import Comparison, beyond_noise, compare, verdict_of
+from fieldrx.evaluation import EMPTY, Comparison, beyond_noise, compare, verdict_of
 from fieldrx.field import NeuralField
 from fieldrx.models import MODELS, is_multislice
 from fieldrx.tiles import Mosaic
@@ -26,7 +26,6 @@ _FAIR, _POOR = 0.3, 0.6  # of the signal, missed beyond the noise, from which a 
 _NOISY = 0.7  # of the signal that is noise, from which that is said,
 _HIDDEN = 0.8  # and from which nothing is good: too little is left to test a result by
 _BETTER = 0.98  # of the closed form's error, that a fit must at least come down to
-_EMPTY = 0.95  # error above which an empty sample would do
 _CUT = 0.8  # of the strongest slice's contrast, at an end of the depth range: the sample goes on beyond
 
 
@@ -124,31 +123,36 @@ def _words(grade, told, closed):
     return f"{grade}: {told}. No sample was found: an empty one would score 1{beside}"
 
 
-def _grade(error, floor, closed):
+def _missed(error: float, floor: float) -> tuple[float, float]:
+    """What is missed beyond the noise, infinite where an empty sample would do, and the noise."""
     floor = floor if np.isfinite(floor) else 0.0
-    if not np.isfinite(error) or error >= _EMPTY:
+    empty = not np.isfinite(error) or error >= EMPTY
+    return np.inf if empty else beyond_noise(error, floor), floor
+
+
+def _graded(beyond: float, good: float) -> str:
+    """The grade of what is missed, where up to `good` is good."""
+    if np.isinf(beyond):
         return "nothing"
-    beyond = beyond_noise(error, floor)
+    return "good" if beyond < good else "fair" if beyond < _POOR else "poor"
+
+
+def _grade(error, floor, closed):
+    beyond, floor = _missed(error, floor)
     if beyond <= 0.5 * floor:
         return "good" if floor < _HIDDEN else "fair"
     if closed is not None and error > _BETTER * closed:
         return "nothing"
-    return "good" if beyond < _FAIR else "fair" if beyond < _POOR else "poor"
+    return _graded(beyond, _FAIR)
 
 
 def _grade_in_the_dark(compared: Comparison) -> str:
     """The same of amplitudes in dark field, if any was held out; there an empty sample's error is 1, too."""
     if not len(compared.dark_held):
         return GRADES[0]
-    error, floor = (
-        compared.amplitude_error(compared.dark_held)[0],
-        compared.amplitude_floor(compared.dark_held),
-    )
-    floor = floor if np.isfinite(floor) else 0.0
-    if not np.isfinite(error) or error >= _EMPTY:
-        return GRADES[-1]
-    beyond = beyond_noise(error, floor)
-    return "good" if beyond < max(_FAIR, 0.5 * floor) else "fair" if beyond < _POOR else "poor"
+    held = compared.dark_held
+    beyond, floor = _missed(compared.amplitude_error(held)[0], compared.amplitude_floor(held))
+    return _graded(beyond, max(_FAIR, 0.5 * floor))
 
 
 def _worse(*grades: str) -> str:

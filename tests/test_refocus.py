@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fieldrx import Acquisition, Illumination, InputError, Microscope, Volume, simulate
+from fieldrx.automatic import strength
 from fieldrx.backends.fft import hann, taper
 from fieldrx.refocus import axial_resolution_um, explained_share, find_depth, surroundings
 
@@ -99,6 +100,18 @@ def test_one_direction_has_no_depth():
 def test_images_without_signal_have_no_depth(shape):
     with pytest.raises(InputError, match="no signal at frequencies that tell depth"):
         find_depth(Acquisition(np.ones((8, *shape)), LIGHT, SCOPE))
+
+
+def test_strength_takes_the_middle_where_nothing_tells_a_height_and_hides_no_mistake(monkeypatch):
+    still = Acquisition(np.ones((8, *SHAPE)), LIGHT, SCOPE)
+    assert strength(still, (-2, 6, 1), np.arange(8)).height_um == 2
+
+    def wrong(*_):
+        raise InputError("another mistake")
+
+    monkeypatch.setattr("fieldrx.automatic.explained_share", wrong)
+    with pytest.raises(InputError, match="another mistake"):
+        strength(still, (-2, 6, 1), np.arange(8))
 
 
 def test_the_window_is_hanns():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fieldrx.acquisition import Acquisition, require_images
-from fieldrx.board import Board, lattice_of, reach_of
+from fieldrx.board import STEEPEST, Board, lattice_of, reach_of
 from fieldrx.brief import brief
 from fieldrx.calibration.across import Parts, Turning, find_turning, tells_turning
 from fieldrx.calibration.brightness import intensities, level_each
@@ -26,7 +26,6 @@ _OUTSIDE = 1.15  # times the objective's NA, beyond which a source is dark field
 _APERTURES = np.linspace(0.9, 1.1, 21)
 _TURNS = np.arange(0, 180, 4.0)  # a half turn is a change of sign, which the spectra do not show
 _SCALES = 1.12 ** np.arange(-3, 4)
-_STEEPEST = 0.95  # sine of directions, up to which sources stand on a board in air
 _BOARD, _PARTS, _IMAGES, _SAMPLE = 0.3, 0.7, 0.75, 0.85  # share of the work that is done after each
 _BETTER = 1.15  # times the likelihood of the table as it is, for a table to be called turned or mirrored
 
@@ -190,7 +189,7 @@ class _Told:
 def _across(acquisition, looked_at, table, board):
     """How directions change across the frame, if it is large, and its parts, where a board explains it."""
     images, scope = acquisition.images[looked_at], acquisition.microscope
-    if not tells_turning(images.shape[1:], scope) or np.linalg.norm(table, axis=1).max() > _STEEPEST:
+    if not tells_turning(images.shape[1:], scope) or np.linalg.norm(table, axis=1).max() > STEEPEST:
         return None, None
     turning = find_turning(parts := Parts(images, scope), table, board)
     parts.per_um = turning.per_um

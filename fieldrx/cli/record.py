@@ -56,13 +56,15 @@ class Record:
         now = time.monotonic()
         if progress.stage == self._stage and progress.done < progress.total and now < self._told + _EVERY_S:
             return
+        from fieldrx.io.plain import json_number
+
         self._stage, self._told = progress.stage, now
         line = {
             "stage": progress.stage,
             "done": progress.done,
             "total": progress.total,
-            "error": _number(progress.error),
-            "holdout": _number(progress.holdout),
+            "error": json_number(progress.error),
+            "holdout": json_number(progress.holdout),
             "pictures": self._pictures,
         }
         with open(self.folder / LINES, "a", encoding="utf-8") as file:
@@ -86,8 +88,3 @@ class Record:
         end = time.monotonic()
         first = self._pictures == 1  # which loads what later ones have
         self._draw_at = end + (_DRAW_S if first else max(_DRAW_S, (end - begun) / _SHARE))
-
-
-def _number(value):
-    """A number that JSON knows, or None."""
-    return float(value) if math.isfinite(value) else None

@@ -20,7 +20,7 @@ from fieldrx.models import Optics
 from fieldrx.noise import noise_floor
 from fieldrx.optics import Grid
 
-_SAMPLE = 0.15  # of the largest contrast, above which a voxel counts as the sample's
+SAMPLE = 0.15  # of the largest contrast, above which a voxel counts as the sample's
 
 
 def fit_twin(
@@ -94,7 +94,7 @@ def systematic(field: NeuralField, grid: Grid, band: Band, missed: float) -> flo
         Share of the signal of unseen images that the field misses beyond their noise, `misfit`.
     """
     contrast = to_host(field.on_axes(*grid.axes)).real
-    sample = np.abs(contrast) > _SAMPLE * np.abs(contrast).max()
+    sample = np.abs(contrast) > SAMPLE * np.abs(contrast).max()
     whole = float(np.linalg.norm(contrast[sample]))
     return missed * float(np.linalg.norm(band.inside(contrast)[sample])) / whole if whole > 0 else 0.0
 

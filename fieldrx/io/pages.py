@@ -12,7 +12,6 @@ from fieldrx.errors import InputError
 from fieldrx.io.directories import BITS, COLOURS, EXTRA, FORMAT, ORIENTATION, PHOTOMETRIC, Directory
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CFA, _LINEAR = 0, 1, 2, 3, 32803, 34892
-_SIGNED = 2  # of the tag for the format of samples; 1 is unsigned
 _ALPHA = (1, 2)
 _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda a: a[:, ::-1],

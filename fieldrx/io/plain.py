@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+
+def json_number(value: float) -> float | None:
+    """A number for JSON, which knows neither nan nor infinity: those are null."""
+    return float(value) if math.isfinite(value) else None
 
 
 def json_values(value: Any) -> Any:

@@ -25,7 +25,7 @@ _FINER = 2.0  # voxels of the fit over those of a brick, along every axis
 MOST = 1 << 27  # voxels of a brick, 0.5 GiB
 _LAYERS = 32
 _JIT = {"cache": CACHED, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-_BISECTIONS = 8  # of the step in which a line of sight meets the surface
+BISECTIONS = 8  # of the step in which a line of sight meets the surface
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ class Brick:
 
     def first_hit(self, lattice: Lattice, rows: slice, level: float) -> np.ndarray:
         """Distance from the first sample [um] where lines of sight first exceed a level; nan for never."""
-        hit = _hit(self.values, *self._lines(lattice, rows), level, self.medium, _BISECTIONS)
+        hit = _hit(self.values, *self._lines(lattice, rows), level, self.medium, BISECTIONS)
         return hit * lattice.spacing_um[0]
 
     def _lines(self, lattice, rows):

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from fieldrx.ensemble import Ensemble
 from fieldrx.errors import InputError, nearest
 from fieldrx.export import write_gif, write_mp4
-from fieldrx.progress import Progress
+from fieldrx.progress import telling
 from fieldrx.render.brick import Brick, brick_of
 from fieldrx.render.ensembles import as_field
 from fieldrx.render.lattice import Lattice, region_of, rotation
@@ -121,7 +121,7 @@ def render_movie(
         else:
             planes = _Planes(source, region, quantity, _FLOWN, step / _ZOOM)
             pictures = _zoom(planes, frames, step, through, limits)
-    pictures = _told(pictures, frames, callback)
+    pictures = telling(pictures, "frames", frames, callback)
     if ending == ".gif":
         write_gif(path, pictures, palette(shaded), fps)
     else:
@@ -137,13 +137,6 @@ def picture_of(view_: View, scale: Scale) -> np.ndarray:
     far = (depth - np.nanmin(depth)) / max(np.nanmax(depth) - np.nanmin(depth), 1e-9)
     lit = np.where(np.isnan(depth), np.nan, view_.shade * (1 - 0.3 * far))
     return framed(shown(lit, Scale(0, 1, shaded=True)), view_.spacing_um[0], Scale(0, 1, shaded=True))
-
-
-def _told(pictures, frames, callback):
-    for number, picture in enumerate(pictures, 1):
-        yield picture
-        if callback:
-            callback(Progress("frames", number, frames))
 
 
 def _spin(field, turns, spacing, region, quantity, projection, level, limits):

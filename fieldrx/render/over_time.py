@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from fieldrx.errors import InputError
 from fieldrx.export import Times, write_gif, write_mp4, write_ome_zarr, write_tiff
-from fieldrx.progress import Progress
+from fieldrx.progress import telling
 from fieldrx.render import movies
 from fieldrx.render.ensembles import Renderable, as_field
 from fieldrx.render.files import ending_of, pyramid
@@ -100,7 +100,7 @@ def render_over_time(
         raise InputError(f"{path}: moving pictures need two times, the film has one; choose .png and --time")
     if not 0.1 <= fps <= 100:
         raise InputError(f"fps is {fps:g}; expected 0.1 to 100 frames per second")
-    pictures = _told(_pictures(film, times, asked, limits), len(times), callback)
+    pictures = telling(_pictures(film, times, asked, limits), "frames", len(times), callback)
     if ending == ".gif":
         write_gif(path, pictures, palette(asked.projection == "surface"), fps)
     else:
@@ -215,10 +215,3 @@ def _seen(field: Renderable, asked: _Asked) -> _Seen:
     lattice = plane_lattice(field, through, down or "y", right or "x", step, asked.region)
     values = sample(field, lattice, quantity).read((slice(None),) * 3)
     return _Seen([values.real[0]], lattice.spacing_um[1], medium, quantity)
-
-
-def _told(pictures, count, callback):
-    for number, picture in enumerate(pictures, 1):
-        yield picture
-        if callback:
-            callback(Progress("frames", number, count))

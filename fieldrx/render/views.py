@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from fieldrx.brief import brief
 from fieldrx.errors import InputError, nearest
 from fieldrx.progress import Progress
-from fieldrx.render.brick import Brick, brick_of
+from fieldrx.render.brick import BISECTIONS, Brick, brick_of
 from fieldrx.render.lattice import Lattice, region_of, view_lattice
 from fieldrx.render.quantities import Quantity, make_quantity
 from fieldrx.render.sampling import contrast_on, within_region
@@ -28,7 +28,6 @@ PROJECTIONS = ("max", "mean", "path", "surface")
 _WORDS = {"max": "largest", "mean": "mean"}
 _BLOCK = 1 << 18  # points sampled at once
 _PIXELS = 1 << 15  # pixels of a tile of the picture
-_BISECTIONS = 8  # of the step in which a line of sight meets the surface
 _LIGHT = np.array([-0.80, -0.42, -0.42])  # towards the lamp, behind the viewer's left shoulder (z, y, x)
 _AMBIENT, _GLOSS = 0.22, 0.25
 
@@ -313,7 +312,7 @@ def _first_hit(scene, pixels, level):
         open_lines, first = open_lines[~met], first + chunk
     found = np.flatnonzero(np.isfinite(hit))
     high, low = hit[found], hit[found] - step
-    for _ in range(_BISECTIONS):
+    for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
         above = scene.at(pixels[found] + middle[:, None] * into) > level
         high, low = np.where(above, middle, high), np.where(above, low, middle)

@@ -10,13 +10,13 @@ from fieldrx.acquisition import Acquisition
 from fieldrx.backends import to_host
 from fieldrx.band import Band, supported_band
 from fieldrx.ensemble import Ensemble
+from fieldrx.ensemble.twin import SAMPLE
 from fieldrx.evaluation import amplitude_numbers, compare, verdict_of
 from fieldrx.field import NeuralField
 from fieldrx.totals import Totals, sign_of, totals_of
 from fieldrx.volume import Volume
 
 _PLANE_PIXELS = 320
-_SAMPLE = 0.15  # of the largest contrast, from which a voxel belongs to the sample
 _TOTALS = ("dry_mass_pg", "dry_mass_interval_pg", "volume_um3", "volume_interval_um3", "prior_share")
 
 
@@ -86,7 +86,7 @@ class Facts:
         self.volume = field.volume()
         index = self.volume.contrast.real
         self.top = max(float(np.quantile(index, 0.9995)), 1e-12)
-        self.sample = index > _SAMPLE * self.top
+        self.sample = index > SAMPLE * self.top
         self.centre_um = self._centre()
         self.band = supported_band(self.volume.grid, acquisition.microscope, self.light, self.fitted)
         self.tapered = index * _taper(index.shape)

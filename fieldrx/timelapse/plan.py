@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from fieldrx.evaluation import EMPTY
 from fieldrx.fit import Schedule
 
 ROUNDS = 3  # of a frame that goes on from another, before it is fitted from nothing
@@ -20,7 +21,6 @@ _SHARE, _LEAST = 0.22, 12  # of the steps of a fit from nothing, for one round; 
 _COARSE = 0.75  # of a round's steps on every second pixel
 _AS_GOOD = 1.2  # misfit over that of a fit from nothing, up to which a frame is good enough
 _MUCH_WORSE = 1.6  # and from which it is worth a fit from nothing
-_EMPTY = 0.95  # error from which an empty sample would do: the images are not of what was filmed before
 
 
 def round_of(own: Schedule, steps: int, number: int) -> Schedule:
@@ -67,8 +67,8 @@ def worth_anew(missed: float | None, lately: float | None) -> bool:
 
 
 def is_empty(error: float | None, first: float | None) -> bool:
-    """Whether a frame shows nothing of the sample, by its held-out error, where the first one does."""
-    return error is not None and first is not None and error > _EMPTY > first
+    """Whether a frame shows nothing of what was filmed before, by its held-out error."""
+    return error is not None and first is not None and error > EMPTY > first
 
 
 def gaps(numbers: Iterable[int]) -> list[int]:
