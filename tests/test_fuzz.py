@@ -1,5 +1,7 @@
 """The fuzzer and the kills, shortened; and the mistakes that they found, which stay mended."""
 
+import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -151,6 +153,13 @@ def test_a_page_of_a_field_that_is_absurd_everywhere(tmp_path):
     field.params[:] = 0
     field.params[-2:] = 1e35  # the biases of the outputs
     write_viewer(field, tmp_path / "v.html")
+    text = (tmp_path / "v.html").read_text(encoding="utf-8")
+    header = json.loads(
+        re.search(r'id="header">(.*?)</script>', text, re.S)[1], parse_constant=pytest.fail
+    )  # neither nan nor infinity, which no browser reads
+    for quantity in header["quantities"]:
+        low, high = quantity["window"]
+        assert low < high and np.isfinite([low, high]).all()
 
 
 def test_pictures_of_fields_without_contrast():

@@ -78,7 +78,7 @@ def test_planes_cover_what_they_share_with_the_region(directions, place):
     tries = through + rng.uniform(-9, 9, (400, 1)) * across + rng.uniform(-9, 9, (400, 1)) * along
     low, high = np.array(REGION).T
     tries = tries[((tries >= low) & (tries <= high)).all(axis=1)]
-    for point in tries:
+    for point in (through, *tries):
         assert np.linalg.norm(points - point, axis=1).min() < 0.25 * np.sqrt(2) + 1e-6
 
 
