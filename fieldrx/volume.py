@@ -90,11 +90,16 @@ class Volume:
         return Grid(self.contrast.shape, self.spacing_um, self.origin_um)
 
     def on_axes(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Linearly interpolated contrast on the grid of three axes [um]; falls to 0 outside the volume.
+        """Linearly interpolated contrast on the grid of three axes; falls to 0 outside the volume.
+
+        Parameters
+        ----------
+        z, y, x : float arrays, shapes (nz,), (ny,) and (nx,)
+            Voxel centres [um].
 
         Returns
         -------
-        ndarray, shape (len(z), len(y), len(x))
+        ndarray, shape (nz, ny, nx)
         """
         out = self.contrast
         for axis, wanted in enumerate((z, y, x)):
@@ -223,7 +228,20 @@ def _contrast(
 
 
 def write_volume(path: str | os.PathLike, volume: Volume, *, compressed: bool = False) -> None:
-    """Write a volume .npz atomically, the contrast in its own precision."""
+    """Write a volume .npz atomically, the contrast in its own precision.
+
+    Parameters
+    ----------
+    path : path-like
+    volume : Volume
+    compressed : bool
+        Smaller and slower.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
     save_npz(
         path, compressed=compressed, contrast=volume.contrast, spacing_um=np.array(volume.spacing_um),
         origin_um=np.array(volume.origin_um), medium_index=volume.medium_index,

@@ -1,14 +1,18 @@
 """Public functions say what they take and give; `mypy` checks that the hints are true."""
 
 import ast
+import inspect
 import re
 
 import pytest
 from test_sizes import PACKAGE
 
+import fieldrx
+
 # Kernels are compiled for the types that they are called with, and classes that launch them answer to what
 # `backends/operators.py` and `backends/propagation.py` declare.
 COMPILED = ("backends/cpu/", "backends/cuda/")
+STEPS = {"Schedule.for_model", "Schedule.rate", "Schedule.share"}  # for fits alone, told in a line
 MADE_BY = {
     "command": "click",
     "njit": "numba",
@@ -77,6 +81,30 @@ def test_a_section_of_parameters_has_all_of_them():
         for name, node, doc in with_docstring(tree):
             listed = described(doc)
             assert listed is None or sorted(listed) == sorted(parameters(node)), f"{file}: {name}"
+
+
+def of_the_package():
+    """(name, function) of public functions of `fieldrx`, and of methods of its classes."""
+    for name in fieldrx.__all__:
+        value = getattr(fieldrx, name)
+        value = getattr(value, name) if inspect.ismodule(value) else value
+        if inspect.isfunction(value):
+            yield name, value
+        for owner in value.__mro__ if inspect.isclass(value) else ():
+            for method, found in vars(owner).items():
+                function = inspect.unwrap(getattr(found, "__func__", found))
+                ours = owner.__module__.startswith("fieldrx.") and not method.startswith("_")
+                if ours and inspect.isfunction(function):
+                    yield f"{owner.__name__}.{method}", function
+
+
+def test_what_the_package_offers_says_what_each_parameter_is():
+    missing = set()
+    for name, function in of_the_package():
+        taken = set(inspect.signature(function).parameters) - {"self", "cls"}
+        if len(taken) > 1 and described(inspect.getdoc(function) or "") is None:
+            missing.add(name)
+    assert missing == STEPS
 
 
 @pytest.mark.parametrize(

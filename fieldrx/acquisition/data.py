@@ -141,13 +141,34 @@ class Acquisition:
         ----------
         images : ndarray, shape (n, y, x), or (y, x) for one image
             Counts of any real type; not changed.
-        background, dark, saturation, missing, mask, fixed_pattern, gain
-            As in `fieldrx.background.normalise`.
+        background : number, array_like or str, optional
+            What the images are divided by, `dark` taken off both: counts of the empty field, one number or
+            shape (n,), (y, x) or (n, y, x); or an estimate from the images themselves, "mean" (of each
+            image), "smooth" (a surface of second order, robust, of each image) or "median" (of the stack at
+            every pixel, times each image's level).  None is "smooth", or 1 for floating-point images whose
+            medians all lie within 10 % of 1.
+        saturation : float, optional
+            Pixels at or above it are masked; found from the images when not given.
+        dark : array_like
+            Counts of the camera without light: one number, shape (n,), (y, x) or (n, y, x).
+        missing : float, optional
+            Pixels of exactly this value are masked.
+        mask : ndarray of bool, shape of the images, optional
+            True where a pixel is valid; an image without any is left out of everything.
+        fixed_pattern : bool
+            Divide by the median of the normalised images at every pixel: dust on the camera.
+        gain : bool
+            Divide every image by its own robust level: a lamp that flickers.
         exposure : array_like, optional
             Relative exposure of every image, shape (n,): a background of all images is multiplied by it, and
             dark-field images are taken over the bright-field level at their exposure.
         illumination, microscope, holdout, name, notes, checksum, levelled, way
             As in the class; estimated backgrounds and `gain` make it levelled, whatever it was.
+
+        Raises
+        ------
+        InputError
+            If shapes disagree, a background is not positive, or an image has no valid pixel.
         """
         images = as_stack(images, illumination.n_images)
         checksum = _checksum(images) if checksum is None else checksum

@@ -87,9 +87,12 @@ class Ensemble:
         return self.medium_index + mean, std
 
     def on_axes(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean contrast and its standard deviation on the grid of three axes [um], complex64.
+        """Mean contrast and its standard deviation on the grid of three axes, complex64 of their shape.
 
-        On the device that holds `z`.
+        Parameters
+        ----------
+        z, y, x : float arrays, shapes (nz,), (ny,) and (nx,)
+            Voxel centres [um]; the device that holds `z` computes, and holds the result.
         """
         mean, std = self._statistics(lambda member: member.on_axes(z, y, x))
         return mean.astype(np.complex64), std.astype(np.complex64)
@@ -100,7 +103,13 @@ class Ensemble:
         shape: tuple[int, int, int] | None = None,
         region: np.ndarray | None = None,
     ) -> tuple[Volume, Volume]:
-        """Mean contrast and its standard deviation on a grid; parameters of ``NeuralField.volume``."""
+        """Mean contrast and its standard deviation on a grid.
+
+        Parameters
+        ----------
+        spacing, shape, region
+            As of :meth:`NeuralField.volume`.
+        """
         grid = self.members[0].grid(spacing, shape, region)
         place = grid.spacing_um, grid.origin_um, self.medium_index
         mean, std = self.on_axes(*grid.axes)
@@ -155,6 +164,10 @@ class Ensemble:
         """Standard deviation from the variance and the mean of the members' contrast.
 
         Both are of the index, their imaginary parts, where they are complex, of the absorption.
+
+        Parameters
+        ----------
+        variance, mean : arrays of one shape, real or complex
         """
 
         def total(variance, mean):

@@ -158,9 +158,12 @@ class NeuralField(Sampled):
         return out.reshape(places.shape[:-1])
 
     def on_axes(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Index contrast on the grid of three axes [um], complex64 of shape (len(z), len(y), len(x)).
+        """Index contrast on the grid of three axes, complex64 of shape (nz, ny, nx).
 
-        On the device that holds `z`.
+        Parameters
+        ----------
+        z, y, x : float arrays, shapes (nz,), (ny,) and (nx,)
+            Voxel centres [um]; the device that holds `z` computes, and holds the result.
         """
         like, axes = z, [np.atleast_1d(np.asarray(to_host(a), np.float64)) for a in (z, y, x)]
         xp, (backend, params) = module_of(like), self._at(like)
@@ -196,7 +199,24 @@ class NeuralField(Sampled):
         spacing: ArrayLike | None = None,
         limits: Sequence[float] | None = None,
     ) -> Figure:
-        """A matplotlib figure of the three central planes; see ``fieldrx.plot.show_field``."""
+        """A matplotlib figure of the three central planes.
+
+        Parameters
+        ----------
+        quantity : str
+            As for ``fieldrx render --quantity``.
+        region : array_like, shape (3, 2), optional
+            First and last point along z, y and x [um]; what the images show when not given.
+        spacing : float or three, optional
+            Of pixels [um]; fine enough for a picture when not given.
+        limits : (float, float), optional
+            Of the colours.
+
+        Raises
+        ------
+        InputError
+            If matplotlib is missing, or an argument makes no sense.
+        """
         from fieldrx.plot import show_field
 
         return show_field(self, quantity, region, spacing, limits)

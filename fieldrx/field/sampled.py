@@ -45,7 +45,13 @@ class Sampled(ABC):
 
     @abstractmethod
     def on_axes(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Index contrast on the grid of three axes [um], complex64 of shape (len(z), len(y), len(x))."""
+        """Index contrast on the grid of three axes, complex64 of shape (nz, ny, nx).
+
+        Parameters
+        ----------
+        z, y, x : float arrays, shapes (nz,), (ny,) and (nx,)
+            Voxel centres [um].
+        """
 
     def __call__(self, points: ArrayLike) -> np.ndarray:
         """Complex refractive index at any points.
@@ -104,7 +110,18 @@ class Sampled(ABC):
         shape: Sequence[int] | None = None,
         region: ArrayLike | None = None,
     ) -> Grid:
-        """The grid that :meth:`volume` samples; parameters as there."""
+        """The grid that :meth:`volume` samples.
+
+        Parameters
+        ----------
+        spacing, shape, region
+            As of :meth:`volume`.
+
+        Raises
+        ------
+        InputError
+            If both spacing and shape are given, or the grid is empty.
+        """
         if spacing is not None and shape is not None:
             raise InputError("give a spacing or a shape, not both")
         region = _numbers(self.region_um if region is None else region, (6,), "three ranges first <= last")

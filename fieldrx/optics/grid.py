@@ -102,7 +102,14 @@ class Grid:
 
     @staticmethod
     def margin_um(microscope: Microscope, depth: Sequence[float]) -> float:
-        """How far light from the deepest slice spreads within the pupil, and twice the resolution [um]."""
+        """How far light from the deepest slice spreads within the pupil, and twice the resolution [um].
+
+        Parameters
+        ----------
+        microscope : Microscope
+        depth : (float, float, float)
+            Slice centres z0, z1 and their distance dz [um].
+        """
         sine = min(microscope.objective_na / microscope.medium_index, 0.99)
         blur = microscope.wavelength_um / microscope.objective_na
         return float(np.abs(slice_positions(depth)).max() * sine / np.sqrt(1 - sine**2) + 2 * blur)

@@ -88,8 +88,7 @@ class Illumination:
             )
         if not np.isfinite(pattern).all() or (pattern < 0).any():
             raise InputError("pattern weights must be finite and not negative")
-        dark = np.flatnonzero(pattern.sum(axis=1) == 0)
-        if dark.size:
+        if (dark := np.flatnonzero(pattern.sum(axis=1) == 0)).size:
             raise InputError(f"image {dark[0]} has no source: its pattern row is all zero")
         sources.setflags(write=False)
         pattern.setflags(write=False)
@@ -263,13 +262,17 @@ class Illumination:
     def multiplexed(
         self, groups: Sequence[Sequence[int]], weights: Sequence[ArrayLike] | None = None
     ) -> Illumination:
-        """Light several of today's images at once: one new image per group of image numbers."""
-        rows = [
-            self.pattern[list(g)].sum(axis=0)
-            if weights is None
-            else np.asarray(weights[k], float) @ self.pattern[list(g)]
-            for k, g in enumerate(groups)
-        ]
+        """Light several of today's images at once: one new image per group of image numbers.
+
+        Parameters
+        ----------
+        groups, weights : sequences, an item per new image
+            Numbers of the images whose light it has, and what each counts for; 1 without weights.
+        """
+        rows = []
+        for k, group in enumerate(groups):
+            part = self.pattern[list(group)]
+            rows.append(part.sum(axis=0) if weights is None else np.asarray(weights[k], float) @ part)
         return replace(self, pattern=np.stack(rows))
 
     def with_lamps(self, led_size_um: float = 0.0, bandwidth_um: float = 0.0) -> Illumination:
