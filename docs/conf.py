@@ -12,7 +12,7 @@ copyright = "the authors of fieldrx"
 version = release = fieldrx.__version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb", "directives"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 default_role = "py:obj"
 smartquotes = False  # which would make a dash of the hyphens of options
 highlight_language = "bash"  # a block that does not say what it is holds commands: tests/pages.py
