@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake, and words that its messages share."""
+"""The one exception for a user's mistake, and words and checks that its messages share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import os
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
+from numbers import Real
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class InputError(ValueError):
@@ -47,9 +52,60 @@ def printable_lines(text: str) -> str:
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """'; did you mean "x"?' when a known name is close, else nothing."""
-    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.65)
-    return f'; did you mean "{close[0]}"?' if close else ""
+    """'; did you mean "x"?' when a known name is close, whatever its case, else nothing."""
+    names = {str(k).lower(): str(k) for k in known}
+    close = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.65)
+    return f'; did you mean "{names[close[0]]}"?' if close else ""
+
+
+def expect(value: object, kind: type[T], name: str, advice: str = "") -> T:
+    """An argument that must be of a class.
+
+    Parameters
+    ----------
+    value : object
+    kind : type
+        What it should be.
+    name : str
+        Of the argument.
+    advice : str
+        What to do.
+
+    Raises
+    ------
+    InputError
+        If it is not, which names both classes.
+    """
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise InputError(
+            f"{name}: expected {article} {kind.__name__}, got {type(value).__name__}"
+            + (f": {advice}" if advice else "")
+        )
+    return value
+
+
+def check_numbers(given: Any) -> None:
+    """Refuse what is no number among the values of a dataclass; where its hints say int, what is not whole.
+
+    Parameters
+    ----------
+    given : dataclass instance
+        Whole numbers that came as floats become ints.
+
+    Raises
+    ------
+    InputError
+        For the first that is none.
+    """
+    for one in fields(given):
+        value, whole = getattr(given, one.name), one.type == "int"
+        if value is None and "None" in one.type:
+            continue
+        if not isinstance(value, Real) or isinstance(value, bool) or (whole and value % 1 != 0):
+            raise InputError(f"{one.name} is {value!r}; expected a {'whole ' if whole else ''}number")
+        if whole:
+            object.__setattr__(given, one.name, int(value))
 
 
 @contextmanager

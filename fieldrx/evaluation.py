@@ -9,7 +9,7 @@ import numpy as np
 from fieldrx.acquisition import Acquisition, require_images
 from fieldrx.backends import get
 from fieldrx.comparison import MeasuredImages
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, expect
 from fieldrx.field import NeuralField
 from fieldrx.field.sampled import Sampled
 from fieldrx.io.plain import json_number
@@ -20,6 +20,7 @@ from fieldrx.optics import Illumination, Microscope
 from fieldrx.volume import Volume
 
 EMPTY = 0.95  # relative error of unseen images from which an empty sample would do
+UNTESTED = "no image was held out: nothing tests this field"
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,14 +161,17 @@ def evaluate(
         `fieldrx.metrics.amplitude_errors`, each over ``all``, ``train`` and ``holdout`` images, with their
         ``noise_floor``; and ``amplitude_error_per_image``.  ``holdout``, ``dark_field`` and ``excluded``
         images: the last are masked, or in dark field that the model cannot predict, and count nowhere (null
-        per image).  ``fitted_to_these_images``, false where the fit saw others; ``verdict``, a sentence;
-        ``index_nrmse`` with a truth.
+        per image).  ``fitted_to_these_images``, false where the fit saw others; ``verdict``, a sentence, also
+        where no image was held out; ``index_nrmse`` with a truth.
 
     Raises
     ------
     InputError
-        If the acquisition has no images, or its medium is not the field's.
+        If the acquisition has no images, or its medium is not the field's, or an argument is something else.
     """
+    expect(field, NeuralField, "field", "of several give one, such as ensemble.members[0]")
+    if truth is not None:
+        expect(truth, Volume, "truth", "Volume(contrast, spacing_um, origin_um, medium_index) makes one")
     if truth is not None and abs(truth.medium_index - field.medium_index) > 1e-6:
         raise InputError(
             f"the truth lies in a medium of index {truth.medium_index:g}, the field in "
@@ -207,6 +211,7 @@ def _numbers(field, acquisition, compared):
         ),
         "dark_field": dark.tolist(),
         "excluded": np.setdiff1d(np.arange(acquisition.n_images), np.concatenate([usable, dark])).tolist(),
+        "verdict": UNTESTED,
     }
     if len(held):
         rest = np.setdiff1d(usable, held)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fieldrx.backends import module_of, of
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, check_numbers
 from fieldrx.parallel import Slab
 
 _EDGE = 0.02  # differences below this share of the output scale are smoothed, above it kept as edges
@@ -52,6 +52,7 @@ class Priors:
     nonpositive: float = 0.0
 
     def __post_init__(self):
+        check_numbers(self)
         for name, value in vars(self).items():
             if not (np.isfinite(value) and value >= 0):
                 raise InputError(f"prior weight {name} is {value}; expected a number >= 0")

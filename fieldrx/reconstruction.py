@@ -8,6 +8,7 @@ unseen images prefer (`fieldrx.tuning`), the model what a first estimate of the 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -56,6 +57,13 @@ def reconstruct(
     Returns
     -------
     NeuralField
+        ``provenance.notes`` tells what was chosen and what is odd, ``provenance.diverged`` where a fit went
+        astray, if it did.
+
+    Warns
+    -----
+    UserWarning
+        If the fit has diverged; the field is the best one before.
 
     Raises
     ------
@@ -65,7 +73,10 @@ def reconstruct(
         If the fit was stopped before its first step.
     """
     earlier = checkpoint_arguments(checkpoint) if resume and checkpoint is not None else None
-    return prepare(acquisition, depth, model, tv=tv, earlier=earlier, **options).run(checkpoint, resume)
+    field = prepare(acquisition, depth, model, tv=tv, earlier=earlier, **options).run(checkpoint, resume)
+    if field.provenance.diverged:
+        warnings.warn(f"{field.provenance.diverged}; the field is the best one before it", stacklevel=2)
+    return field
 
 
 def prepare(

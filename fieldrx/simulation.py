@@ -7,9 +7,10 @@ from scipy.ndimage import gaussian_filter
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.backends import get, to_host
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, expect
 from fieldrx.models import exact_model, predict
 from fieldrx.optics import Grid, Microscope, condenser_notes
+from fieldrx.optics.grid import pixels_of
 from fieldrx.volume import Volume
 
 _NOTHING = 1e-6  # of a voxel
@@ -52,15 +53,21 @@ def simulate(
     InputError
         If the medium differs, no image shape is known, or no image can be predicted.
     """
+    advice = "Volume(contrast, spacing_um, origin_um, medium_index) or field.volume() makes one"
+    expect(volume, Volume, "volume", advice)
+    expect(optics, Acquisition, "optics", "Acquisition(None, illumination, microscope) holds optics alone")
     scope = optics.microscope
     if abs(volume.medium_index - scope.medium_index) > 1e-6:
         raise InputError(
             f"the volume lies in a medium of index {volume.medium_index:g}, the acquisition's is "
             f"{scope.medium_index:g}: make them agree"
         )
-    shape = image_shape or optics.image_shape
+    shape = optics.image_shape if image_shape is None else pixels_of(image_shape)
     if shape is None:
-        raise InputError("the acquisition has no images: say how large they shall be, --image-shape NY NX")
+        raise InputError(
+            "the acquisition has no images: say how large they shall be, image_shape=(ny, nx), "
+            "--image-shape NY NX"
+        )
     if photons is not None and not 0 < photons <= 1e15:
         raise InputError(f"photons is {photons:g}; expected a positive number up to 1e15")
     forward = exact_model(model, scope, optics.illumination, shape, _depth(volume))

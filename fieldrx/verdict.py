@@ -14,7 +14,7 @@ import numpy as np
 
 from fieldrx.acquisition import Acquisition
 from fieldrx.backends import to_host
-from fieldrx.evaluation import EMPTY, Comparison, beyond_noise, compare, verdict_of
+from fieldrx.evaluation import EMPTY, UNTESTED, Comparison, beyond_noise, compare, verdict_of
 from fieldrx.field import NeuralField
 from fieldrx.models import MODELS, is_multislice
 from fieldrx.tiles import Mosaic
@@ -85,7 +85,7 @@ def judge(field: NeuralField, acquisition: Acquisition, device: str = "auto", si
     if sign > 0 and contrast_sign(field) < 0:
         advice.append(HOLE)
     if not len(compared.held):
-        return Verdict("untested", "no image was held out: nothing tests this field", tuple(advice))
+        return Verdict("untested", UNTESTED, tuple(advice))
     error, noise = compared.error(compared.held)[0], compared.noise_of(compared.held)
     closed = provenance.nrmse_closed_form
     grade = _worse(_grade(error, noise.share, closed), _grade_in_the_dark(compared))

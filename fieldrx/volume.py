@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike
 
 from fieldrx.brief import times
 from fieldrx.errors import InputError, in_file
-from fieldrx.io import load_npz, save_npz
+from fieldrx.io import check_npz, load_npz, save_npz
 from fieldrx.io.scaled import read_scaled
 from fieldrx.optics import Grid, check_contrast
+from fieldrx.optics.checks import array_of
+from fieldrx.optics.units import check_lengths
 
 _LARGEST = 0.5  # contrast; an index is larger
 
@@ -37,8 +39,8 @@ class Volume:
     Raises
     ------
     InputError
-        If a shape is wrong, a value is not finite or not positive where it must be, or the contrast looks
-        like the index itself.
+        If a shape is wrong, a value is not finite or not positive where it must be, the spacing is one of
+        another unit, or the contrast looks like the index itself.
     """
 
     contrast: np.ndarray
@@ -57,7 +59,7 @@ class Volume:
         ): ...
 
     def __post_init__(self):
-        contrast = np.asarray(self.contrast)
+        contrast = array_of(self.contrast, "contrast")
         if contrast.dtype.kind not in "iufc" or contrast.ndim != 3 or contrast.size == 0:
             raise InputError(
                 f"contrast has shape {contrast.shape} and type {contrast.dtype}; expected numbers (z, y, x)"
@@ -71,6 +73,7 @@ class Volume:
         index = float(_numbers(self.medium_index, "medium_index", (1,))[0])
         if not min(spacing) > 0 or not index > 0:
             raise InputError(f"spacing_um {spacing} and medium_index {index:g} must be positive")
+        check_lengths({"spacing_um": min(spacing)})
         check_contrast(contrast, index)
         object.__setattr__(self, "contrast", contrast)
         object.__setattr__(self, "spacing_um", spacing)
@@ -240,8 +243,9 @@ def write_volume(path: str | os.PathLike, volume: Volume, *, compressed: bool = 
     Raises
     ------
     InputError
-        If the file cannot be written.
+        If the name has another ending, or the file cannot be written.
     """
+    check_npz(path, "a volume")
     save_npz(
         path, compressed=compressed, contrast=volume.contrast, spacing_um=np.array(volume.spacing_um),
         origin_um=np.array(volume.origin_um), medium_index=volume.medium_index,

@@ -1034,3 +1034,49 @@ def test_what_is_written_reads_back(tmp_path_factory, top, microscope, images):
     path.write_text(toml_text(content), encoding="utf-8", newline="")
     assert parse_toml(path) == content
     assert schema.check_table(parse_toml(path)["images"], schema.IMAGES, "images", path) == images
+
+
+# --- arrays of NumPy -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", [lambda images: images, list])
+def test_what_a_masked_array_hides_is_invalid(given):
+    images = np.ma.MaskedArray(RAW / np.float32(500), np.zeros(RAW.shape, bool))
+    images[1, 3, 4] = np.ma.masked
+    images.data[1, 3, 4] = 7
+    known = np.ones(RAW.shape, bool)
+    known[0, 0, 0] = False
+    made = [
+        Acquisition(given(images), RING, MICROSCOPE),
+        Acquisition.from_raw(given(images * 500), RING, MICROSCOPE, background=500),
+    ]
+    for acquisition in made:
+        assert np.argwhere(~acquisition.mask).tolist() == [[1, 3, 4]]
+        assert acquisition.images[1, 3, 4] == 1
+    both = Acquisition(given(images), RING, MICROSCOPE, known)
+    assert np.argwhere(~both.mask).tolist() == [[0, 0, 0], [1, 3, 4]]
+    assert Acquisition(np.ma.MaskedArray(made[0].images), RING, MICROSCOPE).mask is None
+
+
+def test_what_a_masked_background_hides_is_invalid():
+    background = np.ma.MaskedArray(np.full((NY, NX), 500), np.zeros((NY, NX), bool))
+    background[3, 4] = np.ma.masked
+    acquisition = Acquisition.from_raw(RAW, RING, MICROSCOPE, background=background)
+    assert not acquisition.mask[:, 3, 4].any() and acquisition.mask.sum() == RAW.size - N
+
+
+def test_images_of_different_shapes_are_named():
+    ragged = [*RAW[:3], RAW[3][:5]]
+    for make in (Acquisition, Acquisition.from_raw):
+        assert_says(
+            error_line(make, ragged, RING, MICROSCOPE), "images is arrays of shapes (20, 27), (5, 27)"
+        )
+    assert_says(error_line(Illumination, [[0, 1], [2]]), "source directions is [[0, 1], [2]]")
+
+
+def test_directions_that_no_light_in_the_medium_has_are_refused():
+    degrees = Illumination([[0, 0], [0, 48.6], [3, 4], [0, 1]])
+    for make in (Acquisition, Acquisition.from_raw):
+        assert_says(error_line(make, RAW, degrees, MICROSCOPE), "source 1 has NA 48.6, not below", "degrees")
+    lit = Illumination([[0, 0], [0, 48.6]], [[1, 0]] * N)  # a source that lights no image
+    assert Acquisition(None, lit, MICROSCOPE).n_images == N

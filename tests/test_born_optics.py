@@ -1,10 +1,12 @@
 """Single scattering with aberrations, defocus and gains: derivatives, and limits known otherwise."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from fieldrx.errors import InputError
-from fieldrx.models import Born, Rytov
+from fieldrx.models import SSNP, Born, Rytov, make_model
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import Pupil
 
@@ -100,3 +102,40 @@ def test_wrong_optics():
         Born(GRID, SCOPE, light, IMAGE, gain=[1.0])
     with pytest.raises(InputError, match="not an array"):
         Born(GRID, SCOPE, light, IMAGE, pupil=Pupil(array=np.ones((3, 3))))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        (
+            (GRID, Illumination(SOURCES), SCOPE, IMAGE),
+            {},
+            "microscope: expected a Microscope, got Illumination",
+        ),
+        ((GRID, SCOPE, SOURCES, IMAGE), {}, "illumination: expected an Illumination, got ndarray"),
+        (((-1, 1, 0.5), SCOPE, Illumination(SOURCES)), {}, "grid: expected a Grid, got tuple"),
+        ((GRID, SCOPE, Illumination(SOURCES), (5, *IMAGE)), {}, "image_shape is .*; expected two numbers"),
+        (
+            (GRID, SCOPE, Illumination(SOURCES), IMAGE),
+            {"pupil": [0, 0, 0.1]},
+            "pupil: expected a Pupil, got list",
+        ),
+    ],
+)
+@pytest.mark.parametrize("make", [Born, SSNP, partial(make_model, "bpm")])
+def test_wrong_arguments(make, arguments, options, words):
+    with pytest.raises(InputError, match=words):
+        make(*arguments, **options)
+
+
+@pytest.mark.parametrize("kind", [Born, Rytov, SSNP])
+def test_wrong_arguments_of_the_way_back(kind):
+    model, nothing = kind(GRID, SCOPE, Illumination(SOURCES[:3]), IMAGE), np.zeros(GRID.shape, "c8")
+    with pytest.raises(InputError, match="d_intensity is complex"):
+        model.vjp(nothing, np.ones((3, *IMAGE), complex))
+    with pytest.raises(InputError, match="images names image 33"):
+        model.vjp(nothing, np.ones((2, *IMAGE), "f4"), images=[0, 33])
+    with pytest.raises(InputError, match="images has type"):
+        model.forward(nothing, images=0)
+    with pytest.raises(ValueError, match=r"the grid's \(4, 30, 40\), which Grid\.for_images .*margin_um=0"):
+        model.forward(np.zeros((4, *IMAGE)))

@@ -6,7 +6,7 @@ import tiny
 from fieldrx import Ensemble, Grid
 from fieldrx.band import Band
 from fieldrx.calibration import Board, Calibration
-from fieldrx.models import Born, Optics
+from fieldrx.models import SSNP, Born, Optics, make_model
 from fieldrx.noise import NoiseFloor
 from fieldrx.pupil import Pupil
 from fieldrx.refocus import DepthRange
@@ -38,6 +38,9 @@ def objects():
     yield NoiseFloor(0.1, MANY, 0.2, "beyond the band")
     yield View(np.ones((40, 50)), (0.1, 0.1), "n", "", 1.33)
     yield volume_lattice(field)
+    yield born
+    yield SSNP(GRID, tiny.SCOPE, tiny.LIGHT)
+    yield make_model("bpm", GRID, tiny.SCOPE, tiny.LIGHT.with_lamps(bandwidth_um=0.02))
     yield born.gradients(np.zeros(GRID.shape), images)
     yield next(born.sensitivities(np.zeros(GRID.shape)))
 

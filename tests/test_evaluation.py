@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
-from fieldrx import Acquisition, Illumination, InputError, evaluate
+from fieldrx import Acquisition, Ensemble, Illumination, InputError, evaluate
 from fieldrx.metrics import image_errors, index_error
 from fieldrx.models import Born
 from fieldrx.optics import Grid
@@ -140,3 +140,19 @@ def test_truth_in_another_medium(field):
     other = type(known)(known.contrast, known.spacing_um, known.origin_um, 1.4)
     with pytest.raises(InputError, match=r"truth lies in a medium of index 1\.4"):
         evaluate(field, tiny.acquisition(), other)
+
+
+def test_what_is_no_field_or_no_truth(field):
+    acq = tiny.acquisition()
+    for wrong in (Ensemble((field, field)), np.zeros(3)):
+        with pytest.raises(InputError, match=f"field: expected a NeuralField, got {type(wrong).__name__}"):
+            evaluate(wrong, acq)
+    with pytest.raises(InputError, match="truth: expected a Volume, got ndarray"):
+        evaluate(field, acq, truth=np.zeros((3, 4, 5)))
+
+
+def test_a_verdict_where_nothing_was_held_out():
+    acq = tiny.acquisition(holdout=())
+    result = evaluate(tiny.field(provenance={"model": "born"}), acq)
+    assert result["verdict"] == "no image was held out: nothing tests this field"
+    assert "nrmse_holdout" not in result

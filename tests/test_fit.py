@@ -725,3 +725,32 @@ def test_a_grid_beyond_the_memory_is_refused_before_a_model_is_chosen(monkeypatc
     monkeypatch.setattr("fieldrx.fit.problem.choose_model", lambda *args: pytest.fail("chose a model first"))
     with pytest.raises(InputError, match="GiB"):
         Fit(tiny.acquisition(), (-20000.0, 20000.0, 0.5), "auto")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"schedule": 40}, "schedule is 40; expected a Schedule, or a dict of steps"),
+        ({"schedule": {"step": 2}}, 'schedule has no "step"; did you mean "steps"'),
+        ({"schedule": {"steps": "4"}}, "steps is '4'; expected a whole number"),
+        ({"schedule": {"steps": 4.5}}, r"steps is 4\.5; expected a whole number"),
+        ({"schedule": {"coarse": "half"}}, "coarse is 'half'; expected a number"),
+        ({"priors": {"TV": 1}}, 'priors has no "TV"; did you mean "tv"'),
+        ({"priors": {"tv": "1"}}, "tv is '1'; expected a number"),
+        ({"priors": 3}, "priors is 3; expected a Priors"),
+        ({"network": {"width": 16}}, "network: expected a Network, got dict"),
+        (
+            {"encoding": {"levels": 3}, "network": None},
+            "encoding is {'levels': 3}; expected one of fieldrx.field",
+        ),
+        ({"optics": 3}, "optics: expected an Optics, got int"),
+    ],
+)
+def test_options_of_another_kind(options, words):
+    with pytest.raises(InputError, match=words):
+        tiny.fit(**options)
+
+
+def test_whole_numbers_may_be_written_as_floats():
+    made = Schedule(steps=1e2, batch=np.int64(3))
+    assert (made.steps, type(made.steps), type(made.batch)) == (100, int, int)

@@ -506,6 +506,14 @@ def test_volume_round_trip(tmp_path, stored, read, spacing):
     assert again.grid.axis(1)[1] == 2 + again.spacing_um[1]
 
 
+def test_a_volume_is_saved_as_npz_alone(tmp_path):
+    made = tmp_path / "v.npz"
+    np.savez(made, contrast=VOLUME, spacing_um=0.2, origin_um=[0, 0, 0], medium_index=1.33)
+    with pytest.raises(InputError, match=r"x\.tif: a volume is saved as \.npz"):
+        io.write_volume(tmp_path / "x.tif", io.read_volume(made))
+    assert not (tmp_path / "x.tif").exists()
+
+
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [

@@ -129,6 +129,7 @@ def test_grid_of_a_volume():
     by_shape = field.grid(shape=(3, 24, 1))
     assert by_shape.shape == (3, 24, 1)
     assert by_shape.axis(1)[-1] == pytest.approx(5.75)
+    assert by_shape.axis(2).tolist() == [2.375]  # a single sample lies in the middle
     plane = field.grid(spacing=0.5, region=[(0.2, 0.2), (1, 3), (-1, 1.6)])
     assert plane.shape == (1, 5, 6)
     assert plane.origin_um == (0.2, 1, -1)

@@ -20,6 +20,7 @@ from fieldrx.optics import (
     slice_positions,
 )
 from fieldrx.provenance import Provenance
+from fieldrx.volume import Volume
 
 ALGAE = Path(__file__).parents[2] / "shared" / "data" / "algae" / "leds.csv"
 MICROSCOPE = Microscope(wavelength_um=0.5, objective_na=0.6, medium_index=1.33, pixel_size_um=0.15)
@@ -329,3 +330,47 @@ def test_a_recorded_resolution():
     assert Resolution.recorded(Provenance(origin={"resolution": origin})) == Resolution(2.0, 0.3, 0.3, 0.2)
     for strange in (None, 3, {**origin, "axial_um": "2"}, {"axial_um": 2.0}):
         assert Resolution.recorded(Provenance(origin={"resolution": strange})) is None
+
+
+METRES = (-3e-6, 3e-6, 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda: Volume(np.zeros((3, 4, 5)), (3e-7, 2e-7, 2e-7), (0, 0, 0), 1.33),
+            "spacing_um is 2e-07.* 0.2 um",
+        ),
+        (lambda: Grid((3, 4, 5), (3e-7, 3e-7, 3e-7)), "spacing_um is 3e-07.* 3e-07 m would be 0.3 um"),
+        (lambda: Grid.for_images((8, 8), MICROSCOPE, METRES), "dz_um is 1e-06; .* 1e-06 m would be 1 um"),
+    ],
+)
+def test_lengths_in_metres_are_refused(make, words):
+    with pytest.raises(InputError, match=words):
+        make()
+
+
+@pytest.mark.parametrize("shape", [64, (3, 64, 64), (64, 0), (64,)])
+def test_wrong_shapes_of_images(shape):
+    with pytest.raises(InputError, match=r"image_shape is .*; expected two numbers of pixels"):
+        Grid.for_images(shape, MICROSCOPE, (-2, 2, 0.5))
+
+
+def test_a_list_of_slices_is_no_depth():
+    with pytest.raises(InputError, match="depth is 12 numbers, in ndarray; expected three numbers in um"):
+        Grid.for_images((8, 8), MICROSCOPE, np.arange(-3, 3, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        ([0, 33], "images names image 33, but the 2 images"),
+        (0, r"shape \(\)"),
+        ([-1], "image -1"),
+        ([0.5], "float64"),
+    ],
+)
+def test_wrong_numbers_of_images(images, words):
+    with pytest.raises(InputError, match=words):
+        Illumination([[0, 0], [0, 0.1]]).weights(MICROSCOPE, images)

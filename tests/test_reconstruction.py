@@ -10,6 +10,7 @@ from click.testing import CliRunner
 import fieldrx
 from fieldrx import InputError, Priors, load_field, read_acquisition, reconstruct, reconstruction
 from fieldrx.cli import main
+from fieldrx.fit.descent import Astray
 from fieldrx.reconstruction import choose_depth, prepare
 
 SMALL = {"encoding": tiny.ENCODING, "network": tiny.NETWORK}
@@ -90,3 +91,26 @@ def test_what_cannot_be_chosen():
     for wrong in (prepare, fieldrx.Fit):
         with pytest.raises(InputError, match="expected an Acquisition, got ndarray: "):
             wrong(np.ones((4, 8, 8)), tiny.DEPTH)
+
+
+def test_one_image_is_told_to_tell_no_depth():
+    note = "one image, lit from one side, tells no depth"
+    for images, told in (([0], True), ([0, 1], False)):
+        fit = prepare(tiny.acquisition().select(images), tiny.DEPTH, "born", **SMALL)
+        assert any(note in words for words in fit.notes) == told
+
+
+def test_a_fit_that_diverges_warns(monkeypatch):
+    def astray(*arguments):
+        raise Astray("step 2: the data term is nan")
+
+    monkeypatch.setattr("fieldrx.fit.run.check", astray)
+    monkeypatch.setattr("fieldrx.fit.run.set_back", lambda state: False)
+    with pytest.warns(UserWarning, match="data term is nan; the field is the best one before it"):
+        field = reconstruct(tiny.acquisition(), tiny.DEPTH, "born", schedule=tiny.schedule(), **SMALL)
+    assert field.provenance.diverged == "step 2: the data term is nan"
+
+
+def test_a_fit_that_ends_well_warns_of_nothing(recwarn):
+    reconstruct(tiny.acquisition(), tiny.DEPTH, "born", schedule=tiny.schedule(), **SMALL)
+    assert not [one for one in recwarn if one.category is UserWarning]

@@ -352,7 +352,18 @@ def test_lengths_of_other_units_are_refused(scope, words):
 
 
 def test_optics_and_light_in_the_wrong_order():
-    with pytest.raises(
-        InputError, match=r"illumination is of type Microscope; expected Illumination: the order"
-    ):
+    with pytest.raises(InputError, match="illumination: expected an Illumination, got Microscope: the order"):
         Acquisition(None, SCOPE, LIGHT)
+
+
+def test_pixels_far_below_zero_are_told():
+    images = np.random.default_rng(1).normal(1, 0.02, (N, *SHAPE)).astype(np.float32)
+    assert not [note for note in Acquisition(images, LIGHT, SCOPE).notes if "negative" in note]
+    images[2, 3, 4] = -1
+    words = "1 pixels of image 2 are negative, down to -1, which no intensity is"
+    made = Acquisition(images, LIGHT, SCOPE)
+    assert [note for note in made.notes if words in note]
+    assert words in said(read(images, LIGHT))
+    hidden = np.ma.masked_less(images, 0)
+    assert not Acquisition(hidden, LIGHT, SCOPE).notes
+    assert len(made.select(np.arange(N)).notes) == 1

@@ -209,3 +209,18 @@ def test_a_volume_far_from_focus_is_refused_before_anything_is_allocated(model):
     far = Volume(np.zeros((3, 4, 4), np.complex64), (0.2, 0.2, 0.2), (6e4, 0.0, 0.0), 1.33)
     with pytest.raises(InputError, match=r"voxels, for a volume from .*GiB.*nearer to the plane in focus"):
         simulate(far, OPTICS, model, tiny.SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("volume", "optics", "shape", "words"),
+    [
+        (np.zeros((3, 4, 5)), OPTICS, None, "volume: expected a Volume, got ndarray"),
+        (tiny.field(), OPTICS, None, r"volume: expected a Volume, got NeuralField: .*field\.volume\(\)"),
+        (tiny.phantom(), tiny.LIGHT, None, "optics: expected an Acquisition, got Illumination"),
+        (tiny.phantom(), OPTICS, None, r"image_shape=\(ny, nx\), --image-shape"),
+        (tiny.phantom(), OPTICS, 64, "image_shape is 64; expected two numbers"),
+    ],
+)
+def test_wrong_arguments(volume, optics, shape, words):
+    with pytest.raises(InputError, match=words):
+        simulate(volume, optics, "born", shape)

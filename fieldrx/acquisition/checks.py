@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldrx.errors import InputError
+from fieldrx.optics.checks import array_of, numbers_of_images
 
 _FAR = 5.0  # typical intensity, or one over it, from which images are not over their background
 
 
 def as_stack(images: ArrayLike, n: int) -> np.ndarray:
     """Images as (n, y, x), or an error that says what came."""
-    images = np.asarray(images)
+    images = array_of(images, "images")
     if images.ndim == 2 and n == 1:
         images = images[None]
     if images.dtype.kind not in "iuf":
@@ -61,6 +62,22 @@ def check_mask(mask: ArrayLike | None, images: np.ndarray | None) -> np.ndarray 
     return None if mask.all() else mask
 
 
+def hidden(images: ArrayLike | None) -> np.ndarray | None:
+    """Which pixels a masked array, or a list of them, hides, of its shape; None for any others."""
+    each = images if isinstance(images, (list, tuple)) else [images]
+    if not any(isinstance(image, np.ma.MaskedArray) for image in each):
+        return None
+    return np.ma.getmaskarray(np.ma.array(images))
+
+
+def mask_of(images: ArrayLike | None, stack: np.ndarray | None, mask: ArrayLike | None) -> np.ndarray | None:
+    """The mask of a stack: valid by `mask`, and not hidden in the images that it was made from."""
+    known, hides = check_mask(mask, stack), hidden(images)
+    if stack is None or hides is None:
+        return known
+    return check_mask(~hides.reshape(stack.shape) & (True if known is None else known), stack)
+
+
 def without_junk(images: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """The images with 1 where they are masked, so that spectra see nothing there; a copy if any change."""
     if mask is None:
@@ -69,31 +86,12 @@ def without_junk(images: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     return np.where(junk, np.float32(1), images) if junk.any() else images
 
 
-def array_of(value: ArrayLike, name: str) -> np.ndarray:
-    """A number, a list or an array as an array."""
-    try:
-        return np.asarray(value)
-    except ValueError:  # lists of different lengths
-        came = f"{value!r:.60}"
-        raise InputError(f"{name} is {came}; expected numbers, or lists of equal length") from None
-
-
 def check_holdout(holdout: ArrayLike, n: int) -> np.ndarray:
     """Numbers of held-out images, sorted, each once."""
-    holdout = array_of(holdout, "holdout")
+    holdout = numbers_of_images(holdout, n, "holdout")
     if holdout.size == 0:
-        return np.empty(0, np.int64)
-    if holdout.dtype.kind not in "iu" or holdout.ndim != 1:
-        raise InputError(
-            f"holdout has type {holdout.dtype} and shape {holdout.shape}; expected a list of image numbers "
-            "such as [3, 17]"
-        )
-    outside = holdout[(holdout < 0) | (holdout >= n)]
-    if outside.size:
-        raise InputError(
-            f"holdout names image {outside[0]}, but the {n} images are numbered 0 to {n - 1}; correct it"
-        )
-    holdout = np.unique(holdout).astype(np.int64)
+        return holdout
+    holdout = np.unique(holdout)
     if len(holdout) == n:
         raise InputError(f"holdout names all {n} images; leave some to reconstruct from")
     return holdout

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldrx.acquisition import sense
-from fieldrx.acquisition.checks import array_of
 from fieldrx.acquisition.dark_field import DarkField
 from fieldrx.acquisition.dim import dim_parts
 from fieldrx.acquisition.pixels import odd_pixels, zero_blocks
 from fieldrx.background import as_frames, estimated, normalise, saturation_level, valid_pixels
 from fieldrx.errors import InputError
 from fieldrx.optics import Illumination, Microscope
+from fieldrx.optics.checks import array_of
 
 _ALIKE = 0.1  # of their brightness, by which frames of one lamp may differ
 _WHOLE = 0.95  # share of zeros from which an image was never written
@@ -119,6 +119,7 @@ def intensities(
     valid[unlit] = False
     images[unlit] = 1
     notes += [*words, *sense.scaled(raw, valid, options.get("background")), *levels.notes(background, told)]
+    notes += sense.below_zero(images, valid, lit)
     notes += [*sense.repeated(raw, valid, illumination.pattern), *remarks, *[found] * bool(found)]
     levelled, way = told or bool(options.get("gain")), sense.way(raw, background, told)
     return Intensities(images, None if valid.all() else valid, tuple(notes), way, levelled)

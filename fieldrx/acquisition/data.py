@@ -13,22 +13,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldrx.acquisition.checks import (
-    array_of,
     as_stack,
     check_holdout,
     check_level,
-    check_mask,
+    mask_of,
     without_junk,
 )
 from fieldrx.acquisition.counts import intensities
 from fieldrx.acquisition.dim import DIM
 from fieldrx.acquisition.light import place_of
+from fieldrx.acquisition.sense import below_zero
 from fieldrx.background import typical_level
 from fieldrx.brief import times
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, expect
 from fieldrx.io import check_npz, save_npz
 from fieldrx.io.checks import window as window_of
 from fieldrx.optics import Illumination, Microscope
+from fieldrx.optics.checks import array_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +45,7 @@ class Acquisition:
         Intensities over the background, 1 without a sample; of images lit from outside the pupil alone
         (dark field) over the background that their lamps would give inside it, 0 without a sample.  Kept as
         float32.  None for optics alone.
-        Counts of a camera go through `Acquisition.from_raw`.
+        Counts of a camera go through `Acquisition.from_raw`.  Pixels that a masked array hides are invalid.
     illumination : Illumination
         n rows of weights, one per image.
     microscope : Microscope
@@ -69,7 +70,7 @@ class Acquisition:
     ------
     InputError
         If shapes or counts disagree, a valid pixel is not finite, no image is left to fit, the images look
-        like the counts of a camera, or lengths are in other units.
+        like the counts of a camera, or directions are steeper than any light in the medium.
     """
 
     images: np.ndarray | None
@@ -85,16 +86,11 @@ class Acquisition:
     normalised: InitVar[bool] = False
 
     def __post_init__(self, normalised):
-        for name, kind in (("illumination", Illumination), ("microscope", Microscope)):
-            if not isinstance(given := getattr(self, name), kind):
-                raise InputError(
-                    f"{name} is of type {type(given).__name__}; expected {kind.__name__}: the order is "
-                    "images, illumination, microscope"
-                )
+        _check_optics(self.illumination, self.microscope)
         images, n = self.images, self.illumination.n_images
         if images is not None:
             images = as_stack(images, n)
-        mask = check_mask(self.mask, images)
+        mask = mask_of(self.images, images, self.mask)
         if images is not None:
             if not normalised:
                 check_level(images, mask, self.lit)
@@ -109,7 +105,8 @@ class Acquisition:
             object.__setattr__(self, "images", images)
         object.__setattr__(self, "mask", mask)
         object.__setattr__(self, "holdout", check_holdout(self.holdout, n))
-        object.__setattr__(self, "notes", tuple(str(note) for note in self.notes))
+        odd = [] if images is None or normalised else below_zero(images, mask, self.lit)
+        object.__setattr__(self, "notes", tuple(dict.fromkeys([*map(str, self.notes), *odd])))
         if self.checksum is None and self.images is not None:
             object.__setattr__(self, "checksum", _checksum(self.images))
 
@@ -140,7 +137,7 @@ class Acquisition:
         Parameters
         ----------
         images : ndarray, shape (n, y, x), or (y, x) for one image
-            Counts of any real type; not changed.
+            Counts of any real type; not changed.  Pixels that a masked array hides are invalid.
         background : number, array_like or str, optional
             What the images are divided by, `dark` taken off both: counts of the empty field, one number or
             shape (n,), (y, x) or (n, y, x); or an estimate from the images themselves, "mean" (of each
@@ -170,11 +167,14 @@ class Acquisition:
         InputError
             If shapes disagree, a background is not positive, or an image has no valid pixel.
         """
-        images = as_stack(images, illumination.n_images)
-        checksum = _checksum(images) if checksum is None else checksum
+        _check_optics(illumination, microscope)
+        stack = as_stack(images, illumination.n_images)
+        checksum = _checksum(stack) if checksum is None else checksum
+        if isinstance(background, np.ma.MaskedArray):
+            background = background.filled(0)  # where the background is 0, pixels are masked
         options = {"background": background, "dark": dark, "saturation": saturation, "missing": missing,
                    "fixed_pattern": fixed_pattern, "gain": gain, "exposure": exposure}  # fmt: skip
-        done = intensities(images, illumination, microscope, check_mask(mask, images), **options)
+        done = intensities(stack, illumination, microscope, mask_of(images, stack, mask), **options)
         return cls(
             done.images,
             illumination,
@@ -342,14 +342,19 @@ def require_images(acquisition: object, purpose: str) -> None:
     ------
     InputError
     """
-    if not isinstance(acquisition, Acquisition):
-        raise InputError(
-            f"expected an Acquisition, got {type(acquisition).__name__}: "
-            "Acquisition.from_raw(images, illumination, microscope) makes one from arrays, "
-            "read_acquisition(path) from a file"
-        )
-    if acquisition.images is None:
+    advice = (
+        "Acquisition.from_raw(images, illumination, microscope) makes one from arrays, "
+        "read_acquisition(path) from a file"
+    )
+    if expect(acquisition, Acquisition, "acquisition", advice).images is None:
         raise InputError(f"the acquisition has no images to {purpose}")
+
+
+def _check_optics(illumination: object, microscope: object) -> None:
+    """Refuse what is no light and no microscope, and light that no medium of this index carries."""
+    order = "the order is images, illumination, microscope"
+    light = expect(illumination, Illumination, "illumination", order)
+    light.refuse_steep(expect(microscope, Microscope, "microscope", order))
 
 
 def _checksum(*arrays: np.ndarray | None) -> int:

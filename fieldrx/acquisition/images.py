@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fieldrx.acquisition.checks import array_of
 from fieldrx.acquisition.schema import named_files, names_in, whole_numbers
 from fieldrx.background import ESTIMATES
 from fieldrx.errors import InputError, NoSuchFile
 from fieldrx.io import Choice, Stack, is_pattern, kept_images, list_images, read_stack
+from fieldrx.optics.checks import array_of
 
 
 def choice_of(table: dict[str, Any]) -> Choice:

@@ -14,6 +14,7 @@ from fieldrx.errors import InputError
 from fieldrx.optics import Illumination, Microscope
 
 _NEGATIVE = 0.2  # share of negative pixels from which images are no intensities
+_BELOW = -0.1  # intensity over the background that noise does not make
 _ODD = 3.0  # brightness over that of the others from which an image is not like them
 _AS_BRIGHT = 0.5  # of bright-field images, what no scattered light alone comes to
 _NO_LIGHT = 0.1  # brightness over that of the others below which a lamp did not shine
@@ -57,6 +58,32 @@ def check_intensities(images: np.ndarray, dark: np.ndarray, valid: np.ndarray, l
             f"{np.median(shares):.0%} of the images' pixels are negative (typical value {typical:.3g}); "
             "expected intensities: if these are I / I0 - 1, add 1 to them; else check dark"
         )
+
+
+def below_zero(images: np.ndarray, mask: np.ndarray | None, lit: np.ndarray) -> list[str]:
+    """Notes about pixels further below zero than noise takes an intensity.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, y, x)
+        Over the background.
+    mask : ndarray of bool, shape (n, y, x), optional
+        Pixels to look at.
+    lit : ndarray of bool, shape (n,)
+        Images in bright field.
+    """
+    counts = [0] * len(images)
+    for k in np.flatnonzero(lit):
+        low = images[k] < _BELOW
+        counts[k] = int(np.count_nonzero(low if mask is None else low & mask[k]))
+    some = np.flatnonzero(counts)
+    if not some.size:
+        return []
+    least = min(float(images[k].min(where=True if mask is None else mask[k], initial=0)) for k in some)
+    return [
+        f"{sum(counts)} pixels of {numbered(some)} are negative, down to {least:.3g}, which no intensity is: "
+        "mask them, or check dark and background"
+    ]
 
 
 def saturated_background(background: ArrayLike | str | None) -> np.ndarray | None:

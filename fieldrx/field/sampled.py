@@ -80,7 +80,8 @@ class Sampled(ABC):
         spacing : float or (float, float, float), optional
             Distance of voxel centres (dz, dy, dx) [um]; that of the fit when not given.
         shape : (int, int, int), optional
-            Number of voxels instead of a spacing; both ends of the region are voxel centres.
+            Number of voxels instead of a spacing; both ends of the region are voxel centres, along an axis of
+            one voxel its middle is.
         region : array, shape (3, 2), optional
             First and last voxel centre along z, y and x [um]; what the images show when not given.
 
@@ -133,6 +134,7 @@ class Sampled(ABC):
             if count.min() < 1:
                 raise InputError(f"shape {count.tolist()} is not three positive numbers (nz, ny, nx)")
             step = length / np.maximum(count - 1, 1)
+            first = np.where(count > 1, first, first + 0.5 * length)  # one sample lies in the middle
             return Grid(tuple(count), tuple(np.where(step > 0, step, 1.0)), tuple(first))
         step = np.broadcast_to(
             _numbers(self.spacing_um if spacing is None else spacing, (1, 3), "one or three numbers in um"), 3

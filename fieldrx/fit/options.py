@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from fieldrx.errors import InputError, nearest
+from fieldrx.errors import InputError, check_numbers, nearest
 from fieldrx.models import is_multislice
 from fieldrx.priors import Priors
 
@@ -79,6 +79,7 @@ class Schedule:
         return cls(**((_MULTISLICE_SCHEDULE if is_multislice(model) else {}) | changes))
 
     def __post_init__(self):
+        check_numbers(self)
         for name in ("steps", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected at least 1")
@@ -180,8 +181,8 @@ class Options:
     @property
     def seed(self) -> int:
         """Of the schedule, which need not be complete."""
-        given = self.schedule or {}
-        return given.seed if isinstance(given, Schedule) else given.get("seed", 0)
+        given = self.schedule
+        return (given if isinstance(given, Schedule) else Schedule(**named(given, Schedule, "schedule"))).seed
 
 
 def settings(
@@ -191,7 +192,30 @@ def settings(
 ) -> tuple[Priors, Schedule]:
     """Priors and schedule, completed with the model's defaults."""
     if not isinstance(schedule, Schedule):
-        schedule = Schedule.for_model(model, **(schedule or {}))
+        schedule = Schedule.for_model(model, **named(schedule, Schedule, "schedule"))
     if not isinstance(priors, Priors):
-        priors = Priors(**((_MULTISLICE_PRIORS if is_multislice(model) else {}) | (priors or {})))
+        usual = _MULTISLICE_PRIORS if is_multislice(model) else {}
+        priors = Priors(**(usual | named(priors, Priors, "priors")))
     return priors, schedule
+
+
+def named(values: object, kind: type, what: str) -> dict[str, Any]:
+    """What was asked to differ from the defaults of a class, by name; none where nothing was.
+
+    Raises
+    ------
+    InputError
+        If it is no dict, or the class has none of a name.
+    """
+    names = [one.name for one in fields(kind)]
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        some = ", ".join(names[:3])
+        raise InputError(
+            f"{what} is {f'{values!r}'[:60]}; expected a {kind.__name__}, or a dict of {some} ..."
+        )
+    for name in values:
+        if name not in names:
+            raise InputError(f'{what} has no "{name}"{nearest(name, names)}')
+    return values

@@ -10,7 +10,7 @@ import numpy as np
 from fieldrx.acquisition import Acquisition, require_images
 from fieldrx.automatic import choose_depth, choose_model
 from fieldrx.backends.operators import Operators
-from fieldrx.errors import InputError
+from fieldrx.errors import InputError, expect
 from fieldrx.field import Network
 from fieldrx.field.choices import default_encoding, encoding_note, make_preset
 from fieldrx.field.encodings import Encoding
@@ -157,6 +157,8 @@ def understand(
     InputError
     """
     require_images(acquisition, "fit")
+    if options.optics is not None:
+        expect(options.optics, Optics, "optics", "fieldrx.models.Optics.of(illumination) makes one")
     bright, _ = split_images(acquisition, options.holdout, options.seed)
     heights, choices = _depth(acquisition, depth, bright)
     model, chosen = settle_model(acquisition, heights, model, bright, backend)
@@ -185,7 +187,11 @@ def understand(
         optics=options.optics,
         precision=backend.choose_precision(encoding, network, options.precision),
         choices=choices,
-        notes=tuple(note for note in (chosen, _unused(acquisition, model), spaced, estimated, drawn) if note),
+        notes=tuple(
+            note
+            for note in (chosen, _alone(train, held), _unused(acquisition, model), spaced, estimated, drawn)
+            if note
+        ),
     )
 
 
@@ -227,6 +233,15 @@ def settle_model(
     return model, f"model {model}: {why}"
 
 
+def _alone(train, held):
+    """A note where one image is all that there is."""
+    if len(train) > 1 or len(held):
+        return ""
+    return (
+        "one image, lit from one side, tells no depth, and none is left to hold out: nothing tests this field"
+    )
+
+
 def _unused(acquisition, model):
     """A note where a model cannot predict images in dark field."""
     count = 0 if is_multislice(model) else int(acquisition.dark_field.sum())
@@ -254,6 +269,12 @@ def _grid(options, acquisition, light, model, depth):
 def _architecture(options, grid, scope, light):
     """Encoding and network, and a note where the encoding was chosen."""
     encoding, network = options.encoding, options.network
+    if encoding is not None and not hasattr(encoding, "n_features"):
+        raise InputError(
+            f"encoding is {f'{encoding!r}'[:60]}; expected one of fieldrx.field, as Hash or Fourier"
+        )
+    if network is not None:
+        expect(network, Network, "network", "fieldrx.field.Network(encoding.n_features, width=32) makes one")
     if options.preset is not None:
         if encoding or network:
             raise InputError("give a preset, or an encoding and a network of your own, not both")

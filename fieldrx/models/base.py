@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldrx.backends import is_on_device, of
-from fieldrx.brief import brief
-from fieldrx.errors import InputError
+from fieldrx.brief import brief, times
+from fieldrx.errors import InputError, expect
 from fieldrx.optics import Grid, Illumination, Microscope, check_contrast
+from fieldrx.optics.grid import pixels_of
+from fieldrx.pupil import Pupil
 from fieldrx.resources import Need
 
 _BATCH = 16  # images predicted at once
@@ -104,7 +106,45 @@ class ForwardModel(Protocol):
         """Of ``sum(d_intensity * forward(contrast))`` with respect to the contrast and all of the optics."""
 
 
-class OfIntensities(ABC):
+class Geometry:
+    """Where a model computes: the first arguments of all of them, and what a notebook shows of it."""
+
+    if TYPE_CHECKING:  # set by who inherits it
+        name: str
+        grid: Grid
+        microscope: Microscope
+        illumination: Illumination
+        image_shape: tuple[int, int]
+
+    def __repr__(self):
+        scope, spacing = self.microscope, ", ".join(f"{d:.4g}" for d in self.grid.spacing_um)
+        return (
+            f"{type(self).__name__}({self.name}: {self.illumination.n_images} images of "
+            f"{times(self.image_shape)} pixels from {times(self.grid.shape)} voxels (z, y, x), {spacing} um "
+            f"apart; wavelength {scope.wavelength_um:g} um, NA {scope.objective_na:g}, medium "
+            f"{scope.medium_index:g})"
+        )
+
+
+def check_geometry(
+    grid: object, microscope: object, illumination: object, image_shape: Sequence[int] | None, pupil: object
+) -> tuple[int, int]:
+    """Refuse first arguments of a model that are not what they should be; the images' shape.
+
+    Raises
+    ------
+    InputError
+    """
+    order = "the order is grid, microscope, illumination, image_shape"
+    whole = expect(grid, Grid, "grid", order).shape[1:]
+    expect(microscope, Microscope, "microscope", order)
+    expect(illumination, Illumination, "illumination", order)
+    if pupil is not None:
+        expect(pupil, Pupil, "pupil", "fieldrx.pupil.Pupil(coefficients) makes one from numbers")
+    return pixels_of(whole if image_shape is None else image_shape)
+
+
+class OfIntensities(Geometry, ABC):
     """What models of multiple scattering have in common: a fit compares their intensities as they are."""
 
     def signal(self, intensity: np.ndarray) -> np.ndarray:
@@ -151,7 +191,11 @@ def as_complex(contrast: np.ndarray, grid: Grid, medium_index: float) -> np.ndar
     """
     contrast = of(contrast).asarray(contrast)
     if contrast.shape != grid.shape:
-        raise ValueError(f"contrast has shape {contrast.shape}; expected the grid's {grid.shape}")
+        raise ValueError(
+            f"contrast has shape {contrast.shape}; expected the grid's {grid.shape}, which Grid.for_images "
+            "makes wider than the images (margin_um=0 does not): Volume.on_axes(*grid.axes) brings a volume "
+            "there"
+        )
     if not is_on_device(contrast):
         check_contrast(contrast, medium_index)
     double = contrast.dtype in (np.float64, np.complex128)
@@ -165,7 +209,11 @@ def check_images(d_intensity: np.ndarray, count: int, image_shape: tuple[int, in
     ------
     ValueError
         If it is not one image of `image_shape` pixels for each of `count` images.
+    InputError
+        If it is complex.
     """
+    if np.iscomplexobj(d_intensity):
+        raise InputError("d_intensity is complex; expected real numbers, as intensities are: take its .real")
     expected = count, *image_shape
     if np.shape(d_intensity) != expected:
         raise ValueError(

@@ -41,7 +41,14 @@ from fieldrx.backends import module_of, of, to_host
 from fieldrx.backends.fft import fft2, ifft2
 from fieldrx.brief import brief
 from fieldrx.errors import InputError
-from fieldrx.models.base import Gradients, as_complex, check_images, gain_of_images
+from fieldrx.models.base import (
+    Geometry,
+    Gradients,
+    as_complex,
+    check_geometry,
+    check_images,
+    gain_of_images,
+)
 from fieldrx.models.plane import image_window, plane_of
 from fieldrx.optics import Grid, Illumination, Microscope, lateral_band
 from fieldrx.pupil import Pupil, zernike
@@ -71,7 +78,7 @@ class Sensitivities:
     pupil: np.ndarray
 
 
-class Born:
+class Born(Geometry):
     """First Born approximation, matrix-free.
 
     Memory is that of the volume's spectrum plus the images; no transfer function is stored.
@@ -116,9 +123,8 @@ class Born:
         defocus_um: float = 0.0,
         gain: ArrayLike | None = None,
     ):
+        self.image_shape = check_geometry(grid, microscope, illumination, image_shape, pupil)
         self.grid, self.microscope, self.illumination = grid, microscope, illumination
-        height, width = image_shape or grid.shape[1:]
-        self.image_shape = height, width
         self.window = image_window(grid, self.image_shape, microscope)
         band = 2 * lateral_band(microscope, illumination)
         where = grid, grid.shape[1:], self.image_shape, microscope
@@ -228,7 +234,7 @@ class Born:
     ) -> Gradients:
         """Gradient of ``sum(d_intensity * forward(contrast))`` with respect to all parameters."""
         self._check_images(d_intensity, images)
-        images = np.arange(self.illumination.n_images) if images is None else np.asarray(images)
+        images = self.illumination.rows(images)
         n_images, n_sources = self.illumination.pattern.shape
         d_sources, d_pattern = np.zeros((n_sources, 2)), np.zeros((n_images, n_sources))
         d_gain, d_defocus, d_pupil = np.zeros(n_images), 0.0, np.zeros(self._n_zernike)
@@ -365,8 +371,7 @@ class Born:
         return out
 
     def _check_images(self, d_intensity, images):
-        count = len(self.gain if images is None else self.gain[np.asarray(images)])
-        check_images(d_intensity, count, self.image_shape)
+        check_images(d_intensity, len(self.illumination.rows(images)), self.image_shape)
 
     def _weights(self, images):
         self.illumination.refuse_dark(self.microscope, images, self.name)

@@ -25,7 +25,14 @@ from numpy.typing import ArrayLike
 from fieldrx.backends import module_of, of, plain, to_host
 from fieldrx.backends.propagation import MOST_STORED, Refocusing
 from fieldrx.errors import InputError
-from fieldrx.models.base import Gradients, OfIntensities, as_complex, check_images, gain_of_images
+from fieldrx.models.base import (
+    Gradients,
+    OfIntensities,
+    as_complex,
+    check_geometry,
+    check_images,
+    gain_of_images,
+)
 from fieldrx.models.camera import Camera
 from fieldrx.models.plane import image_window
 from fieldrx.optics import Grid, Illumination, Microscope
@@ -104,9 +111,8 @@ class MultiSlice(OfIntensities):
         engine: str = "compiled",
         memory: str = "auto",
     ):
+        self.image_shape = check_geometry(grid, microscope, illumination, image_shape, pupil)
         self.grid, self.microscope, self.illumination = grid, microscope, illumination
-        height, width = image_shape or grid.shape[1:]
-        self.image_shape = height, width
         self.window = image_window(grid, self.image_shape, microscope)
         self.pupil, self.defocus_um = pupil or Pupil(), float(defocus_um)
         self.heights, self.thickness = _slices(grid, slices_um)
@@ -117,7 +123,7 @@ class MultiSlice(OfIntensities):
             raise InputError(f'memory is "{memory}"; expected one of {", ".join(MEMORY)}')
         self.engine, self.memory = engine, memory
         self._sources = illumination.sources_na / microscope.wavelength_um
-        _check_steepness(illumination, microscope)
+        illumination.refuse_steep(microscope)
         if edge not in ("hard", "soft"):
             raise InputError(f'edge is "{edge}"; expected hard or soft')
         distance = self.heights[-1] - self.defocus_um
@@ -282,7 +288,7 @@ class _Light:
 
     def __init__(self, model: MultiSlice, images: np.ndarray | None):
         illumination = model.illumination
-        self.images = np.arange(illumination.n_images) if images is None else np.asarray(images)
+        self.images = illumination.rows(images)
         self.n_images, self.image_shape = illumination.n_images, model.image_shape
         self.gain = model.gain[self.images]
         self.weights = illumination.pattern[self.images]
@@ -326,16 +332,6 @@ class _Light:
         d_power = -(over * self.weights)[self.lit].sum(axis=0)
         used = [s for group in self.groups for s in group]
         return d_pattern, d_gain, {s: d_power[s] for s in used if self.power[s]}
-
-
-def _check_steepness(illumination: Illumination, microscope: Microscope) -> None:
-    """Refuse light that no medium of this index carries."""
-    na = np.linalg.norm(illumination.sources_na, axis=1) * illumination.pattern.any(axis=0)
-    if na.max() > (1 - 1e-6) * microscope.medium_index:
-        raise InputError(
-            f"source {int(na.argmax())} has NA {na.max():.4g}, not below medium_index "
-            f"{microscope.medium_index:g}: no such wave travels in the medium; check na_y and na_x"
-        )
 
 
 def _intensity_products(d_intensity, field):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fieldrx.errors import InputError
-from fieldrx.models.base import ForwardModel
+from fieldrx.models.base import ForwardModel, check_geometry
 from fieldrx.models.born import Born
 from fieldrx.models.bpm import BeamPropagation
 from fieldrx.models.lamps import with_lamps
@@ -59,6 +59,7 @@ def make_model(
         If no model has that name, or no few points and wavelengths stand for the lamps.
     """
     kind = model_class(name)
+    image_shape = check_geometry(grid, microscope, illumination, image_shape, optics.get("pupil"))
     if illumination.lamps is not None:
         return with_lamps(kind, grid, microscope, illumination, image_shape, **optics)
     return kind(grid, microscope, illumination, image_shape, **optics)

@@ -13,6 +13,7 @@ from fieldrx.brief import brief
 from fieldrx.errors import InputError
 from fieldrx.optics.checks import finite_number
 from fieldrx.optics.microscope import Microscope
+from fieldrx.optics.units import check_lengths
 
 _MOST_SLICES = 100_000
 _SMOOTH = (1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16)
@@ -47,6 +48,7 @@ class Grid:
             raise InputError(
                 f"grid of shape {shape} and spacing {spacing} um is empty; both must be positive"
             )
+        check_lengths({"spacing_um": min(spacing)})
         object.__setattr__(self, "shape", tuple(int(n) for n in shape))
         object.__setattr__(self, "spacing_um", tuple(float(d) for d in spacing))
         object.__setattr__(self, "origin_um", tuple(float(o) for o in origin))
@@ -80,7 +82,7 @@ class Grid:
         """
         from scipy.fft import next_fast_len  # here: reading a file need not wait for it
 
-        z = slice_positions(depth)
+        z, (ny, nx) = slice_positions(depth), pixels_of(image_shape)
         if margin_um is None:
             margin_um = cls.margin_um(microscope, depth)
         pixel = microscope.pixel_size_um
@@ -93,9 +95,9 @@ class Grid:
         unit = lcm(2, width.denominator)  # voxels that are a whole number of pixels wide, and even
         margin = int(np.ceil(margin_um / pixel))
         full = [
-            unit * next_fast_len(ceil((int(n) + 2 * margin) / (unit * width)), real=True) for n in image_shape
+            unit * next_fast_len(ceil((int(n) + 2 * margin) / (unit * width)), real=True) for n in (ny, nx)
         ]
-        before = [int(f * width - int(n)) // 2 for f, n in zip(full, image_shape, strict=True)]
+        before = [int(f * width - int(n)) // 2 for f, n in zip(full, (ny, nx), strict=True)]
         dz = (z[-1] - z[0]) / (len(z) - 1) if len(z) > 1 else float(depth[2])
         lateral = float(width) * pixel
         return cls((len(z), *full), (dz, lateral, lateral), (z[0], -before[0] * pixel, -before[1] * pixel))
@@ -143,6 +145,22 @@ class Grid:
         }
 
 
+def pixels_of(image_shape: Sequence[int]) -> tuple[int, int]:
+    """A shape of images, checked.
+
+    Raises
+    ------
+    InputError
+        If it is not two positive numbers.
+    """
+    if np.shape(image_shape) != (2,) or not np.all(np.greater_equal(image_shape, 1)):
+        raise InputError(
+            f"image_shape is {f'{image_shape!r}'[:60]}; expected two numbers of pixels, (ny, nx)"
+        )
+    ny, nx = (int(n) for n in image_shape)
+    return ny, nx
+
+
 def pixels_of_voxel(spacing_um: float, pixel_um: float) -> Fraction:
     """The widest voxel up to `spacing_um`, in pixels, of which a few are as wide as some pixels.
 
@@ -172,12 +190,14 @@ def slice_positions(depth: Sequence[float]) -> np.ndarray:
     Raises
     ------
     InputError
-        If these are not three numbers, the range is empty, a number is not finite, or there are too many
-        slices.
+        If these are not three numbers, the range is empty, a number is not finite, the slices are as close or
+        as far apart as in another unit, or there are too many.
     """
     if isinstance(depth, str) or np.ndim(depth) != 1 or len(depth) != 3:
+        count = 0 if isinstance(depth, str) else np.size(depth)
+        came = f"{count} numbers, in {type(depth).__name__}" if count > 3 else f"{depth!r}"[:60]
         raise InputError(
-            f"depth is {depth!r:.60}; expected three numbers in um: the first and the last slice and "
+            f"depth is {came}; expected three numbers in um: the first and the last slice and "
             "the distance between slices, such as (-10, 10, 0.25)"
         )
     z0, z1, dz = (finite_number(v, "depth") for v in depth)
@@ -185,6 +205,7 @@ def slice_positions(depth: Sequence[float]) -> np.ndarray:
         raise InputError(
             f"depth range {z0:g}:{z1:g}:{dz:g} is empty; expected Z0:Z1:DZ in um with Z0 < Z1 and DZ > 0"
         )
+    check_lengths({"dz_um": dz})
     if (z1 - z0) / dz > _MOST_SLICES:
         raise InputError(f"depth range {z0:g}:{z1:g}:{dz:g} has over {_MOST_SLICES} slices; use a larger DZ")
     return np.linspace(z0, z1, max(round((z1 - z0) / dz), 1) + 1)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldrx.errors import InputError
-from fieldrx.optics.checks import finite_number
+from fieldrx.optics.checks import array_of, distances_of, finite_number, numbers_of_images
 from fieldrx.optics.condenser import condenser_sources
 from fieldrx.optics.lamps import Lamps
 from fieldrx.optics.microscope import Microscope
@@ -72,7 +72,7 @@ class Illumination:
         ): ...
 
     def __post_init__(self):
-        sources = np.array(self.sources_na, dtype=np.float64)
+        sources = np.array(array_of(self.sources_na, "source directions"), dtype=np.float64)
         if sources.ndim != 2 or sources.shape[1] != 2 or len(sources) == 0:
             raise InputError(
                 f"source directions have shape {sources.shape}; expected (n_sources, 2) as (na_y, na_x)"
@@ -80,7 +80,8 @@ class Illumination:
         if not np.isfinite(sources).all():
             bad = int(np.flatnonzero(~np.isfinite(sources).all(axis=1))[0])
             raise InputError(f"direction of source {bad} is not finite; give numbers for na_y and na_x")
-        pattern = np.eye(len(sources)) if self.pattern is None else np.array(self.pattern, np.float64)
+        given = np.eye(len(sources)) if self.pattern is None else array_of(self.pattern, "pattern")
+        pattern = np.array(given, np.float64)
         if pattern.ndim != 2 or pattern.shape[1] != len(sources):
             raise InputError(
                 f"pattern has shape {pattern.shape}; expected (n_images, {len(sources)}), "
@@ -96,7 +97,7 @@ class Illumination:
         object.__setattr__(self, "pattern", pattern)
         object.__setattr__(self, "place_um", (float(self.place_um[0]), float(self.place_um[1])))
         if self.distance_um is not None:
-            object.__setattr__(self, "distance_um", _distances(self.distance_um, sources))
+            object.__setattr__(self, "distance_um", distances_of(self.distance_um, sources))
 
     def __repr__(self):
         na = np.linalg.norm(self.sources_na, axis=1)
@@ -335,13 +336,35 @@ class Illumination:
         images : array of int, optional
             Rows wanted; all when not given.
         """
-        pattern = self.pattern if images is None else self.pattern[np.asarray(images)]
+        pattern = self.pattern[self.rows(images)]
         background = pattern[:, self.bright(microscope)].sum(axis=1)
         return pattern / np.where(background > 0, background, pattern.sum(axis=1))[:, None]
 
     def dark(self, microscope: Microscope) -> np.ndarray:
         """Which images are lit from outside the pupil alone (dark field), bool of shape (n_images,)."""
         return np.logical_not(np.any(self.pattern[:, self.bright(microscope)], axis=1))
+
+    def rows(self, images: ArrayLike | None) -> np.ndarray:
+        """Numbers of the wanted images, int array, checked; of all when None."""
+        return numbers_of_images(
+            np.arange(self.n_images) if images is None else images, self.n_images, "images"
+        )
+
+    def refuse_steep(self, microscope: Microscope) -> None:
+        """Refuse directions that no light in the medium has.
+
+        Raises
+        ------
+        InputError
+            If a source that lights an image is as steep as the medium's index, or steeper.
+        """
+        na = np.linalg.norm(self.sources_na, axis=1) * self.pattern.any(axis=0)
+        if na.max() > (1 - 1e-6) * microscope.medium_index:
+            raise InputError(
+                f"source {int(na.argmax())} has NA {na.max():.4g}, not below medium_index "
+                f"{microscope.medium_index:g}: no such wave travels in the medium; check na_y and na_x (of "
+                "an angle in degrees NA is the sine)"
+            )
 
     def refuse_dark(self, microscope: Microscope, images: ArrayLike | None, model: str) -> None:
         """Refuse dark-field images that a model of single scattering is asked for.
@@ -359,8 +382,8 @@ class Illumination:
         InputError
             If a wanted image is lit from outside the pupil alone.
         """
-        images = np.arange(self.n_images) if images is None else np.asarray(images)
-        dark = images[self.dark(microscope)[images]]
+        rows = self.rows(images)
+        dark = rows[self.dark(microscope)[rows]]
         if dark.size:
             numbers = ", ".join(map(str, dark[:8])) + (", ..." if dark.size > 8 else "")
             some = "every image is" if dark.size == self.n_images else f"images {numbers} are"
@@ -375,26 +398,3 @@ def shifted(na: np.ndarray, change: np.ndarray) -> np.ndarray:
     """Directions (..., 2) whose tangents ``na / sqrt(1 - |na|^2)`` are changed by (y, x)."""
     tangent = na / np.sqrt(1 - (na**2).sum(axis=-1, keepdims=True)) + change
     return tangent / np.sqrt(1 + (tangent**2).sum(axis=-1, keepdims=True))
-
-
-def _distances(value: ArrayLike, sources: np.ndarray) -> np.ndarray:
-    """Distances of all sources, checked."""
-    given = np.array(value, np.float64)
-    if given.shape not in ((), (len(sources),)):
-        raise InputError(
-            f"distances of the sources have shape {given.shape}; expected one number, or one for each of "
-            f"the {len(sources)} sources"
-        )
-    if not (np.isfinite(given).all() and (given != 0).all()):
-        raise InputError(
-            "distances of the sources must be lengths in um, positive, or negative where light converges"
-        )
-    steep = np.flatnonzero((sources**2).sum(axis=1) >= 1)
-    if steep.size:
-        raise InputError(
-            f"source {steep[0]} has NA {np.linalg.norm(sources[steep[0]]):.3g}, which no source at a "
-            "distance in air has: leave the distance out"
-        )
-    distances = np.array(np.broadcast_to(given, (len(sources),)))
-    distances.setflags(write=False)
-    return distances

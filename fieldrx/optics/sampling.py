@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fieldrx.errors import InputError
 from fieldrx.optics.illumination import Illumination
 from fieldrx.optics.microscope import Microscope
 from fieldrx.provenance import Provenance
@@ -34,13 +33,8 @@ def sampling_notes(microscope: Microscope, illumination: Illumination, dz: float
     InputError
         If a source is steeper than any wave in the medium.
     """
+    illumination.refuse_steep(microscope)
     na = np.linalg.norm(illumination.sources_na, axis=1)
-    if na.max() >= microscope.medium_index:
-        raise InputError(
-            f"source {int(na.argmax())} has NA {na.max():.3g}, not below medium_index "
-            f"{microscope.medium_index:g}: no such wave travels in the medium; check na_y and na_x (of "
-            "an angle in degrees NA is the sine)"
-        )
     bright = illumination.bright(microscope)
     notes = []
     if not bright.all():

@@ -24,6 +24,8 @@ _POSSIBLE = {
     "distance_um": (200, 1e7),
     "led_size_um": (1, 1e5),
     "bandwidth_um": (1e-6, 0.5),
+    "spacing_um": (1e-4, 1e5),
+    "dz_um": (1e-4, 1e5),
 }
 _USUAL = {
     "wavelength_um": (0.15, 3),
@@ -33,7 +35,10 @@ _USUAL = {
     "distance_um": (2e3, 1e6),
     "led_size_um": (50, 2e4),
     "bandwidth_um": (1e-4, 0.2),
+    "spacing_um": (0.05, 50),
+    "dz_um": (0.05, 50),
 }
+_OF_ARRAYS = ("spacing_um", "dz_um")  # lengths of which no file tells the unit
 
 
 def length_um(value: Any, unit: Any) -> float | None:
@@ -71,7 +76,8 @@ def check_lengths(table: Mapping[str, Any]) -> None:
         if low <= value <= high or not 0 < value < math.inf:
             continue
         usual = [
-            f"{value:g} {unit} would be {value * MICROMETRES[unit]:.4g} um ({name[:-2]}{unit} in a .toml)"
+            f"{value:g} {unit} would be {value * MICROMETRES[unit]:.4g} um"
+            + ("" if name in _OF_ARRAYS else f" ({name[:-2]}{unit} in a .toml)")
             for unit in KEY_UNITS
             if _USUAL[name][0] <= value * MICROMETRES[unit] <= _USUAL[name][1]
         ]
