@@ -4,13 +4,15 @@
 ``readme:: TITLE``          a section of README.rst, without its title
 ``commands::``              every command of ``fieldrx`` with its arguments and options
 ``acquisition-keys::``      tables of the keys of acquisition.toml
-``public-objects::``        every name of ``fieldrx.__all__``, from its docstring
+``public-objects::``        every name of ``fieldrx.__all__``, from its docstring; or, as
+                            ``public-objects:: MODULE NAME ...``, some names of another module
 ==========================  ==================================================================
 """
 
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from inspect import cleandoc, isclass, ismodule
 from pathlib import Path
 
@@ -41,7 +43,7 @@ def section(text: str, title: str) -> str:
     found = dict(zip(parts[1::2], parts[2::2], strict=True))
     if title not in found:
         raise ExtensionError(f"README.rst has no section {title!r}; it has {', '.join(found)}")
-    below = re.sub(r"`([^`<]*?)\s*<docs/(\w+)\.rst>`_", _link, found[title])
+    below = re.sub(r"`([^`<]*?)\s*<docs/([\w/]+)\.(?:rst|ipynb)>`_", _link, found[title])
     return re.sub(r"(image:: )docs/", r"\1", below)
 
 
@@ -132,14 +134,15 @@ def key_table(place: str, told: Mapping[str, str]) -> str:
     return f"{heading(TITLES.get(place, place))}\n{table}"
 
 
-def object_text(name: str) -> str:
+def object_text(name: str, module: str = "fieldrx") -> str:
     """A public name, as autodoc shows it."""
-    value = getattr(fieldrx, name)
+    home = import_module(module)
+    value = getattr(home, name)
     if isclass(value):
-        return f".. autoclass:: fieldrx.{name}\n   :members:\n"
+        return f".. autoclass:: {module}.{name}\n   :members:\n"
     if ismodule(value):  # which is called as its function: autodoc must find that
-        setattr(fieldrx, name, getattr(value, name))
-    return f".. autofunction:: fieldrx.{name}\n"
+        setattr(home, name, getattr(value, name))
+    return f".. autofunction:: {module}.{name}\n"
 
 
 class Made(SphinxDirective, ABC):
@@ -185,11 +188,17 @@ class AcquisitionKeys(Made):
 
 
 class PublicObjects(Made):
-    """All public names but the version."""
+    """All public names but the version, or those that are listed behind a module."""
+
+    optional_arguments = 1
+    final_argument_whitespace = True
 
     def text(self) -> str:
         """A directive of autodoc for each name."""
-        return "\n".join(object_text(name) for name in fieldrx.__all__ if name != "__version__")
+        if not self.arguments:
+            return "\n".join(object_text(name) for name in fieldrx.__all__ if name != "__version__")
+        module, *names = self.arguments[0].split()
+        return "\n".join(object_text(name, module) for name in names)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -14,7 +14,7 @@ from fieldrx.errors import InputError
 @brief
 @dataclass(frozen=True, eq=False)
 class Pupil:
-    """Amplitude and phase inside the aperture, over rho = nu / (NA / lambda), |rho| <= 1.
+    """Amplitude and phase inside the aperture, over ``rho = nu / (NA / lambda)`` up to 1.
 
     Parameters
     ----------

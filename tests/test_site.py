@@ -15,6 +15,7 @@ import fieldrx
 from fieldrx.acquisition import schema
 from fieldrx.cli import main
 from fieldrx.measure import NAMES
+from fieldrx.models import MODELS
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -117,6 +118,13 @@ def test_every_public_name_is_told(site):
     assert sorted(told) == sorted(set(fieldrx.__all__) - {"__version__"})
 
 
+def test_models_and_what_else_a_program_needs_are_told(site):
+    told = set(re.findall(r'id="fieldrx\.(\w+\.\w+)"', (site / "api.html").read_text("utf-8")))
+    kinds = {kind.__name__ for kind in MODELS.values()}
+    assert told >= {f"models.{name}" for name in (*kinds, "Optics", "Gradients", "make_model")}
+    assert told >= {"pupil.Pupil", "tikhonov.tikhonov", "fit.Options", "totals.totals"}
+
+
 def test_help_is_escaped_and_keeps_its_examples(directives):
     text = "\n".join(
         directives.help_text("Of `x_y` and a_ *b* |c|.\n\n    \b\n    one  two\n        three\n")
@@ -125,11 +133,12 @@ def test_help_is_escaped_and_keeps_its_examples(directives):
 
 
 def test_a_section_of_the_readme_ends_at_the_next_and_links_to_pages(directives):
-    links = "see `the\ntable <docs/zoo.rst>`_, `docs/gpu.rst <docs/gpu.rst>`_\n"
+    links = "see `the\ntable <docs/zoo.rst>`_, `docs/gpu.rst <docs/gpu.rst>`_, `a <docs/b/a.ipynb>`_\n"
     text = f"Top\n===\n\nfirst\n\nNext\n----\n\n.. image:: docs/a.png\n\n{links}"
     assert directives.section(text, "Top").strip() == "first"
     below = directives.section(text, "Next")
     assert ".. image:: a.png" in below and ":doc:`the\ntable <zoo>`" in below and ":doc:`gpu`" in below
+    assert ":doc:`a <b/a>`" in below
     with pytest.raises(Exception, match=r"no section 'Last'; it has Top, Next"):
         directives.section(text, "Last")
 

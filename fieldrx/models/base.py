@@ -31,9 +31,9 @@ class Gradients:
     contrast : complex, shape (nz, ny, nx)
     sources_na : float64, shape (n_sources, 2)
         With the pupil's edge held still, which a moving source crosses in jumps.
-    pattern : float64, shape (n_images, n_sources)
+    pattern : float64, shape (n, n_sources)
         Of the weights of the chosen images, zero for others.
-    gain : float64, shape (n_images,)
+    gain : float64, shape (n,)
     defocus_um : float
     pupil : array
         Of the Zernike coefficients, or d/dRe + i d/dIm of the pupil's array.

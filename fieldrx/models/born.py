@@ -96,7 +96,7 @@ class Born(Geometry):
         Aberrations; A is multiplied by P(nu + nu_s) / P(nu_s).  None when not given.
     defocus_um : float
         Height of the plane in focus; z is measured from there.
-    gain : array_like, shape (n_images,), optional
+    gain : array_like, shape (n,), optional
         Brightness of every image over its background; 1 when not given.
 
     Raises

@@ -24,7 +24,7 @@ class Optics:
     ----------
     sources_na : array, shape (n_sources, 2)
         Directions of the light, (na_y, na_x).
-    gain : array, shape (n_images,)
+    gain : array, shape (n,)
         Brightness of every image over its background.
     defocus_um : float
         Height of the plane in focus [um].

@@ -64,7 +64,7 @@ class MultiSlice(OfIntensities):
         Aberrations; none when not given.
     defocus_um : float
         Height of the plane in focus.
-    gain : array_like, shape (n_images,), optional
+    gain : array_like, shape (n,), optional
         Brightness of every image over its background; 1 when not given.
     border_um : float, optional
         Width of a frame at the grid's edge in which the scattered wave fades before it travels to the camera;
