@@ -83,6 +83,7 @@ class StopOnSignal:
 
     def __init__(self):
         self.asked = False
+        self._at_once = False
         self._before = {}
         self._looked: float | None = None
         self._took: deque[float] = deque([0.0], maxlen=_LOOKS)
@@ -107,6 +108,7 @@ class StopOnSignal:
             If that was asked before, and is asked now by Ctrl-C: schedulers ask more than once.
         """
         if self.asked and number in (None, signal.SIGINT):
+            self._at_once = True
             raise KeyboardInterrupt
         self.asked = True
 
@@ -114,7 +116,14 @@ class StopOnSignal:
         """Whether to stop before the next piece of work; to be asked before each.
 
         It is where that was asked, and where the time that is left is shorter than a piece took of late.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Again, where the one that `ask` raised was swallowed, as by callbacks of compilers.
         """
+        if self._at_once:
+            raise KeyboardInterrupt
         now = time.monotonic()
         if self._looked is not None:
             self._took.append(now - self._looked)

@@ -1,5 +1,6 @@
 """Signals and time limits stop long work, which goes on to the result that it has when nobody stops it."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -44,6 +45,16 @@ def test_schedulers_ask_more_than_once_and_a_second_ctrl_c_kills():
         assert stop.asked
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_second_ctrl_c_that_is_swallowed_kills_at_the_next_piece_of_work():
+    with StopOnSignal() as stop:
+        stop.ask(signal.SIGINT)
+        assert stop.due()
+        with contextlib.suppress(KeyboardInterrupt):  # as a callback of a compiler does
+            stop.ask(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            stop.due()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
