@@ -512,6 +512,16 @@ def test_picture_has_a_title_axes_and_a_legend():
     assert np.count_nonzero(np.diff(legend.astype(int)) == 1) >= 3
 
 
+def test_the_legend_names_outliers_beside_nothing_else():
+    found = calibrated()
+    scope = replace(found.acquisition.microscope, objective_na=0.65)
+    found = replace(found, acquisition=replace(found.acquisition, microscope=scope))
+    plain, odd = (picture(replace(found, outliers=np.array(some, int))) for some in ([], [0]))
+    red = np.argwhere((odd[780:] == (200, 40, 30)).all(axis=2)) + (780, 0)
+    (top, left), bottom = red.min(axis=0), red[:, 0].max()
+    assert (plain[top - 4 : bottom + 4, left - 20 :] == 255).all()
+
+
 @pytest.mark.parametrize(
     ("scale", "scatter", "said"),
     [

@@ -400,6 +400,9 @@ def test_numbers_alone_do_not_tell_the_led(tmp_path):
     (tmp_path / "b" / "leds.csv").write_text("image,na_y,na_x\n0,0,0\n1,0,0.1\n")
     draft = draft_of(tmp_path / "b")
     assert draft.content()["illumination"]["table"] == "leds.csv"
+    head = "image,na_y,na_x,weight,table_na_y,table_na_x"  # what calibrate makes of it names no other light
+    (tmp_path / "b" / "mine.csv").write_text(f"{head}\n0,0,0,1,0,0\n1,0,0.1,1,0,0.1\n")
+    assert draft_of(tmp_path / "b").content()["illumination"]["table"] == "leds.csv"
     grid = apply_settings(draft, ["kind=led-grid"])
     assert [key.name for key in grid.missing][-3:] == ["pitch_um", "distance_um", "centre"]
 

@@ -13,6 +13,8 @@ from fieldrx.io import numbers_called
 from fieldrx.io.table import Table, read_table_text
 from fieldrx.optics import Illumination
 
+CALIBRATED = "table_na_y"  # a column of tables that were made from others by `fieldrx calibrate`
+
 
 def read_table(
     path: str | os.PathLike,

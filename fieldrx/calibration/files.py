@@ -12,6 +12,7 @@ import numpy as np
 from fieldrx.acquisition.frames import still_content
 from fieldrx.acquisition.images import files_of, numbers_of
 from fieldrx.acquisition.schema import with_files
+from fieldrx.acquisition.table import CALIBRATED
 from fieldrx.acquisition.toml import parse_toml, toml_text
 from fieldrx.errors import InputError
 from fieldrx.io import atomic_path, write_png
@@ -142,7 +143,7 @@ def _of_whole_frame(calibration):
 def _table_text(calibration, kept):
     """The table: a row per source of an image, by its number; what the reader does not need stands behind."""
     light, intensities = _of_whole_frame(calibration), calibration.intensities
-    lines = ["image,na_y,na_x,weight,table_na_y,table_na_x,measured_na_y,measured_na_x,outlier"]
+    lines = [f"image,na_y,na_x,weight,{CALIBRATED},table_na_x,measured_na_y,measured_na_x,outlier"]
     lines[0] += "" if intensities is None else ",intensity"
     for image, row in enumerate(light.pattern):
         measured, outlier = calibration.measured_na[image], int(image in calibration.outliers)
@@ -213,7 +214,7 @@ def _legend(canvas, calibration):
         ("moved", f"moved by calibration: {turned}", 2, 0),
     ]
     if outliers:
-        words.append(("odd", f"contradicts the board ({outliers})", 1, 290))
+        words.append(("odd", f"contradicts the board ({outliers})", 0, 400))
     for mark, text, row, column in words:
         top, left = TOP + _SIDE + 54 + 24 * row, LEFT + column
         patch = canvas[top : top + 20, left : left + 20]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fieldrx.acquisition.table import CALIBRATED
 from fieldrx.errors import InputError
 from fieldrx.io import list_pattern
 from fieldrx.io.metadata import read_metadata
@@ -127,9 +128,11 @@ def _optics(path: Path) -> list[Key]:
 
 def _table(listing: Listing) -> list[Key]:
     """A csv of directions among the files beside the images."""
-    found = [path for path in listing.beside if path.suffix.lower() == ".csv" and _names_directions(path)]
+    heads = {path: _head(path) for path in listing.beside if path.suffix.lower() == ".csv"}
+    found = [path for path, head in heads.items() if b"na_y" in head and b"na_x" in head]
     if not found:
         return []
+    found = [path for path in found if CALIBRATED.encode() not in heads[path]] or found  # what was calibrated
     names = " or ".join(listing.name(path) for path in found)
     return [
         Key("illumination", "kind", "table", ""),
@@ -138,10 +141,10 @@ def _table(listing: Listing) -> list[Key]:
     ]
 
 
-def _names_directions(path: Path) -> bool:
+def _head(path: Path) -> bytes:
+    """The first rows of a table in small letters."""
     with open(path, "rb") as file:
-        head = file.read(4096).replace(b"\0", b"").lower()  # UTF-16 as well
-    return b"na_y" in head and b"na_x" in head
+        return file.read(4096).replace(b"\0", b"").lower()  # UTF-16 as well
 
 
 def _board(found: Numbered) -> list[Key]:

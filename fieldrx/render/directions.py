@@ -54,7 +54,7 @@ def framed_plane(plane: np.ndarray, reach: float, title: str, foot: int, right: 
     canvas = np.full((TOP + side + foot, LEFT + side + right, 3), 255, np.uint8)
     bottom = TOP + side
     canvas[TOP:bottom, LEFT : LEFT + side] = plane
-    write(canvas, title, 12, LEFT, 15)
+    write(canvas, title, 4, LEFT, 15)
     ticks = nice_ticks(-reach, reach, 6)
     for tick in ticks:
         place = round((tick / reach + 1) / 2 * (side - 1))
@@ -64,7 +64,7 @@ def framed_plane(plane: np.ndarray, reach: float, title: str, foot: int, right: 
         write(canvas, text, bottom + 6, LEFT + place, 11, anchor=0.5)
         write(canvas, text, TOP + place - 9, LEFT - 10, 11, anchor=1.0)
     write(canvas, "na x, to the right", bottom + 26, LEFT + side // 2, 11, anchor=0.5)
-    write(canvas, "na y, down", TOP - 21, 2, 11)
+    write(canvas, "na y, down", TOP - 20, 2, 11)
     return canvas
 
 
