@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from fieldrx.acquisition.schema import named_files, names_in, whole_numbers
+from fieldrx.acquisition.schema import IMAGES, check_table, named_files, names_in, whole_numbers
 from fieldrx.background import ESTIMATES
-from fieldrx.errors import InputError, NoSuchFile
+from fieldrx.errors import InputError, NoSuchFile, in_file
 from fieldrx.io import Choice, Stack, is_pattern, kept_images, list_images, read_stack
 from fieldrx.optics.checks import array_of
 
@@ -47,6 +47,13 @@ def stack_of(table: dict[str, Any], folder: Path, choice: Choice, optional: bool
         if not optional:
             raise
         return None
+
+
+def read_named(table: dict[str, Any], path: Path) -> np.ndarray:
+    """The images that an [images] table of a file names, as they are stored, shape (n, y, x)."""
+    table = check_table(table, IMAGES, "images", path)
+    with in_file(path):
+        return read_stack(table["files"], path.parent, choice_of(table)).images
 
 
 def frames_of(

@@ -37,7 +37,7 @@ def illumination_of(
 ) -> Illumination:
     """The illumination of every image that is kept; `stack` is None for optics alone."""
     with in_file(path):
-        table = _checked(table, path)
+        table = checked_light(table, path)
     light = _light_as_given(table, images_table, stack, microscope, path)
     if stack is not None and light.n_images > len(stack.kept):
         light = light.select(stack.kept)
@@ -69,7 +69,7 @@ def assumed_directions(table: dict[str, Any]) -> list[str]:
     ]
 
 
-def _checked(table: dict[str, Any], path: Path) -> dict[str, Any]:
+def checked_light(table: dict[str, Any], path: Path) -> dict[str, Any]:
     """The table with lengths in um and numbers in place, its kind and directions known."""
     kind = need(table, "kind", "illumination")
     if not isinstance(kind, str) or kind not in ILLUMINATION:

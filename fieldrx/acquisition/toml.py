@@ -12,7 +12,7 @@ from typing import Any
 
 from fieldrx.acquisition.data import Acquisition
 from fieldrx.acquisition.images import choice_of, frames_of, holdout_of, part_of, stack_of
-from fieldrx.acquisition.light import assumed_directions, illumination_of, place_of
+from fieldrx.acquisition.light import assumed_directions, checked_light, illumination_of, place_of
 from fieldrx.acquisition.schema import (
     IMAGES,
     MICROSCOPE,
@@ -77,6 +77,36 @@ def read_optics(content: dict, path: Path) -> tuple[Acquisition, tuple[int, int]
     return whole, (rows.stop - rows.start, cols.stop - cols.start)
 
 
+def check_optics(content: dict, path: Path, whole: bool = True) -> None:
+    """Refuse what an acquisition.toml says of optics where it makes no sense; images are not read.
+
+    Parameters
+    ----------
+    content : dict
+        As of `parse_toml`.
+    path : Path
+        Of the file, which need not be there.
+    whole : bool
+        Whether nothing is missing: else what is there is looked at piece by piece.
+
+    Raises
+    ------
+    InputError
+    """
+    light = content["illumination"]
+    if not whole:
+        scope = check_table(content["microscope"], MICROSCOPE, "microscope", path)
+        with in_file(path):
+            for name in (name for name in SCALARS if name in scope):
+                Microscope.check(name, scope[name])
+            if "kind" in light:
+                checked_light(light, path)
+        return
+    if "spiral" in light:  # whose length the images tell
+        content = {**content, "illumination": {"count": 1, **light}}
+    _optics_of(content, path, "unread", None)
+
+
 def _optics_of(
     content: dict, path: Path, wanted: str, region: Sequence[int] | None
 ) -> tuple[Acquisition, dict[str, Any], Stack | None]:
@@ -91,7 +121,7 @@ def _optics_of(
         check_names(table)
         table |= {} if region is None else {"region": part_of(table, region)}
         choice = choice_of(table)
-    stack = stack_of(table, path.parent, choice, wanted == "optional")
+    stack = None if wanted == "unread" else stack_of(table, path.parent, choice, wanted == "optional")
     told = _metadata(table, path.parent)
     with in_file(path):
         microscope = _microscope_of({**_lacking(scope, told), **scope})

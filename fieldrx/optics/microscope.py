@@ -44,18 +44,28 @@ class Microscope:
 
     def __post_init__(self):
         for name in ("wavelength_um", "objective_na", "medium_index", "pixel_size_um"):
-            value = finite_number(getattr(self, name), name)
-            if not value > 0:
-                raise InputError(f"{name} is {value:g}; expected a positive number")
-            if not _LEAST < value < 1 / _LEAST:
-                raise InputError(f"{name} is {value:g}, which no microscope has: check its unit, um")
-            object.__setattr__(self, name, value)
-        check_lengths(self.to_dict())
+            object.__setattr__(self, name, self.check(name, getattr(self, name)))
         if self.objective_na > self.medium_index:
             raise InputError(
                 f"objective_na {self.objective_na:g} exceeds medium_index {self.medium_index:g}; "
                 "no such light leaves the medium: check both values"
             )
+
+    @staticmethod
+    def check(name: str, value: float) -> float:
+        """One of the numbers, if a microscope may have it, whatever the others are.
+
+        Raises
+        ------
+        InputError
+        """
+        value = finite_number(value, name)
+        if not value > 0:
+            raise InputError(f"{name} is {value:g}; expected a positive number")
+        if not _LEAST < value < 1 / _LEAST:
+            raise InputError(f"{name} is {value:g}, which no microscope has: check its unit, um")
+        check_lengths({name: value})
+        return value
 
     @property
     def wavenumber(self) -> float:
