@@ -1,5 +1,6 @@
 """`fieldrx app` without a browser: forms, jobs, and who may ask the server what."""
 
+import base64
 import contextlib
 import http.client
 import json
@@ -24,9 +25,10 @@ import tiny
 from click.testing import CliRunner
 
 from fieldrx import InputError, load_field
-from fieldrx.app import Jobs, forms, shown
+from fieldrx.app import Jobs, forms, shown, words
 from fieldrx.app.routes import App
 from fieldrx.app.server import Server
+from fieldrx.app.verdicts import verdict_in
 from fieldrx.cli import main
 from fieldrx.cli.record import LINES, PICTURE, VARIABLE, Record
 from fieldrx.progress import Progress
@@ -174,9 +176,26 @@ def test_forms_ask_for_every_parameter_in_its_own_words():
         assert set(asked) == wanted
         for parameter in command.params:
             if isinstance(parameter, click.Option) and parameter.name in asked:
-                assert asked[parameter.name]["help"] == parameter.help
+                assert asked[parameter.name]["help"] == words.plain(parameter.help or "")
     model = next(p for p in told["reconstruct"]["parameters"] if p["name"] == "model")
-    assert (model["default"], model["kind"], model["label"]) == ("auto", "text", "--model")
+    assert (model["default"], model["kind"], model["label"]) == ("auto", "text", "Model")
+    page = json.dumps(told, ensure_ascii=False)
+    assert not re.search(r"--[a-z]|\b(ACQ|FIELD|OUT)\b(?!\.)", page)
+    depth = next(p for p in told["reconstruct"]["parameters"] if p["name"] == "depth")
+    assert depth["hint"] == "Z0:Z1:DZ"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a.toml is there already; add --overwrite, or choose another name with -o",
+         "a.toml is there already; add “Overwrite”, or choose another name with “Output”"),
+        ("Invalid value for '--no-twin': none of FIELD.", "Invalid value for “No twin”: none of the field."),
+        ("[microscope] objective_na is -1, led_size_nm 2", "Objective NA is -1, led_size_nm 2"),
+    ],
+)  # fmt: skip
+def test_texts_name_what_the_page_shows(text, expected):
+    assert words.plain_keys(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -223,7 +242,10 @@ def test_what_a_command_refuses_is_refused_before_it_begins(server, jobs):
     base = {"acquisition": "acquisition.toml", "output": "f.npz"}
     for values, message in (
         (base | {"depth": "-1:1"}, 'depth "-1:1" is not Z0:Z1:DZ'),
-        (base, "Missing option '--depth'"),
+        (base, "Depth is needed: fill it in"),
+        ({"output": "f.npz", "depth": "auto"}, "choose an acquisition first"),
+        (base | {"depth": "-3,5:3,5:0,5"}, "write decimals behind a point: -3.5:3.5:0.5"),
+        (base | {"depth": "auto", "holdout": "0,5"}, "write decimals behind a point: 0.5"),
         (base | {"depth": "auto", "steps": "0"}, 'expected a whole number from 1 on, not "0"'),
     ):
         assert message in refused(server, "start", {"command": "reconstruct", "values": values})
@@ -255,6 +277,31 @@ def test_a_draft_is_what_the_command_writes(server, made, tmp_path):
     assert "no such file" in refused(server, "draft", {"paths": ["nothing.tif"], "settings": []})
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["objective_na=-0.65"], "Objective NA is -0.65; expected a positive number"),
+        (["pixel_size_um=-1"], "Pixel size (um) is -1; expected a positive number"),
+        (["kind=ring"], "kind is 'ring'; expected one of table"),
+        (["directions=up"], "directions is 'up'; expected"),
+        ([*OPTICS, "objective_na=65"], "Objective NA 65 exceeds Medium index 1.33"),
+        ([*OPTICS, "table=none.csv"], "none.csv: no such file"),
+        ([*OPTICS, "kind=led-grid", "pitch_um=4000", "distance_um=90000", "centre=[0, 0]",
+          'spiral=["col", "row"]'], ""),
+    ],
+)  # fmt: skip
+def test_a_draft_says_what_makes_no_sense(made, settings, message):
+    wrong = shown.draft([made / "stack.tif"], settings, None)["wrong"]
+    assert (message in wrong) if message else wrong == "", wrong
+
+
+def test_images_of_a_draft_are_seen_before_its_optics_are_known(server, made):
+    found = ask(server, "preview", {"paths": [str(made / "stack.tif")], "settings": [], "n": 5})
+    assert found["count"] == 6 and base64.b64decode(found["png"]).startswith(b"\x89PNG")
+    wrong = {"paths": [str(made / "stack.tif")], "settings": ["axis=7"], "n": 0}
+    assert "axis" in refused(server, "preview", wrong)
+
+
 def test_an_acquisition_with_its_directions_and_images(server, made):
     query = urlencode({"path": "acquisition.toml"})  # relative names start at home
     facts = ask(server, f"acquisition?{query}")
@@ -284,6 +331,8 @@ def test_folders(server, made, tmp_path):
     names = [entry["name"] for entry in found["entries"]]
     assert names[0] == "sub" and {"stack.tif", "leds.csv"} < set(names)
     assert found["parent"] == str(made.parent) and not [n for n in names if n.startswith(".")]
+    there = ask(server, f"folder?path={quote(str(made / 'leds.csv'))}")  # of a file its folder is opened
+    assert (there["path"], there["chosen"]) == (str(made), str(made / "leds.csv"))
     assert "there is no such folder" in refused(server, f"folder?path={quote(str(made / 'none'))}")
     assert '"path" is missing' in refused(server, "folder")
 
@@ -438,6 +487,24 @@ def test_a_record_without_a_folder(tmp_path, made, monkeypatch):
     assert result.exit_code == 2 and f"{VARIABLE} names" in result.output and "unset" in result.output
 
 
+# ---- verdicts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("printed", "good"),
+    [
+        ("f.npz: 9 steps\nnothing: 1.00. No sample was found\nadvice: more light", False),
+        ("frame 0, the first, is good: it says", True),
+        ("note: these directions are in doubt, as they scatter", False),
+        ("no image was held out: nothing tests this field", False),
+        ("f.npz: 3 objects", None),
+    ],
+)
+def test_a_result_is_shown_with_what_it_is_worth(printed, good):
+    found = verdict_in(printed)
+    assert (found and found["good"]) is good
+
+
 # ---- jobs ------------------------------------------------------------------------------------------
 
 
@@ -532,6 +599,22 @@ def test_a_killed_job_is_told_from_one_that_runs(jobs, made):
         jobs.get(job.id)
     with pytest.raises(InputError, match="there is no job"):
         jobs.get("../../etc")
+
+
+@pytest.mark.parametrize("presses", [2, 3])
+def test_a_job_that_swallows_ctrl_c_ends_all_the_same(server, jobs, made, tmp_path, monkeypatch, presses):
+    deaf = tmp_path / "deaf"
+    deaf.write_text("#!/bin/sh\ntrap '' INT TERM\necho begun\nsleep 600\n")
+    deaf.chmod(0o755)
+    monkeypatch.setattr("fieldrx.app.jobs.sys.executable", str(deaf))
+    monkeypatch.setattr("fieldrx.app.jobs._GRACE_S", 0.1 if presses == 2 else 600)
+    job = start(jobs, made, "reconstruct")
+    wait(lambda: jobs.state(job)["stdout"])
+    for count in range(presses):
+        state = ask(server, f"job?id={job.id}")  # what another tab learns
+        assert (state["runs"], state["stops"]) == (True, count)
+        ask(server, "stop", {"id": job.id})
+    assert (ended(jobs, job)["status"], ask(server, "jobs")[0]["stops"]) == (None, presses)
 
 
 @pytest.mark.slow

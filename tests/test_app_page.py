@@ -169,35 +169,35 @@ def by_mouse(page, made):  # noqa: F811
     page.click("stack.tif")
     page.click("Choose")
     page.sees("Recognised: stack of images (stack.tif)")
-    page.sees("Still needed: wavelength_um")
+    page.sees("Still needed: Wavelength (um)")
     for key, value in (
-        ("wavelength_um", "0.6"),
-        ("objective_na", "six"),
-        ("pixel_size", "0.25"),
-        ("medium", "1.33"),
+        ("Wavelength", "0.6"),
+        ("Objective NA", "six"),
+        ("Pixel size", "0.25"),
+        ("Medium", "1.33"),
     ):
         page.type(key, value)
-    page.sees("objective_na")
-    wrong = "document.querySelector('form .error')?.textContent.includes('objective_na')"
+    page.sees("Objective NA is 'six'")
+    wrong = "document.querySelector('form .error')?.textContent.includes('Objective NA')"
     page.wait(wrong)
     page.reload()  # what was typed is there again, to be corrected
     page.wait(wrong)
-    page.type("objective_na", "0.6")
-    page.type("another key", "background=1.0")
+    page.type("Objective NA", "0.6")
+    page.type("Another key", "background=1.0")
     page.sees("All that is needed is there.")
     page.click("Describe the images")
     page.sees("Done.")
     assert "background = 1.0" in (made / "acquisition.toml").read_text()
     page.click("Go on with this acquisition")
-    page.sees("Image 0 of 6")
+    page.sees("Image 0 (1 of 6)")
     page.browser.click(*page.at("document.querySelectorAll('.pupil circle.bright')[3]"))
-    page.sees("Image 3 of 6")
+    page.sees("Image 3 (4 of 6)")
     page.wait("document.querySelector('.image').naturalWidth > 0")
     page.click("Fit")
     page.step("Fit")
     page.choose("Choose yourself")
-    page.type("depth", "-1:1:0.5")
-    page.type("steps", "60")
+    page.type("Depth", "-1:1:0.5")
+    page.type("Steps", "60")
     page.sees("--depth=-1:1:0.5 --steps 60")
     page.start()
     page.sees("At work.")
@@ -220,10 +220,111 @@ def by_mouse(page, made):  # noqa: F811
     page.wait("document.querySelectorAll('.scroll tbody tr').length === 1")
     page.click("Export")
     page.step("Export")
-    page.type("output", str(made / "planes.png"))
+    page.type("Output", str(made / "planes.png"))
     page.start()
     page.wait("document.querySelector('.shown img')?.naturalWidth > 0")
     assert (made / "planes.png").exists()
+
+
+OPTICS = {"Wavelength": "0.6", "Objective NA": "0.6", "Pixel size": "0.25", "Medium": "1.33"}
+
+
+def test_images_are_described_once_their_optics_make_sense_and_again(page, tmp_path, made):  # noqa: F811
+    """The button waits for what is needed, what was typed stays, and its own file is replaced."""
+    images, enabled = tmp_path / "stack.tif", "!document.querySelector('form button.main').disabled"
+    images.write_bytes((made / "stack.tif").read_bytes())
+    (tmp_path / "leds.csv").write_text((made / "leds.csv").read_text())
+    page.visit(step="optics", images=images)
+    page.sees("Image 0 (1 of 6)")
+    page.wait("document.querySelector('.image').naturalWidth > 0")  # before any optics are given
+    assert not page.js(enabled)
+    for key, value in (OPTICS | {"Objective NA": "-0.65"}).items():
+        page.type(key, value)
+    page.sees("Objective NA is -0.65; expected a positive number")
+    assert not page.js(enabled)
+    page.type("Objective NA", "0.6")
+    page.sees("All that is needed is there.")
+    page.type("Output", str(tmp_path / "mine.toml"))
+    page.sees("mine.toml")
+    page.start()
+    page.sees("Done.")
+    page.wait("document.activeElement.textContent === 'Done.'")
+    assert page.js("document.activeElement.getBoundingClientRect().top") < 400  # above the form
+    page.sees("It was written here, and is replaced.")
+    page.type("Objective NA", "0.65")
+    page.sees("--overwrite")
+    before = page.js("location.hash")
+    page.start()
+    page.wait(f"location.hash !== {before!r}")
+    page.sees("Done.")
+    assert "objective_na = 0.65" in (tmp_path / "mine.toml").read_text()
+    page.click("Work")
+    page.click("donefieldrx new")
+    page.step("Optics")
+    page.sees("Done.")
+    page.sees("Recognised: stack of images (stack.tif)")
+
+
+def test_a_folder_without_images(page, tmp_path):
+    (tmp_path / "notes.txt").write_text("")
+    page.visit(step="optics", images=tmp_path)
+    page.sees("it holds notes.txt")
+    page.sees("Choose other images")
+    assert not page.js("!!document.querySelector('form button.main')")
+
+
+def test_back_closes_a_dialog_and_a_path_of_a_file_opens_its_folder(page, made):  # noqa: F811
+    page.visit(step="images")
+    page.click("Fit")
+    page.step("Fit")
+    page.click("Browse")
+    page.wait("document.querySelectorAll('#files-list button').length > 1")
+    page.js("document.querySelector('#files-path').select()")
+    page.browser.send("Input.insertText", text=str(made / "acquisition.toml"))
+    page.click("Go")
+    page.wait("document.activeElement.textContent === 'acquisition.toml'")
+    assert page.js("document.activeElement.getAttribute('aria-pressed')") == "true"
+    page.js("history.back()")
+    page.step("Images")
+    page.wait("!document.querySelector('#files').open")
+
+
+def test_a_job_that_was_asked_to_stop_says_so_in_every_tab(page, jobs, made, monkeypatch, tmp_path):  # noqa: F811
+    deaf = tmp_path / "deaf"
+    deaf.write_text("#!/bin/sh\ntrap '' INT TERM\necho begun\nsleep 600\n")
+    deaf.chmod(0o755)
+    monkeypatch.setattr("fieldrx.app.jobs.sys.executable", str(deaf))
+    monkeypatch.setattr("fieldrx.app.jobs._GRACE_S", 0.1)
+    job = start_fit(jobs, made, 10, "deaf.npz")
+    wait(lambda: jobs.state(job)["stdout"])
+    page.visit(step="fit", **{"fit-command": "reconstruct"}, job=job.id)
+    page.click("Stop")
+    page.sees("Stopping: the fit ends after its present piece of work.")
+    page.reload()
+    page.sees("Stopping: the fit ends after its present piece of work.")
+    page.click("Stop at once")
+    page.sees("It was stopped.")
+
+
+def test_a_result_of_little_worth_is_told_beside_its_end(page, jobs, made, monkeypatch, tmp_path):  # noqa: F811
+    """Also where its field is measured."""
+    done = tmp_path / "done"
+    fits = "reconstruct) touch poor.npz; echo 'poor: give a wider --depth'"
+    done.write_text(f"#!/bin/sh\ncase $3 in {fits};; esac\n")
+    done.chmod(0o755)
+    monkeypatch.setattr("fieldrx.app.jobs.sys.executable", str(done))
+    fit = start_fit(jobs, made, 10, "poor.npz")
+    wait(lambda: not jobs.runs(fit))
+    page.visit(step="fit", **{"fit-command": "reconstruct"}, job=fit.id)
+    page.sees("poor: give a wider “Depth”")
+    page.sees("Done.")
+    colour = "getComputedStyle(document.querySelector('.state')).color"
+    assert page.js(colour) == "rgb(240, 160, 75)"
+    measured = jobs.start("measure", ["poor.npz"], {}, [str(made / "poor.npz")], [], made)
+    wait(lambda: not jobs.runs(measured))
+    page.visit(step="measure", job=measured.id)
+    page.sees("of this field: poor")
+    assert page.js(colour) == "rgb(240, 160, 75)"
 
 
 def test_by_keyboard(page, made):  # noqa: F811
@@ -235,24 +336,24 @@ def test_by_keyboard(page, made):  # noqa: F811
     page.press(" ")
     page.tab_to("Choose")
     page.press("Enter")
-    page.sees("Image 0 of 6")
+    page.sees("Image 0 (1 of 6)")
     page.tab_to("Number of the image")
     page.press("ArrowRight", 2)
-    page.sees("Image 2 of 6")
+    page.sees("Image 2 (3 of 6)")
     page.js("document.querySelector('.skip').focus()")
     page.tab_to("Fit")
     page.press("Enter")
     page.wait("document.activeElement.id === 'step-title'")
     page.tab_to("Let the images")
     page.press("ArrowRight")
-    page.wait("location.hash.includes('reconstruct') && !!(" + page.field("depth") + ")")
+    page.wait("location.hash.includes('reconstruct') && !!(" + page.field("Depth") + ")")
     page.wait("document.activeElement.value === 'reconstruct'")  # the focus stays where it was
-    page.tab_to("output")
+    page.tab_to("Output")
     page.js("document.activeElement.select()")
     page.browser.send("Input.insertText", text=str(made / "keys.npz"))
-    page.tab_to("depth")
+    page.tab_to("Depth")
     page.browser.send("Input.insertText", text="-1:1:0.5")
-    page.tab_to("budget")
+    page.tab_to("Budget")
     page.browser.send("Input.insertText", text="900s")  # which does not end early
     page.press("Enter")
     page.sees("At work.")
@@ -284,9 +385,9 @@ def test_a_dialog_is_walked_with_arrows_and_left_with_escape(page, made):  # noq
 def test_a_reload_keeps_what_was_typed_and_what_runs(page, made):  # noqa: F811
     given = {"step": "fit", "acq": made / "acquisition.toml", "fit-command": "reconstruct"}
     page.visit(**given)
-    page.type("depth", "-1:1:0.5")
-    page.type("budget", "900s")
-    page.type("output", str(made / "reload.npz"))
+    page.type("Depth", "-1:1:0.5")
+    page.type("Budget", "900s")
+    page.type("Output", str(made / "reload.npz"))
     page.sees("--budget 900s")
     page.reload()
     page.sees("--depth=-1:1:0.5 --budget 900s")
@@ -339,12 +440,12 @@ def test_two_tabs_and_two_fits(page, server, jobs, made, tmp_path):  # noqa: F81
     try:
         tab = Page(other, server)
         tab.visit(**given)
-        tab.type("depth", "-1:1:0.5")
-        tab.type("output", str(made / "one.npz"))
+        tab.type("Depth", "-1:1:0.5")
+        tab.type("Output", str(made / "one.npz"))
         tab.start()
         tab.wait("document.querySelector('form .error').textContent.includes('is at work and writes')")
-        tab.type("output", str(made / "two.npz"))
-        tab.type("budget", "900s")
+        tab.type("Output", str(made / "two.npz"))
+        tab.type("Budget", "900s")
         tab.start()
         tab.sees("2 at work")
         page.sees("2 at work")
@@ -360,14 +461,14 @@ def test_two_tabs_and_two_fits(page, server, jobs, made, tmp_path):  # noqa: F81
 
 def test_errors_are_the_one_line_of_the_command(page, made, tmp_path):  # noqa: F811
     page.visit(step="fit", acq=made / "acquisition.toml", **{"fit-command": "reconstruct"})
-    page.type("depth", "deep")
-    page.type("output", str(tmp_path / "f.npz"))
+    page.type("Depth", "deep")
+    page.type("Output", str(tmp_path / "f.npz"))
     page.start()
     page.wait(
         "document.querySelector('form .error').textContent.startsWith('depth \"deep\" is not Z0:Z1:DZ')"
     )
-    page.type("depth", "-1:1:0.5")
-    page.type("output", str(tmp_path / "f.txt"))
+    page.type("Depth", "-1:1:0.5")
+    page.type("Output", str(tmp_path / "f.txt"))
     page.start()
     page.sees("The command refused this.")
     page.sees("a field is saved as .npz; choose a name with that ending")
@@ -384,7 +485,7 @@ def test_the_text_of_an_acquisition_is_changed_in_one_tab_at_a_time(page, tmp_pa
         )
     )
     page.visit(step="optics", acq=path)
-    page.wait("document.querySelector('#toml').value.includes('objective_na')")
+    page.wait("document.querySelector('#toml').value.includes('Objective NA')")
     change = (
         "((a) => {{ a.value = a.value.replace('{}', '{}');"
         " a.dispatchEvent(new Event('input', {{bubbles: true}})); }})(document.querySelector('#toml'))"
@@ -440,7 +541,7 @@ def test_a_server_that_has_ended_is_told(browser, made, tmp_path):  # noqa: F811
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
-    page.sees("the server does not answer: call fieldrx app again")
+    page.sees("the server does not answer: start fieldrx app again")
 
 
 def test_the_first_address_leads_to_the_page(browser, server):  # noqa: F811

@@ -4,8 +4,10 @@ The page holds no logic of its own.  It asks for what a command asks for, shows 
 as a process that belongs to nobody: page and server may end, the work goes on and is found again.
 
 ===========  ======================================================================================
+`words`      labels for options and keys, and texts that name them
 `forms`      forms made from the commands' own parameters
 `jobs`       commands at work, each a process and a folder
+`verdicts`   what a result is worth, as its command said
 `shown`      folders, drafts, acquisitions and tables as the page shows them
 `routes`     what the page may ask
 `server`     who may ask: this machine, with the token

@@ -30,28 +30,34 @@ async function chooseInto(name, kind, title, several = false) {
 const chooser = (words, name, kind, title, several) =>
   el("button", { type: "button", textContent: words, click: () => chooseInto(name, kind, title, several) });
 
+const imagesChooser = (words) => chooser(words, "images", "images", "Choose images, or their folder", true);
+
 function imagesStep(box) {
   const acq = place.get("acq");
   box.append(el("p", { className: "says",
     textContent: "Choose the images of one sample, each lit from another direction: their folder, or one file that holds them all. Or open an acquisition, the file that the next step writes about them." }),
   el("div", { className: "line wrap" },
     chooser(acq ? "Open another acquisition" : "Open an acquisition", "acq", "acquisition", "Choose an acquisition"),
-    chooser("Choose images", "images", "images", "Choose images, or their folder", true)));
-  if (acq) box.append(el("h3", { textContent: acq }), acquisitionView(acq));
+    imagesChooser("Choose images")));
+  if (acq) box.append(el("h3", { textContent: near(acq) }), acquisitionView(acq));
 }
 
+/** Images chosen and what is known of them; gives the view of their job. */
 function opticsStep(box, job) {
-  const images = place.all("images"), acq = place.get("acq");
+  const images = place.get("job") && job ? job.reads : place.all("images"), acq = place.get("acq");
   if (images.length) {
-    box.append(el("p", { className: "note", textContent: images.join(", ") }), draftView(images, (id) => place.to({ job: id })));
-    if (job) box.append(new JobView(job.id).box);
+    box.append(el("p", { className: "note", textContent: images.map(near).join(", ") }));
+    const draft = draftView(images, job?.values.settings || [], (id) => place.to({ images, job: id }));
+    const work = job && new JobView(job.id, draft.refresh); // what it wrote is there now
+    box.append(...(work ? [work.box] : []), draft.box);
+    return work;
   } else if (acq.endsWith(".toml")) box.append(textView(acq));
-  else if (acq) box.append(el("p", { textContent: `${acq} holds its optics beside its images: they are changed where it is made.` }));
+  else if (acq) box.append(el("p", { textContent: `${near(acq)} holds its optics beside its images: they are changed where it is made.` }));
   else box.append(el("p", { textContent: "No images were chosen yet." }), el("div", { className: "line" },
-    chooser("Choose images", "images", "images", "Choose images, or their folder", true)));
+    imagesChooser("Choose images")));
 }
 
-/** A step of commands: which of them, what it works on, its form, and its work. */
+/** A step of commands: which of them, what it works on, its form, and its work, whose view it gives. */
 function commandStep(box, step, job) {
   const choice = place.get(`${step.name}-command`), command = step.commands.includes(choice) ? choice : step.commands[0];
   if (step.commands.length > 1) {
@@ -68,10 +74,11 @@ function commandStep(box, step, job) {
     if (file === "field" && name === "field" && place.get("field")) given[name] = place.get("field");
   }
   const ordered = Object.fromEntries([...needs.map(({ name }) => [name, given[name] || ""]), ...Object.entries(given)].filter(([, path]) => path));
-  const work = el("div");
+  const side = el("div"), work = job && new JobView(job.id);
   box.append(el("div", { className: "halves" },
-    formOf(command, ordered, job?.values || {}, (id) => place.to({ job: id })), work));
-  if (job) work.append(new JobView(job.id).box);
+    formOf(command, ordered, job?.values || {}, (id) => place.to({ job: id })), side));
+  if (work) side.append(work.box);
+  return work;
 }
 
 /** The job that a step shows: the one in the address, or the latest on the same files. */
@@ -93,16 +100,17 @@ async function show() {
   $("at-work").href = place.link({ step: "jobs", job: "" });
   const now = location.hash, moved = shown.step !== "" && shown.step !== step.name;
   const box = el("section", { "aria-labelledby": "step-title" }, el("h2", { id: "step-title", tabIndex: -1, textContent: step.title }));
+  let work = null;
   try {
     const job = step.commands.length ? await jobOf(step) : null;
     if (location.hash !== now) return; // somebody went on meanwhile
     if (step.name === "images") imagesStep(box);
-    else if (step.name === "optics") opticsStep(box, job);
+    else if (step.name === "optics") work = opticsStep(box, job);
     else if (step.name === "jobs") {
       const list = el("div");
       box.append(list);
       jobsList(list);
-    } else commandStep(box, step, job);
+    } else work = commandStep(box, step, job);
     trouble(null);
   } catch (error) {
     return trouble(error);
@@ -113,7 +121,7 @@ async function show() {
   const begun = shown.step === step.name && place.get("job") && place.get("job") !== shown.job;
   shown = { step: step.name, job: place.get("job") };
   if (moved) $("step-title").focus();
-  else if (begun) box.querySelector(".job .state")?.focus();
+  else if (begun) work?.comeForth();
   else if (chosen) box.querySelector(`input[name="${chosen}"]:checked`)?.focus();
 }
 

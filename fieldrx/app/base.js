@@ -26,7 +26,7 @@ async function ask(name, body) {
   try {
     answer = await fetch(name, options);
   } catch {
-    throw new Error("the server does not answer: call fieldrx app again; what was started goes on");
+    throw new Error("the server does not answer: start fieldrx app again; what it had begun goes on");
   }
   const said = await answer.json();
   if (!answer.ok) throw new Error(said.error);
@@ -67,6 +67,10 @@ const kept = {
 };
 
 const folderOf = (path) => path.replace(/\/[^/]*\/?$/, "") || "/";
+/** A path as it is shown: from the folder in which the page began. */
+const near = (path) => (path.startsWith(`${about.home}/`) ? path.slice(about.home.length + 1) : path);
+/** Show the end of what a field holds: long paths begin alike. */
+const showEnd = (input) => requestAnimationFrame(() => (input.scrollLeft = input.scrollWidth));
 const nameOf = (path) => path.replace(/\/$/, "").replace(/^.*\//, "");
 const stemOf = (path) => nameOf(path).replace(/\..*$/, "");
 const short = (number) => (number === null || number === undefined ? "" : Number(number).toPrecision(3));

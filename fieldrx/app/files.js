@@ -31,9 +31,11 @@ const files = {
     }
     this.chosen.clear();
     $("files-path").value = this.listed.path;
+    showEnd($("files-path"));
     $("files-up").disabled = !this.listed.parent;
+    if (this.listed.chosen && this.wanted !== "folder") this.chosen.add(this.listed.chosen); // the path of a file was given
     this.show();
-    $("files-list").querySelector("button")?.focus();
+    ($("files-list").querySelector('[aria-pressed="true"]') || $("files-list").querySelector("button"))?.focus();
   },
 
   fits(entry) {
@@ -80,6 +82,7 @@ const files = {
 
 files.dialog = $("files");
 files.dialog.addEventListener("close", () => files.finish(null));
+addEventListener("hashchange", () => files.dialog.open && files.finish(null)); // of the Back button
 $("files-up").addEventListener("click", () => files.open(files.listed.parent));
 $("files-go").addEventListener("click", () => files.open($("files-path").value));
 $("files-path").addEventListener("keydown", (event) => {

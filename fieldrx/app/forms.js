@@ -20,7 +20,11 @@ function fieldOf(parameter, value, changed) {
       placeholder: parameter.default || parameter.hint, input: changed,
     });
   if (parameter.kind !== "flag") input.value = value || (parameter.kind === "choice" ? parameter.default : "");
-  const words = `${parameter.label.replace(/^--/, "").replaceAll("-", " ")}${parameter.required ? " (needed)" : ""}`;
+  if (parameter.file) {
+    showEnd(input);
+    input.addEventListener("blur", () => showEnd(input));
+  }
+  const words = `${parameter.label}${parameter.required ? " (needed)" : ""}`;
   const box = el("div", { className: `field ${parameter.kind}` },
     el("label", { htmlFor: id, textContent: words }), el("div", { className: "line" }, input, browser(parameter, input)));
   if (parameter.help) box.append(el("p", { id: help, className: "note", textContent: parameter.help }));
@@ -44,6 +48,7 @@ function browser(parameter, input) {
       const button = event.currentTarget, paths = await files.choose(parameter.file, title, false, folderOf(input.value));
       if (paths) {
         input.value = paths[0];
+        showEnd(input);
         input.dispatchEvent(new Event("input", { bubbles: true }));
       }
       button.focus();

@@ -6,6 +6,7 @@ name files to read, and what a file to write is called as long as nobody calls i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Any
 
 import click
 
+from fieldrx.app.words import label_of, plain, wanted
 from fieldrx.errors import InputError
 
+_COMMAS = re.compile(r"[-+]?\d+(,\d+)?(:[-+]?\d+(,\d+)?)*")  # numbers with decimal commas
 _APART = ("--quiet", "--resume")  # no questions of a form
 
 
@@ -75,7 +78,7 @@ def _described(form, command):
     asked = [p for p in command.params if not set(p.opts) & set(_APART)]
     return {
         "title": form.title,
-        "says": (command.help or "").replace("\b", "").strip().partition("\n\n")[0],
+        "says": plain((command.help or "").replace("\b", "").strip().partition("\n\n")[0]),
         "output": form.output,
         "again": form.again is not None,
         "parameters": [_parameter(form, p, context) for p in asked],
@@ -85,16 +88,16 @@ def _described(form, command):
 def _parameter(form, parameter, context):
     """One question."""
     option = isinstance(parameter, click.Option)
-    plain = "flag" if option and parameter.is_flag else "text"
+    typed = "flag" if option and parameter.is_flag else "text"
     choices = parameter.type.choices if isinstance(parameter.type, click.Choice) else ()
     file = form.reads.get(parameter.name) or ("output" if parameter.name in form.writes else "")
     default = parameter.get_default(context) if not parameter.required else None
     return {
         "name": parameter.name,
-        "label": _name(parameter) if option else parameter.name,
-        "help": parameter.help if option else "",
-        "hint": parameter.metavar or _hint(parameter.type),
-        "kind": "choice" if choices else plain,
+        "label": label_of(parameter),
+        "help": plain(parameter.help or "") if option else "",
+        "hint": "" if file else _hint(parameter),
+        "kind": "choice" if choices else typed,
         "choices": list(choices),
         "file": file,
         "several": bool(parameter.nargs == -1 or (option and parameter.multiple)),
@@ -104,11 +107,13 @@ def _parameter(form, parameter, context):
     }
 
 
-def _hint(kind: click.ParamType) -> str:
-    """What a value looks like; nothing of names of files and other text."""
+def _hint(parameter: click.Parameter) -> str:
+    """What a value looks like, as Z0:Z1:DZ; nothing of one word in capitals: the label says as much."""
+    kind = parameter.type
     if isinstance(kind, (type(click.INT), type(click.FLOAT))):
         return "a number"
-    return "" if isinstance(kind, (click.Path, type(click.STRING))) else getattr(kind, "what", kind.name)
+    known = "" if isinstance(kind, type(click.STRING)) else getattr(kind, "what", kind.name)
+    return re.sub(r"^[A-Z]+$", "", parameter.metavar or known)
 
 
 def _name(option: click.Option) -> str:
@@ -175,8 +180,20 @@ def check(command: click.Command, arguments: list[str]) -> None:
     """
     try:
         command.make_context(command.name, list(arguments)).close()
-    except click.UsageError as error:
-        raise InputError(" ".join(error.format_message().split())) from None
+    except click.MissingParameter as error:
+        assert error.param is not None
+        kind = FORMS[command.name or ""].reads.get(error.param.name or "", "")
+        raise InputError(wanted(error.param, kind)) from None
+    except (click.UsageError, InputError) as error:
+        message = error.format_message() if isinstance(error, click.UsageError) else str(error)
+        raise InputError(_pointed(plain(" ".join(message.split())), arguments)) from None
+
+
+def _pointed(message: str, arguments: list[str]) -> str:
+    """A refusal, with what to write instead where the value that it names has decimal commas."""
+    values = [text.partition("=")[2] if text.startswith("--") else text for text in arguments]
+    found = [text for text in values if "," in text and _COMMAS.fullmatch(text) and text in message]
+    return f"{message}; write decimals behind a point: {found[0].replace(',', '.')}" if found else message
 
 
 def files_of(names: tuple[str, ...], values: Mapping[str, Any]) -> list[str]:

@@ -2,10 +2,12 @@
 /* Commands at work: progress, the field as it sharpens, what came out. */
 
 const WORDS = { 0: "done", 1: "failed", 2: "refused", 3: "found nothing", 75: "stopped" };
-const wordOf = (job) => (job.runs ? "at work" : WORDS[job.status] ?? (job.status === null ? "killed" : "stopped"));
+const wordOf = (job) => (job.runs ? (job.stops ? "stopping" : "at work")
+  : WORDS[job.status] ?? (job.status === null && !job.stops ? "killed" : "stopped"));
 const ABOUT = {
   failed: "It failed.", refused: "The command refused this.", stopped: "It was stopped.",
   killed: "It was killed: by the system for its memory, or as the machine went down.",
+  "at work": "At work.", done: "Done.",
   "found nothing": "It has ended, with nothing better than an empty sample or the closed form.",
 };
 const SHOWN = /\.(html|png|gif|csv)$/;
@@ -43,14 +45,15 @@ function chartOf(lines) {
 
 /** A job with all that is known of it, looked at again as long as it runs. */
 class JobView {
-  constructor(id) {
-    Object.assign(this, { id, after: 0, lines: [], pictures: -1, opened: "", looked: 0, gone: false });
+  constructor(id, ended = () => {}) {
+    Object.assign(this, { id, ended, after: 0, lines: [], pictures: -1, opened: "", looked: 0, gone: false, deaf: 0 });
     this.box = el("section", { className: "job", "aria-label": "Work" });
     this.state = el("p", { className: "state", role: "status", tabIndex: -1 });
+    this.verdict = el("p", { className: "verdict" });
     this.stage = el("p", { className: "stage" });
     this.told = el("p", { className: "note" });
     this.bar = el("progress", { max: 1, value: 0, "aria-label": "Progress" });
-    this.stop = el("button", { type: "button", textContent: "Stop", hidden: true, click: () => this.tell("stop") });
+    this.stop = el("button", { type: "button", textContent: "Stop", hidden: true, click: () => this.askToStop() });
     this.error = el("p", { className: "error", role: "alert" });
     this.chart = el("div");
     this.planes = el("img", { className: "planes", alt: "The central planes of the best field so far", hidden: true });
@@ -59,11 +62,19 @@ class JobView {
     this.printed = el("pre", { tabIndex: 0, "aria-label": "What it printed" });
     this.shell = lineBox();
     // what grows stands below the button, which must not move under a pointer
-    this.box.append(this.shell.box, el("div", { className: "line ends" }, this.state, el("span"), this.stop), this.error,
-      this.stage, this.told, this.bar,
+    this.box.append(this.shell.box, el("div", { className: "line ends" }, this.state, el("span"), this.stop), this.verdict,
+      this.error, this.stage, this.told, this.bar,
       el("div", { className: "watch" }, this.chart, this.planes), this.results, this.shown,
       el("details", {}, el("summary", { textContent: "What it printed" }), this.printed));
-    this.look();
+    this.known = this.look();
+  }
+
+  /** Give the focus to how it stands, and bring that with what follows into view. */
+  async comeForth() {
+    this.state.focus({ preventScroll: true });
+    await this.known;
+    const { top } = this.box.getBoundingClientRect();
+    if (top < 0 || top > innerHeight / 3) this.box.scrollIntoView({ block: "start" });
   }
 
   async look() {
@@ -79,11 +90,12 @@ class JobView {
     if (!this.gone && this.job?.runs !== false) setTimeout(() => this.look(), 1000);
   }
 
-  async tell(what) {
+  async askToStop() {
+    if (Date.now() < this.deaf) return; // a double click is one wish
+    this.deaf = Date.now() + 1000;
     try {
-      await ask(what, { id: this.id });
+      await ask("stop", { id: this.id });
       this.error.textContent = "";
-      if (what === "stop") this.stop.textContent = "Stop at once";
     } catch (error) {
       this.error.textContent = error.message;
     }
@@ -99,28 +111,39 @@ class JobView {
       if (line.stage !== this.lines.at(-1)?.stage) this.lines = [];
       this.lines.push(line);
     }
-    const word = wordOf(job), said = `${ABOUT[word] || (job.runs ? "At work." : "Done.")}`;
+    const word = wordOf(job), fit = about.forms[job.command].again ? "the fit" : "it";
+    const said = word !== "stopping" ? ABOUT[word]
+      : job.stops > 1 ? "Stopping at once." : `Stopping: ${fit} ends after its present piece of work.`;
     if (this.state.textContent !== said) this.state.textContent = said;
     this.box.dataset.state = word;
+    this.box.classList.toggle("doubtful", !!job.verdict && !job.verdict.good);
+    this.verdict.textContent = job.verdict?.words || "";
     this.stop.hidden = !job.runs;
+    this.stop.textContent = job.stops ? "Stop at once" : "Stop";
     this.bar.hidden = !job.runs;
     this.progress(job);
     this.told.textContent = job.runs ? job.stderr.trim().split("\n").at(-1) : ""; // choices, as they are made
     this.printed.textContent = [job.stdout, job.stderr].filter(Boolean).join("\n");
     if (job.error) this.error.textContent = job.error;
-    if (!job.runs && before?.runs !== false) this.finish(job);
+    if (!job.runs && before?.runs !== false) {
+      this.finish(job);
+      this.ended();
+    }
   }
 
   progress(job) {
-    const last = this.lines.at(-1);
+    const last = this.lines.at(-1), since = job.runs ? ` · ${lengthOf(Date.now() / 1000 - job.began)}` : "";
     if (!last) {
-      this.stage.textContent = job.runs ? "No progress is told yet." : "";
+      this.stage.textContent = job.runs ? `It begins; on a new machine it compiles for that machine, once${since}` : "";
       this.bar.removeAttribute("value");
       return;
     }
     const errors = last.error === null ? "" : ` · error ${short(last.error)}` + (last.holdout ? ` · held out ${short(last.holdout)}` : "");
-    this.stage.textContent = `${last.stage} ${Math.round(last.done)} of ${Math.round(last.total)}${errors}`;
-    this.bar.value = last.total ? last.done / last.total : 0;
+    const whole = last.done >= last.total;
+    const pieces = whole ? "is done, the next piece of work is prepared" : `${Math.round(last.done)} of ${Math.round(last.total)}`;
+    this.stage.textContent = job.runs ? `${last.stage} ${pieces}${errors}${since}` : "";
+    if (whole) this.bar.removeAttribute("value");
+    else this.bar.value = last.done / last.total;
     if (last.stage.endsWith("fit")) this.chart.replaceChildren(chartOf(this.lines)); // others have errors of another kind
     if (job.picture && last.pictures !== this.pictures) {
       this.pictures = last.pictures;
@@ -143,9 +166,10 @@ class JobView {
           this.shown.scrollIntoView({ block: "nearest" });
         } }));
     }
-    const list = job.outputs.length ? el("ul", { className: "written" }, ...job.outputs.map((path) => el("li", { textContent: path }))) : null;
+    const list = job.outputs.length ? el("ul", { className: "written" }, ...job.outputs.map((path) => el("li", { textContent: near(path) }))) : null;
     const said = [job.command === "calibrate" ? job.stderr : "", job.stdout].join("\n").trim(); // its findings are notes
-    const summary = said ? el("pre", { className: "summary", tabIndex: 0, "aria-label": "Summary", textContent: said }) : null;
+    const summary = job.command === "evaluate" && job.status === 0 ? numbersOf(job.stdout)
+      : said ? el("pre", { className: "summary", tabIndex: 0, "aria-label": "Summary", textContent: said }) : null;
     this.results.replaceChildren(...[summary, buttons.length ? el("div", { className: "line wrap" }, ...buttons) : null, list].filter(Boolean));
     const showing = /^(view|measure|calibrate|new|report|render)$/.test(job.command) ? [".html", ".png", ".gif", ".csv"] : [];
     const main = showing.map((ending) => job.outputs.find((path) => path.endsWith(ending))).find(Boolean);
@@ -177,10 +201,23 @@ class JobView {
   }
 }
 
+/** The numbers of an evaluation, rounded; lists and all digits below. */
+function numbersOf(text) {
+  const numbers = Object.entries(JSON.parse(text)).filter(([, value]) => /^(number|string)$/.test(typeof value));
+  const rows = numbers.map(([name, value]) => el("tr", {}, el("th", { scope: "row", textContent: name.replaceAll("_", " ") }),
+    el("td", { textContent: typeof value === "number" && !Number.isInteger(value) ? short(value) : value })));
+  return el("div", {}, el("table", { className: "facts" }, el("tbody", {}, ...rows)),
+    el("details", {}, el("summary", { textContent: "All of it, as JSON" }), el("pre", { tabIndex: 0, "aria-label": "All of it, as JSON", textContent: text })));
+}
+
+/** A time in words. */
+const lengthOf = (seconds) => (seconds < 100 ? `${Math.round(seconds)} s` : seconds < 6000 ? `${Math.round(seconds / 60)} min`
+  : `${(seconds / 3600).toFixed(1)} h`);
+
 /** What a file that a job wrote is good for. */
 function useOf(job, path) {
   const made = job.command, whole = path.endsWith(".npz") && !path.endsWith(".checkpoint.npz");
-  if ((made === "new" || made === "calibrate") && path === job.outputs[0])
+  if ((made === "new" || made === "calibrate") && job.status === 0 && path === job.outputs[0])
     return { words: "Go on with this acquisition", to: { acq: path, step: made === "new" ? "images" : "fit", images: "" } };
   if (made === "run" && nameOf(path) === "acquisition.npz") return null;
   if (whole && /^(run|reconstruct|compress|ensemble)$/.test(made))

@@ -7,6 +7,7 @@ where the page or the server ends.  Whoever looks at the folder finds
 job.json            command, arguments, values of the form, what it writes, when it began
 group               its process group: what a stop is sent to
 lock                locked as long as it runs, by the process itself
+stops               when it was asked to stop, a line each time
 stdout.txt          what it printed
 stderr.txt          notes and errors
 progress.jsonl      progress, and planes.png the field so far: see `fieldrx.cli.record`
@@ -16,6 +17,7 @@ status              the status that it ended with; where there is neither that n
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -29,11 +31,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fieldrx.app.words import plain
 from fieldrx.errors import InputError
 from fieldrx.io import atomic_path, open_folder
 from fieldrx.progress import RECORD
@@ -48,6 +50,7 @@ except ImportError:  # not everywhere: `Jobs` says so
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 _MOST_TEXT = 200_000  # characters of what a job printed that are shown, the last ones
 _MOST_LINES = 1 << 20  # bytes of progress that are read at once
+_GRACE_S = 5.0  # from the second wish to stop until the process is killed
 _FAILED = "fieldrx: error: "
 # A signal to the group must end the command alone, so that its status is still written.
 _KEEPER = """trap : INT TERM HUP
@@ -189,7 +192,9 @@ class Jobs:
             return None
 
     def stop(self, job: Job) -> None:
-        """Ask a job to stop, as Ctrl-C does; asked twice, a fit stops without saving.
+        """Ask a job to stop, as Ctrl-C does; asked twice, it ends without saving, killed if it takes long.
+
+        Python may swallow what Ctrl-C raises, as while kernels are compiled.
 
         Raises
         ------
@@ -198,13 +203,37 @@ class Jobs:
         """
         if not self.runs(job):
             raise InputError(f"{job.line} has ended: there is nothing to stop")
+        before = self.stops(job)
+        self._signal(job, signal.SIGINT if before < 2 else signal.SIGKILL)
+        with open(self.place(job) / "stops", "a", encoding="utf-8") as file:
+            file.write(f"{time.time():.3f}\n")
+        if before == 1:
+            timer = threading.Timer(_GRACE_S, self._kill, [job])
+            timer.daemon = True  # asked a third time, any server kills it
+            timer.start()
+
+    def stops(self, job: Job) -> int:
+        """How often a job was asked to stop."""
+        try:
+            return len((self.place(job) / "stops").read_text(encoding="utf-8").splitlines())
+        except FileNotFoundError:
+            return 0
+
+    def _signal(self, job: Job, number: int) -> None:
+        """Signal all processes of a job."""
         try:
             group = int((self.place(job) / "group").read_text())
-            (os.killpg if hasattr(os, "killpg") else os.kill)(group, signal.SIGINT)
+            (os.killpg if hasattr(os, "killpg") else os.kill)(group, number)
         except (FileNotFoundError, ValueError):
             raise InputError(f"{job.line} is just starting: stop it in a moment") from None
         except ProcessLookupError:
             raise InputError(f"{job.line} has just ended: there is nothing to stop") from None
+
+    def _kill(self, job: Job) -> None:
+        """End a job that goes on though it was asked to stop at once."""
+        with contextlib.suppress(InputError, FileNotFoundError):  # it has ended, or was removed
+            if self.runs(job):
+                self._signal(job, signal.SIGKILL)
 
     def forget(self, job: Job) -> None:
         """Remove what is known of a job that has ended; what it wrote stays.
@@ -241,8 +270,9 @@ class Jobs:
             **asdict(job),
             "line": job.line,
             "runs": runs,
+            "stops": self.stops(job),
             "status": status,
-            "error": _error(said) if status else "",
+            "error": plain(_error(said)) if status else "",
             "progress": progress,
             "after": after,
             "picture": (place / PICTURE).exists(),
@@ -263,6 +293,11 @@ class Jobs:
             found += [target] if target in named else []
             found += named
         return [path for path in dict.fromkeys(found) if self._wrote(job, path)]
+
+    def made(self, path: Path, *commands: str) -> Job | None:
+        """The latest job of some commands that has written a file, which nobody has changed since."""
+        named = (job for job in self.all() if job.command in commands and job.writes)
+        return next((job for job in named if path in self.outputs(job)), None)
 
     def _wrote(self, job, path):
         """Whether a file is from the time of a job; clocks of disks are coarse."""
@@ -299,7 +334,7 @@ class Jobs:
                     f"{job.line} is at work and writes {min(wanted & taken)}: stop it, or choose another name"
                 )
 
-    @contextmanager
+    @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Nobody else starts a job in this folder meanwhile."""
         with open(self.folder / "lock", "wb") as lock:

@@ -24,6 +24,21 @@ function pupilOf(facts, choose) {
   return { picture, mark };
 }
 
+/** Images one at a time: `look` gives the address of one, `words` is asked what to say of the one that is shown. */
+function slidesOf(count, look, words = () => "") {
+  const picture = el("img", { className: "image", alt: "Image 0" }), caption = el("p", { className: "note", "aria-live": "polite" });
+  const id = `slides-${++lastId}`;
+  const slider = el("input", { type: "range", min: 0, max: Math.max(count - 1, 0), value: 0, id, input: () => show(Number(slider.value)) });
+  const show = async (image) => {
+    slider.value = image;
+    caption.textContent = `Image ${image} (${image + 1} of ${count})${words(image)}`;
+    const source = await look(image);
+    if (Number(slider.value) === image) Object.assign(picture, { src: source, alt: `Image ${image}` });
+  };
+  const box = el("figure", {}, picture, el("label", { htmlFor: id, className: "unseen", textContent: "Number of the image" }), slider, caption);
+  return { box, show };
+}
+
 /** An acquisition: image by image, with directions and facts. */
 function acquisitionView(path) {
   const box = el("div", { className: "acquisition" }, el("p", { className: "note", textContent: "Reading the images …" }));
@@ -34,111 +49,143 @@ function acquisitionView(path) {
     } catch (error) {
       return box.replaceChildren(el("p", { className: "error", role: "alert", textContent: error.message }));
     }
-    const picture = el("img", { className: "image", alt: "" }), caption = el("p", { className: "note", "aria-live": "polite" });
-    const show = (image) => {
-      slider.value = image;
-      picture.src = address("image", { path, n: image });
-      picture.alt = `Image ${image}`;
+    const words = (image) => {
       const [y, x] = facts.sources[facts.lit[image][0]] ?? [0, 0], more = facts.lit[image].length - 1;
-      caption.textContent = `Image ${image} of ${facts.n_images}, light along na y ${short(y)}, na x ${short(x)}` +
-        `${more > 0 ? ` and ${more} more` : ""}${facts.holdout.includes(image) ? ", held out" : ""}${facts.usable[image] ? "" : ", not lit inside the aperture"}`;
       pupil.mark(image);
+      return `, light along NA y ${short(y)}, NA x ${short(x)}${more > 0 ? ` and ${more} more` : ""}` +
+        `${facts.holdout.includes(image) ? ", held out" : ""}${facts.usable[image] ? "" : ", not lit inside the aperture"}`;
     };
-    const slider = el("input", {
-      type: "range", min: 0, max: Math.max(facts.n_images - 1, 0), value: 0, id: "image-number",
-      input: () => show(Number(slider.value)),
-    });
-    const pupil = pupilOf(facts, show);
-    const seen = facts.n_images
-      ? el("figure", {}, picture, el("label", { htmlFor: "image-number", className: "unseen", textContent: "Number of the image" }), slider, caption)
-      : el("p", { textContent: "The acquisition names optics alone, no images." });
+    const slides = slidesOf(facts.n_images, (image) => address("image", { path, n: image }), words);
+    const pupil = pupilOf(facts, slides.show);
+    const seen = facts.n_images ? slides.box : el("p", { textContent: "The acquisition names optics alone, no images." });
     const light = el("figure", {}, pupil.picture, el("figcaption", { className: "note",
-      textContent: `Directions of the light; the circle is the aperture, na ${short(facts.aperture)}. Click one to see its image.` }));
+      textContent: `Directions of the light; the circle is the aperture, NA ${short(facts.aperture)}. Click one to see its image.` }));
     const rows = facts.rows.filter(([name]) => name !== "note");
     const notes = facts.rows.filter(([name]) => name === "note");
     box.replaceChildren(el("div", { className: "pair" }, seen, light),
       el("table", { className: "facts" }, el("tbody", {}, ...rows.map(([name, text]) => el("tr", {}, el("th", { scope: "row", textContent: name }), el("td", { textContent: text }))))),
       notes.length ? el("ul", { className: "notes", "aria-label": "Notes" }, ...notes.map(([, text]) => el("li", { textContent: text }))) : "");
-    if (facts.n_images) show(0);
+    if (facts.n_images) slides.show(0);
   })();
   return box;
 }
 
-/** Keys that `fieldrx new` found, to be corrected and filled in. */
-function draftView(images, started) {
-  const store = `draft:${images.join("\n")}`, box = el("div", {}, el("p", { className: "note", textContent: "Looking at the files …" }));
-  const error = el("p", { className: "error", role: "alert" }), shell = lineBox(), typed = kept.read(store);
-  const rows = el("div", { className: "keys" }), layout = el("p", { className: "says" }), lacking = el("p", { className: "note", role: "status" });
-  const extra = el("input", { id: "more-keys", spellcheck: false, value: typed["?"] || "", placeholder: "exposure=[1, 1, 4]", input: () => changed("?", extra.value) });
-  const target = el("input", { id: "draft-target", spellcheck: false, input: () => {
-    error.textContent = "";
-    refreshSoon();
-  } });
-  const overwrite = el("input", { id: "draft-overwrite", type: "checkbox", change: () => showLine() });
-  const start = el("button", { type: "submit", className: "main", textContent: about.forms.new.title });
-  const settings = () => Object.entries(typed).filter(([, text]) => text.trim()).map(([key, text]) => (key === "?" ? text : `${key}=${text}`));
-  const values = () => ({ paths: images, output: target.value, overwrite: overwrite.checked, settings: settings() });
-  let order = 0;
+/** What was typed, or else used by the last job: values of keys, more keys, the file to write, whether it is replaced. */
+function draftKept(store, used) {
+  const typed = kept.read(store), pairs = used.map((text) => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)]);
+  return typed.keys ? typed : { keys: Object.fromEntries(pairs), more: "", output: "" };
+}
 
-  const showLine = settled(async () => {
+/** Keys that `fieldrx new` found, to be corrected and filled in. */
+function draftView(images, used, started) {
+  const store = `draft:${images.join("\n")}`, box = el("div", {}, el("p", { className: "note", textContent: "Looking at the files …" }));
+  const error = el("p", { className: "error", role: "alert" }), shell = lineBox(), typed = draftKept(store, used);
+  const rows = el("div", { className: "keys" }), layout = el("p", { className: "says" }), seen = el("div", { className: "seen" });
+  const lacking = el("p", { className: "note", role: "status" }), there = el("p", { className: "note", id: "draft-there" });
+  const more = el("input", { id: "more-keys", spellcheck: false, value: typed.more, placeholder: "exposure=[1, 1, 4]",
+    input: () => changed(() => (typed.more = more.value)) });
+  const output = el("input", { id: "draft-output", spellcheck: false, value: typed.output, "aria-describedby": "draft-there",
+    input: () => changed(() => (typed.output = output.value)), blur: () => showEnd(output) });
+  const overwrite = el("input", { id: "draft-overwrite", type: "checkbox",
+    change: () => changed(() => (typed.overwrite = overwrite.checked)) });
+  const start = el("button", { type: "submit", className: "main", textContent: about.forms.new.title, disabled: true });
+  const settings = () => [...Object.entries(typed.keys).map(([key, text]) => `${key}=${text}`), ...(typed.more.trim() ? [typed.more] : [])];
+  const asked = (more = {}) => ({ paths: images, settings: settings(), target: typed.output, ...more });
+  const values = () => ({ paths: images, output: output.value, overwrite: overwrite.checked, settings: settings() });
+  let order = 0, looked = "";
+
+  const showLine = async () => {
     try {
       shell.show((await ask("line", { command: "new", values: values() })).line);
     } catch (why) {
       error.textContent = why.message;
     }
-  });
-  const changed = (key, text) => {
-    text.trim() ? (typed[key] = text) : delete typed[key];
+  };
+  const changed = (keep) => {
+    keep();
     kept.write(store, typed);
     error.textContent = ""; // here alone: an answer that comes late must not hide what a start was answered
     refreshSoon();
   };
+  const typedKey = (key, text) => changed(() => (text.trim() ? (typed.keys[key] = text) : delete typed.keys[key]));
 
   /** Fields stay while one types in them: only what has changed is made anew. */
   const draw = (draft) => {
     layout.textContent = `Recognised: ${draft.layout}`;
-    if (!target.value) target.value = draft.target;
+    if (!output.value) output.value = draft.target;
+    if (document.activeElement !== output) showEnd(output);
+    overwrite.checked = typed.overwrite ?? draft.own;
+    there.textContent = !draft.there ? "" : draft.own ? "It was written here, and is replaced." : overwrite.checked ? "It is there, and is replaced."
+      : "It is there already: overwrite it, or choose another name.";
     const wanted = draft.keys.map((key) => `${key.table}.${key.name}`.replace(/^\./, ""));
-    const there = [...rows.children].map((row) => row.dataset.key);
-    if (wanted.join() !== there.join()) {
+    const drawn = [...rows.children].map((row) => row.dataset.key);
+    if (wanted.join() !== drawn.join()) {
       const focused = document.activeElement?.closest?.("[data-key]")?.dataset.key;
       rows.replaceChildren(...draft.keys.map((key, k) => {
         const id = `key-${++lastId}`;
         return el("div", { className: "field", "data-key": wanted[k] },
-          el("label", { htmlFor: id, textContent: key.name }),
+          el("label", { htmlFor: id, textContent: key.label, title: key.name }),
           el("input", { id, spellcheck: false, autocomplete: "off", "aria-describedby": `${id}-note`,
-            input: (event) => changed(wanted[k], event.currentTarget.value) }),
+            input: (event) => typedKey(wanted[k], event.currentTarget.value) }),
           el("p", { className: "note", id: `${id}-note` }));
       }));
       rows.querySelector(`[data-key="${focused}"] input`)?.focus();
     }
     draft.keys.forEach((key, k) => {
       const row = rows.children[k], input = row.querySelector("input");
-      if (document.activeElement !== input) input.value = typed[wanted[k]] ?? key.value ?? "";
+      if (document.activeElement !== input) input.value = typed.keys[wanted[k]] ?? key.value ?? "";
       row.classList.toggle("missing", key.value === null);
       row.querySelector(".note").textContent = key.value === null ? `needed: ${key.comment}` : key.comment;
     });
-    const missing = draft.keys.filter((key) => key.value === null).map((key) => key.name);
-    lacking.textContent = missing.length ? `Still needed: ${missing.join(", ")}.` : "All that is needed is there.";
+    const missing = draft.keys.filter((key) => key.value === null).map((key) => key.label);
+    if (draft.wrong) error.textContent = draft.wrong;
+    lacking.textContent = missing.length ? `Still needed: ${missing.join(", ")}.` : draft.wrong ? "" : "All that is needed is there.";
+    start.disabled = missing.length > 0 || draft.wrong !== "";
+  };
+
+  /** The images as they are stored, as soon as their files are known. */
+  const showImages = async (draft) => {
+    const now = draft.keys.filter((key) => key.table === "images").map((key) => `${key.name}=${key.value}`).join("\n");
+    if (now === looked) return;
+    looked = now;
+    try {
+      const look = (n) => ask("preview", asked({ n })), { count } = await look(0);
+      const slides = slidesOf(count, async (n) => `data:image/png;base64,${(await look(n)).png}`);
+      seen.replaceChildren(...(count ? [slides.box] : []));
+      if (count) slides.show(0);
+    } catch (why) {
+      seen.replaceChildren(el("p", { className: "note", textContent: why.message }));
+    }
   };
 
   /** The fields, where what was typed before a reload is refused: there it can be corrected. */
   const drawAnyway = async () => {
     try {
-      draw(await ask("draft", { paths: images, settings: [], target: target.value }));
-    } catch {
-      // of images that are refused themselves, which the error already tells
+      draw(await ask("draft", asked({ settings: [] })));
+      start.disabled = true;
+      lacking.textContent = "";
+    } catch (why) { // of images that are refused themselves
+      form.replaceChildren(el("p", { textContent: "No images of a known layout are there." }),
+        el("p", { className: "error", role: "alert", textContent: why.message }),
+        el("div", { className: "line" }, imagesChooser("Choose other images")));
     }
   };
 
   const refresh = async () => {
     const mine = ++order;
     try {
-      const draft = await ask("draft", { paths: images, settings: settings(), target: target.value });
-      if (mine === order) draw(draft);
+      const draft = await ask("draft", asked());
+      if (mine === order) {
+        draw(draft);
+        showImages(draft);
+      }
     } catch (why) {
-      if (mine === order) error.textContent = why.message;
-      if (mine === order && !rows.children.length) await drawAnyway();
+      if (mine === order) {
+        error.textContent = why.message;
+        start.disabled = true;
+        lacking.textContent = "";
+        if (!rows.children.length) await drawAnyway();
+      }
     }
     showLine();
   };
@@ -148,6 +195,7 @@ function draftView(images, started) {
     noValidate: true, "aria-label": "Describe the images",
     submit: async (event) => {
       event.preventDefault();
+      if (start.disabled) return; // the Enter key
       try {
         const id = await ask("start", { command: "new", values: values() });
         error.textContent = "";
@@ -156,14 +204,14 @@ function draftView(images, started) {
         error.textContent = why.message;
       }
     },
-  }, layout, lacking, rows,
-  el("div", { className: "field" }, el("label", { htmlFor: "more-keys", textContent: "another key" }), extra,
+  }, layout, seen, rows,
+  el("div", { className: "field" }, el("label", { htmlFor: "more-keys", textContent: "Another key" }), more,
     el("p", { className: "note", textContent: "KEY=VALUE, any key of an acquisition.toml." })),
-  el("div", { className: "field" }, el("label", { htmlFor: "draft-target", textContent: "written as" }), target),
-  el("div", { className: "field flag" }, el("label", { htmlFor: "draft-overwrite", textContent: "replace files that are there" }), overwrite),
-  el("div", { className: "foot" }, shell.box, error, el("div", { className: "line" }, start)));
+  el("div", { className: "field" }, el("label", { htmlFor: "draft-output", textContent: "Output" }), output, there),
+  el("div", { className: "field flag" }, el("label", { htmlFor: "draft-overwrite", textContent: "Overwrite files that are there" }), overwrite),
+  el("div", { className: "foot" }, shell.box, error, el("div", { className: "line wrap" }, start, lacking)));
   refresh().then(() => box.replaceChildren(form));
-  return box;
+  return { box, refresh };
 }
 
 /** An acquisition.toml as text. */

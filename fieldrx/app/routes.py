@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import mimetypes
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ from fieldrx._version import __version__
 from fieldrx.app import shown
 from fieldrx.app.forms import FORMS, arguments_of, check, described, files_of
 from fieldrx.app.jobs import PICTURE, Job, Jobs, command_line
+from fieldrx.app.verdicts import verdict_in
+from fieldrx.app.words import plain
 from fieldrx.errors import InputError, nearest
 from fieldrx.io import check_file, json_values, png_bytes
 
@@ -24,6 +27,7 @@ _PAGE = {  # files of the page
     **{name: name for name in ("base.js", "files.js", "forms.js", "jobs.js", "optics.js", "app.js")},
 }
 _SHOWN = {".html", ".png", ".csv", ".gif", ".json"}  # files of jobs that the page shows
+_FITS = ("run", "reconstruct")
 _SHORT = 200  # jobs that are listed
 
 
@@ -74,13 +78,14 @@ class App:
             "acquisition": lambda q: self.acquisitions.show(self._path(q, "path")).facts,
             "image": self._image,
             "jobs": self._list,
-            "job": lambda q: self.jobs.state(self._job(q), _whole(q, "after")),
+            "job": self._state,
             "planes": self._planes,
             "output": self._output,
             "table": lambda q: shown.table(self._written(q)),
         }
         self._post: dict[str, Callable[[dict[str, Any]], Any]] = {
             "draft": self._draft,
+            "preview": self._preview,
             "save": lambda q: shown.save_text(self._path(q, "path"), _text(q, "text"), _text(q, "version")),
             "line": self._line,
             "start": self._start,
@@ -151,20 +156,46 @@ class App:
         path = check_file(self.jobs.place(self._job(asked)) / PICTURE, "a picture of the field so far")
         return Answer(path, "image/png")
 
-    def _draft(self, asked):
+    def _drafted(self, asked: dict[str, Any]) -> tuple[list[Path], list[str], Path | None]:
+        """Images, settings and target of a draft."""
         paths, settings = _texts(asked, "paths"), _texts(asked, "settings")
         if not paths:
             raise InputError("no images were chosen: choose their folder or files")
         images = [Path(self.home, Path(path).expanduser()) for path in paths]
-        return shown.draft(images, settings, self._path(asked, "target") if asked.get("target") else None)
+        return images, settings, self._path(asked, "target") if asked.get("target") else None
+
+    def _preview(self, asked):
+        """One image of a draft, whose optics may be missing, and how many there are."""
+        images = self.acquisitions.preview(*self._drafted(asked))
+        number = min(_whole(asked, "n"), len(images) - 1)
+        png = base64.b64encode(png_bytes(images[number])).decode() if images else ""
+        return {"count": len(images), "png": png}
+
+    def _draft(self, asked):
+        draft = shown.draft(*self._drafted(asked))
+        return draft | {"own": self.jobs.made(Path(draft["target"]), "new") is not None}
 
     def _list(self, asked):
         listed = self.jobs.all()[:_SHORT]
         return [
             {"id": job.id, "command": job.command, "line": job.line, "reads": job.reads, "values": job.values,
-             "began": job.began,             "runs": self.jobs.runs(job), "status": self.jobs.status(job)}
+             "began": job.began, "runs": self.jobs.runs(job), "stops": self.jobs.stops(job),
+             "status": self.jobs.status(job)}
             for job in listed
         ]  # fmt: skip
+
+    def _state(self, asked):
+        """A job, with what it said of its result, or else what the fit said whose field it reads."""
+        job = self._job(asked)
+        state = self.jobs.state(job, _whole(asked, "after"))
+        if state["runs"]:
+            return state | {"verdict": None}
+        verdict = verdict_in(f"{state['stdout']}\n{state['stderr']}")
+        if verdict is None:
+            fits = (self.jobs.made(Path(job.folder, path), *_FITS) for path in job.reads)
+            said = (verdict_in(self.jobs.state(fit)["stdout"]) for fit in fits if fit is not None)
+            verdict = next((v | {"words": f"of this field: {v['words']}"} for v in said if v), None)
+        return state | {"verdict": verdict and verdict | {"words": plain(verdict["words"])}}
 
     def _output(self, asked):
         path = self._written(asked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from fieldrx.acquisition import read_acquisition
-from fieldrx.acquisition.images import files_of
-from fieldrx.acquisition.toml import parse_toml, toml_line
+from fieldrx.acquisition.images import files_of, read_named
+from fieldrx.acquisition.toml import check_optics, parse_toml, toml_line
+from fieldrx.app.words import label, plain_keys
 from fieldrx.describe import describe_acquisition
 from fieldrx.errors import InputError, NoSuchFile
 from fieldrx.io import atomic_path, check_file
 from fieldrx.io.text import read_text
-from fieldrx.layouts import apply_settings, list_files, recognise, usual_target
+from fieldrx.layouts import Draft, apply_settings, list_files, recognise, usual_target
 from fieldrx.layouts.settings import value_of
 from fieldrx.render.pictures import grey_copy
 
@@ -29,13 +30,15 @@ _KEPT = 3  # acquisitions whose small images are kept
 
 
 def folder(path: Path) -> dict[str, Any]:
-    """Folders and files in a folder, without those whose names begin with a dot.
+    """Folders and files in a folder, or in that of a file, without those whose names begin with a dot.
 
     Raises
     ------
     InputError
         If it is not there, or may not be read.
     """
+    chosen = path if path.is_file() else None
+    path = path.parent if chosen else path
     if not path.is_dir():
         raise NoSuchFile(f"{path}: there is no such folder; go up, or choose another one")
     try:
@@ -45,7 +48,13 @@ def folder(path: Path) -> dict[str, Any]:
     inside.sort(key=lambda p: (not p.is_dir(), p.name.lower()))
     parent = None if path.parent == path else str(path.parent)
     entries = [{"name": p.name, "path": str(p), "folder": p.is_dir()} for p in inside[:_MOST]]
-    return {"path": str(path), "parent": parent, "entries": entries, "left_out": len(inside) - len(entries)}
+    return {
+        "path": str(path),
+        "parent": parent,
+        "entries": entries,
+        "left_out": len(inside) - len(entries),
+        "chosen": str(chosen or ""),
+    }
 
 
 def draft(paths: Sequence[Path], settings: Sequence[str], target: Path | None) -> dict[str, Any]:
@@ -59,18 +68,49 @@ def draft(paths: Sequence[Path], settings: Sequence[str], target: Path | None) -
     target : Path, optional
         The acquisition.toml; beside the images when not given.
 
+    Returns
+    -------
+    dict
+        JSON values; ``wrong`` says what makes no sense among the values, or is empty.
+
     Raises
     ------
     InputError
         As of `fieldrx.layouts.recognise` and `apply_settings`.
     """
-    target = target or usual_target(paths)
-    made = apply_settings(recognise(list_files(paths, target)), settings)
+    made, target = _drafted(paths, settings, target)
     keys = [
-        {"table": key.table, "name": key.name, "value": _as_text(key.value), "comment": key.comment}
+        {"table": key.table, "name": key.name, "label": label(key.name), "value": _as_text(key.value),
+         "comment": key.comment}
         for key in made.keys
-    ]
-    return {"layout": made.layout, "target": str(target), "keys": keys, "text": made.text()}
+    ]  # fmt: skip
+    return {
+        "layout": made.layout,
+        "target": str(target),
+        "there": target.exists(),
+        "keys": keys,
+        "text": made.text(),
+        "wrong": _wrong(made, target),
+    }
+
+
+def _drafted(paths, settings, target):
+    """The draft and its file; what is wrong with one of the settings is told by the labels of the page."""
+    target = target or usual_target(paths)
+    found = recognise(list_files(paths, target))
+    try:
+        return apply_settings(found, settings), target
+    except InputError as error:
+        raise InputError(plain_keys(str(error))) from None
+
+
+def _wrong(made: Draft, target: Path) -> str:
+    """What an acquisition is refused for once it is read; its images are not looked at."""
+    try:
+        check_optics(made.content(), target, whole=not made.missing)
+    except InputError as error:
+        return plain_keys(str(error).removeprefix(f"{target}: "))
+    return ""
 
 
 def _as_text(value: Any) -> str | None:
@@ -155,13 +195,45 @@ class Acquisitions:
         InputError
             If it is none, or does not make sense.
         """
+        return self._kept_or(lambda: _state_of(path), lambda: _shown(path))
+
+    def preview(
+        self, paths: Sequence[Path], settings: Sequence[str], target: Path | None
+    ) -> list[np.ndarray]:
+        """Small images of a draft as they are stored, uint8, (y, x) each, though optics may be missing.
+
+        Parameters
+        ----------
+        paths, settings, target
+            As of `draft`.
+
+        Raises
+        ------
+        InputError
+            If they cannot be read.
+        """
+        made, target = _drafted(paths, settings, target)
+        table, home = made.content()["images"], target.parent
+        if "files" not in table:
+            return []
+        names = files_of({"images": table}, home)
+        found = self._kept_or(
+            lambda: (repr(table), *_states(names)), lambda: Shown({}, _small(read_named(table, target)))
+        )
+        return found.images
+
+    def _kept_or(self, key_of: Callable[[], tuple], make: Callable[[], Shown]) -> Shown:
         with self._lock:
-            key = _state_of(path)
-            found = self._kept.pop(key, None) or _shown(path)
+            key = key_of()
+            found = self._kept.pop(key, None) or make()
             self._kept[key] = found
             while len(self._kept) > _KEPT:
                 del self._kept[next(iter(self._kept))]
         return found
+
+
+def _small(images: np.ndarray) -> list[np.ndarray]:
+    return [grey_copy(image, _SIDE) for image in images]
 
 
 def _state_of(path: Path) -> tuple:
@@ -172,6 +244,10 @@ def _state_of(path: Path) -> tuple:
         content = parse_toml(path)
         if isinstance(content.get("images"), dict) and "files" in content["images"]:
             files += files_of(content, path.parent)
+    return _states(files)
+
+
+def _states(files: Sequence[Path]) -> tuple:
     known = [(str(file), file.stat()) for file in files if file.exists()]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in known)
 
@@ -179,7 +255,7 @@ def _state_of(path: Path) -> tuple:
 def _shown(path: Path) -> Shown:
     acquisition = read_acquisition(path, images="named")
     light, scope = acquisition.illumination, acquisition.microscope
-    images = [] if acquisition.images is None else [grey_copy(image, _SIDE) for image in acquisition.images]
+    images = [] if acquisition.images is None else _small(acquisition.images)
     facts = {
         "path": str(path),
         "rows": describe_acquisition(acquisition, path),
