@@ -18,13 +18,14 @@ directions from a sheared sample.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from fieldrx.backends import module_of, to_host
 from fieldrx.board import Board, moved
-from fieldrx.models import Optics, model_class
+from fieldrx.models import ForwardModel, Optics, model_class
 from fieldrx.parallel import Communicator, share_of
 from fieldrx.refinement import Refinement
 
@@ -57,7 +58,12 @@ class Alignment:
         return FIRST <= share < LAST and step % EVERY == 0
 
     def move(
-        self, optics: Optics, state: np.ndarray, contrast: np.ndarray, batch: np.ndarray
+        self,
+        optics: Optics,
+        state: np.ndarray,
+        contrast: np.ndarray,
+        batch: np.ndarray,
+        make: Callable[..., ForwardModel] | None = None,
     ) -> tuple[Optics, np.ndarray]:
         """Move the board once.
 
@@ -69,6 +75,8 @@ class Alignment:
         contrast : complex array, shape ``grid.shape``
         batch : array of int
             Images to learn from.
+        make : callable, optional
+            Gives the model on the contrast's grid for some optics; the refinement's when not given.
 
         Returns
         -------
@@ -78,7 +86,7 @@ class Alignment:
         """
         n = len(_WIDTH)
         theta, kept = (np.zeros(n), None) if not len(state) else (state[:n], state[n:].reshape(n, n))
-        normal, right = self._normal_equations(optics, contrast, batch)
+        normal, right = self._normal_equations(optics, contrast, batch, make or self.refinement.model)
         kept = normal if kept is None else _MEMORY * kept + (1 - _MEMORY) * normal
         stiff = np.diag(1 / _WIDTH**2)
         step = np.linalg.solve(kept + stiff, right - stiff @ theta)
@@ -89,32 +97,33 @@ class Alignment:
     def _moved(self, optics, step):
         return replace(optics, sources_na=moved(Board.turned(), step).directions(optics.sources_na))
 
-    def _normal_equations(self, optics, contrast, batch):
+    def _normal_equations(self, optics, contrast, batch, make):
         """J^T J / v and J^T r / v of the whole set, by the images of a batch, which the ranks share."""
         own = batch[share_of(len(batch), self.ranks.rank, self.ranks.size)]
         n = len(_WIDTH)
-        sums = self._products(optics, contrast, own) if len(own) else np.zeros(n * (n + 1) + 2)
+        sums = self._products(optics, contrast, own, make) if len(own) else np.zeros(n * (n + 1) + 2)
         *products, squared, n_valid = self.ranks.sum(sums)
         products = np.reshape(products, (n, n + 1))
         scale = len(self.refinement.train) / len(batch)
         scale /= _STRUCTURE * max(squared / max(n_valid, 1), 1e-30)
         return scale * products[:, :-1] / _STEP**2, scale * products[:, -1] / _STEP
 
-    def _products(self, optics, contrast, images):
+    def _products(self, optics, contrast, images, make):
         """Products of differences with each other and with the residual, its square, and how many pixels
         count, of some images, in a row."""
-        predicted = self._images(optics, contrast, images)
+
+        def seen(optics):
+            return make(optics, **self.options).forward(contrast, images)
+
+        predicted = seen(optics)
         xp, pairs = module_of(predicted), self.refinement.measured.beside(predicted, images)
         rest = pairs.residual.ravel()
         columns = xp.stack([
-            pairs.masked(self._images(self._moved(optics, step), contrast, images) - predicted).ravel()
+            pairs.masked(seen(self._moved(optics, step)) - predicted).ravel()
             for step in _STEP * np.eye(len(_WIDTH))
         ])  # fmt: skip
         products = to_host(columns @ xp.stack([*columns, rest]).T).astype(float)
         return np.array([*products.ravel(), float(xp.vdot(rest, rest)), pairs.n_valid])
-
-    def _images(self, optics, contrast, batch):
-        return self.refinement.model(optics, **self.options).forward(contrast, batch)
 
     @staticmethod
     def words(state: np.ndarray) -> str:

@@ -22,6 +22,7 @@ from fieldrx.errors import InputError
 from fieldrx.fit import Fit, Options
 from fieldrx.fit.memory import check_fit, memory_of_rank
 from fieldrx.fit.problem import Problem, understand
+from fieldrx.fit.slices import thick_grid
 from fieldrx.progress import Progress
 from fieldrx.resources import Need, free_memory, total
 
@@ -29,8 +30,13 @@ _VOXELS = 1.5e6  # of the larger of the two grids on which time is measured, rou
 _SIDES = 24, 192  # pixels of its images, at least and at most
 _LONG = 6e6  # voxels, from which a measurement is short beside a fit
 _PART = 0.5  # of its side: the other one's
-_STEPS, _WARM = 8, 4  # of a measurement; the first half is coarse, and before every second one is a look
-_STAGES = ("closed form", "warm start", "coarse steps", "fine steps", "looks at held-out images")
+# Of a measurement: the first half is coarse, its first half on thick slices where there are such, and before
+# every second step is a look.
+_STEPS, _WARM = 8, 4
+_STAGES = (
+    "closed form", "warm start", "steps on thick slices", "coarse steps", "fine steps",
+    "looks at held-out images",
+)  # fmt: skip
 _GIB = 2.0**30
 
 
@@ -200,18 +206,18 @@ def _extrapolated(small, more, name, voxels):
 
 def _count(problem, name):
     """Pieces of a stage in the whole fit."""
-    schedule = problem.schedule
-    coarse = round(schedule.coarse * schedule.steps)
-    looks = -(-schedule.steps // schedule.evaluate_every)
-    return dict(zip(_STAGES, (1, schedule.warm_steps, coarse, schedule.steps - coarse, looks), strict=True))[
-        name
-    ]
+    schedule, steps = problem.schedule, problem.schedule.steps
+    thick = 0 if thick_grid(problem) is None else round(schedule.thick * steps)
+    coarse = max(round(schedule.coarse * steps), thick)
+    looks = -(-steps // schedule.evaluate_every)
+    counts = 1, schedule.warm_steps, thick, coarse - thick, steps - coarse, looks
+    return dict(zip(_STAGES, counts, strict=True))[name]
 
 
 def _times(problem, backend, side):
     """Voxels of a fit to a square in the middle of the images, and seconds of a piece of every stage."""
     schedule = replace(
-        problem.schedule, steps=_STEPS, coarse=0.5, tilted_from=0.0, evaluate_every=2, patience=0,
+        problem.schedule, steps=_STEPS, coarse=0.5, thick=0.25, tilted_from=0.0, evaluate_every=2, patience=0,
         warm_steps=min(problem.schedule.warm_steps, _WARM),
     )  # fmt: skip
     stages: dict[str, list[float]] = {}
@@ -231,11 +237,11 @@ def _times(problem, backend, side):
     if len(history) < _STEPS:
         raise InputError("the fit to the middle of the images diverges")
     step = dict(enumerate(np.diff(history), 1))
-    coarse, fine = min(step[1], step[3]), min(step[5], step[7])
+    thick, coarse, fine = step[1], step[3], min(step[5], step[7])
     looks = max(step[6] - fine, 0.0)
     closed, warm = stages["closed form"][-1], stages.get("warm start", [])
     each = np.diff([closed, *warm]).min() if warm else 0.0
-    found = dict(zip(_STAGES, (closed - begun, each, coarse, fine, looks), strict=True))
+    found = dict(zip(_STAGES, (closed - begun, each, thick, coarse, fine, looks), strict=True))
     return {"voxels": float(np.prod(fit.grid.shape))} | found
 
 

@@ -265,11 +265,11 @@ def checkpoint(tmp_path_factory):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"schedule": tiny.schedule(seed=3)}, "other schedule"),
-        ({"priors": Priors(tv=0.123)}, "other priors"),
-        ({"network": SINE}, "other network"),
+        ({"schedule": tiny.schedule(seed=3)}, r"other schedule \(seed\)"),
+        ({"priors": Priors(tv=0.123)}, r"other priors \(tv\)"),
+        ({"network": SINE}, r"other network \(.*activation.*\)"),
         ({"model": "rytov"}, "other model"),
-        ({"encoding": Hash(((3, 5, 4), (5, 15, 14)), log2_table_size=9)}, "other encoding"),
+        ({"encoding": Hash(((3, 5, 4), (5, 15, 14)), log2_table_size=9)}, r"other encoding \(resolutions\)"),
         ({"acq": tiny.acquisition(holdout=(1,)), "model": "rytov"}, "other model and holdout"),
     ],
 )

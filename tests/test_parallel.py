@@ -187,7 +187,7 @@ def test_ranks_with_other_images_are_refused():
 
 def test_a_budget_ends_on_all_ranks_at_one_step():
     def work():
-        return tiny.fit(schedule=tiny.schedule(budget_s=0.5)).run()
+        return tiny.fit(schedule=tiny.schedule(budget_s=2.0)).run()
 
     first, second = on_ranks(2, work)
     assert first.provenance.steps_done == second.provenance.steps_done > 0

@@ -72,7 +72,8 @@ def test_a_fit_and_its_plan_know_one_memory():
 # ---- time ----------------------------------------------------------------------------------------
 
 
-def test_time_is_a_constant_and_a_share_of_the_voxels(monkeypatch):
+@pytest.mark.parametrize(("model", "thick", "coarse"), [("born", 0, 30), ("ssnp", 20, 10)])
+def test_time_is_a_constant_and_a_share_of_the_voxels(monkeypatch, model, thick, coarse):
     """Of stages that take 1 s and 1 us a voxel, 2 s and 2 us, and so on."""
 
     def times(problem, backend, side):
@@ -82,10 +83,10 @@ def test_time_is_a_constant_and_a_share_of_the_voxels(monkeypatch):
         }
 
     monkeypatch.setattr(plan_module, "_times", times)
-    schedule = {"steps": 100, "coarse": 0.3, "warm_steps": 7, "evaluate_every": 15}
-    made = plan(tiny.acquisition(), tiny.DEPTH, "born", schedule=schedule, **SMALL)
+    schedule = {"steps": 100, "coarse": 0.3, "thick": 0.2, "warm_steps": 7, "evaluate_every": 15}
+    made = plan(tiny.acquisition(), tiny.DEPTH, model, schedule=schedule, **SMALL)
     piece = 1 + 1e-6 * float(np.prod(made.problem.grid.shape))
-    pieces = [1, 2 * 7, 3 * 30, 4 * 70, 5 * 7]
+    pieces = [1, 2 * 7, 3 * thick, 4 * coarse, 5 * 70, 6 * 7]
     assert list(made.seconds.values()) == pytest.approx([piece * count for count in pieces])
     assert made.time.startswith(f"about {duration(piece * sum(pieces))}: closed form 1")
 

@@ -12,8 +12,9 @@ from fieldrx.alignment import Alignment
 from fieldrx.backends import to_host
 from fieldrx.comparison import ImagePairs
 from fieldrx.fit.problem import Problem
+from fieldrx.fit.slices import MODEL, thick_grid
 from fieldrx.fit.state import State
-from fieldrx.models import Optics, make_model
+from fieldrx.models import ForwardModel, Optics, make_model
 from fieldrx.parallel import Communicator
 from fieldrx.refinement import Refinement
 
@@ -74,7 +75,8 @@ class Correction:
         if self.refinement and "board" in problem.kinds:
             self.alignment = Alignment(self.refinement, ranks)
         self.edge = "hard" if problem.optics is None else problem.optics.edge
-        self.model = self._made(self.refinement.start if self.refinement else self.optics(None))
+        self.thick_grid = thick_grid(problem)
+        self._take(self.refinement.start if self.refinement else self.optics(None))
 
     @property
     def corrects_closed_form(self) -> bool:
@@ -98,7 +100,21 @@ class Correction:
         edge = "soft" if state.soft_edge else self.edge
         if self.refinement or edge != self.edge:
             self.edge = edge
-            self.model = self._made(self.optics(state.optics))
+            self._take(self.optics(state.optics))
+
+    def _take(self, optics):
+        """Make the models with some optics."""
+        self.model = self._made(optics)
+        self.thick_model = None if self.thick_grid is None else self._made_thick(optics)
+
+    def of(self, thick: bool) -> ForwardModel:
+        """The model of light in thick slices, or on the grid."""
+        return self.thick_model if thick else self.model
+
+    def _made_thick(self, optics, **options):
+        """The model of light in thick slices."""
+        _, *place = self.problem.geometry
+        return optics.model(MODEL, self.thick_grid, *place, **options)
 
     def _made(self, optics):
         """The model with some optics, of which the edge alone counts where nothing is refined."""
@@ -151,15 +167,16 @@ class Correction:
         self.use(state)
         return f"step {state.step}: {words}"
 
-    def align(self, state: State, contrast: np.ndarray, batch: np.ndarray) -> None:
-        """Move the board by the images of a step."""
+    def align(self, state: State, contrast: np.ndarray, batch: np.ndarray, thick: bool = False) -> None:
+        """Move the board by the images of a step, and its contrast on the grid or in thick slices."""
         if self.alignment is None:
             raise ValueError("the board of this fit stays where it is")
         batch = self.problem.bright(batch)
         if not len(batch):
             return
         optics = self.optics(state.optics)
-        optics, aligned = self.alignment.move(optics, to_host(state.aligned), contrast, batch)
+        make = self._made_thick if thick else None
+        optics, aligned = self.alignment.move(optics, to_host(state.aligned), contrast, batch, make)
         state.optics, state.aligned = self.ranks.agree((optics.to_vector(), aligned))
         self.use(state)
 

@@ -19,6 +19,7 @@ _MULTISLICE_SCHEDULE = {
     "table_learning_rate": 1e-1,
     "beta2": 0.97,
     "coarse": 0.8,
+    "thick": 0.5,
     "warm_steps": 0,
 }
 _MULTISLICE_PRIORS = {"tv": 3.0, "tv_absorption": 3.0}
@@ -43,6 +44,9 @@ class Schedule:
         Adam's memory of squared gradients: long for steady gradients, short where they shrink by orders.
     coarse : float
         Share of the steps on every second pixel.
+    thick : float
+        Share of the steps of a multi-slice model in which light may cross fewer and thicker slices, where the
+        depth's are thinner than the optics resolve; see `fieldrx.fit.slices`.
     warm_steps : int
         Steps that teach the field the closed-form solution before the images; 0 starts from nothing.
     tilted_from : float
@@ -66,6 +70,7 @@ class Schedule:
     table_learning_rate: float = 2e-2
     beta2: float = 0.999
     coarse: float = 0.35
+    thick: float = 0.0
     warm_steps: int = 60
     tilted_from: float = 0.15
     evaluate_every: int = 10
@@ -91,7 +96,7 @@ class Schedule:
                 raise InputError(f"{name} is {getattr(self, name)}; expected a positive number")
         if not 0 < self.beta2 < 1:
             raise InputError(f"beta2 is {self.beta2}; expected a number between 0 and 1")
-        for name in ("coarse", "tilted_from", "keep_from"):
+        for name in ("coarse", "thick", "tilted_from", "keep_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected a share from 0 to 1")
         if self.budget_s is not None and not self.budget_s > 0:

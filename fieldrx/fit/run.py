@@ -22,6 +22,7 @@ from fieldrx.fit.parts import Parts
 from fieldrx.fit.problem import pose
 from fieldrx.fit.result import field_of
 from fieldrx.fit.sampling import Sampling
+from fieldrx.fit.slices import Slices
 from fieldrx.fit.state import State, load_checkpoint, save_checkpoint
 from fieldrx.fit.together import agree_problem, agree_weights, planes_shared_by, sharing_notes
 from fieldrx.fit.watch import Watch
@@ -89,7 +90,9 @@ class Fit:
         self.correction = Correction(problem, self.ranks)
         self.linear = self._single_scattering()
         self.objective = Objective(problem, self.backend, self.model, self.ranks, sharing)
-        self.sampling = Sampling(problem, self.backend, self.ranks, sharing)
+        place = problem, self.backend, self.ranks, sharing
+        self.sampling, thick = Sampling(*place), self.correction.thick_grid
+        self.slices = Slices(problem, self.sampling, thick and Sampling(*place, thick))
         self.descent = Descent(problem, self.backend)
         self.watch = Watch(problem, self.objective, self.correction)
         self.state: State = None  # type: ignore[assignment]  # until the fit is started or resumed
@@ -181,6 +184,7 @@ class Fit:
         """
         if initial is not None:
             self.state = start.state_of(initial, self.problem, self.backend)
+            self.slices.skip(self.state)
             agree_weights(self.state, self.ranks)
             self.correction.begin(self.state)
             self.state.keep()
@@ -298,23 +302,24 @@ class Fit:
 
     def _advance(self):
         """Change the weights once: the data term and the prior.  Raises `Astray` where that was wrong."""
-        state, sampling, schedule = self.state, self.sampling, self.schedule
+        state, schedule = self.state, self.schedule
         share = schedule.share(state.step, state.seconds)
         stride, gain = course.coarseness(self.problem, share)
         self._refine(share, stride, gain)
+        sampling, lift_um = self.slices.at(state, share)
         shift = course.shift(schedule.seed, state.step)
-        outputs, contrast = sampling.contrast(state.params, state.output_scale, stride, gain, shift)
+        outputs, contrast = sampling.contrast(state.params, state.output_scale, stride, gain, shift, lift_um)
         batch = course.batch(self.problem, state.step, share, state.setbacks)
-        data, pullback = self.objective.of_batch(self.model, contrast, batch)
+        thick = sampling is self.slices.thick
+        data, pullback = self.objective.of_batch(self.correction.of(thick), contrast, batch)
         alignment = self.correction.alignment
         if alignment and alignment.due(state.step, share):
-            self.correction.align(state, contrast, batch)
+            self.correction.align(state, contrast, batch, thick)
         holdout = np.nan
         note_pool(state, len(course.pool(self.problem, share)))
         if state.step % schedule.evaluate_every == 0:
             check(state, float(data), batch, self.objective)
-            holdout = self._look(contrast, gain)
-            self._judge_edge(contrast, share)
+            holdout = self._judge(contrast, (stride, gain, shift), share, thick)
         d_outputs = sampling.to_outputs(upsample_adjoint(pullback(), stride, shift), state.output_scale)
         del pullback, contrast
         unit = min(self.grid.spacing_um[0], self.acquisition.microscope.pixel_size_um)
@@ -322,7 +327,7 @@ class Fit:
         prior = 0.0
         if sampling.sharing.size > 1 or self.ranks.rank == 0:  # of what all ranks have whole, one adds it
             prior = self.priors.value_and_gradient(outputs, spacing, unit, sampling.slab, d_outputs)[0]
-        own = sampling.gradient(state.params, sampling.axes(stride, shift), d_outputs, gain)
+        own = sampling.gradient(state.params, sampling.axes(stride, shift, lift_um), d_outputs, gain)
         gradient = self.ranks.sum(own)
         self.descent.update(
             state, gradient, schedule.rate(state.step, share) * state.rate_scale, state.step + 1
@@ -350,6 +355,17 @@ class Fit:
             target = start.closed_form(self.linear, self.objective, self.problem.multislice, self._tell)
         state.corrections, state.best_optics = 0, state.optics
         return target
+
+    def _judge(self, contrast, points, share, thick):
+        """Look at held-out images, by the grid's own slices, and whether `thick` ones still serve."""
+        state, own = self.state, contrast
+        if thick:
+            own = self.sampling.contrast(state.params, state.output_scale, *points)[1]
+            by_own = self.watch.errors(self.correction.of(thick=False), own)[1]
+            self.slices.judge(state, by_own, self.watch.errors(self.correction.of(thick), contrast)[1])
+        holdout = self._look(own, points[1])
+        self._judge_edge(own, share)
+        return holdout
 
     def _look(self, contrast, gain):
         return self.watch.look(self.state, contrast, lambda: self.sampling.fold(self.state.params, gain))

@@ -11,6 +11,7 @@ from fieldrx.backends.operators import Operators
 from fieldrx.field.outputs import normalised, to_contrast
 from fieldrx.fit.problem import Problem
 from fieldrx.interpolation import upsample
+from fieldrx.optics import Grid
 from fieldrx.parallel import Communicator, Slab
 
 
@@ -26,19 +27,32 @@ class Sampling:
         That computes.
     ranks, sharing : Communicator
         Ranks that have the same weights, and those that share the planes of the grid.
+    grid : Grid, optional
+        Where it is evaluated; the problem's when not given.
     """
 
-    def __init__(self, problem: Problem, backend: Operators, ranks: Communicator, sharing: Communicator):
-        self.encoding, self.network, self.grid = problem.encoding, problem.network, problem.grid
+    def __init__(
+        self,
+        problem: Problem,
+        backend: Operators,
+        ranks: Communicator,
+        sharing: Communicator,
+        grid: Grid | None = None,
+    ):
+        self.encoding, self.network, self.grid = problem.encoding, problem.network, grid or problem.grid
+        self.bounds_um = problem.grid.bounds_um
         self.backend, self.precision = backend, problem.precision
         self.ranks, self.sharing = ranks, sharing
         self.slab = Slab.of(self.grid.shape[0], sharing.rank, sharing.size)
 
-    def axes(self, stride: int = 1, shift: Sequence[float] | np.ndarray = (0.0, 0.0)) -> list[np.ndarray]:
-        """Normalised coordinates of every `stride`-th voxel, shifted by parts of that distance (y, x)."""
+    def axes(
+        self, stride: int = 1, shift: Sequence[float] | np.ndarray = (0.0, 0.0), lift_um: float = 0.0
+    ) -> list[np.ndarray]:
+        """Normalised coordinates of every `stride`-th voxel, shifted by parts of that distance (y, x), and
+        along z by so many um."""
         z, y, x = self.grid.axes
         dy, dx = (stride * d * s for d, s in zip(self.grid.spacing_um[1:], shift, strict=True))
-        return normalised((z, y[::stride] + dy, x[::stride] + dx), self.grid.bounds_um)
+        return normalised((z + lift_um, y[::stride] + dy, x[::stride] + dx), self.bounds_um)
 
     def spacing_um(self, stride: int) -> tuple[float, float, float]:
         """Distances of neighbouring points."""
@@ -52,10 +66,11 @@ class Sampling:
         stride: int = 1,
         gain: np.ndarray | None = None,
         shift: Sequence[float] | np.ndarray = (0.0, 0.0),
+        lift_um: float = 0.0,
     ) -> tuple:
         """The network's outputs at shifted points of the slab's wide planes, and the contrast that those of
         all slabs make on the model's grid."""
-        outputs = self.outputs(params, self.axes(stride, shift), self.slab.wide, gain)
+        outputs = self.outputs(params, self.axes(stride, shift, lift_um), self.slab.wide, gain)
         own = upsample(to_contrast(outputs[:, self.slab.inner], scale), stride, shift)
         return outputs, self.sharing.join(own, self.grid.shape[0])
 

@@ -25,7 +25,7 @@ _WORDS: dict[str, Any] = {
     "closed_form_error": (float, int, type(None)),
 }
 # Entries that older checkpoints, which name no format, may lack.
-_SINCE_0_1 = ("setbacks", "judged_from", "pool_size", "aligned", "edge_judged", "soft_edge")
+_SINCE_0_1 = ("setbacks", "judged_from", "pool_size", "aligned", "edge_judged", "soft_edge", "thin")
 
 
 def weights_need(n_params: int) -> Need:
@@ -59,6 +59,9 @@ class State:
         Of the board, see `fieldrx.alignment.Alignment.move`.
     edge_judged, soft_edge : int
         Whether it was asked which edge the aperture has, and whether it is soft.
+    thin : int
+        Looks in a row that spoke for the grid's own slices, until light crosses these: see
+        `fieldrx.fit.slices`.
     rate_scale : float
         Of the step size, halved by every set-back.
     setbacks : int
@@ -91,6 +94,7 @@ class State:
     aligned: np.ndarray = field(default_factory=lambda: np.zeros(0))
     edge_judged: int = 0
     soft_edge: int = 0
+    thin: int = 0
     rate_scale: float = 1.0
     setbacks: int = 0
     judged_from: int = 0
@@ -184,10 +188,19 @@ def _check_arguments(theirs, arguments, path):
     theirs, mine = {"background": False} | theirs, json.loads(json.dumps(arguments))
     other = [name for name in mine if mine[name] != theirs.get(name)]
     if other:
+        words = " and ".join(_named(name, theirs, mine) for name in other)
         raise InputError(
-            f"{path} belongs to a fit with other {' and '.join(other)}: resume with the same "
-            "arguments, or start anew without --resume"
+            f"{path} belongs to a fit with other {words}: resume with the same arguments, or start anew "
+            "without --resume"
         )
+
+
+def _named(name, theirs, mine):
+    """An argument that differs, and which of its own parts do where it has some."""
+    if not all(isinstance(value.get(name), dict) for value in (theirs, mine)):
+        return name
+    one, other = theirs[name], mine[name]
+    return f"{name} ({', '.join(part for part in other if one.get(part) != other[part])})"
 
 
 def checkpoint_arguments(path: str | os.PathLike) -> dict:

@@ -11,6 +11,7 @@ from fieldrx.fit.objective import Objective
 from fieldrx.fit.problem import Problem
 from fieldrx.fit.state import State
 from fieldrx.metrics import ErrorSums, error_sums
+from fieldrx.models import ForwardModel
 
 
 class Watch:
@@ -41,7 +42,7 @@ class Watch:
         folded : callable
             Gives its parameters.
         """
-        error, score = self._error(contrast) if len(self.held) else (np.nan, np.nan)
+        error, score = self.errors(self.correction.model, contrast)
         early = self.schedule.share(state.step, state.seconds) < self.schedule.keep_from
         if not (early or score >= state.best_score):
             state.best_error, state.best_score = (error, score) if len(self.held) else (np.inf, np.inf)
@@ -57,27 +58,29 @@ class Watch:
         since = max(state.best_step, schedule.coarse * schedule.steps)
         return state.step - since > schedule.patience * schedule.evaluate_every
 
-    def _error(self, contrast):
-        """The error of images in bright field, and the score that chooses; every rank looks at its share.
+    def errors(self, model: ForwardModel, contrast: np.ndarray) -> tuple[float, float]:
+        """The error of held-out images in bright field, and the score that chooses; nan without any.
 
-        With dark field among the images the score is the root mean square of two errors, that and the
-        amplitudes' in dark field: of both an empty sample's is 1.
+        Every rank looks at its share.  With dark field among the images the score is the root mean square of
+        two errors, that and the amplitudes' in dark field: of both an empty sample's is 1.
         """
         error, scores = np.nan, []
+        if not len(self.held):
+            return np.nan, np.nan
         if len(self.bright):
-            pairs = self._pairs(contrast, self.bright)
+            pairs = self._pairs(model, contrast, self.bright)
             error = self._whole(pairs, self.bright)
             refined = self.correction.refinement is not None
             scores.append(self._whole(self.correction.judged(pairs), self.bright) if refined else error)
         if len(self.dark):
-            scores.append(self._whole(self._pairs(contrast, self.dark), self.dark, amplitudes=True))
+            scores.append(self._whole(self._pairs(model, contrast, self.dark), self.dark, amplitudes=True))
         score = scores[0] if len(scores) == 1 else float(np.sqrt(np.mean(np.square(scores))))
         return self.objective.ranks.agree((error, score))
 
-    def _pairs(self, contrast, images):
+    def _pairs(self, model, contrast, images):
         """This rank's share of some images, beside those predicted; None where it has none."""
         own = self.objective.own(images)
-        return self.objective.pairs.compare(self.correction.model, contrast, own) if len(own) else None
+        return self.objective.pairs.compare(model, contrast, own) if len(own) else None
 
     def _whole(self, pairs, images, amplitudes=False):
         """Relative error of all images, by the sums of all ranks."""
