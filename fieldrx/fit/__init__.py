@@ -1,11 +1,11 @@
 """Fitting a neural field to images.
 
-`options` and `problem` say what is asked; `course` which images and points a step uses, `slices` which slices its
+`options` and `problem` say what is asked; `course` which images and points a step uses, `slices` which slices
 light crosses; `sampling` evaluates the field there, `objective` compares with the measured images, `descent`
 changes the weights and undoes steps that lead astray, `correct` changes the optics, `watch` looks at held-out
 images; `together` is what several ranks agree on.  All that changes is in `state`, which a checkpoint holds;
-`start` makes the first, and `run` goes from there to the field, which `result` makes.  `parts` keeps fits that
-belong to longer work.
+`start` makes the first, and `run` goes from there to the field, which `result` makes.  `parts` keeps fits
+that belong to longer work.
 """
 
 from fieldrx.fit.memory import check_room, fit_needs
