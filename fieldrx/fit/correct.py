@@ -109,7 +109,11 @@ class Correction:
 
     def of(self, thick: bool) -> ForwardModel:
         """The model of light in thick slices, or on the grid."""
-        return self.thick_model if thick else self.model
+        if not thick:
+            return self.model
+        if self.thick_model is None:
+            raise ValueError("the slices of this fit are as thick as they may be")
+        return self.thick_model
 
     def _made_thick(self, optics, **options):
         """The model of light in thick slices."""

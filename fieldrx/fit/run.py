@@ -92,7 +92,7 @@ class Fit:
         self.objective = Objective(problem, self.backend, self.model, self.ranks, sharing)
         place = problem, self.backend, self.ranks, sharing
         self.sampling, thick = Sampling(*place), self.correction.thick_grid
-        self.slices = Slices(problem, self.sampling, thick and Sampling(*place, thick))
+        self.slices = Slices(problem, self.sampling, Sampling(*place, thick) if thick else None)
         self.descent = Descent(problem, self.backend)
         self.watch = Watch(problem, self.objective, self.correction)
         self.state: State = None  # type: ignore[assignment]  # until the fit is started or resumed
