@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldrx.acquisition.dim import DIM
-from fieldrx.acquisition.sense import numbered
+from fieldrx.acquisition.sense import numbered, one_per_image
 from fieldrx.background import as_frames, typical_level
 from fieldrx.errors import InputError
 from fieldrx.optics import Illumination
@@ -76,7 +76,7 @@ class DarkField:
         if not len(self.images):
             return []
         notes = []
-        if is_estimated or self._own(background):
+        if is_estimated or self._is_dark_as_well(background):
             level = self._bright_level(background, is_estimated)
             field: Any = [level * self.weight[k] for k in self.images]
             notes = [
@@ -112,11 +112,11 @@ class DarkField:
         """Frame k without the camera's offset."""
         return frames[k] - self.offset[k].astype(float)
 
-    def _own(self, background):
+    def _is_dark_as_well(self, background):
         """Whether every image came with an empty field of its own, dark where the image is dark field."""
-        given = np.asarray(0.0 if background is None else background)
-        if given.dtype.kind not in "iuf" or given.ndim not in (1, 3) or len(given) != len(self.raw):
+        if not one_per_image(background, len(self.raw)):
             return False
+        given = np.asarray(background)
         if not len(self.lit):
             return given.ndim == 3
         bright, dark = (np.median([np.median(given[k]) for k in some]) for some in (self.lit, self.images))

@@ -35,6 +35,12 @@ def numbered(images: Sequence[int] | np.ndarray) -> str:
     )
 
 
+def one_per_image(background: ArrayLike | str | None, n: int) -> bool:
+    """Whether each of n images has a background of its own, a number or a frame, which tells its exposure."""
+    given = np.asarray(0.0 if background is None else background)
+    return given.dtype.kind in "iuf" and given.ndim in (1, 3) and len(given) == n
+
+
 def check_intensities(images: np.ndarray, dark: np.ndarray, valid: np.ndarray, lit: np.ndarray) -> None:
     """Refuse bright-field images that are negative in many pixels, such as I / I0 - 1.
 
@@ -215,7 +221,7 @@ class Levels:
         lit = np.flatnonzero(self.lit)
         if not lit.size:
             return []
-        own = self._own(background, is_estimated)
+        own = not is_estimated and one_per_image(background, len(self.raw))
         share = self._shares(lit, own)
         notes = self._unlike(lit, share)
         notes += [] if own else self._bright_outside(lit, lit[share < _NO_LIGHT])
@@ -232,12 +238,8 @@ class Levels:
     def without_light(self, background: ArrayLike | str | None, is_estimated: bool) -> np.ndarray:
         """Numbers of bright-field images whose lamps did not shine; parameters as of `notes`."""
         lit = np.flatnonzero(self.lit)
-        return lit[self._shares(lit, self._own(background, is_estimated)) < _NO_LIGHT]
-
-    def _own(self, background, is_estimated):
-        """Whether every image has a background of its own, which tells its exposure."""
-        given = np.asarray(0.0 if background is None or is_estimated else background)
-        return given.ndim in (1, 3) and len(given) == len(self.raw)
+        own = not is_estimated and one_per_image(background, len(self.raw))
+        return lit[self._shares(lit, own) < _NO_LIGHT]
 
     def _shares(self, lit, own):
         return _shares((self.normalised if own else self.raw)[lit], self.weight[lit])
