@@ -134,7 +134,7 @@ class JobView {
   progress(job) {
     const last = this.lines.at(-1), since = job.runs ? ` · ${lengthOf(Date.now() / 1000 - job.began)}` : "";
     if (!last) {
-      this.stage.textContent = job.runs ? `It begins; on a new machine it compiles for that machine, once${since}` : "";
+      this.stage.textContent = job.runs ? `Beginning; the first time it compiles for this machine, once${since}` : "";
       this.bar.removeAttribute("value");
       return;
     }

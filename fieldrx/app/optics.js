@@ -204,7 +204,7 @@ function draftView(images, used, started) {
         error.textContent = why.message;
       }
     },
-  }, layout, seen, rows,
+  }, layout, el("div", { className: "drafted" }, seen, rows),
   el("div", { className: "field" }, el("label", { htmlFor: "more-keys", textContent: "Another key" }), more,
     el("p", { className: "note", textContent: "KEY=VALUE, any key of an acquisition.toml." })),
   el("div", { className: "field" }, el("label", { htmlFor: "draft-output", textContent: "Output" }), output, there),
