@@ -105,7 +105,7 @@ def check_numbers(given: Any) -> None:
         if not isinstance(value, Real) or isinstance(value, bool) or (whole and value % 1 != 0):
             raise InputError(f"{one.name} is {value!r}; expected a {'whole ' if whole else ''}number")
         if whole:
-            object.__setattr__(given, one.name, int(value))
+            object.__setattr__(given, one.name, int(getattr(given, one.name)))
 
 
 @contextmanager
