@@ -80,7 +80,14 @@ class Schedule:
 
     @classmethod
     def for_model(cls, model: str, **changes: Any) -> Schedule:
-        """The schedule that suits a model, but for `changes`."""
+        """The schedule that suits a model.
+
+        Parameters
+        ----------
+        model : str
+        **changes
+            Parameters that are to be others.
+        """
         return cls(**((_MULTISLICE_SCHEDULE if is_multislice(model) else {}) | changes))
 
     def __post_init__(self):
@@ -103,7 +110,15 @@ class Schedule:
             raise InputError(f"budget is {self.budget_s} s; expected a positive time")
 
     def share(self, step: int, seconds: float) -> float:
-        """Share of the fit that is over after so many steps and seconds."""
+        """Share of the fit that is over.
+
+        Parameters
+        ----------
+        step : int
+            Steps done.
+        seconds : float
+            That they took, which count for a budget alone.
+        """
         return step / self.steps if self.budget_s is None else seconds / self.budget_s
 
     def images_per_step(self, count: int) -> int:
@@ -111,7 +126,14 @@ class Schedule:
         return min(self.batch or count, count)
 
     def rate(self, step: int, share: float) -> float:
-        """Step size over the first one: a short rise, then a cosine down to 2 %."""
+        """Step size over the first one: a short rise, then a cosine down to 2 %.
+
+        Parameters
+        ----------
+        step : int
+        share : float
+            Of the fit that is over.
+        """
         return min(1.0, (step + 1) / 10) * (0.51 + 0.49 * np.cos(np.pi * min(share, 1.0)))
 
 

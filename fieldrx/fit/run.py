@@ -55,7 +55,7 @@ class Fit:
     **options
         What else may be asked, by the names of `fieldrx.fit.Options`: ``encoding``, ``network``, ``preset``,
         ``priors``, ``schedule``, ``holdout``, ``absorption``, ``refine``, ``background``, ``optics``,
-        ``loss``, ``precision``.
+        ``loss``, ``grid_um``, ``precision``.
 
     Raises
     ------
