@@ -19,7 +19,6 @@ _MULTISLICE_SCHEDULE = {
     "table_learning_rate": 1e-1,
     "beta2": 0.97,
     "coarse": 0.8,
-    "thick": 0.5,
     "warm_steps": 0,
 }
 _MULTISLICE_PRIORS = {"tv": 3.0, "tv_absorption": 3.0}
@@ -46,7 +45,8 @@ class Schedule:
         Share of the steps on every second pixel.
     thick : float
         Share of the steps of a multi-slice model in which light may cross fewer and thicker slices, where the
-        depth's are thinner than the optics resolve; see `fieldrx.fit.slices`.
+        depth's are thinner than the optics resolve: quicker, and a little less exact; see
+        `fieldrx.fit.slices`.
     warm_steps : int
         Steps that teach the field the closed-form solution before the images; 0 starts from nothing.
     tilted_from : float

@@ -55,6 +55,12 @@ class Microscope:
     def check(name: str, value: float) -> float:
         """One of the numbers, if a microscope may have it, whatever the others are.
 
+        Parameters
+        ----------
+        name : str
+            Of a parameter.
+        value : float
+
         Raises
         ------
         InputError

@@ -12,7 +12,7 @@ from fieldrx.field import NeuralField
 from fieldrx.fit import Fit, Parts
 from fieldrx.priors import priors_of_sign
 
-_SHORT = {"steps": 80, "coarse": 1.0, "thick": 0.0, "tilted_from": 0.0, "patience": 0, "evaluate_every": 20}
+_SHORT = {"steps": 80, "coarse": 1.0, "tilted_from": 0.0, "patience": 0, "evaluate_every": 20}
 _LONG = _SHORT | {"steps": 220}  # where short ones tell too little
 _LAST = 10  # steps at whose mean a trial ends
 WORSE = 1.02  # that a short fit may end worse, and still count as well as another
