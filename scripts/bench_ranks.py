@@ -7,7 +7,8 @@ meets all of them.  A step is coarse (the field on every second pixel, as in mos
 Given are the best and the median step by the clock; and, for machines that others use too, where ranks wait
 for each other, the processor time that a median step computes on the rank that takes the most, without what
 it spends in the communicator.  "Between ranks" is the share of the clock's time that the first rank spends
-there, waiting included.
+there, waiting included.  "Apart" are as many fits at once that know nothing of each other: what the machine's
+cores, caches and memory give to several processes, and so the most that ranks can gain.
 """
 
 import argparse
@@ -74,8 +75,8 @@ def work(path, model, steps):
         print(json.dumps({"shape": shape, "coarse": times[2:steps], "fine": times[steps + 2 :]}), flush=True)
 
 
-def launch(count, path, model, steps):
-    """Times of one round on some ranks."""
+def launch(count, path, model, steps, apart=False):
+    """Times of one round on some ranks; or of the first of as many fits, each for itself."""
     mpiexec = Path(sys.executable).with_name("mpiexec")
     command = [str(mpiexec) if mpiexec.exists() else "mpiexec", "-n", str(count), sys.executable, __file__]
     done = subprocess.run(
@@ -84,30 +85,31 @@ def launch(count, path, model, steps):
         capture_output=True,
         text=True,
         timeout=1800,
-        env=os.environ | dict.fromkeys(THREADS, "1"),
+        env=os.environ | dict.fromkeys(THREADS, "1") | ({"FIELDRX_ALONE": "1"} if apart else {}),
     )
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[0])
 
 
 def measure(options, path, model):
     """Lines of one model."""
-    found = {count: {"coarse": [], "fine": []} for count in options.ranks}
+    ways = [(count, apart) for count in options.ranks for apart in ((False, True) if count > 1 else (False,))]
+    found = {way: {"coarse": [], "fine": []} for way in ways}
     for _ in range(options.rounds):
-        for count in options.ranks:
-            told = launch(count, path, model, options.steps)
-            for kind, times in found[count].items():
+        for count, apart in ways:
+            told = launch(count, path, model, options.steps, apart)
+            for kind, times in found[count, apart].items():
                 times += told[kind]
     lines = [f"{model}, {told['shape']} voxels"]
     for kind in ("coarse", "fine"):
         first = None
-        for count in options.ranks:
-            times, inside, busy = np.array(found[count][kind]).T
+        for count, apart in ways:
+            times, inside, busy = np.array(found[count, apart][kind]).T
             here = np.array([times.min(), np.median(times), np.median(busy)])
             first = here if first is None else first
-            cells = "".join(
-                f"{1e3 * t:9.1f} ms{gain:6.2f} x" for t, gain in zip(here, first / here, strict=True)
-            )
-            lines.append(f"  {kind:<7}{count:>3} ranks{cells}{np.median(inside / times):9.0%} between ranks")
+            gains = first / here * (count if apart else 1)
+            cells = "".join(f"{1e3 * t:9.1f} ms{gain:6.2f} x" for t, gain in zip(here, gains, strict=True))
+            between = "" if apart else f"{np.median(inside / times):9.0%} between ranks"
+            lines.append(f"  {kind:<7}{count:>3} {'apart' if apart else 'ranks'}{cells}{between}")
     return lines
 
 

@@ -500,7 +500,7 @@ def test_the_text_of_an_acquisition_is_changed_in_one_tab_at_a_time(page, tmp_pa
         )
     )
     page.visit(step="optics", acq=path)
-    page.wait("document.querySelector('#toml').value.includes('Objective NA')")
+    page.wait("document.querySelector('#toml').value.includes('objective_na')")
     change = (
         "((a) => {{ a.value = a.value.replace('{}', '{}');"
         " a.dispatchEvent(new Event('input', {{bubbles: true}})); }})(document.querySelector('#toml'))"

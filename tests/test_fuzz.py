@@ -94,8 +94,9 @@ def test_the_fuzzer_sees(flag, status, err, failure, warned, case, after):
     [
         (lambda: Microscope(10**400, 0.5, 1.33, 0.2), "wavelength_um is 1000"),
         (lambda: Microscope(1e-300, 0.5, 1.33, 0.2), "which no microscope has"),
+        (lambda: Grid.for_images((8, 8), tiny.SCOPE, (0, 1e301, 1e300)), "dz_um is 1e"),
         (
-            lambda: Grid.for_images((8, 8), tiny.SCOPE, (0, 1e301, 1e300)),
+            lambda: Grid.for_images((8, 8), tiny.SCOPE, (0, 1e8, 1e5)),
             "expected slices near the focal plane",
         ),
         (lambda: Fourier(10**400, 1, 1, 1), "n_frequencies"),
