@@ -38,6 +38,14 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def plainly(error: Exception) -> str:
+    """What went wrong and with which file, without Python's name and number for what the system refuses."""
+    if isinstance(error, OSError) and error.strerror:
+        named = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        return ": ".join([" and ".join(named), error.strerror] if named else [error.strerror])
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
 def printable(text: str) -> str:
     """The text on one line: characters that cannot be seen, as those that steer a terminal, as escapes."""
     if text.isprintable():

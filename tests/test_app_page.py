@@ -288,11 +288,16 @@ def test_back_closes_a_dialog_and_a_path_of_a_file_opens_its_folder(page, made):
     page.wait("!document.querySelector('#files').open")
 
 
+def commands_are(monkeypatch, tmp_path, script):
+    """Let a shell script stand in for every command that is started."""
+    program = tmp_path / "stand-in"
+    program.write_text(script)
+    program.chmod(0o755)
+    monkeypatch.setattr("fieldrx.app.jobs.sys.executable", str(program))
+
+
 def test_a_job_that_was_asked_to_stop_says_so_in_every_tab(page, jobs, made, monkeypatch, tmp_path):  # noqa: F811
-    deaf = tmp_path / "deaf"
-    deaf.write_text("#!/bin/sh\ntrap '' INT TERM\necho begun\nsleep 600\n")
-    deaf.chmod(0o755)
-    monkeypatch.setattr("fieldrx.app.jobs.sys.executable", str(deaf))
+    commands_are(monkeypatch, tmp_path, "#!/bin/sh\ntrap '' INT TERM\necho begun\nsleep 600\n")
     monkeypatch.setattr("fieldrx.app.jobs._GRACE_S", 0.1)
     job = start_fit(jobs, made, 10, "deaf.npz")
     wait(lambda: jobs.state(job)["stdout"])
@@ -307,11 +312,8 @@ def test_a_job_that_was_asked_to_stop_says_so_in_every_tab(page, jobs, made, mon
 
 def test_a_result_of_little_worth_is_told_beside_its_end(page, jobs, made, monkeypatch, tmp_path):  # noqa: F811
     """Also where its field is measured."""
-    done = tmp_path / "done"
     fits = "reconstruct) touch poor.npz; echo 'poor: give a wider --depth'"
-    done.write_text(f"#!/bin/sh\ncase $3 in {fits};; esac\n")
-    done.chmod(0o755)
-    monkeypatch.setattr("fieldrx.app.jobs.sys.executable", str(done))
+    commands_are(monkeypatch, tmp_path, f"#!/bin/sh\ncase $3 in {fits};; esac\n")
     fit = start_fit(jobs, made, 10, "poor.npz")
     wait(lambda: not jobs.runs(fit))
     page.visit(step="fit", **{"fit-command": "reconstruct"}, job=fit.id)
@@ -327,11 +329,8 @@ def test_a_result_of_little_worth_is_told_beside_its_end(page, jobs, made, monke
 
 
 def test_errors_are_a_table_of_rounded_numbers(page, jobs, made, monkeypatch, tmp_path):  # noqa: F811
-    said = tmp_path / "said"
     numbers = '{"nrmse_all": 0.1234567890123456, "verdict": "good", "each": [0.1, 0.2]}'
-    said.write_text(f"#!/bin/sh\necho '{numbers}'\n")
-    said.chmod(0o755)
-    monkeypatch.setattr("fieldrx.app.jobs.sys.executable", str(said))
+    commands_are(monkeypatch, tmp_path, f"#!/bin/sh\necho '{numbers}'\n")
     job = start(jobs, made, "evaluate")
     wait(lambda: not jobs.runs(job))
     page.visit(step="result", **{"result-command": "evaluate"}, job=job.id)

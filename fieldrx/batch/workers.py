@@ -26,7 +26,7 @@ from fieldrx.batch.status import (
     write_status,
 )
 from fieldrx.batch.table import Job
-from fieldrx.errors import one_line, printable
+from fieldrx.errors import one_line, plainly, printable
 from fieldrx.progress import RECORD, StopOnSignal
 from fieldrx.resources import THREADS_OF, THREADS_OF_BLAS
 
@@ -135,9 +135,8 @@ class _Batch:
         try:
             self._begin(job, left)
         except OSError as error:
-            reason = f"{error.strerror or error}: {error.filename or job.output}"
-            self.refused[job] = Status(FAILED, job.asked, reason)
-            self.say(f"row {job.number} failed: {job.output}: {reason}")
+            self.refused[job] = Status(FAILED, job.asked, plainly(error))
+            self.say(f"row {job.number} failed: {job.output}: {plainly(error)}")
 
     def _begin(self, job, left):
         """Start a job, unless it is done or somebody else does it."""

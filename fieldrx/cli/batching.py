@@ -14,7 +14,7 @@ from fieldrx.cli.options import FILE, Whole
 from fieldrx.cli.progress import speaker
 from fieldrx.cli.status import STOPPED
 from fieldrx.cli.stopping import Stoppable
-from fieldrx.cli.text import echo
+from fieldrx.cli.text import counted, echo
 from fieldrx.errors import InputError
 from fieldrx.resources import thread_limit
 
@@ -83,7 +83,7 @@ def batch(table: Path, workers: int, index: int | None, status: bool, again: boo
         if not job.acquisition.exists():
             say(f"row {job.number}: there is no {job.acquisition}, or not yet")
     threads = cores // workers
-    say(f"{_counted(len(jobs), 'row')}, {workers} at a time with {_counted(threads, 'thread')} each")
+    say(f"{counted(len(jobs), 'row')}, {workers} at a time with {counted(threads, 'thread')} each")
     found = work(jobs, Settings(workers, threads, again), say)
     if not quiet:
         _tell(found, but="done")
@@ -129,11 +129,7 @@ def _tell(found: dict[Job, Status], but: str = "") -> None:
         echo(f"row {job.number}  {status.state:<8} {job.output}{reason}")
     states = [status.state for status in found.values()]
     told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    echo(f"{_counted(len(states), 'row')}: {told}")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    echo(f"{counted(len(states), 'row')}: {told}")
 
 
 def _code(found: Iterable[Status], unfinished: Sequence[str]) -> int:

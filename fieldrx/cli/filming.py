@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fieldrx.cli.progress import reporting
 from fieldrx.cli.status import STOPPED, leave
-from fieldrx.cli.text import echo
+from fieldrx.cli.text import counted, echo
 from fieldrx.errors import InputError, in_file
 from fieldrx.parallel import world
 
@@ -90,9 +90,8 @@ def _saved(output: Path, made: Film) -> str:
     told, skipped = made.provenance["frames"], len(made.provenance["skipped"])
     errors = [frame["nrmse_holdout"] for frame in told if frame["nrmse_holdout"] is not None]
     words = f", held-out errors {min(errors):.4f} to {max(errors):.4f}" if errors else ""
-    count = f"{len(told)} frame{'' if len(told) == 1 else 's'}"
     return (
-        f"{output}: {count}, {made.span}, {output.stat().st_size / 1e6:.1f} MB, "
+        f"{output}: {counted(len(told), 'frame')}, {made.span}, {output.stat().st_size / 1e6:.1f} MB, "
         f"{sum(frame['seconds'] for frame in told):.0f} s{words}"
         + (f"; left out: {skipped}" if skipped else "")
     )

@@ -22,7 +22,7 @@ from fieldrx.cli.options import (
 )
 from fieldrx.cli.progress import reporting, speaker
 from fieldrx.cli.stopping import Stoppable
-from fieldrx.cli.text import echo
+from fieldrx.cli.text import counted, echo
 from fieldrx.errors import InputError
 from fieldrx.parallel import items_words
 
@@ -202,7 +202,7 @@ def measure(
         write_labels(labels, made)
     if not quiet:
         _tell_objects(made)
-    echo(f"{output}: {len(made)} object{'' if len(made) == 1 else 's'}")
+    echo(f"{output}: {counted(len(made), 'object')}")
 
 
 @click.command()

@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from fieldrx.cli.text import echo
-from fieldrx.errors import InputError, printable
+from fieldrx.errors import InputError, plainly, printable
 
 NOTHING = 3  # a fit ended, and found nothing
 _NO_NAMES = (errno.ENAMETOOLONG, errno.ELOOP)  # of files, a mistake of the user
@@ -47,15 +47,7 @@ def one_line() -> Iterator[None]:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             raise  # the reader of a pipe has left; click ends quietly
         user = isinstance(error, OSError) and error.errno in _NO_NAMES
-        leave(_plainly(error), 2 if user else 1)
-
-
-def _plainly(error: Exception) -> str:
-    """What went wrong and with which file, without Python's name and number for it."""
-    if isinstance(error, OSError) and error.strerror:
-        named = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        return ": ".join([" and ".join(named), error.strerror] if named else [error.strerror])
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        leave(plainly(error), 2 if user else 1)
 
 
 def _failed_algebra() -> type[Exception]:

@@ -26,3 +26,8 @@ def echo(text: str = "", err: bool = False) -> None:
     if launched().rank:
         return
     click.echo(printable_lines(text), file=sys.stderr if err else sys.stdout)
+
+
+def counted(count: int, what: str) -> str:
+    """So many of something: "1 row", "3 rows"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"

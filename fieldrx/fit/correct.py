@@ -103,17 +103,19 @@ class Correction:
             self._take(self.optics(state.optics))
 
     def _take(self, optics):
-        """Make the models with some optics."""
-        self.model = self._made(optics)
-        self.thick_model = None if self.thick_grid is None else self._made_thick(optics)
+        """Have the models made with some optics, each when it is asked for."""
+        self._optics, self._models = optics, {}
+
+    @property
+    def model(self) -> ForwardModel:
+        """The model of light on the grid."""
+        return self.of(thick=False)
 
     def of(self, thick: bool) -> ForwardModel:
         """The model of light in thick slices, or on the grid."""
-        if not thick:
-            return self.model
-        if self.thick_model is None:
-            raise ValueError("the slices of this fit are as thick as they may be")
-        return self.thick_model
+        if thick not in self._models:
+            self._models[thick] = (self._made_thick if thick else self._made)(self._optics)
+        return self._models[thick]
 
     def _made_thick(self, optics, **options):
         """The model of light in thick slices."""

@@ -361,9 +361,9 @@ class Fit:
         state, own = self.state, contrast
         if thick:
             own = self.sampling.contrast(state.params, state.output_scale, *points)[1]
-            by_own = self.watch.errors(self.correction.of(thick=False), own)[1]
-            self.slices.judge(state, by_own, self.watch.errors(self.correction.of(thick), contrast)[1])
-        holdout = self._look(own, points[1])
+        holdout, score = self._look(own, points[1])
+        if thick:
+            self.slices.judge(state, score, self.watch.errors(self.correction.of(thick), contrast)[1])
         self._judge_edge(own, share)
         return holdout
 

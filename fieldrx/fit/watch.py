@@ -31,8 +31,11 @@ class Watch:
         self.bright, self.dark = problem.bright(self.held), problem.held[problem.dark[problem.held]]
         self.objective, self.correction = objective, correction
 
-    def look(self, state: State, contrast: np.ndarray, folded: Callable[[], np.ndarray]) -> float:
-        """Held-out error of the present field; keeps it if it is the best so far, or nothing is held out.
+    def look(
+        self, state: State, contrast: np.ndarray, folded: Callable[[], np.ndarray]
+    ) -> tuple[float, float]:
+        """Held-out error and score of the present field, as of `errors`; keeps the field if it is the best so
+        far, or nothing is held out.
 
         Parameters
         ----------
@@ -48,7 +51,7 @@ class Watch:
             state.best_error, state.best_score = (error, score) if len(self.held) else (np.inf, np.inf)
             state.best_step, state.best_params = state.step, folded()
             state.best_optics = state.optics
-        return error
+        return error, score
 
     def settled(self, state: State) -> bool:
         """Whether the held-out error has stopped falling."""
@@ -64,9 +67,9 @@ class Watch:
         Every rank looks at its share.  With dark field among the images the score is the root mean square of
         two errors, that and the amplitudes' in dark field: of both an empty sample's is 1.
         """
-        error, scores = np.nan, []
         if not len(self.held):
             return np.nan, np.nan
+        error, scores = np.nan, []
         if len(self.bright):
             pairs = self._pairs(model, contrast, self.bright)
             error = self._whole(pairs, self.bright)
