@@ -80,19 +80,26 @@ def truly_lit(acq, told):
     return replace(acq, illumination=Illumination(sources, pattern))
 
 
-def known_best(acq, told, truth, schedule):
-    """Index error of a fit with true directions, depth and sign, and the gap of the truth's images."""
+def best_fit(acq, told, truth, schedule):
+    """A fit that is told the true directions, depth and sign."""
     acq = truly_lit(acq, told)
     scope, (low, high) = acq.microscope, told["depth_um"]
     wave, room = _SLICES * scope.wavelength_um / scope.medium_index, max(_MARGIN * (high - low), 1.0)
     thick = high - low + 2 * room
     dz = min(wave, thick / 12) if thick / wave <= _MOST else thick / _MOST
     depth = low - room, high + room, dz
-    sign = contrast_sign(truth)
     model = choose_model(acq, depth, np.flatnonzero(acq.usable))[0]
     model = "ssnp" if model == "born" and dz <= wave else model
-    fit = Fit(acq, depth, model, priors=priors_of_sign(sign), schedule=schedule)
-    return evaluate(fit.run(), acq, truth)["index_nrmse"], gap(acq, truth, model, depth)
+    return Fit(acq, depth, model, priors=priors_of_sign(contrast_sign(truth)), schedule=schedule)
+
+
+def known_best(acq, told, truth, schedule):
+    """Index error of a fit that knows all, and the gap of the truth's images."""
+    fit = best_fit(acq, told, truth, schedule)
+    acq = fit.acquisition
+    return evaluate(fit.run(), acq, truth)["index_nrmse"], gap(
+        acq, truth, fit.problem.model, fit.problem.depth
+    )
 
 
 def gap(acq, truth, model, depth):
@@ -152,13 +159,13 @@ def row(folder, schedule, seed, error_bars, keep=None):
     }
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
-        found.field.save(keep / f"{folder.name}.field")
+        found.field.save(keep / f"{folder.name}-field.npz")
     if truth is not None:
         ensemble = None
         if error_bars:
             ensemble, values["cover"] = coverage(found, truth)
             if keep:
-                ensemble.save(keep / f"{folder.name}.ens")
+                ensemble.save(keep / f"{folder.name}-ensemble.npz")
         values["index"] = evaluate(found.field, found.acquisition, truth)["index_nrmse"]
         values["best"], values["gap"] = known_best(acq, told, truth, schedule | {"seed": seed})
         values["ratio"] = values["index"] / values["best"]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -140,6 +141,24 @@ def sign_of(contrast, short, long=None, **changes):
     """The case of a bead whose trials end so, after its sign was chosen."""
     case = Case(bead(), (-1.0, 2.0, 0.3), "ssnp", ("", ""), end=1.0)
     return sign.signed(replace(case, **changes), contrast, Ends(short, long), lambda *choice: None)
+
+
+def test_longer_trials_see_the_busy_part_of_large_images():
+    images = np.ones((16, 300, 200), np.float32)
+    images[:, 250:, 20:60] += 0.1 * np.random.default_rng(0).normal(size=(16, 50, 40))
+    case = Case(replace(bead(), images=images, checksum=None), (-1.0, 2.0, 0.3), "ssnp", ("", ""), end=1.0)
+    ends, seen = Ends(0.95, 0.95), []
+
+    def of(case, long=False):
+        seen.append((long, case.acquisition.stack))
+        return Ends.of(ends, case, long)
+
+    ends_of = SimpleNamespace(sign=1, of=of)
+    found = sign.signed(case, "positive", ends_of, lambda *choice: None)
+    assert found.acquisition.stack.shape == images.shape
+    assert [long for long, _ in seen] == [False, True, True]
+    for _, stack in seen[1:]:
+        assert max(stack.shape[1:]) <= 192 and np.ptp(stack[:, -50:], axis=0).max() > 0.1
 
 
 def test_longer_trials_may_ask_as_well():

@@ -136,10 +136,24 @@ def _turns(frame, shape, depth):
     return turning if moved > _BLUR * 0.5 / lateral_band(scope, light, True) else 0
 
 
-def busiest(frame: Windowed) -> Acquisition:
-    """The window whose images vary most, from which what is "auto" is settled for all."""
+def busiest(frame: Windowed, side: int | None = None, overlap: int = 0) -> Acquisition:
+    """The window whose images vary most, from which what is "auto" is settled for all.
+
+    Parameters
+    ----------
+    frame : Windowed
+    side : int, optional
+        Most pixels along a side; those of a default tile when not given.
+    overlap : int
+        Pixels that neighbouring windows share.
+
+    Raises
+    ------
+    InputError
+        If no window has an image that can be used.
+    """
     best, most = None, -1.0
-    for tile in cut(frame.shape, default_side(frame), 0):
+    for tile in cut(frame.shape, side or default_side(frame), overlap):
         seen = usable_window(frame, tile)
         if seen is None:
             continue
