@@ -208,13 +208,14 @@ def describe_acquisition(acq: Acquisition, path: str | os.PathLike) -> list[tupl
         y, x = acq.stack.shape[1:]
         pixel = scope.pixel_size_um
         images = f"{acq.n_images} of {y} x {x} pixels, {y * pixel:.4g} x {x * pixel:.4g} um"
+    fill = f", of whose side {scope.pixel_fill:.0%} sees light" if scope.pixel_fill else ""
     rows = [
         ("acquisition", acq.name or Path(path).name),
         ("images", images),
         (
             "microscope",
             f"wavelength {scope.wavelength_um:g} um, NA {scope.objective_na:g}, medium "
-            f"{scope.medium_index:g}, pixel {scope.pixel_size_um:.5g} um",
+            f"{scope.medium_index:g}, pixel {scope.pixel_size_um:.5g} um{fill}",
         ),
         ("illumination", f"{light.n_sources} sources, NA {na.min():.3g} ... {na.max():.3g}"),
         ("held out", ", ".join(map(str, acq.holdout)) or "none named"),

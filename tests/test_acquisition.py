@@ -102,6 +102,18 @@ def test_read_toml_camera_pixel_and_names(folder):
     assert read(folder, 'name = "mine"\n' + OPTICS + IMAGES + LED_RING).name == "mine"
 
 
+def test_what_a_pixel_integrates_is_read(folder):
+    full = read(folder, OPTICS + "pixel_fill = 1\n" + IMAGES + LED_RING)
+    camera = OPTICS.replace(
+        "pixel_size_um = 0.2", "camera_pixel_um = 6.5\nmagnification = 10\npixel_fill = 0.9"
+    )
+    assert (full.microscope.pixel_fill, read(folder, camera + IMAGES + LED_RING).microscope.pixel_fill) == (
+        1,
+        0.9,
+    )
+    assert read(folder, OPTICS + IMAGES + LED_RING).microscope.pixel_fill == 0
+
+
 def test_region_cuts_images_background_and_dark(folder):
     surface = np.linspace(400, 600, NX) * np.ones((NY, 1))
     surface[0] = 0  # outside the region: never looked at
@@ -222,6 +234,7 @@ TOML_MISTAKES = {
         "magnification is 0",
         "positive",
     ),
+    "fill": (OPTICS + "pixel_fill = 90\n" + IMAGES + LED_RING, "pixel_fill is 90", "expected 0"),
     "wavelength": (OPTICS.replace("0.5", "-0.5") + IMAGES + LED_RING, "wavelength_um is -0.5", "positive"),
     "text for number": (
         OPTICS.replace("0.5", '"0.5"') + IMAGES + LED_RING,

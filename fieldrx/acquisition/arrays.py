@@ -13,6 +13,7 @@ within_um                       optional: number, distance from focus up to whic
                                 condenser
 wavelength_um, objective_na,    numbers
 medium_index, pixel_size_um      (lengths also as _nm, _mm, _cm, _m)
+pixel_fill                      optional: number from 0, the default, to 1
 background                      optional: number, (n,), (y, x) or (n, y, x)
 dark, saturation, missing       optional, as above
 exposure                        optional: number or (n,)
@@ -33,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from fieldrx.acquisition.data import Acquisition
-from fieldrx.acquisition.schema import LAMPS, SCALARS
+from fieldrx.acquisition.schema import FILL, LAMPS, SCALARS
 from fieldrx.acquisition.values import in_micrometres
 from fieldrx.errors import InputError, in_file
 from fieldrx.io import check_keys
@@ -48,7 +49,8 @@ def from_arrays(arrays: dict[str, np.ndarray], path: Path, optional: bool) -> Ac
     if not optional:
         check_keys(arrays, ("images",), path, "acquisition")
     with in_file(path):
-        microscope = Microscope(**{name: _number(arrays, name) for name in SCALARS})
+        told = (*SCALARS, *(name for name in (FILL,) if name in arrays))
+        microscope = Microscope(**{name: _number(arrays, name) for name in told})
         images = arrays.get("images")
         n = len(images) if images is not None and images.ndim == 3 else None
         illumination = _illumination_of(arrays, n)

@@ -14,6 +14,8 @@ table              key                   meaning
 \\                  pixel_size_um         pixel in the sample [um]; or the next two
 \\                  camera_pixel_um       pixel of the camera [um], together with
 \\                  magnification         from sample to camera
+\\                  pixel_fill            side of a pixel's sensitive part over the pixel's, 0 to 1: models
+\\                                        take the mean of the light over it; by default 0, a point
 [images]           files                 what `fieldrx.io.read_images` reads
 \\                  time                  the axis that counts the frames of a film, by its name: "T".  Or
 \\                                        names in ``files`` (and ``background``, ``dark``) hold {t} for the
@@ -109,11 +111,11 @@ from fieldrx.background import ESTIMATES
 from fieldrx.errors import InputError, in_file, nearest
 from fieldrx.optics.units import check_lengths
 
-SCALARS = ("wavelength_um", "objective_na", "medium_index", "pixel_size_um")
+SCALARS, FILL = ("wavelength_um", "objective_na", "medium_index", "pixel_size_um"), "pixel_fill"
 _NUMBER, TEXT, _LIST, _TABLE = "a number", "text", "a list", "a table such as { C = 0 }"
 
 TOP = {"name": (TEXT,), "notes": (TEXT,)}
-MICROSCOPE = dict.fromkeys((*SCALARS, "camera_pixel_um", "magnification"), (_NUMBER,))
+MICROSCOPE = dict.fromkeys((*SCALARS, "camera_pixel_um", "magnification", FILL), (_NUMBER,))
 IMAGES = {
     "files": (TEXT, _LIST),
     "time": (TEXT,),

@@ -14,6 +14,7 @@ from fieldrx.acquisition.data import Acquisition
 from fieldrx.acquisition.images import choice_of, frames_of, holdout_of, part_of, stack_of
 from fieldrx.acquisition.light import assumed_directions, checked_light, illumination_of, place_of
 from fieldrx.acquisition.schema import (
+    FILL,
     IMAGES,
     MICROSCOPE,
     SCALARS,
@@ -238,6 +239,7 @@ def _of_metadata(
 
 def _microscope_of(table: dict[str, Any]) -> Microscope:
     values = {k: need(table, k, "microscope") for k in SCALARS[:3]}
+    values |= {FILL: table[FILL]} if FILL in table else {}
     camera = [k for k in ("camera_pixel_um", "magnification") if k in table]
     if "pixel_size_um" in table:
         if camera:

@@ -11,7 +11,7 @@ relative to the unscattered wave, has the spectrum
 and the normalised intensity is I = 1 + sum_s w_s 2 Re b_s, because |1 + b|^2 = 1 + 2 Re b to first
 order.  This is the pair of phase and absorption transfer functions of Ling et al., Biomed. Opt.
 Express 9, 2130 (2018).  Rytov's form reads the same sum as log I, which holds for thicker, smoother
-samples.
+samples.  Pixels that integrate take the mean of this sum (`fieldrx.optics.pixels`).
 
 The adjoint follows from I - 1 = 2 Re F^-1[w A V^]: dL = <dI, 2 Re(T dV)> = Re <2 T^H dI, dV>, hence
 dL/dRe V + i dL/dIm V = 2 T^H dI with T^H = F^-1 conj(A) F.
@@ -51,6 +51,7 @@ from fieldrx.models.base import (
 )
 from fieldrx.models.plane import image_window, plane_of
 from fieldrx.optics import Grid, Illumination, Microscope, lateral_band
+from fieldrx.optics.pixels import pixel_response
 from fieldrx.pupil import Pupil, zernike
 from fieldrx.resources import Need
 
@@ -368,6 +369,7 @@ class Born(Geometry):
                 a *= xp.asarray(self._relative_pupil(nu, s))[:, None]
             for m in np.flatnonzero(weights[:, s]):
                 out[inside, m] += weights[m, s] * a
+        out *= xp.asarray(pixel_response(nu_y, microscope) * pixel_response(nu_x, microscope))[:, None, None]
         return out
 
     def _check_images(self, d_intensity, images):

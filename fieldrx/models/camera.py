@@ -12,26 +12,34 @@ renames them: entry k of the FFT is the wave of frequency number k + m.
 The edge of the aperture may be "hard", a frequency is inside or outside, as FFT simulations of microscopes
 have it; or "soft", a frequency counts with the share of its cell that is inside, which is closer to an edge
 between the frequencies: for a source near the edge the two differ by ringing that reaches across the image.
+
+Pixels that integrate see the mean of |E_s|^2 over a few points each (`fieldrx.optics.pixels`): fields that
+are shifted by rho_q, for which the transfer function has the factor exp(2 pi i (nu - nu_s) . rho_q).
+
 The pupil passes only a small part of the spectrum, so the transforms visit the rows and columns that hold
 something.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import ceil
+from typing import Any
 
 import numpy as np
 
 from fieldrx.backends import module_of, of, to_host
 from fieldrx.backends.plain import PaddedFourier, carry, pixel_numbers
+from fieldrx.backends.propagation import Refocusing
 from fieldrx.errors import InputError
 from fieldrx.models.plane import plane_of, voxels_of_pixels
 from fieldrx.optics import Grid, Microscope
+from fieldrx.optics.pixels import pixel_points
 from fieldrx.pupil import Pupil
 
 _KEPT_BYTES = 1 << 28  # most that transfer functions take
+CENTRE = np.zeros(2)  # of a pixel
 
 
 class Camera:
@@ -90,13 +98,17 @@ class Camera:
         nyquist = 0.5 / np.array(self.grid.spacing_um[1:])
         return bool((np.abs(nu_s) + self.microscope.cutoff <= nyquist * (1 + 1e-4)).all())
 
-    def transfer(self, nu_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, complex, np.ndarray]:
+    def transfer(
+        self, nu_s: np.ndarray, shift: np.ndarray = CENTRE
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, complex, np.ndarray]:
         """What brings a scattered wave to the camera; kept for the next time.
 
         Parameters
         ----------
         nu_s : float64, shape (2,)
             Source frequency [cycles/um].
+        shift : float64, shape (2,)
+            From the centres of the pixels to where the field is read off, (y, x) [um].
 
         Returns
         -------
@@ -109,18 +121,18 @@ class Camera:
         carrier : float64, shape (2,)
             Turns per voxel along y and x of the carrier c.
         """
-        key = nu_s.tobytes()
+        key = nu_s.tobytes() + shift.tobytes()
         if key not in self._kept:
             rows, columns, place, nu = self._support(nu_s)
             table = np.zeros((len(rows), len(columns)), np.complex128)
-            table[place] = self._transfer(nu, nu_s)
+            table[place] = self._transfer(nu, nu_s, shift)
             while self._kept and (len(self._kept) + 1) * table.nbytes > _KEPT_BYTES:
                 del self._kept[next(iter(self._kept))]
             self._kept[key] = rows, columns, table, self.incident(nu_s), self._cells(nu_s)[1]
         return self._kept[key]
 
     def details(
-        self, scattered: np.ndarray, nu_s: np.ndarray, d_field: np.ndarray
+        self, scattered: np.ndarray, nu_s: np.ndarray, d_field: np.ndarray, shift: np.ndarray = CENTRE
     ) -> tuple[np.ndarray, float, np.ndarray]:
         """Gradients by what the way to the camera depends on.
 
@@ -132,6 +144,8 @@ class Camera:
             Source frequency [cycles/um].
         d_field : complex, shape of an image
             Gradient of the field on the camera.
+        shift : float64, shape (2,)
+            As of :meth:`transfer`.
 
         Returns
         -------
@@ -144,26 +158,26 @@ class Camera:
         carried, d_carried = carry(faded, turns), carry(d_field, turns * self.per_point, self.window)
         spectrum = self.padded.forward(carried, rows, columns)
         d_filtered = self.padded.inverse_adjoint_spectrum(d_carried, rows, columns)
-        table = of(scattered).asarray(self.transfer(nu_s)[2].astype(scattered.dtype))
+        table = of(scattered).asarray(self.transfer(nu_s, shift)[2].astype(scattered.dtype))
         wave = self.padded.inverse(table * spectrum, rows, columns)
         d_wave = self.padded.inverse_adjoint(d_carried, rows, columns, table.conj())
         there = self.per_point * _carrier_slope(d_carried, wave, self.window)
         d_turns = _carrier_slope(d_wave, carried) - there
         d_source, d_distance, d_pupil = self._details(
-            nu, nu_s, to_host(d_filtered)[place], to_host(spectrum)[place], complex(d_field.sum())
+            nu, nu_s, shift, to_host(d_filtered)[place], to_host(spectrum)[place], complex(d_field.sum())
         )
         return d_source + d_turns * self.grid.spacing_um[1:], d_distance, d_pupil
 
-    def _details(self, nu, nu_s, d_filtered, spectrum, d_incident):
+    def _details(self, nu, nu_s, shift, d_filtered, spectrum, d_incident):
         """Gradients through the transfer function and P(nu_s); the frequencies nu stay when nu_s moves."""
         d_transfer = np.conj(spectrum) * d_filtered
-        value = self._transfer(nu, nu_s)
+        value = self._transfer(nu, nu_s, shift)
         f, f_s = self._axial(nu), self._axial(nu_s[:, None])[0]
-        d_turns = (np.conj(d_transfer) * -2j * np.pi * value).real  # of (f - f_s) L
+        d_turns = (np.conj(d_transfer) * -2j * np.pi * value).real  # of (f - f_s) L - (nu - nu_s) . rho_q
         d_distance = float(d_turns @ (f - f_s))
-        d_source = self.distance_um * nu_s / f_s * d_turns.sum()
+        d_source = (self.distance_um * nu_s / f_s + shift) * d_turns.sum()
         rho = self.rho(nu)
-        d_pupil = self.pupil.vjp(rho, self._inside(nu) * np.conj(self._phase(nu, nu_s)) * d_transfer)
+        d_pupil = self.pupil.vjp(rho, self._inside(nu) * np.conj(self._phase(nu, nu_s, shift)) * d_transfer)
         if self.incident(nu_s):
             rho_s = self.rho(nu_s[:, None])
             d_rho = (np.conj(d_incident) * self.pupil.slope(rho_s)).real[:, 0]
@@ -183,12 +197,12 @@ class Camera:
     def _axial(self, nu):
         return self.microscope.axial_frequency((nu**2).sum(axis=0))
 
-    def _phase(self, nu, nu_s):
+    def _phase(self, nu, nu_s, shift):
         turns = (self._axial(nu) - self._axial(nu_s[:, None])) * self.distance_um
-        return np.exp(-2j * np.pi * turns)
+        return np.exp(-2j * np.pi * (turns - shift @ (nu - nu_s[:, None])))
 
-    def _transfer(self, nu, nu_s):
-        return self._inside(nu) * self.pupil.value(self.rho(nu)) * self._phase(nu, nu_s)
+    def _transfer(self, nu, nu_s, shift):
+        return self._inside(nu) * self.pupil.value(self.rho(nu)) * self._phase(nu, nu_s, shift)
 
     def _inside(self, nu):
         """Share of every frequency's cell within the aperture."""
@@ -211,6 +225,57 @@ class Camera:
         rows, columns = np.flatnonzero(np.abs(y) <= radius), np.flatnonzero(np.abs(x) <= radius)
         place = np.nonzero(y[rows, None] ** 2 + x[columns] ** 2 <= radius**2)
         return rows, columns, place, np.stack([y[rows[place[0]]], x[columns[place[1]]]])
+
+
+class Readings:
+    """From waves at the last slice to what pixels read, and back: with the calls of a `Refocusing`, for the
+    points of a pixel together.
+
+    Parameters
+    ----------
+    engine : module
+        Of operators.
+    camera : Camera
+    sources : float64, shape (n, 2)
+        Frequencies [cycles/um].
+    """
+
+    def __init__(self, engine: Any, camera: Camera, sources: np.ndarray):
+        self.weights, self.shifts = pixel_points(camera.microscope)
+        self.parts: list[Refocusing] = [
+            engine.Refocus(
+                *(camera.shape, camera.plane.shape, camera.grid.shape[1:], camera.window, camera.fade),
+                lambda s, shift=shift: camera.transfer(sources[s], shift),
+            )
+            for shift in self.shifts
+        ]
+
+    def points(self, fields: list[np.ndarray]) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
+        """Weight, shift [um] and fields of every point of a pixel."""
+        return zip(self.weights, self.shifts, fields, strict=True)
+
+    def fields(self, waves: np.ndarray, sources: list[int]) -> list[np.ndarray]:
+        """Fields on the camera at every point of the pixels."""
+        return [part.fields(waves, sources) for part in self.parts]
+
+    def add_intensities(self, fields: list[np.ndarray], share: np.ndarray, images: np.ndarray) -> None:
+        """Add what the pixels read to images."""
+        for part, weight, field in zip(self.parts, self.weights, fields, strict=True):
+            part.add_intensities(field, weight * share, images)
+
+    def waves_gradient(
+        self, d_images: np.ndarray, fields: list[np.ndarray], share: np.ndarray, sources: list[int]
+    ) -> np.ndarray:
+        """Gradient of the waves from that of the images."""
+        first, *others = zip(self.parts, self.weights, fields, strict=True)
+
+        def gradient(part, weight, field):
+            return part.waves_gradient(d_images, field, weight * share, sources)
+
+        total = gradient(*first)
+        for point in others:
+            total += gradient(*point)
+        return total
 
 
 def _carrier_slope(d_wave, wave, window=None):

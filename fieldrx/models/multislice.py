@@ -6,6 +6,8 @@ any grid and an empty sample leaves 1.  `camera` brings the wave to the camera a
 
     I_m = gain_m sum_s w_ms |E_s|^2 / sum_bright w_ms |P(nu_s)|^2 .
 
+Where pixels integrate, |E_s|^2 is the mean over a few points of each (`fieldrx.models.camera`).
+
 An image that is lit from outside the pupil alone (dark field) holds scattered light alone: P(nu_s) = 0.  Its
 intensities are relative to what its lamps would give inside the pupil: divided by sum_s w_ms.
 
@@ -23,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldrx.backends import module_of, of, plain, to_host
-from fieldrx.backends.propagation import MOST_STORED, Refocusing
+from fieldrx.backends.propagation import MOST_STORED
 from fieldrx.errors import InputError
 from fieldrx.models.base import (
     Gradients,
@@ -33,7 +35,7 @@ from fieldrx.models.base import (
     check_images,
     gain_of_images,
 )
-from fieldrx.models.camera import Camera
+from fieldrx.models.camera import Camera, Readings
 from fieldrx.models.plane import image_window
 from fieldrx.optics import Grid, Illumination, Microscope
 from fieldrx.pupil import Pupil
@@ -129,7 +131,7 @@ class MultiSlice(OfIntensities):
         distance = self.heights[-1] - self.defocus_um
         self.camera = Camera(grid, self.image_shape, microscope, self.pupil, distance, edge, border_um)
         self._power = np.array([abs(self.camera.incident(nu)) ** 2 for nu in self._sources])
-        self._refocus: dict[Any, Refocusing] = {}  # by backend
+        self._refocus: dict[Any, Readings] = {}  # by backend
 
     # ---- what a subclass says --------------------------------------------------------------------
 
@@ -206,12 +208,16 @@ class MultiSlice(OfIntensities):
             waves = march.forward(slices, self.memory)
             fields, share = refocus.fields(waves, group), light.share[:, group]
             for n, s in enumerate(group):
-                d_field = plain.field_gradient(d_intensity, fields[n], share[:, n])
-                d_source, d_distance, d_p = self.camera.details(waves[n] - 1, self._sources[s], d_field)
-                d_sources[s] += d_source
-                d_defocus -= d_distance
-                d_pupil += d_p
-                power[:, s] = to_host(_intensity_products(d_intensity, fields[n]))
+                scattered = waves[n] - 1
+                for weight, shift, of_point in refocus.points(fields):
+                    d_field = plain.field_gradient(d_intensity, of_point[n], weight * share[:, n])
+                    d_source, d_distance, d_p = self.camera.details(
+                        scattered, self._sources[s], d_field, shift
+                    )
+                    d_sources[s] += d_source
+                    d_defocus -= d_distance
+                    d_pupil += d_p
+                    power[:, s] += weight * to_host(_intensity_products(d_intensity, of_point[n]))
             d_waves = refocus.waves_gradient(d_intensity, fields, share, group)
             d_part, d_march = march.backward(d_waves, directions=True)
             d_slices += d_part
@@ -261,11 +267,7 @@ class MultiSlice(OfIntensities):
         """What brings waves to the camera; made once for every engine."""
         engine = engine or self._engine(slices)
         if engine not in self._refocus:
-            camera = self.camera
-            self._refocus[engine] = engine.Refocus(
-                *(camera.shape, camera.plane.shape, self.grid.shape[1:], camera.window, camera.fade),
-                lambda s: camera.transfer(self._sources[s]),
-            )
+            self._refocus[engine] = Readings(engine, self.camera, self._sources)
         return self._refocus[engine]
 
 

@@ -3,7 +3,8 @@
 The lateral grid of a model may be coarser than the camera's pixels, where the optics carry no finer detail,
 or finer, where tilted light does.  A periodic plane that is as wide as the grid has the same frequencies, so
 light moves from one to the other by its spectrum, exactly, and is squared and read off at the pixels.  Where
-these are too wide for the field, the plane has a few points a pixel.
+these are too wide for the field, the plane has a few points a pixel.  Pixels that integrate damp the spectrum
+(`fieldrx.optics.pixels`).
 """
 
 from __future__ import annotations
@@ -32,23 +33,38 @@ class Plane:
         Points (ny, nx), at the same places as the grid's first voxel.
     window : (slice, slice)
         Those that are pixels; every so many points where a pixel has several.
+    sides : (float, float)
+        Of the sensitive part of a pixel, over the plane's; 0 for points.
     """
 
     shape: tuple[int, int]
     window: tuple[slice, slice]
+    sides: tuple[float, float] = (0.0, 0.0)
 
     def at_pixels(self, spectrum: np.ndarray) -> np.ndarray:
-        """Real part, at the pixels, of what has these spectra (n, ny, nx) on a grid; may use them up."""
-        size = spectrum.shape[1:]
+        """Real part, as pixels see it, of what has these spectra (n, ny, nx) on a grid; may use them up."""
+        size, spectrum = spectrum.shape[1:], self._integrated(spectrum)
         if size != self.shape:
             scale = prod(self.shape) / prod(size)
             spectrum = of(spectrum).resample(spectrum, self.shape, (0.0, 0.0), scale)
         return ifft2(spectrum, overwrite=True).real[(slice(None), *self.window)]
 
     def spectrum(self, values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Sums over the plane's points, (n, *shape), times waves, for the frequencies of a grid of `size`."""
+        """Sums over the pixels' values, 0 elsewhere in (n, *shape), times waves as pixels see them, for the
+        frequencies of a grid of `size`: the adjoint of :meth:`at_pixels` but for a factor."""
         spectrum = fft2(values, overwrite=True)
-        return spectrum if size == self.shape else of(spectrum).resample(spectrum, size, (0.0, 0.0), 1.0)
+        if size != self.shape:
+            spectrum = of(spectrum).resample(spectrum, size, (0.0, 0.0), 1.0)
+        return self._integrated(spectrum)
+
+    def _integrated(self, spectrum):
+        """Spectra of means over the pixels, in place."""
+        for axis, side in zip((-2, -1), self.sides, strict=True):
+            if side:
+                n = spectrum.shape[axis]
+                response = np.sinc(side * np.fft.fftfreq(n, 1 / n)).astype(spectrum.real.dtype)
+                spectrum *= module_of(spectrum).asarray(response[:, None] if axis == -2 else response)
+        return spectrum
 
     def half_spectrum(self, values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Spectra, in the layout of rfft2 on a grid of `size` voxels, of values at the plane's points.
@@ -140,7 +156,7 @@ def plane_of(
     InputError
         If pixel (0, 0) does not lie on a point of the plane, or the area is no whole number of pixels wide.
     """
-    shape, window = [], []
+    shape, window, sides = [], [], []
     for k, ratio, n, count in zip((1, 2), voxels_of_pixels(grid, microscope), size, image_shape, strict=True):
         finer = max(1, int(np.ceil(band * microscope.pixel_size_um - 1e-9))) if ratio > 1 else 1
         points = n / ratio * finer
@@ -158,4 +174,5 @@ def plane_of(
         shape.append(int(points))
         first = round(start) * finer
         window.append(slice(first, first + finer * int(count), finer))
-    return Plane((shape[0], shape[1]), (window[0], window[1]))
+        sides.append(microscope.pixel_fill * finer / int(points))
+    return Plane((shape[0], shape[1]), (window[0], window[1]), (sides[0], sides[1]))

@@ -29,21 +29,25 @@ class Microscope:
         Refractive index n0 of the medium around the sample.
     pixel_size_um : float
         Size of a camera pixel in the sample [um] (camera pixel over magnification).
+    pixel_fill : float
+        Side of a pixel's sensitive part over the pixel's: models take the mean of the intensity over it.
+        With 0 they take the intensity at the pixel's centre.
 
     Raises
     ------
     InputError
-        If a value is not positive and finite, a length is one that no optics has, as of another unit, or the
-        aperture exceeds the medium's index.
+        If a value is not positive and finite, a length is one that no optics has, as of another unit, the
+        aperture exceeds the medium's index, or the fill is not between 0 and 1.
     """
 
     wavelength_um: float
     objective_na: float
     medium_index: float
     pixel_size_um: float
+    pixel_fill: float = 0.0
 
     def __post_init__(self):
-        for name in ("wavelength_um", "objective_na", "medium_index", "pixel_size_um"):
+        for name in ("wavelength_um", "objective_na", "medium_index", "pixel_size_um", "pixel_fill"):
             object.__setattr__(self, name, self.check(name, getattr(self, name)))
         if self.objective_na > self.medium_index:
             raise InputError(
@@ -66,6 +70,12 @@ class Microscope:
         InputError
         """
         value = finite_number(value, name)
+        if name == "pixel_fill":
+            if not 0 <= value <= 1:
+                raise InputError(
+                    f"pixel_fill is {value:g}; expected 0 (a pixel is a point) to 1 (all of it sees light)"
+                )
+            return value
         if not value > 0:
             raise InputError(f"{name} is {value:g}; expected a positive number")
         if not _LEAST < value < 1 / _LEAST:
@@ -93,10 +103,12 @@ class Microscope:
         return np.sqrt(np.maximum(ball - nu_squared, 1e-12 * ball))
 
     def to_dict(self) -> dict:
-        """Plain numbers under the names of the acquisition file."""
+        """Plain numbers under the names of the acquisition file; of pixels that are points no fill."""
+        fill = {"pixel_fill": self.pixel_fill} if self.pixel_fill else {}
         return {
             "wavelength_um": self.wavelength_um,
             "objective_na": self.objective_na,
             "medium_index": self.medium_index,
             "pixel_size_um": self.pixel_size_um,
+            **fill,
         }

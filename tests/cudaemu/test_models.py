@@ -1,5 +1,7 @@
 """Image formation, closed form and field with arrays on the emulated GPU, against the same on the CPU."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,18 @@ def test_images_and_gradient(gpu, monkeypatch, kind, memory, images):
     assert close(intensity.get(), expected, 2e-6) and close(again.get(), expected, 2e-6)
     assert gradient.dtype == np.complex64
     assert close(gradient.get(), back(d), 1e-5)
+
+
+@pytest.mark.parametrize("kind", [Born, SSNP])
+def test_pixels_that_integrate(gpu, kind):
+    import cupy
+
+    model = kind(GRID, replace(SCOPE, pixel_fill=1.0), Illumination(SOURCES[:2]), IMAGE)
+    c, d = sample("c8"), np.random.default_rng(0).normal(size=(2, *IMAGE)).astype("f4")
+    intensity, pullback = model.forward_and_pullback(cupy.asarray(c))
+    expected, back = model.forward_and_pullback(c)
+    assert close(intensity.get(), expected, 2e-6)
+    assert close(pullback(cupy.asarray(d)).get(), back(d), 1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
