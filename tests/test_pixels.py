@@ -64,7 +64,8 @@ def test_a_pixel_is_the_mean_of_the_light_on_it(kind):
 
         points = itertools.product(zip(0.5 * side * nodes, 0.5 * weights, strict=True), repeat=2)
         expected = sum(w * v * intensity(dy, dx) for (dy, w), (dx, v) in points)
-        assert np.linalg.norm(image - expected) < 0.03 * np.linalg.norm(intensity(0, 0) - expected)
+        damped = np.linalg.norm(intensity(0, 0) - expected)
+        assert np.linalg.norm(image - expected) < 0.1 * damped
 
 
 def test_logarithms_are_averaged_as_intensities_are():
