@@ -14,6 +14,11 @@ version = release = fieldrx.__version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb", "directives"]
 exclude_patterns = ["_build", "jupyter_execute"]
 default_role = "py:obj"
+nitpicky = True  # a name in backticks that leads nowhere fails: parameters and private things take two
+nitpick_ignore_regex = [
+    ("py:class", r"[^A-Z.][^.]*"),  # words of a parameter's type: "array, shape (n,), optional"
+    ("py:class", "Coded|Frames|Lamps|Moment|Network|Parts|Provenance|Quantity|Slab|Tiling"),  # not on a page
+]
 smartquotes = False  # which would make a dash of the hyphens of options
 highlight_language = "bash"  # a block that does not say what it is holds commands: tests/pages.py
 

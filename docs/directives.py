@@ -139,7 +139,10 @@ def object_text(name: str, module: str = "fieldrx") -> str:
     home = import_module(module)
     value = getattr(home, name)
     if isclass(value):
-        return f".. autoclass:: {module}.{name}\n   :members:\n"
+        bases = [base for base in value.__mro__[1:] if getattr(home, base.__name__, None) is base]
+        told = ", ".join({member for base in bases for member in dir(base)} - set(vars(value)))
+        options = f":members:\n:inherited-members: BaseException\n:exclude-members: {told}\n"
+        return f".. autoclass:: {module}.{name}\n{indented(options)}"
     if ismodule(value):  # which is called as its function: autodoc must find that
         setattr(home, name, getattr(value, name))
     return f".. autofunction:: {module}.{name}\n"

@@ -2,7 +2,7 @@
 
     normalised = (image - dark) / (background - dark)
 
-`background` may be given or estimated:
+``background`` may be given or estimated:
 
 =====================  =====================================================================
 background             meaning
@@ -10,7 +10,7 @@ background             meaning
 number, (n,)           counts of the empty field, one for all images or one per image
 (y, x), (n, y, x)      an image of the empty field, one for all images or one per image
 "mean"                 the mean of each image's valid pixels
-"smooth"               a robust surface of second order per image, `smooth_background`
+"smooth"               a robust surface of second order per image, ``smooth_background``
 "median"               the stack's median at every pixel, times each image's level: what stays where it
                        is while the light turns.  A sample in focus stays, too: use it where
                        the sample is out of focus or sparse
@@ -18,8 +18,8 @@ None                   "smooth", except for floating-point images that are norma
                        every image's median lies within 10 % of 1
 =====================  =====================================================================
 
-Two corrections may follow: `fixed_pattern` divides by the median of the normalised stack at every pixel (dust
-on the camera, with the same caution), `gain` divides every image by its robust level (a lamp that
+Two corrections may follow: ``fixed_pattern`` divides by the median of the normalised stack at every pixel
+(dust on the camera, with the same caution), ``gain`` divides every image by its robust level (a lamp that
 flickers under a given background).
 
 Pixels that are saturated, missing or not finite take no part in any estimate; they are masked and

@@ -158,7 +158,7 @@ def evaluate(
         ``noise_floor_holdout``) can come, ``noise_floor_per_image`` (null where too few pixels are valid),
         and ``noise_floor_method``, "beyond the band" or "differences of pixels", which bounds the noise from
         above.  Of "bright" and of "dark" field: ``amplitude_error``, see
-        `fieldrx.metrics.amplitude_errors`, each over ``all``, ``train`` and ``holdout`` images, with their
+        ``fieldrx.metrics.amplitude_errors``, each over ``all``, ``train`` and ``holdout`` images, with their
         ``noise_floor``; and ``amplitude_error_per_image``.  ``holdout``, ``dark_field`` and ``excluded``
         images: the last are masked, or in dark field that the model cannot predict, and count nowhere (null
         per image).  ``fitted_to_these_images``, false where the fit saw others; ``verdict``, a sentence, also

@@ -24,7 +24,7 @@ class Pupil:
         in radians of phase: P = exp(i sum_j c_j Z_j(rho)).
     array : complex array_like, shape (m, m), optional
         Samples on a regular grid over rho_y, rho_x from -1 to 1, both ends included, read with bilinear
-        interpolation; instead of `zernike`.
+        interpolation; instead of ``zernike``.
 
     Raises
     ------

@@ -48,7 +48,7 @@ def reconstruct(
         "born", "rytov", "bpm", "ssnp", "mlb", or "auto" to let a first estimate of the sample's phase decide.
     tv : float or "auto", optional
         Weight of the total variation of index and absorption; "auto" chooses it by unseen images, which
-        doubles the time.  That of `priors`, or the model's default, when not given.
+        doubles the time.  That of ``priors``, or the model's default, when not given.
     checkpoint, resume
         As of :meth:`Fit.run`.
     **options

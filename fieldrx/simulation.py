@@ -32,7 +32,7 @@ def simulate(
     volume : Volume
         Outside it the contrast is 0.
     optics : Acquisition
-        Its images may be absent when `image_shape` is given.
+        Its images may be absent when ``image_shape`` is given.
     model : str
         Image formation, a name in ``fieldrx.models.MODELS``.
     image_shape : (int, int), optional

@@ -77,7 +77,7 @@ def write_viewer(
     ------
     InputError
         If the ending is not .html, the precision unknown, the field too large for a page, or one that
-        is not a function of position (`Identity`).
+        is not a function of position (``Identity``).
     """
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):

@@ -139,7 +139,7 @@ def read_volume(
     origin_um: ArrayLike | None = None,
     medium_index: float | None = None,
 ) -> Volume:
-    """Read a volume, as `open_volume` does, whose notes are left out.
+    """Read a volume, as ``fieldrx.volume.open_volume`` does, whose notes are left out.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 import html
 import importlib.util
+import inspect
 import re
 import subprocess
 import sys
@@ -116,6 +117,15 @@ def test_every_public_name_is_told(site):
     page = (site / "api.html").read_text("utf-8")
     told = re.findall(r'id="fieldrx\.(\w+)"', page)
     assert sorted(told) == sorted(set(fieldrx.__all__) - {"__version__"})
+
+
+def test_what_a_class_inherits_is_told_too(site):
+    told = set(re.findall(r'id="fieldrx\.(\w+\.\w+)"', (site / "api.html").read_text("utf-8")))
+    for name in fieldrx.__all__:
+        if inspect.isclass(kind := getattr(fieldrx, name)):
+            known = [method for method, _ in inspect.getmembers(kind, inspect.isfunction) if method[0] != "_"]
+            assert told >= {f"{name}.{method}" for method in known}, name
+    assert "NeuralField.volume" in told
 
 
 def test_models_and_what_else_a_program_needs_are_told(site):

@@ -139,7 +139,7 @@ class Acquisition:
         images : ndarray, shape (n, y, x), or (y, x) for one image
             Counts of any real type; not changed.  Pixels that a masked array hides are invalid.
         background : number, array_like or str, optional
-            What the images are divided by, `dark` taken off both: counts of the empty field, one number or
+            What the images are divided by, ``dark`` taken off both: counts of the empty field, one number or
             shape (n,), (y, x) or (n, y, x); or an estimate from the images themselves, "mean" (of each
             image), "smooth" (a surface of second order, robust, of each image) or "median" (of the stack at
             every pixel, times each image's level).  None is "smooth", or 1 for floating-point images whose
@@ -160,7 +160,7 @@ class Acquisition:
             Relative exposure of every image, shape (n,): a background of all images is multiplied by it, and
             dark-field images are taken over the bright-field level at their exposure.
         illumination, microscope, holdout, name, notes, checksum, levelled, way
-            As in the class; estimated backgrounds and `gain` make it levelled, whatever it was.
+            As in the class; estimated backgrounds and ``gain`` make it levelled, whatever it was.
 
         Raises
         ------
@@ -312,7 +312,7 @@ class Acquisition:
     def save(self, path: str | os.PathLike) -> None:
         """Write an acquisition .npz that reads back as the same acquisition.
 
-        The images are stored normalised with background 1, masked pixels as `mask`.
+        The images are stored normalised with background 1, masked pixels as ``mask``.
         """
         check_npz(path, "an acquisition")
         arrays = {**self.microscope.to_dict(), "holdout": self.holdout}

@@ -105,9 +105,9 @@ def calibrate(
         much better there than in the mirror image of that range.
     contrast : str
         "positive" where the sample is denser than its medium, "negative", or "unknown": settles the sign when
-        `depth` does not, and the index in the best slice is clearly skewed.
+        ``depth`` does not, and the index in the best slice is clearly skewed.
     callback : callable, optional
-        Called with a `Progress`, whose stage is "calibrate", after every piece of the work.
+        Called with a `fieldrx.progress.Progress`, whose stage is "calibrate", after every piece of the work.
 
     Returns
     -------

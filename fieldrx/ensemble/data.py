@@ -92,7 +92,7 @@ class Ensemble:
         Parameters
         ----------
         z, y, x : float arrays, shapes (nz,), (ny,) and (nx,)
-            Voxel centres [um]; the device that holds `z` computes, and holds the result.
+            Voxel centres [um]; the device that holds ``z`` computes, and holds the result.
         """
         mean, std = self._statistics(lambda member: member.on_axes(z, y, x))
         return mean.astype(np.complex64), std.astype(np.complex64)
@@ -108,7 +108,7 @@ class Ensemble:
         Parameters
         ----------
         spacing, shape, region
-            As of :meth:`NeuralField.volume`.
+            As of :meth:`fieldrx.NeuralField.volume`.
         """
         grid = self.members[0].grid(spacing, shape, region)
         place = grid.spacing_um, grid.origin_um, self.medium_index

@@ -49,7 +49,7 @@ def make_ensemble(
         The images it was fitted to.
     members : int
     steps : int, optional
-        Of the optimiser, for every member; by default `STEPS`, with `folds` those of the field's fit.
+        Of the optimiser, for every member; 24 by default, with ``folds`` those of the field's fit.
     seed : int
         Of the images that members see, and of their order.
     callback : callable, optional

@@ -5,8 +5,8 @@ A field file is one .npz without pickles:
 ==================  ==============================================================================
 key                 meaning
 ==================  ==============================================================================
-format, version     "fieldrx-field"; 1, or 2 where it is coded (`fieldrx.field.coded`) or has a quantity
-encoding, network   JSON text: descriptions of `fieldrx.field.encodings` and `fieldrx.field.network`
+format, version     "fieldrx-field"; 1, or 2 where it is coded (``fieldrx.field.coded``) or has a quantity
+encoding, network   JSON text: descriptions of ``fieldrx.field.encodings`` and ``fieldrx.field.network``
 table               float32: parameters of the encoding (empty unless it is a hash grid)
 weight_0, bias_0 …  float32: layers, (fan_in, fan_out) and (fan_out,)
 lattice, stream     of a coded field in place of the four above: JSON text of its blocks, and bytes
@@ -63,10 +63,10 @@ class NeuralField(Sampled):
 
     Parameters
     ----------
-    encoding : an encoding of `fieldrx.field.encodings`
+    encoding : an encoding of ``fieldrx.field.encodings``
     network : Network
         With one output (index contrast) or two (index contrast and absorption).
-    params : float32 array, shape (encoding.n_params + network.n_params,)
+    params : float32 array, shape (n,)
         The field is evaluated on the device that holds them.
     bounds_um : array, shape (3, 2)
         Domain along z, y and x [um].
@@ -131,7 +131,7 @@ class NeuralField(Sampled):
         object.__setattr__(self, "provenance", Provenance.from_dict(self.provenance))
 
     def to(self, device: str) -> NeuralField:
-        """The same field on another device: "cpu", "cuda" or "auto" (see `fieldrx.backends.get`)."""
+        """The same field on another device: "cpu", "cuda" or "auto" (see ``fieldrx.backends.get``)."""
         return replace(self, params=get(device).asarray(to_host(self.params)))
 
     def contrast(self, points: ArrayLike) -> np.ndarray:
@@ -163,7 +163,7 @@ class NeuralField(Sampled):
         Parameters
         ----------
         z, y, x : float arrays, shapes (nz,), (ny,) and (nx,)
-            Voxel centres [um]; the device that holds `z` computes, and holds the result.
+            Voxel centres [um]; the device that holds ``z`` computes, and holds the result.
         """
         like, axes = z, [np.atleast_1d(np.asarray(to_host(a), np.float64)) for a in (z, y, x)]
         xp, (backend, params) = module_of(like), self._at(like)

@@ -33,7 +33,7 @@ class Schedule:
     steps : int
         Steps of the optimiser after the warm start.
     budget_s : float, optional
-        Seconds for the whole fit, instead of `steps`.  How many steps that makes depends on the machine,
+        Seconds for the whole fit, instead of ``steps``.  How many steps that makes depends on the machine,
         so two such fits differ.
     batch : int
         Images per step; 0 for all.  Batches walk through a shuffled order, every image once a round.
@@ -46,7 +46,7 @@ class Schedule:
     thick : float
         Share of the steps of a multi-slice model in which light may cross fewer and thicker slices, where the
         depth's are thinner than the optics resolve: quicker, and a little less exact; see
-        `fieldrx.fit.slices`.
+        ``fieldrx.fit.slices``.
     warm_steps : int
         Steps that teach the field the closed-form solution before the images; 0 starts from nothing.
     tilted_from : float
@@ -122,7 +122,7 @@ class Schedule:
         return step / self.steps if self.budget_s is None else seconds / self.budget_s
 
     def images_per_step(self, count: int) -> int:
-        """Of `count` images, those that one step looks at."""
+        """Of ``count`` images, those that one step looks at."""
         return min(self.batch or count, count)
 
     def rate(self, step: int, share: float) -> float:
@@ -144,7 +144,7 @@ class Options:
     Parameters
     ----------
     encoding, network : optional
-        Of `fieldrx.field`; chosen for the grid and the optics when not given.
+        Of ``fieldrx.field``; chosen for the grid and the optics when not given.
     preset : str, optional
         "decaf" (10 x 208, skip at 5) or "decaf-small" (6 x 208, skip at 3) instead.
     priors : Priors or dict, optional
@@ -157,10 +157,10 @@ class Options:
         Whether the field has an imaginary part.
     refine : str or sequence of str, optional
         What of the optics is corrected during the fit: "illumination", "intensity", "defocus", "pupil", see
-        `fieldrx.refinement`, and "board", see `fieldrx.alignment`.  "background" among them is
+        ``fieldrx.refinement``, and "board", see ``fieldrx.alignment``.  "background" among them is
         ``background=True``.
     background : bool, optional
-        Whether a smooth factor of every image is found together with the sample, see `fieldrx.shading`.  By
+        Whether a smooth factor of every image is found together with the sample, see ``fieldrx.shading``.  By
         default where the background was estimated from the images, or their levels were.
     optics : Optics, optional
         Directions, gains, defocus and aberrations to start from, when known better than the acquisition's.

@@ -125,7 +125,7 @@ class Fit:
         checkpoint : path, optional
             Where the state is saved now and then, and at the end; remove it once the field is saved.
         resume : bool
-            Continue from `checkpoint`; the result is that of an uninterrupted fit.
+            Continue from ``checkpoint``; the result is that of an uninterrupted fit.
         initial : NeuralField, optional
             As of :meth:`start`.
 
@@ -211,7 +211,7 @@ class Fit:
         Returns
         -------
         bool
-            False if the fit has diverged: `diverged` says where.
+            False if the fit has diverged: ``diverged`` says where.
         """
         state, schedule, begun = self.state, self.schedule, time.perf_counter()
         try:

@@ -1,7 +1,7 @@
 """A stack of images, whatever file or files hold it.
 
 ============================  ====================================================================
-images, as `read_images`      what is read
+images, as ``read_images``    what is read
 ============================  ====================================================================
 ``stack.tif``                 every page of a TIFF, also ImageJ, OME and Micro-Manager stacks
 ``img_y{row}_x{col}.tif``     one file per image, ordered by row, then column
@@ -19,8 +19,8 @@ Numbers mean what the file says: TIFF is turned, inverted or read through a grey
 what is in colour is refused.  A file is known by its content, not by its ending.
 
 An array of two axes is one image (y, x).  Of three without names the first counts the images, MATLAB's last;
-`axis` says where it is another.  Where the file names more (T, C, Z, positions P, angles A, samples S),
-`select` chooses along the others.
+``axis`` says where it is another.  Where the file names more (T, C, Z, positions P, angles A, samples S),
+``select`` chooses along the others.
 """
 
 from __future__ import annotations

@@ -255,7 +255,7 @@ class Born(Geometry):
     def sensitivities(
         self, contrast: np.ndarray, images: np.ndarray | None = None
     ) -> Iterator[Sensitivities]:
-        """Derivatives of the linear signal of every image, by the optics; yields a `Sensitivities` each."""
+        """Derivatives of the linear signal of every image, by the optics; yields a ``Sensitivities`` each."""
         contrast = as_complex(contrast, self.grid, self.microscope.medium_index)
         z = (self.grid.axis(0) - self.defocus_um).astype(contrast.real.dtype)[:, None, None]
         spectra = [fft2(c) for c in (contrast, z * contrast)]

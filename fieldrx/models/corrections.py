@@ -31,7 +31,7 @@ class Optics:
     zernike : array
         Coefficients from ANSI index 0 on, as of `fieldrx.pupil.Pupil` [rad]; empty for none.
     edge : str
-        Of the aperture, for models of multiple scattering: "hard" or "soft", see `fieldrx.models.camera`.
+        Of the aperture, for models of multiple scattering: "hard" or "soft", see ``fieldrx.models.camera``.
     """
 
     sources_na: np.ndarray
@@ -54,7 +54,7 @@ class Optics:
         image_shape: tuple[int, int],
         **options: Any,
     ) -> ForwardModel:
-        """The model called `name` with these optics; `illumination` gives the pattern alone."""
+        """The model called ``name`` with these optics; ``illumination`` gives the pattern alone."""
         options |= {"gain": self.gain, "defocus_um": self.defocus_um}
         if len(self.zernike):
             options["pupil"] = Pupil(self.zernike)
@@ -74,7 +74,7 @@ class Optics:
         return replace(self, gain=self.gain[images])
 
     def padded(self, count: int) -> Optics:
-        """The same with at least `count` Zernike coefficients."""
+        """The same with at least ``count`` Zernike coefficients."""
         zernike = np.concatenate([self.zernike, np.zeros(max(0, count - len(self.zernike)))])
         sources, gain = np.array(self.sources_na, float), np.array(self.gain, float)
         return replace(self, sources_na=sources, gain=gain, zernike=zernike)

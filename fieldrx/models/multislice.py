@@ -72,7 +72,8 @@ class MultiSlice(OfIntensities):
         Width of a frame at the grid's edge in which the scattered wave fades before it travels to the camera;
         half of what the grid has around the images when not given.
     edge : str
-        Edge of the aperture on the frequency grid: "hard", or "soft" for shares of cells (see `camera`).
+        Edge of the aperture on the frequency grid: "hard", or "soft" for shares of cells: see
+        ``fieldrx.models.camera``.
     engine : str
         "compiled", or "plain" for array functions and FFTs, which also takes double precision.
     memory : str

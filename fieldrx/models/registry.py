@@ -48,7 +48,7 @@ def make_model(
     image_shape: tuple[int, int] | None = None,
     **optics: Any,
 ) -> ForwardModel:
-    """The model called `name`; other parameters as of :class:`Born` (`optics`: pupil, defocus_um, gain).
+    """The model called ``name``; other parameters as of :class:`Born` (``optics``: pupil, defocus_um, gain).
 
     Where the illumination says what its lamps are, it is a sum over their points and wavelengths; the classes
     themselves take them for points of one wavelength.

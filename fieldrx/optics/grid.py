@@ -62,7 +62,7 @@ class Grid:
         margin_um: float | None = None,
         spacing_um: float | None = None,
     ) -> Grid:
-        """The grid on which images of `image_shape` pixels are modelled.
+        """The grid on which images of ``image_shape`` pixels are modelled.
 
         It reaches `margin_um` beyond the images on every side (by default as far as light from the
         deepest slice spreads within the pupil), so that what lies outside the images but shines into
@@ -78,7 +78,7 @@ class Grid:
         margin_um : float, optional
         spacing_um : float, optional
             Widest distance of voxels, y and x; the next smaller one that fits the pixels is taken
-            (`pixels_of_voxel`).  The camera's pixels when not given.
+            (``pixels_of_voxel``).  The camera's pixels when not given.
         """
         from scipy.fft import next_fast_len  # here: reading a file need not wait for it
 
@@ -117,7 +117,7 @@ class Grid:
         return float(np.abs(slice_positions(depth)).max() * sine / np.sqrt(1 - sine**2) + 2 * blur)
 
     def axis(self, k: int) -> np.ndarray:
-        """Voxel centres along axis `k` (0: z, 1: y, 2: x) [um]."""
+        """Voxel centres along axis ``k`` (0: z, 1: y, 2: x) [um]."""
         return self.origin_um[k] + self.spacing_um[k] * np.arange(self.shape[k])
 
     @property

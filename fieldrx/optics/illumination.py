@@ -39,7 +39,7 @@ class Illumination:
     place_um : (float, float)
         Where in the whole frame the directions hold, (y, x) from its centre [um].
     lamps : Lamps, optional
-        What all sources are that are no points of one wavelength, see :meth:`with_lamps`; `sources_na` then
+        What all sources are that are no points of one wavelength, see :meth:`with_lamps`; ``sources_na`` then
         holds for their centres.
     within_um : float, optional
         Distance from the plane in focus within which few sources stand for a continuous condenser [um], as of
@@ -132,10 +132,10 @@ class Illumination:
             What runs along the image's y and x: "row", "-row", "col" or "-col".  The sign says
             whether the direction of travel grows with the LED's number.
         rotation_deg : float
-            Of the board about `centre`, from +x towards +y.
+            Of the board about ``centre``, from +x towards +y.
         tilt_deg : (float, float)
-            Of the board about `centre`: first the side of growing y is moved away from the sample, then that
-            of growing x.
+            Of the board about ``centre``: first the side of growing y is moved away from the sample, then
+            that of growing x.
         offset_um : (float, float)
             Shift of the board along y and x [um].
         """
@@ -162,7 +162,7 @@ class Illumination:
 
     @classmethod
     def led_ring(cls, count: int, na: float, start_deg: float = 0.0, clockwise: bool = True) -> Illumination:
-        """Directions equally spaced on a ring of numerical aperture `na`.
+        """Directions equally spaced on a ring of numerical aperture ``na``.
 
         Parameters
         ----------
@@ -196,7 +196,7 @@ class Illumination:
         """Partially coherent light of a condenser, or of halves of its aperture.
 
         The aperture is uniformly bright in the plane of the pupil.  As few sources stand for it as keep the
-        transfer of a weak sample within `fieldrx.optics.condenser.BOUND` of its own in focus.
+        transfer of a weak sample within ``fieldrx.optics.condenser.BOUND`` of its own in focus.
 
         Parameters
         ----------
@@ -280,7 +280,7 @@ class Illumination:
         """The same light of lamps that are discs of one size, or have one spectrum.
 
         Models that `fieldrx.models.make_model` makes, and all that fits or predicts images, then sum over as
-        few points and wavelengths as keep the error of a transfer below `fieldrx.optics.lamps.BOUND` for
+        few points and wavelengths as keep the error of a transfer below ``fieldrx.optics.lamps.BOUND`` for
         each.
 
         Parameters

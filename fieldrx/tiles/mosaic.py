@@ -121,7 +121,7 @@ class Mosaic(Sampled):
     def on_axes(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Index contrast on the grid of three axes [um], complex64 of shape (len(z), len(y), len(x)).
 
-        On the device that holds `z`.
+        On the device that holds ``z``.
         """
         xp, like = module_of(z), z
         z, y, x = (np.atleast_1d(np.asarray(to_host(axis), np.float64)) for axis in (z, y, x))

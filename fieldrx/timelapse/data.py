@@ -75,7 +75,7 @@ class Film:
         points : array, shape (..., 3)
             (z, y, x) [um].
         times : float or array, shape (...)
-            In the film's `unit`.
+            In the film's ``unit``.
 
         Returns
         -------
@@ -112,7 +112,7 @@ class Film:
         Parameters
         ----------
         time : float
-            In the film's `unit`.
+            In the film's ``unit``.
 
         Returns
         -------

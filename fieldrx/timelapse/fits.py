@@ -51,7 +51,7 @@ def make_film(
     path : path-like, optional
         Where the film is saved; frames that are done are kept beside it until all are.
     resume : bool
-        Go on with the frames that are there; the film that is at `path` counts.
+        Go on with the frames that are there; the film that is at ``path`` counts.
     follow_s : float, optional
         Wait for further frames so long after the last one [s].
     say : callable, optional
