@@ -191,7 +191,17 @@ def test_forms_ask_for_every_parameter_in_its_own_words():
         ("a.toml is there already; add --overwrite, or choose another name with -o",
          "a.toml is there already; add “Overwrite”, or choose another name with “Output”"),
         ("Invalid value for '--no-twin': none of FIELD.", "Invalid value for “No twin”: none of the field."),
-        ("[microscope] objective_na is -1, led_size_nm 2", "Objective NA is -1, led_size_nm 2"),
+        ("[microscope] objective_na is -1, led_size_nm 2", "Objective NA is -1, LED size (nm) 2"),
+        ('[illumination] does not say what it means: set directions = "travel"',
+         'the illumination does not say what it means: set Directions to "travel"'),
+        ('["row"] in [illumination], kind = disc, or leds = [[0, 1]]; set axis = 0 in [images]',
+         '["row"], Kind = disc, or LEDs = [[0, 1]]; set Axis to 0'),
+        ("change directions in [illumination], see [images] time",
+         "change Directions, see Time"),
+        ("axis is 7; KEY=VALUE such as wavelength_um=0.5, in led_size_um/a.tif",
+         "Axis is 7; KEY=VALUE such as wavelength_um=0.5, in led_size_um/a.tif"),
+        ('no key is "na2"; did you mean "objective_na"?', 'no key is "na2"; did you mean "objective_na"?'),
+        ("a.toml: [images] axis is 7, add --overwrite", "a.toml: [images] axis is 7, add “Overwrite”"),
     ],
 )  # fmt: skip
 def test_texts_name_what_the_page_shows(text, expected):
@@ -270,9 +280,6 @@ def test_a_draft_is_what_the_command_writes(server, made, tmp_path):
         k["name"]: k["value"] for k in ask(server, "draft", {"paths": images, "settings": again})["keys"]
     }
     assert values == {k["name"]: k["value"] for k in draft["keys"]}  # what a field shows means what it shows
-    assert "no key of an acquisition.toml" in refused(
-        server, "draft", {"paths": images, "settings": ["na2=1"]}
-    )
     assert "no images were chosen" in refused(server, "draft", {"paths": [], "settings": []})
     assert "no such file" in refused(server, "draft", {"paths": ["nothing.tif"], "settings": []})
 
@@ -282,8 +289,9 @@ def test_a_draft_is_what_the_command_writes(server, made, tmp_path):
     [
         (["objective_na=-0.65"], "Objective NA is -0.65; expected a positive number"),
         (["pixel_size_um=-1"], "Pixel size (um) is -1; expected a positive number"),
-        (["kind=ring"], "kind is 'ring'; expected one of table"),
-        (["directions=up"], "directions is 'up'; expected"),
+        (["kind=ring"], "Kind is 'ring'; expected one of table"),
+        (["directions=up"], "Directions is 'up'; expected"),
+        (["na2=1"], "no key of an acquisition.toml is called \"na2\""),
         ([*OPTICS, "objective_na=65"], "Objective NA 65 exceeds Medium index 1.33"),
         ([*OPTICS, "table=none.csv"], "none.csv: no such file"),
         ([*OPTICS, "kind=led-grid", "pitch_um=4000", "distance_um=90000", "centre=[0, 0]",
@@ -293,6 +301,29 @@ def test_a_draft_is_what_the_command_writes(server, made, tmp_path):
 def test_a_draft_says_what_makes_no_sense(made, settings, message):
     wrong = shown.draft([made / "stack.tif"], settings, None)["wrong"]
     assert (message in wrong) if message else wrong == "", wrong
+
+
+def test_a_draft_says_all_that_makes_no_sense_at_once(made):
+    """One complaint hides no other, nor does a key that is missing or of another type."""
+    settings = ["objective_na=1.4", "medium_index=1.33", "magnification=-1", "wavelength_um=green", "na3=1",
+                "kind=led-grid", "pitch_um=-4000", 'centre=["a", 1]', "directions=up", "axes=3",
+                'illumination.axes=["row", "row"]', "led_size_mm=1e6", "shape=[0, 3]"]  # fmt: skip
+    draft = shown.draft([made / "stack.tif"], settings, None)
+    assert [line.partition(";")[0] for line in draft["wrong"].splitlines()] == [
+        "Wavelength (um) is 'green'",
+        'no key of an acquisition.toml is called "na3"',
+        "Axes stands in several tables",
+        "Magnification is -1",
+        "Objective NA 1.4 exceeds Medium index 1.33",
+        "Pitch (um) is -4000",
+        "Centre is ['a', 1]",
+        "Shape is [0, 3]",
+        "Directions is 'up'",
+        "Axes is ['row', 'row']",
+        "LED size (um) is 1e+09",
+    ]
+    lacking = {key["name"] for key in draft["keys"] if key["value"] is None}
+    assert lacking == {"wavelength_um", "camera_pixel_um", "distance_um"}
 
 
 def test_images_of_a_draft_are_seen_before_its_optics_are_known(server, made):

@@ -390,6 +390,12 @@ def test_settings_that_say_nothing(tmp_path, setting, words):
         apply_settings(draft, [setting])
 
 
+def test_lamps_belong_to_every_light(tmp_path):
+    draft = draft_of(micro_manager(tmp_path)[0])
+    light = apply_settings(draft, ["led_size_um=200", "bandwidth_nm=10"]).content()["illumination"]
+    assert light == draft.content()["illumination"] | {"led_size_um": 200, "bandwidth_nm": 10}
+
+
 def test_numbers_alone_do_not_tell_the_led(tmp_path):
     write_tiffs(tmp_path / "a", ["n1.tif", "n2.tif"])
     draft = draft_of(tmp_path / "a")

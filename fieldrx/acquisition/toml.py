@@ -12,7 +12,7 @@ from typing import Any
 
 from fieldrx.acquisition.data import Acquisition
 from fieldrx.acquisition.images import choice_of, frames_of, holdout_of, part_of, stack_of
-from fieldrx.acquisition.light import assumed_directions, checked_light, illumination_of, place_of
+from fieldrx.acquisition.light import assumed_directions, illumination_of, place_of
 from fieldrx.acquisition.schema import (
     FILL,
     IMAGES,
@@ -76,36 +76,6 @@ def read_optics(content: dict, path: Path) -> tuple[Acquisition, tuple[int, int]
     y, x = place_of((rows.start, rows.stop, cols.start, cols.stop), stack.frame, optics.microscope)
     whole = replace(optics, illumination=optics.illumination.at((y, x)), notes=(*optics.notes, *stack.notes))
     return whole, (rows.stop - rows.start, cols.stop - cols.start)
-
-
-def check_optics(content: dict, path: Path, whole: bool = True) -> None:
-    """Refuse what an acquisition.toml says of optics where it makes no sense; images are not read.
-
-    Parameters
-    ----------
-    content : dict
-        As of `parse_toml`.
-    path : Path
-        Of the file, which need not be there.
-    whole : bool
-        Whether nothing is missing: else what is there is looked at piece by piece.
-
-    Raises
-    ------
-    InputError
-    """
-    light = content["illumination"]
-    if not whole:
-        scope = check_table(content["microscope"], MICROSCOPE, "microscope", path)
-        with in_file(path):
-            for name in (name for name in SCALARS if name in scope):
-                Microscope.check(name, scope[name])
-            if "kind" in light:
-                checked_light(light, path)
-        return
-    if "spiral" in light:  # whose length the images tell
-        content = {**content, "illumination": {"count": 1, **light}}
-    _optics_of(content, path, "unread", None)
 
 
 def _optics_of(
@@ -237,6 +207,14 @@ def _of_metadata(
     return notes
 
 
+def check_magnification(table: dict[str, Any]) -> None:
+    """Refuse a magnification in [microscope] that is not positive."""
+    if not table.get("magnification", 1) > 0:
+        raise InputError(
+            f"[microscope] magnification is {table['magnification']}; expected a positive number"
+        )
+
+
 def _microscope_of(table: dict[str, Any]) -> Microscope:
     values = {k: need(table, k, "microscope") for k in SCALARS[:3]}
     values |= {FILL: table[FILL]} if FILL in table else {}
@@ -253,8 +231,7 @@ def _microscope_of(table: dict[str, Any]) -> Microscope:
             '[microscope] lacks "pixel_size_um", or both "camera_pixel_um" and "magnification"; '
             f"present: {', '.join(table)}"
         )
-    if not table["magnification"] > 0:
-        raise InputError(f"magnification is {table['magnification']}; expected a positive number")
+    check_magnification(table)
     return Microscope(pixel_size_um=table["camera_pixel_um"] / table["magnification"], **values)
 
 

@@ -122,7 +122,7 @@ class JobView {
     this.stop.textContent = job.stops ? "Stop at once" : "Stop";
     this.bar.hidden = !job.runs;
     this.progress(job);
-    this.told.textContent = job.runs ? job.stderr.trim().split("\n").at(-1) : ""; // choices, as they are made
+    this.told.textContent = job.told;
     this.printed.textContent = [job.stdout, job.stderr].filter(Boolean).join("\n");
     if (job.error) this.error.textContent = job.error;
     if (!job.runs && before?.runs !== false) {

@@ -35,7 +35,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fieldrx.app.words import plain
+from fieldrx.app.words import plain_keys
 from fieldrx.errors import InputError
 from fieldrx.io import atomic_path, open_folder
 from fieldrx.progress import RECORD
@@ -272,7 +272,8 @@ class Jobs:
             "runs": runs,
             "stops": self.stops(job),
             "status": status,
-            "error": plain(_error(said)) if status else "",
+            "error": plain_keys(_error(said)) if status else "",
+            "told": plain_keys(said.strip().rpartition("\n")[2]) if runs else "",  # choices, as they are made
             "progress": progress,
             "after": after,
             "picture": (place / PICTURE).exists(),

@@ -158,19 +158,6 @@ function draftView(images, used, started) {
     }
   };
 
-  /** The fields, where what was typed before a reload is refused: there it can be corrected. */
-  const drawAnyway = async () => {
-    try {
-      draw(await ask("draft", asked({ settings: [] })));
-      start.disabled = true;
-      lacking.textContent = "";
-    } catch (why) { // of images that are refused themselves
-      form.replaceChildren(el("p", { textContent: "No images of a known layout are there." }),
-        el("p", { className: "error", role: "alert", textContent: why.message }),
-        el("div", { className: "line" }, imagesChooser("Choose other images")));
-    }
-  };
-
   const refresh = async () => {
     const mine = ++order;
     try {
@@ -184,7 +171,10 @@ function draftView(images, used, started) {
         error.textContent = why.message;
         start.disabled = true;
         lacking.textContent = "";
-        if (!rows.children.length) await drawAnyway();
+        if (!rows.children.length) {
+          form.replaceChildren(el("p", { textContent: "No images of a known layout are there." }), error,
+            el("div", { className: "line" }, imagesChooser("Choose other images")));
+        }
       }
     }
     showLine();

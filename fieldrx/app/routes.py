@@ -17,7 +17,7 @@ from fieldrx.app import shown
 from fieldrx.app.forms import FORMS, arguments_of, check, described, files_of
 from fieldrx.app.jobs import PICTURE, Job, Jobs, command_line
 from fieldrx.app.verdicts import verdict_in
-from fieldrx.app.words import plain
+from fieldrx.app.words import plain_keys
 from fieldrx.errors import InputError, nearest
 from fieldrx.io import check_file, json_values, png_bytes
 
@@ -195,7 +195,7 @@ class App:
             fits = (self.jobs.made(Path(job.folder, path), *_FITS) for path in job.reads)
             said = (verdict_in(self.jobs.state(fit)["stdout"]) for fit in fits if fit is not None)
             verdict = next((v | {"words": f"of this field: {v['words']}"} for v in said if v), None)
-        return state | {"verdict": verdict and verdict | {"words": plain(verdict["words"])}}
+        return state | {"verdict": verdict and verdict | {"words": plain_keys(verdict["words"])}}
 
     def _output(self, asked):
         path = self._written(asked)

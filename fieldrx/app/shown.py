@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 
 from fieldrx.acquisition import read_acquisition
+from fieldrx.acquisition.faults import optics_faults
 from fieldrx.acquisition.images import files_of, read_named
-from fieldrx.acquisition.toml import check_optics, parse_toml, toml_line
+from fieldrx.acquisition.toml import parse_toml, toml_line
 from fieldrx.app.words import label, plain_keys
 from fieldrx.describe import describe_acquisition
 from fieldrx.errors import InputError, NoSuchFile
 from fieldrx.io import atomic_path, check_file
 from fieldrx.io.text import read_text
-from fieldrx.layouts import Draft, apply_settings, list_files, recognise, usual_target
-from fieldrx.layouts.settings import value_of
+from fieldrx.layouts import list_files, recognise, try_settings, usual_target
+from fieldrx.layouts.settings import SET, value_of
 from fieldrx.render.pictures import grey_copy
 
 _MOST = 5000  # entries of a folder, rows of a table
@@ -71,17 +72,20 @@ def draft(paths: Sequence[Path], settings: Sequence[str], target: Path | None) -
     Returns
     -------
     dict
-        JSON values; ``wrong`` says what makes no sense among the values, or is empty.
+        JSON values; ``wrong`` says all that makes no sense among the values, one thing a line.
 
     Raises
     ------
     InputError
-        As of `fieldrx.layouts.recognise` and `apply_settings`.
+        As of `fieldrx.layouts.recognise`.
     """
-    made, target = _drafted(paths, settings, target)
+    target = target or usual_target(paths)
+    made, refused = try_settings(recognise(list_files(paths, target)), settings)
+    wrong = [str(error).removeprefix(f"{SET}: ") for error in refused]
+    wrong += optics_faults(made.content(), target, whole=not (made.missing or refused))
     keys = [
         {"table": key.table, "name": key.name, "label": label(key.name), "value": _as_text(key.value),
-         "comment": key.comment}
+         "comment": plain_keys(key.comment)}
         for key in made.keys
     ]  # fmt: skip
     return {
@@ -90,27 +94,8 @@ def draft(paths: Sequence[Path], settings: Sequence[str], target: Path | None) -
         "there": target.exists(),
         "keys": keys,
         "text": made.text(),
-        "wrong": _wrong(made, target),
+        "wrong": "\n".join(map(plain_keys, wrong)),
     }
-
-
-def _drafted(paths, settings, target):
-    """The draft and its file; what is wrong with one of the settings is told by the labels of the page."""
-    target = target or usual_target(paths)
-    found = recognise(list_files(paths, target))
-    try:
-        return apply_settings(found, settings), target
-    except InputError as error:
-        raise InputError(plain_keys(str(error))) from None
-
-
-def _wrong(made: Draft, target: Path) -> str:
-    """What an acquisition is refused for once it is read; its images are not looked at."""
-    try:
-        check_optics(made.content(), target, whole=not made.missing)
-    except InputError as error:
-        return plain_keys(str(error).removeprefix(f"{target}: "))
-    return ""
 
 
 def _as_text(value: Any) -> str | None:
@@ -212,7 +197,8 @@ class Acquisitions:
         InputError
             If they cannot be read.
         """
-        made, target = _drafted(paths, settings, target)
+        target = target or usual_target(paths)
+        made, _ = try_settings(recognise(list_files(paths, target)), settings)
         table, home = made.content()["images"], target.parent
         if "files" not in table:
             return []
@@ -258,7 +244,8 @@ def _shown(path: Path) -> Shown:
     images = [] if acquisition.images is None else _small(acquisition.images)
     facts = {
         "path": str(path),
-        "rows": describe_acquisition(acquisition, path),
+        "rows": [(name, plain_keys(text) if name == "note" else text)
+                 for name, text in describe_acquisition(acquisition, path)],
         "n_images": len(images),
         "sources": light.sources_na.tolist(),
         "bright": light.bright(scope).tolist(),
@@ -266,5 +253,5 @@ def _shown(path: Path) -> Shown:
         "aperture": scope.objective_na,
         "holdout": acquisition.holdout.tolist(),
         "usable": (acquisition.usable if images else acquisition.lit).tolist(),
-    }
+    }  # fmt: skip
     return Shown(facts, images)

@@ -23,7 +23,7 @@ from fieldrx.layouts.draft import Draft, Key
 from fieldrx.layouts.images import image_stack, led_images
 from fieldrx.layouts.listing import Listing, list_files
 from fieldrx.layouts.ptychography import fpm_inr, ptylab, uconn, waller
-from fieldrx.layouts.settings import apply_settings
+from fieldrx.layouts.settings import apply_settings, try_settings
 from fieldrx.layouts.tomography import annular_idt, decaf, high_throughput_idt
 from fieldrx.layouts.writing import check_targets, usual_target, write_draft, write_picture
 
@@ -36,6 +36,7 @@ __all__ = [
     "check_targets",
     "list_files",
     "recognise",
+    "try_settings",
     "usual_target",
     "write_draft",
     "write_picture",

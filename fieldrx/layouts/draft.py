@@ -172,7 +172,7 @@ def _of_kind(keys: Sequence[Key], new: Key) -> Sequence[Key]:
     now = next((key.value for key in keys if (key.table, key.name) == ("illumination", "kind")), "")
     if new.plain == "kind":
         kind = new.value
-    elif new.plain in ("directions", *KINDS.get(now, ())):
+    elif new.plain in (*EVERY_LIGHT, *KINDS.get(now, ())):
         return keys
     else:
         kinds = [kind for kind, names in KINDS.items() if new.plain in names]

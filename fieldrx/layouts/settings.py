@@ -14,6 +14,7 @@ from fieldrx.errors import InputError, nearest
 from fieldrx.layouts.draft import KNOWN, Draft
 from fieldrx.optics.units import check_lengths
 
+SET = "--set"  # what a refusal of a type begins with
 _COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")  # a decimal comma
 
 
@@ -32,10 +33,33 @@ def apply_settings(draft: Draft, settings: Sequence[str]) -> Draft:
         If one has no =, its key is unknown or stands in several tables, or its value is of a wrong type, or
         it is a length that no optics has.
     """
-    parsed = [_parsed(setting) for setting in settings]
+    made, refused = try_settings(draft, settings)
+    if refused:
+        raise refused[0]
+    return made
+
+
+def try_settings(draft: Draft, settings: Sequence[str]) -> tuple[Draft, list[InputError]]:
+    """The same without those that make no sense, and what `apply_settings` would refuse each of them for.
+
+    Parameters
+    ----------
+    draft : Draft
+    settings : sequence of str
+    """
+    parsed: list[tuple[str, str, Any]] = []
+    refused: list[InputError] = []
+    for setting in settings:
+        try:
+            parsed.append(_parsed(setting))
+        except InputError as error:
+            refused.append(error)
     for table, name, value in sorted(parsed, key=lambda one: one[1] != "kind"):  # which decides on others
-        draft = draft.having(table, name, value)
-    return draft
+        try:
+            draft = draft.having(table, name, value)
+        except InputError as error:
+            refused.append(error)
+    return draft, refused
 
 
 def _parsed(setting: str) -> tuple[str, str, Any]:
@@ -57,7 +81,7 @@ def _parsed(setting: str) -> tuple[str, str, Any]:
         if isinstance(value, str) and _COMMA.fullmatch(value):
             point = text.replace(",", ".")
             raise InputError(f"{name} is {text!r}; expected a number, its decimals behind a point: {point}")
-        check_type(value, kinds, name, "--set")
+        check_type(value, kinds, name, SET)
     if isinstance(value, (int, float)):
         check_lengths({name: value})
     return found[0], name, value

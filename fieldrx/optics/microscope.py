@@ -49,11 +49,7 @@ class Microscope:
     def __post_init__(self):
         for name in ("wavelength_um", "objective_na", "medium_index", "pixel_size_um", "pixel_fill"):
             object.__setattr__(self, name, self.check(name, getattr(self, name)))
-        if self.objective_na > self.medium_index:
-            raise InputError(
-                f"objective_na {self.objective_na:g} exceeds medium_index {self.medium_index:g}; "
-                "no such light leaves the medium: check both values"
-            )
+        self.check_aperture(self.objective_na, self.medium_index)
 
     @staticmethod
     def check(name: str, value: float) -> float:
@@ -82,6 +78,25 @@ class Microscope:
             raise InputError(f"{name} is {value:g}, which no microscope has: check its unit, um")
         check_lengths({name: value})
         return value
+
+    @staticmethod
+    def check_aperture(objective_na: float, medium_index: float) -> None:
+        """Refuse an aperture that no medium of that index lets through.
+
+        Parameters
+        ----------
+        objective_na, medium_index : float
+            As of the class.
+
+        Raises
+        ------
+        InputError
+        """
+        if objective_na > medium_index:
+            raise InputError(
+                f"objective_na {objective_na:g} exceeds medium_index {medium_index:g}; "
+                "no such light leaves the medium: check both values"
+            )
 
     @property
     def wavenumber(self) -> float:
