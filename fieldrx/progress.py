@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import threading
 import time
@@ -69,8 +70,11 @@ def telling(
 # The record that a command keeps for a program that watches it: what names its folder, and its files.
 RECORD, RECORD_LINES, RECORD_PICTURE = "FIELDRX_PROGRESS", "progress.jsonl", "planes.png"
 
-_STOPPING = tuple(getattr(signal, f"SIG{n}") for n in ("INT", "TERM", "USR1") if hasattr(signal, f"SIG{n}"))
-_ALARM = getattr(signal, "SIGALRM", None)  # at the end of a time limit
+# Signals that ask for a stop, as many as the system has; BREAK is that of Windows.
+STOPPING = tuple(
+    getattr(signal, f"SIG{n}") for n in ("INT", "TERM", "USR1", "BREAK") if hasattr(signal, f"SIG{n}")
+)
+_ALARM = getattr(signal, "SIGALRM", None)  # at the end of a time limit; without it a thread sends SIGTERM
 _SAVING_S, _SAVING = (1.0, 60.0), 0.05  # before a time limit ends: a share of it, at least and at most
 _LOOKS = 20  # between which the longest piece of work of late is measured
 
@@ -91,7 +95,7 @@ class StopOnSignal:
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
             timed = _ALARM is not None and signal.getsignal(_ALARM) is _interrupt  # else it is not ours
-            for number in (*_STOPPING, _ALARM) if timed else _STOPPING:
+            for number in (*STOPPING, _ALARM) if timed else STOPPING:
                 self._before[number] = signal.signal(number, self.ask)
         return self
 
@@ -135,8 +139,47 @@ class StopOnSignal:
 
     def time_left(self) -> float | None:
         """Seconds until an `interruptible` time asks for a stop; None without one."""
+        if not self._before:  # another thread's
+            return None
+        if _ALARM is None:
+            return (_timers[-1].left() or None) if _timers else None
         left = signal.getitimer(signal.ITIMER_REAL)[0] if _ALARM in self._before else 0.0
         return left or None
+
+
+class _Timer:
+    """Sends this process SIGTERM after some seconds, where the system has no alarm."""
+
+    def __init__(self, seconds: float):
+        self._ends = time.monotonic() + seconds
+        self._thread = threading.Timer(seconds, _thread.interrupt_main, [signal.SIGTERM])
+        self._thread.daemon = True
+        self._thread.start()
+
+    def left(self) -> float:
+        """Seconds until then."""
+        return max(self._ends - time.monotonic(), 0.0)
+
+    def cancel(self) -> None:
+        """Take that back."""
+        self._thread.cancel()
+
+
+_timers: list[_Timer] = []  # of `interruptible` times
+
+
+def _set_limit(seconds: float) -> None:
+    if _ALARM is None:
+        _timers.append(_Timer(seconds))
+    else:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _end_limit() -> None:
+    if _ALARM is None:
+        _timers.pop().cancel()
+    else:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextmanager
@@ -157,16 +200,16 @@ def interruptible(limit_s: float | None = None) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    minded = [number for number in (*_STOPPING, _ALARM) if number not in (None, signal.SIGINT)]
+    minded = [number for number in (*STOPPING, _ALARM) if number not in (None, signal.SIGINT)]
     before = {number: signal.signal(number, _interrupt) for number in minded}
-    if limit_s is not None and _ALARM is not None:
+    if limit_s is not None:
         saving = min(max(_SAVING * limit_s, _SAVING_S[0]), _SAVING_S[1])
-        signal.setitimer(signal.ITIMER_REAL, max(limit_s - saving, 0.5 * limit_s))
+        _set_limit(max(limit_s - saving, 0.5 * limit_s))
     try:
         yield
     finally:
-        if limit_s is not None and _ALARM is not None:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        if limit_s is not None:
+            _end_limit()
         for number, handler in before.items():
             signal.signal(number, handler)
 

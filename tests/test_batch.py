@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ import tiny
 from click.testing import CliRunner
 
 from fieldrx import InputError, load_field
-from fieldrx.batch import Settings, read_jobs, read_status, work, workers
+from fieldrx.batch import Settings, read_jobs, read_status, status, work, workers
 from fieldrx.batch.status import RUNNING, Claim, Status, write_status
 from fieldrx.cli import NOTHING, STOPPED, main
 
@@ -107,6 +108,7 @@ def test_every_row_is_checked_before_any_is_begun(tmp_path):
 STAND_IN = """
 import json, os, signal, sys, time
 from pathlib import Path
+from types import SimpleNamespace
 _, command, what, _, output, *options = sys.argv
 signal.signal(signal.SIGTERM, lambda *_: (print("saved", flush=True), sys.exit(75)))
 with open(output + ".told", "a") as file:
@@ -287,6 +289,24 @@ def test_claims_of_the_dead_count_no_more(stand_in, monkeypatch):
     assert left_by(host="elsewhere", job="7", restart=1)  # the scheduler has begun that job anew
     assert not left_by(host="elsewhere", job="7", restart=2)
     assert not left_by(host="elsewhere", job="8", restart=1)
+
+
+def test_windows_asks_by_ctrl_break_and_for_no_process(stand_in, monkeypatch):
+    """Signal 0 would be Ctrl-C there: a claim counts until it has not been touched for long."""
+    monkeypatch.setattr(status, "_ASKS", False)
+    (job,) = stand_in("status 0")
+    job.output.parent.mkdir()
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    claim = Claim.take(job).of_child(dead.pid)
+    assert claim.lives()
+    os.utime(claim.path, (time.time() - 400,) * 2)
+    assert not claim.lives()
+    sent = []
+    workers._ask(SimpleNamespace(send_signal=sent.append), signal.SIGTERM)
+    monkeypatch.setattr(signal, "CTRL_BREAK_EVENT", 1, raising=False)
+    workers._ask(SimpleNamespace(send_signal=sent.append), signal.SIGTERM)
+    assert sent == [signal.SIGTERM, 1]
 
 
 def test_a_claim_that_was_taken_over_is_not_touched_nor_removed(stand_in):

@@ -117,7 +117,10 @@ class Jobs:
 
     def __init__(self, folder: Path):
         if fcntl is None:
-            raise InputError("fieldrx app needs the file locks of Linux or macOS: use the commands here")
+            raise InputError(
+                "fieldrx app needs file locks and a shell as of Linux or macOS, which this system lacks: use "
+                "the commands, see fieldrx --help, or on Windows run it in WSL"
+            )
         self.folder = open_folder(folder)
 
     def start(

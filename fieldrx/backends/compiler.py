@@ -127,7 +127,7 @@ def _one_process():
     with ExitStack() as held, _compiling:
         if CACHED and not _depth and fcntl is not None:
             with suppress(OSError):  # a file system without locks, or another user's file: all compile
-                file = held.enter_context(open(Path(FOLDER, LOCK), "a"))
+                file = held.enter_context(open(Path(FOLDER, LOCK), "ab"))
                 fcntl.flock(file, fcntl.LOCK_EX)
         _depth += 1
         try:

@@ -22,6 +22,7 @@ from fieldrx.errors import InputError, one_line
 from fieldrx.io import atomic_path
 
 TOUCHED_S = 20.0  # between two touches of a claim
+_ASKS = os.name == "posix"  # whether signal 0 asks for a process: on Windows it is Ctrl-C
 _DEAD_S = 300.0  # without any, after which it counts no more
 WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
 
@@ -211,7 +212,9 @@ def _scheduled(environment):
 
 
 def _runs(pid):
-    """Whether there is a process of that number on this machine."""
+    """Whether there is a process of that number on this machine; where one cannot ask, there may be."""
+    if not _ASKS:
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -27,14 +27,15 @@ from fieldrx.batch.status import (
 )
 from fieldrx.batch.table import Job
 from fieldrx.errors import one_line, plainly, printable
-from fieldrx.progress import RECORD, StopOnSignal
+from fieldrx.progress import RECORD, STOPPING, StopOnSignal
 from fieldrx.resources import THREADS_OF, THREADS_OF_BLAS
 
 _PROGRAM = [sys.executable, "-m", "fieldrx"]
 _LOOK_S = 0.1  # between two looks at the processes
 _WORTH_S = 5.0  # left of a time limit, with which another job is begun
 _CALL_AGAIN, _NOTHING = 75, 3  # exit statuses of commands, as of `fieldrx.cli.status`
-_ASKED = {-signal.SIGINT, -signal.SIGTERM, -signal.SIGUSR1}  # before it could mind them
+_ASKED = {-number for number in STOPPING}  # before it could mind them
+_OWN_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # of Windows, which has no sessions
 _BESIDES = ("advice: ", "note: ")
 _TAIL = 4096  # bytes of a log that are searched for its last line
 _GPUS = "CUDA_VISIBLE_DEVICES"
@@ -168,6 +169,7 @@ class _Batch:
             process = subprocess.Popen(
                 [*_PROGRAM, *words], stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, env=self._environment(slot), start_new_session=True,
+                creationflags=_OWN_GROUP,
             )  # fmt: skip
         self.running.append(_Running(job, claim, process, slot))
         self.running[-1].claim = claim.of_child(process.pid)
@@ -191,7 +193,7 @@ class _Batch:
                 one.touched = time.monotonic()
                 if not one.claim.touch():
                     self.say(f"row {one.job.number} was taken over by another process; it is stopped here")
-                    one.process.send_signal(signal.SIGTERM)
+                    _ask(one.process, signal.SIGTERM)
 
     def _end(self, one):
         """Keep how a job went."""
@@ -208,7 +210,12 @@ class _Batch:
     def _signal(self, number):
         for one in self.running:
             if one.process.poll() is None:
-                one.process.send_signal(number)
+                _ask(one.process, number)
+
+
+def _ask(process, number):
+    """Send a signal; Windows has one between processes that asks, Ctrl-Break, and its SIGTERM kills."""
+    process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", number))
 
 
 def _resuming(job, goes_on):
