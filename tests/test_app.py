@@ -306,14 +306,15 @@ def test_a_draft_says_what_makes_no_sense(made, settings, message):
 def test_a_draft_says_all_that_makes_no_sense_at_once(made):
     """One complaint hides no other, nor does a key that is missing or of another type."""
     settings = ["objective_na=1.4", "medium_index=1.33", "magnification=-1", "wavelength_um=green", "na3=1",
-                "kind=led-grid", "pitch_um=-4000", 'centre=["a", 1]', "directions=up", "axes=3",
-                'illumination.axes=["row", "row"]', "led_size_mm=1e6", "shape=[0, 3]"]  # fmt: skip
+                "pixel_fill=2", "kind=led-grid", "pitch_um=-4000", 'centre=["a", 1]', "directions=up",
+                "axes=3", 'illumination.axes=["row", "row"]', "led_size_mm=1e6", "shape=[0, 3]"]  # fmt: skip
     draft = shown.draft([made / "stack.tif"], settings, None)
     assert [line.partition(";")[0] for line in draft["wrong"].splitlines()] == [
         "Wavelength (um) is 'green'",
         'no key of an acquisition.toml is called "na3"',
         "Axes stands in several tables",
         "Magnification is -1",
+        "Pixel fill is 2",
         "Objective NA 1.4 exceeds Medium index 1.33",
         "Pitch (um) is -4000",
         "Centre is ['a', 1]",

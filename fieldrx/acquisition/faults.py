@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from fieldrx.acquisition.images import choice_of
 from fieldrx.acquisition.light import checked_light, illumination_of
-from fieldrx.acquisition.schema import IMAGES, MICROSCOPE, SCALARS, check_names, check_table
+from fieldrx.acquisition.schema import FILL, IMAGES, MICROSCOPE, SCALARS, check_names, check_table
 from fieldrx.acquisition.toml import check_magnification, read_content
 from fieldrx.acquisition.values import plain_name
 from fieldrx.errors import InputError
@@ -78,7 +78,7 @@ def _try_microscope(table: dict[str, Any], faults: _Faults) -> None:
     for key, value in table.items():
         scope |= faults.tried(check_table, {key: value}, MICROSCOPE, "microscope", faults.path) or {}
     faults.tried(check_magnification, scope)
-    sound = {n: faults.tried(Microscope.check, n, scope[n]) for n in SCALARS if n in scope}
+    sound = {n: faults.tried(Microscope.check, n, scope[n]) for n in (*SCALARS, FILL) if n in scope}
     if (na := sound.get("objective_na")) and (index := sound.get("medium_index")):
         faults.tried(Microscope.check_aperture, na, index)
 
