@@ -94,11 +94,14 @@ class Priors:
             (self.tv, self.nonnegative, self.nonpositive),
             (self.tv_absorption, self.nonnegative_absorption, 0.0),
         )
-        value = 0.0
+        value: Any = None
         for u, g, kind in zip(outputs, total, kinds, strict=False):
             if any(kind) and len(u):
                 penalty = partial(_penalty, weights, [weight / voxels for weight in kind])
-                value += penalty(u, g) - _others(u, penalty, slab.inner)
+                value = penalty(u, g, value)
+                if slab.own != slab.wide:
+                    value = value - _others(u, penalty, slab.inner)
+        value = 0.0 if value is None else value
         if grad is None:
             return value, total[:, slab.inner]
         if not direct:
@@ -106,10 +109,10 @@ class Priors:
         return value, grad
 
 
-def _penalty(weights_zyx, factors, u, grad):
-    """Value of one output's regularisers; their gradient is added to `grad`."""
+def _penalty(weights_zyx, factors, u, grad, value=None):
+    """Value of one output's regularisers, added to a value; their gradient is added to `grad`."""
     tv, negative, positive = factors
-    return of(u).regularise(u, weights_zyx, _EDGE, tv, negative, positive, grad)
+    return of(u).regularise(u, weights_zyx, _EDGE, tv, negative, positive, grad, value)
 
 
 def _others(u, penalty, own):

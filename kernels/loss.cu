@@ -18,3 +18,19 @@ extern "C" __global__ void squared_error(const real* __restrict__ predicted, con
     }
     add_to_total(scale * sum, value);
 }
+
+// Some images less a level, and which of their pixels are known: finite, and not masked; others are 1 - level.
+//   images (any number, pixels) real;  mask like images, bytes, 0 or 1, where `masked` says so;
+//   numbers (n) int: which images;  values (n, pixels) real;  valid (n, pixels) bytes, 0 or 1
+// Launch: one thread a pixel, grid (ceil(pixels / block), n).
+extern "C" __global__ void measured(const real* __restrict__ images, const unsigned char* mask, int masked,
+                                    const int* __restrict__ numbers, int pixels, real level,
+                                    real* __restrict__ values, unsigned char* valid) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= pixels) return;
+    const size_t from = size_t(numbers[blockIdx.y]) * pixels + i, to = size_t(blockIdx.y) * pixels + i;
+    const real value = images[from] - level;
+    const bool known = value - value == 0 && (!masked || mask[from]);  // not so of infinity, nor of nan
+    values[to] = known ? value : 1 - level;
+    valid[to] = known;
+}

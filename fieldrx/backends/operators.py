@@ -241,6 +241,26 @@ class Operators(Protocol):
             With respect to `predicted`.
         """
 
+    def measured(
+        self, images: np.ndarray, mask: np.ndarray | None, numbers: np.ndarray | Sequence[int], level: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Some images less a level, and where they are known: finite and not masked.
+
+        Parameters
+        ----------
+        images : float32, shape (n, ny, nx)
+        mask : bool, shape (n, ny, nx), optional
+            Pixels that count; all when not given.
+        numbers : int host array, shape (m,)
+        level : float
+            Taken off; unknown pixels are those of an image of ones.
+
+        Returns
+        -------
+        float32, shape (m, ny, nx)
+        bool, shape (m, ny, nx)
+        """
+
     def regularise(
         self,
         u: np.ndarray,
@@ -250,6 +270,7 @@ class Operators(Protocol):
         negative: float,
         positive: float,
         grad: np.ndarray,
+        value: np.ndarray | float | None = None,
     ) -> np.ndarray | float:
         """What is known of a volume, in one pass: smoothness with edges, and its sign.
 
@@ -266,6 +287,8 @@ class Operators(Protocol):
             Factors of the smoothed total variation and of the squares.
         grad : float32, shape (nz, ny, nx), C-contiguous
             The gradient is added to it.
+        value : float, or float64 array of shape () on the device, optional
+            What another volume gave, to which this one's is added; an array in place.
 
         Returns
         -------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class March(Protocol):
     gaps : float64 host array, shape (nz - 1,)
         Distances of neighbouring slices [um].
     """
+
+    _seen: tuple  # the last camera, fields on it, sources and their shares
 
     def __init__(
         self, nu_y: np.ndarray, nu_x: np.ndarray, sources: np.ndarray, ball: float, gaps: np.ndarray
@@ -66,6 +68,51 @@ class March(Protocol):
         float64, shape (n, 2), or None
             That of the source frequencies, which the plain engine alone knows.
         """
+
+    def to_images(
+        self,
+        slices: np.ndarray,
+        memory: str | None,
+        camera: Any,
+        sources: list[int],
+        share: np.ndarray,
+    ) -> np.ndarray:
+        """What the camera sees of the sources through slices.
+
+        Parameters
+        ----------
+        slices, memory
+            As of :meth:`forward`.
+        camera : Refocusing
+            Of the same backend; or what has its calls.
+        sources : list of int
+            Numbers of the march's sources, as the camera takes them.
+        share : float64 host array, shape (n_images, n)
+            Of every source in every image.
+
+        Returns
+        -------
+        float, shape (n_images, iy, ix)
+        """
+        fields = camera.fields(self.forward(slices, memory), sources)
+        self._seen = camera, fields, share, sources
+        return camera.intensities(fields, share)
+
+    def from_images(self, d_images: np.ndarray) -> np.ndarray:
+        """The way back of the last :meth:`to_images`.
+
+        Parameters
+        ----------
+        d_images : float, shape (n_images, iy, ix)
+            Gradient of the images.
+
+        Returns
+        -------
+        complex, shape (nz, ny, nx)
+            Gradient of the slices.
+        """
+        camera, fields, share, sources = self._seen
+        return self.backward(camera.waves_gradient(d_images, fields, share, sources))[0]
 
 
 class Refocusing(Protocol):
@@ -127,6 +174,14 @@ class Refocusing(Protocol):
         images : float, shape (n_images, iy, ix)
             Added to in place.
         """
+
+    def intensities(self, fields: np.ndarray, share: np.ndarray) -> np.ndarray:
+        """``sum_n share[m, n] |fields[n]|^2``, parameters as of :meth:`add_intensities`."""
+        from fieldrx.backends import module_of  # here: the package needs this module first
+
+        images = module_of(fields).zeros((len(share), *fields.shape[1:]), fields.real.dtype)
+        self.add_intensities(fields, share, images)
+        return images
 
     @abstractmethod
     def waves_gradient(

@@ -110,20 +110,22 @@ class Objective:
 
     def measured(self, images: Sequence[int] | np.ndarray) -> tuple:
         """What the loss compares with, and the pixels that count."""
-        images = self.backend.asarray(images)
-        return self._known(self.loss.measured(self.model, self.pairs.images[images]), images, self.loss.empty)
+        if isinstance(self.loss, SquaredError) and isinstance(self.model, Rytov):
+            return self._signals(images, self.model)
+        return self.backend.measured(self.pairs.images, self.pairs.mask, images, 1 - self.loss.empty)
 
     def signal(self, images: np.ndarray, model: ForwardModel) -> np.ndarray:
         """Measured signal of some images as a model sees it, 0 where it is undefined."""
-        images = self.backend.asarray(images)
-        return self._known(model.signal(self.pairs.images[images]), images, 0.0)[0]
+        return self._signals(images, model)[0]
 
-    def _known(self, values, images, empty):
-        """Values of some images with `empty` where they are masked or undefined, and where they are not."""
+    def _signals(self, images, model):
+        """Measured signals of some images, 0 where they are masked or undefined, and where they are not."""
+        images = self.backend.asarray(images)
+        values = model.signal(self.pairs.images[images])
         valid = np.isfinite(values)
         if self.pairs.mask is not None:
             valid &= self.pairs.mask[images]
-        return np.where(valid, values, np.float32(empty)), valid
+        return np.where(valid, values, np.float32(0)), valid
 
     def _loss_and_gradient(self, predicted, measured, valid, share):
         if isinstance(self.loss, SquaredError):  # fused on every device

@@ -16,6 +16,8 @@ Van Roey, van der Donk, Lagasse, J. Opt. Soc. Am. 71, 803 (1981); Kamilov et al.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from fieldrx.backends import of
 from fieldrx.models.multislice import MultiSlice
 
@@ -25,6 +27,10 @@ class BeamPropagation(MultiSlice):
 
     name, march = "bpm", "Bpm"
 
+    @cached_property
+    def _phases_at(self):
+        return {}  # by backend and precision
+
     def _slices(self, contrast):
         return self._phases(contrast) * contrast
 
@@ -32,6 +38,9 @@ class BeamPropagation(MultiSlice):
         return self._phases(d_slices) * d_slices
 
     def _phases(self, contrast):
-        """k0 dz of every slice, to multiply a volume of the contrast's precision."""
-        phases = (self.microscope.wavenumber * self.thickness).astype(contrast.real.dtype)
-        return of(contrast).asarray(phases[:, None, None])
+        """k0 dz of every slice, to multiply a volume of the contrast's precision; brought there once."""
+        place = of(contrast), contrast.real.dtype
+        if place not in self._phases_at:
+            phases = (self.microscope.wavenumber * self.thickness).astype(contrast.real.dtype)
+            self._phases_at[place] = of(contrast).asarray(phases[:, None, None])
+        return self._phases_at[place]

@@ -250,6 +250,11 @@ class Readings:
             for shift in self.shifts
         ]
 
+    @property
+    def simplest(self) -> Any:
+        """The same without the list of points where there is one alone: a `Refocusing`."""
+        return self if len(self.parts) > 1 else self.parts[0]
+
     def points(self, fields: list[np.ndarray]) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
         """Weight, shift [um] and fields of every point of a pixel."""
         return zip(self.weights, self.shifts, fields, strict=True)
@@ -258,10 +263,12 @@ class Readings:
         """Fields on the camera at every point of the pixels."""
         return [part.fields(waves, sources) for part in self.parts]
 
-    def add_intensities(self, fields: list[np.ndarray], share: np.ndarray, images: np.ndarray) -> None:
-        """Add what the pixels read to images."""
-        for part, weight, field in zip(self.parts, self.weights, fields, strict=True):
+    def intensities(self, fields: list[np.ndarray], share: np.ndarray) -> np.ndarray:
+        """What the pixels read."""
+        images = self.parts[0].intensities(fields[0], self.weights[0] * share)
+        for part, weight, field in zip(self.parts[1:], self.weights[1:], fields[1:], strict=True):
             part.add_intensities(field, weight * share, images)
+        return images
 
     def waves_gradient(
         self, d_images: np.ndarray, fields: list[np.ndarray], share: np.ndarray, sources: list[int]

@@ -17,8 +17,10 @@ then `camera`'s adjoint, then the model's own march in reverse.
 
 from __future__ import annotations
 
+import operator
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -150,12 +152,8 @@ class MultiSlice(OfIntensities):
         """Predicted intensities, shape (n, ny, nx)."""
         contrast = as_complex(contrast, self.grid, self.microscope.medium_index)
         slices, light = self._slices(contrast), _Light(self, images)
-        out = light.dark(contrast)
-        for group in light.groups:
-            waves = self._march(group, slices).forward(slices, None)
-            refocus = self._to_camera(slices)
-            refocus.add_intensities(refocus.fields(waves, group), light.share[:, group], out)
-        return out
+        parts = (self._pass(slices, group, light, None)[1] for group in light.groups)
+        return reduce(operator.add, parts).astype(contrast.real.dtype, copy=False)
 
     def vjp(
         self, contrast: np.ndarray, d_intensity: np.ndarray, images: np.ndarray | None = None
@@ -169,25 +167,21 @@ class MultiSlice(OfIntensities):
         """Predicted intensities, and the map from their gradient to that of the contrast."""
         contrast = as_complex(contrast, self.grid, self.microscope.medium_index)
         slices, light = self._slices(contrast), _Light(self, images)
-        out, refocus = light.dark(contrast), self._to_camera(slices)
-        kept: tuple = ()
+        out: Any = None
         for group in light.groups:
-            kept = self._run(slices, group)  # of several groups only the last stays; the others run again
-            refocus.add_intensities(kept[1], light.share[:, group], out)
+            kept, part = self._pass(slices, group, light, self.memory)
+            out = part if out is None else out + part
+        out = out.astype(contrast.real.dtype, copy=False)
 
         def pullback(d_intensity):
             check_images(d_intensity, len(light.images), self.image_shape)
 
             def d_slices(group):
-                march, fields = kept if group is light.groups[-1] else self._run(slices, group)
-                d_waves = refocus.waves_gradient(d_intensity, fields, light.share[:, group], group)
-                return march.backward(d_waves)[0]
+                if group is light.groups[-1]:  # of several groups the march of the last one is kept
+                    return kept.from_images(d_intensity)
+                return self._pass(slices, group, light, self.memory)[0].from_images(d_intensity)
 
-            last, *others = reversed(light.groups)
-            total = d_slices(last)
-            for group in others:
-                total = total + d_slices(group)
-            return self._slices_vjp(contrast, total)
+            return self._slices_vjp(contrast, reduce(operator.add, map(d_slices, reversed(light.groups))))
 
         return out, pullback
 
@@ -241,11 +235,11 @@ class MultiSlice(OfIntensities):
 
     # ---- parts -----------------------------------------------------------------------------------
 
-    def _run(self, slices, group):
-        """March a group of sources through the slices; the march, and the fields on the camera."""
+    def _pass(self, slices, group, light, memory):
+        """March a group of sources through the slices to the camera; the march, and what is seen."""
         march = self._march(group, slices)
-        waves = march.forward(slices, self.memory)
-        return march, self._to_camera(slices).fields(waves, group)
+        camera = self._to_camera(slices).simplest
+        return march, march.to_images(slices, memory, camera, group, light.share[:, group])
 
     def _engine(self, slices):
         """The operators that the engine names, for the device of the slices."""
@@ -318,11 +312,6 @@ class _Light:
                 f"finer detail than voxels of {max(model.grid.spacing_um[1:]):.3g} um hold; use a grid of at "
                 f"most {0.5 * scope.wavelength_um / (na + scope.objective_na):.3g} um (--grid-um)"
             )
-
-    def dark(self, contrast: np.ndarray) -> np.ndarray:
-        """Images without light, of the precision and on the device of the contrast."""
-        shape = len(self.images), *self.image_shape
-        return module_of(contrast).zeros(shape, contrast.real.dtype)
 
     def own_gradients(self, power: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[int, float]]:
         """Gradients of pattern and gain, and of |P(nu_s)|^2 in the backgrounds, from <dI_m, |E_s|^2>."""

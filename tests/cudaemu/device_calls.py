@@ -10,6 +10,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "fieldrx"
 # Of which kind a function's result is; those of CuPy that stand not here give arrays.
 RESULTS = {
     "cupy.RawModule.get_function": "cupy.RawKernel",
+    "cupy.cuda.Stream.end_capture": "cupy.cuda.Graph",
+    "cupy.cuda.get_current_stream": "cupy.cuda.Stream",
     "cupy.get_default_memory_pool": "cupy.cuda.MemoryPool",
     "cupyx.scipy.fft.get_fft_plan": "cufft.PlanNd",
     "module_of": "cupy",
@@ -18,9 +20,10 @@ RESULTS = {
     "_module": "cupy.RawModule",
     "_prepared": "cupy.RawKernel",
 }
-KINDS = {"cupy.RawModule", "cupy.cuda.Device"}  # classes that are called
+KINDS = {"cupy.RawModule", "cupy.cuda.Device", "cupy.cuda.Stream"}  # classes that are called
 ATTRIBUTES = {"cupy.RawKernel.kernel": "cupy.cuda.Function", "self._plan": "cufft.PlanNd"}
-ATTRIBUTES["self.xp"] = "cupy"
+ATTRIBUTES |= {"self.xp": "cupy", "self._graph": "cupy.cuda.Graph"}
+ATTRIBUTES["cupy.cuda.Stream.ptr"] = "cupy.cuda.Stream"  # which a stream has, and not its class
 PLAIN = ("cupy.cuda.runtime.", "cupy.cuda.driver.", "cupy.cuda.is_available")  # give numbers
 METHODS = {name for name in dir(np.ndarray) if name[0] != "_" and callable(getattr(np.ndarray, name))}
 

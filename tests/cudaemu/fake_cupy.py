@@ -4,6 +4,10 @@ Device arrays are no ndarrays: like CuPy's they refuse to be mixed with NumPy ar
 without saying so.  Every allocation starts as NaN (``empty``) and lies between canaries, which every
 launch checks.  What CuPy does not have, or does otherwise, is not imitated; where the real one is installed,
 every call is held against its names, parameters and types.
+
+While a stream captures, what is queued on it is not run but becomes part of a graph, with the pointers and
+numbers of that moment; a graph keeps none of the memory that it works in.  What cannot be done meanwhile is
+refused, and so are allocations, which could be: what a pool hands out for a graph it hands to others later.
 """
 
 import contextlib
@@ -11,6 +15,7 @@ import ctypes
 import functools
 import sys
 import types
+import weakref
 from importlib.machinery import ModuleSpec
 from typing import NamedTuple
 
@@ -47,10 +52,58 @@ class Work(NamedTuple):
     name: str
     moved: int  # bytes read and written: those of all operands, an FFT's once an axis; of a kernel unknown, 0
     arrays: tuple = ()  # of a kernel: (bytes, shape) of every argument that is an array, None for others
+    works: tuple = ()  # of a "graph": all that it consists of
 
 
 def _note(kind, name, *arrays, passes=1):
-    _Device.work.append(Work(kind, name, passes * sum(getattr(a, "nbytes", 0) for a in arrays)))
+    _note_work(Work(kind, name, passes * sum(getattr(a, "nbytes", 0) for a in arrays)))
+
+
+def _note_work(work):
+    (_Device.work if Stream.captured() is None else Stream.captured().works).append(work)
+
+
+def _queue(action, *arrays):
+    """Run action(*hosts) on what is behind some arrays, or let it join the graph that is captured."""
+    if Stream.captured() is None:
+        action(*(a._host for a in arrays))
+    else:
+        places = [_Place(a) for a in arrays]
+        Stream.captured().actions.append(lambda: action(*(place.host() for place in places)))
+
+
+def _block(host):
+    """The allocation of which the host array behind a device array is a part."""
+    while isinstance(host.base, np.ndarray):
+        host = host.base
+    return host
+
+
+class _Place:
+    """Where an array lies, as a graph knows it: it keeps no memory from being freed."""
+
+    def __init__(self, array):
+        host, block = array._host, _block(array._host)
+        self._block, self._offset = weakref.ref(block), host.ctypes.data - block.ctypes.data
+        self._kind = host.shape, host.dtype, host.strides
+
+    def host(self):
+        block, (shape, dtype, strides) = self._block(), self._kind
+        if block is None:
+            raise EmulationError(f"a graph works in an array of shape {shape} that has been freed")
+        return np.ndarray(shape, dtype, block, self._offset, strides)
+
+
+def _not_while_capturing(what):
+    """Raise as the runtime does of what a stream that captures cannot do."""
+    if Stream.captured() is not None:
+        raise CUDARuntimeError(
+            f"cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing ({what})"
+        )
+
+
+class CUDARuntimeError(RuntimeError):
+    """As cupy.cuda.runtime.CUDARuntimeError."""
 
 
 _HELD: set = set()  # calls that were held against the real CuPy
@@ -135,9 +188,16 @@ class ndarray:
         return _view(found)
 
     def __setitem__(self, index, value):
-        part = self._host[_unwrap(index)]
-        _note("elementwise", "setitem", part, *([part] if isinstance(value, ndarray) else []))
-        self._host[_unwrap(index)] = _unwrap(value)
+        index, others = _unwrap(index), [value] if isinstance(value, ndarray) else []
+        part = self._host[index]
+        _note("elementwise", "setitem", part, *([part] if others else []))
+        value = None if others else _unwrap(value)
+        _queue(lambda host, *other: host.__setitem__(index, other[0] if other else value), self, *others)
+
+    def fill(self, value):
+        _hold("cupy.ndarray.fill", (value,), {})
+        _note("elementwise", "fill", self)
+        _queue(lambda host: host.fill(value), self)
 
     def __repr__(self):
         return f"device {self._host!r}"
@@ -151,6 +211,7 @@ class ndarray:
     # --- to the host ------------------------------------------------------------------------------
 
     def get(self, stream=None, order="C", out=None, blocking=True):
+        _not_while_capturing("get")
         _Device.transfers += 1
         _note("copy", "get", self)
         if out is not None:
@@ -161,10 +222,12 @@ class ndarray:
     def set(self, arr, stream=None):
         if not isinstance(arr, np.ndarray) or arr.shape != self.shape or arr.dtype != self.dtype:
             raise ValueError("set() takes a NumPy array of the same shape and type")
+        _not_while_capturing("set")
         _note("copy", "set", arr)
         self._host[...] = arr
 
     def item(self, *index):
+        _not_while_capturing("item")
         _Device.transfers += 1
         _note("copy", "item", self)
         return self._host.item(*index)
@@ -261,6 +324,8 @@ _SHARING |= {"broadcast_to", "moveaxis", "split", "atleast_1d"}
 
 
 def _call(function, args, options, owner=None):
+    if getattr(function, "__name__", "") not in _SHARING:
+        _not_while_capturing(f"{function}: its result would be allocated")
     given = options.get("out")
     operands = [a for a in (owner, *args) if isinstance(a, ndarray)]
     args = [_unwrap(a) for a in args]
@@ -285,6 +350,7 @@ def _call(function, args, options, owner=None):
 
 
 def _allocate(shape, dtype, order="C"):
+    _not_while_capturing("an allocation")
     dtype = np.dtype(dtype)
     if _Device.dry:
         return np.zeros(shape, dtype, order)
@@ -302,11 +368,9 @@ def _copy_in(host, order="K"):
     return ndarray(array)
 
 
-def _check_canaries(array, kernel):
+def _check_canaries(host, kernel):
     """Whether the bytes around the allocation that an array is a part of are untouched."""
-    block = array._host
-    while isinstance(block.base, np.ndarray):
-        block = block.base
+    block = _block(host)
     if block.dtype != np.uint8 or not block.size:
         return
     # The allocation is the only part of the block with bytes other than 0xff, so find its borders
@@ -315,7 +379,7 @@ def _check_canaries(array, kernel):
     first = start + -(block.ctypes.data + start) % 512
     last = first + block.size - 2 * start - 512
     if not ((block[first - CANARY : first] == 0xFF).all() and (block[last : last + CANARY] == 0xFF).all()):
-        raise EmulationError(f"{kernel}: wrote outside an array of shape {array.shape}")
+        raise EmulationError(f"{kernel}: wrote outside an array of shape {host.shape}")
 
 
 # --- kernels --------------------------------------------------------------------------------------
@@ -328,6 +392,7 @@ class RawModule:
         self._source, self._options, self._module = code, tuple(options), None
 
     def get_function(self, name):
+        _not_while_capturing("loading a kernel")
         if self._module is None:
             self._module = Module(self._source, self._options)
         if name not in self._module.names:
@@ -374,20 +439,25 @@ class _Function:
             raise EmulationError(f"{self.name}: a grid of {grid} blocks cannot be launched")
         if len(args) != len(self._signature):
             raise EmulationError(f"{self.name}: takes {len(self._signature)} arguments; got {len(args)}")
-        held = [
+        numbers = [
             _argument(self.name, k, *both) for k, both in enumerate(zip(args, self._signature, strict=True))
         ]
-        pointers = [ctypes.addressof(h) if not isinstance(h, np.ndarray) else h.ctypes.data for h in held]
-        _Device.launches.append(self.name)
         arrays = tuple((a.nbytes, a.shape) if isinstance(a, ndarray) else None for a in args)
-        _Device.work.append(Work("kernel", self.name, 0, arrays))
-        if _Device.dry:
-            return
-        LAUNCHED.add(self.name)
-        self._module.launch(self.name, grid, block, pointers, shared_mem, _Device.reverse)
-        for array in args:
-            if isinstance(array, ndarray):
-                _check_canaries(array, self.name)
+        _note_work(Work("kernel", self.name, 0, arrays))
+
+        def run(*hosts):
+            _Device.launches.append(self.name)
+            if _Device.dry:
+                return
+            LAUNCHED.add(self.name)
+            places = iter([ctypes.c_void_p(host.ctypes.data) for host in hosts])
+            given = [next(places) if number is None else number for number in numbers]
+            pointers = [g.ctypes.data if isinstance(g, np.ndarray) else ctypes.addressof(g) for g in given]
+            self._module.launch(self.name, grid, block, pointers, shared_mem, _Device.reverse)
+            for host in hosts:
+                _check_canaries(host, self.name)
+
+        _queue(run, *(a for a in args if isinstance(a, ndarray)))
 
 
 def occupancy(function, threads, shared_bytes):
@@ -399,7 +469,7 @@ def occupancy(function, threads, shared_bytes):
 
 
 def _argument(kernel, k, value, expected):
-    """What holds the value of an argument, after checking its type."""
+    """What holds the value of an argument, after checking its type; None of an array."""
     if expected[0] == "p":
         if not isinstance(value, ndarray):
             raise EmulationError(f"{kernel}: argument {k} must be a device array; got {type(value)}")
@@ -409,7 +479,7 @@ def _argument(kernel, k, value, expected):
             )
         if not value.flags.c_contiguous:
             raise EmulationError(f"{kernel}: argument {k} is not C-contiguous")
-        return ctypes.c_void_p(value._host.ctypes.data)
+        return None
     if not isinstance(value, np.generic) or f"{value.dtype.kind}{value.itemsize}" != expected:
         raise EmulationError(f"{kernel}: argument {k} must be of type {expected}; got {value!r}")
     return np.array([value])
@@ -523,10 +593,13 @@ class _Plan:
         self.check(a, self.axes)
         self.check(out, self.axes)
         _note("fft", "plan", a, out, passes=len(self.axes))
-        if _Device.dry:
-            return
         transform, norm = {-1: (scipy.fft.fftn, "backward"), 1: (scipy.fft.ifftn, "forward")}[direction]
-        out._host[...] = transform(a._host, axes=self.axes, norm=norm)
+
+        def run(given, result):
+            if not _Device.dry:
+                result[...] = transform(given, axes=self.axes, norm=norm)
+
+        _queue(run, a, out)
 
     def check(self, a, axes):
         if a.shape != self.shape or a.dtype != self.dtype or tuple(axes) != self.axes:
@@ -536,6 +609,7 @@ class _Plan:
 def get_fft_plan(a, shape=None, axes=None, value_type="C2C"):
     if value_type != "C2C" or shape is not None:
         raise NotImplementedError("the stand-in has plans of complex transforms of whole arrays")
+    _not_while_capturing("a plan")
     axes = tuple(range(a.ndim)) if axes is None else tuple(x % a.ndim for x in axes)
     return _Plan(a.shape, a.dtype, axes)
 
@@ -604,19 +678,56 @@ def _fft_functions(*, plans):
 # --- device, streams, events ----------------------------------------------------------------------
 
 
+class Graph:
+    """Launches that were captured; as cupy.cuda.Graph it is made by a stream alone."""
+
+    def __init__(self):
+        self.actions, self.works = [], []
+
+    def launch(self, stream=None):
+        _not_while_capturing("the launch of a graph")
+        _note_work(Work("graph", "launch", 0, (), tuple(self.works)))
+        for action in self.actions:
+            action()
+
+    def upload(self, stream=None):
+        return None
+
+
 class Stream:
-    """Work is done when it is queued."""
+    """Work is done when it is queued, but that of a stream that captures."""
 
     null: "Stream"
+    current: list = []  # noqa: RUF012  (that which is current is last)
 
     def __init__(self, null=False, non_blocking=False, ptds=False):
-        self.ptr = 0
+        self.ptr, self._graph = 0 if null else id(self), None
+
+    @classmethod
+    def captured(cls):
+        """The graph that the current stream captures, or None."""
+        return cls.current[-1]._graph if cls.current else None
 
     def __enter__(self):
+        Stream.current.append(self)
         return self
 
     def __exit__(self, *_):
-        return None
+        Stream.current.pop()
+
+    def begin_capture(self, mode=None):
+        if self.ptr == 0 or self._graph is not None:
+            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: this stream cannot capture")
+        self._graph = Graph()
+
+    def end_capture(self):
+        if self._graph is None:
+            raise CUDARuntimeError("cudaErrorIllegalState: this stream captures nothing")
+        graph, self._graph = self._graph, None
+        return graph
+
+    def is_capturing(self):
+        return self._graph is not None
 
     def synchronize(self):
         return None
@@ -703,7 +814,7 @@ def _make():
     pool = _Pool()
     cupy.get_default_memory_pool = lambda: pool
     cupy.__version__ = "14.0 stand-in"
-    Stream.null = Stream()
+    Stream.null = Stream(null=True)
     runtime = _module(
         "cupy.cuda.runtime",
         getDeviceCount=lambda: 1,
@@ -712,6 +823,7 @@ def _make():
         deviceSynchronize=lambda: None,
         driverGetVersion=lambda: 13000,
         runtimeGetVersion=lambda: 13000,
+        CUDARuntimeError=CUDARuntimeError,
     )
     cupy.cuda = _module(
         "cupy.cuda",
@@ -719,8 +831,9 @@ def _make():
         Device=Device,
         Stream=Stream,
         Event=Event,
+        Graph=Graph,
         runtime=runtime,
-        get_current_stream=lambda: Stream.null,
+        get_current_stream=lambda: Stream.current[-1] if Stream.current else Stream.null,
     )
     driver = _module("cupy.cuda.driver", occupancyMaxActiveBlocksPerMultiprocessor=occupancy)
     cupy.cuda.driver = driver

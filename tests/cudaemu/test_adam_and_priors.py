@@ -52,6 +52,10 @@ def test_priors_against_plain_numpy(gpu, parts, shape):
     same = cpu.regularise(u.astype("f4"), WEIGHTS, EPS, *factors, on_cpu)
     assert float(value) == pytest.approx(plain(u), rel=1e-6) and same == pytest.approx(plain(u), rel=1e-5)
     np.testing.assert_allclose(grad.get(), on_cpu, atol=4e-6)
+    again = cuda.regularise(cupy.asarray(u.astype("f4")), WEIGHTS, EPS, *factors, grad.copy(), value)
+    assert again is value and float(value) == pytest.approx(2 * plain(u), rel=1e-6)
+    twice = cpu.regularise(u.astype("f4"), WEIGHTS, EPS, *factors, on_cpu.copy(), same)
+    assert twice == pytest.approx(2 * same, rel=1e-12)
     direction = np.random.default_rng(2).standard_normal(shape)
     slope = (plain(u + 1e-6 * direction) - plain(u - 1e-6 * direction)) / 2e-6
     assert ((grad.get() - 0.25) * direction).sum() == pytest.approx(slope, rel=1e-5)

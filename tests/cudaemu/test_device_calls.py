@@ -18,6 +18,11 @@ OWN |= {f"cupy.{name}": getattr(fake_cupy, name) for name in ("empty", "zeros", 
 OWN |= {f"cupy.{name}": getattr(fake_cupy, name) for name in ("empty_like", "zeros_like", "get_array_module")}
 OWN |= {f"cupy.ndarray.{name}": getattr(fake_cupy.ndarray, name) for name in ("get", "set")}
 OWN |= {f"cupy.cuda.{name}": getattr(fake_cupy, name) for name in ("Device", "Stream")}
+OWN |= {f"cupy.cuda.Graph.{name}": getattr(fake_cupy.Graph, name) for name in ("launch", "upload")}
+OWN |= {
+    f"cupy.cuda.Stream.{name}": getattr(fake_cupy.Stream, name)
+    for name in ("begin_capture", "end_capture", "is_capturing")
+}
 OWN |= {f"cupyx.scipy.fft.{name}": f for name, f in fake_cupy._fft_functions(plans=True).items()}
 OWN |= {"cupyx.scipy.fft.get_fft_plan": fake_cupy.get_fft_plan, "cupy.RawModule": fake_cupy.RawModule}
 OWN |= {
@@ -53,6 +58,7 @@ def test_the_sources_are_read():
         "cupy.RawModule",
     }
     known |= {"cupyx.scipy.fft.irfft2", "cupy.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor"}
+    known |= {"cupy.cuda.Stream.begin_capture", "cupy.cuda.Stream.end_capture", "cupy.cuda.Graph.launch"}
     known |= {"cupy.cuda.runtime.memGetInfo", "cupy.cuda.MemoryPool.free_bytes", "cupy.linalg.solve"}
     assert known <= paths
     assert "cupy.RawKernel.max_dynamic_shared_size_bytes" in {use.path for use in USES}
@@ -76,6 +82,8 @@ def test_the_installed_cupy_takes_every_call_of_the_package():
         "import cupy\nout = cupy.empty(3)\nout.partial_fill(3)",
         "import cupy\ncupy.cuda.runtime.memGetInformation()",
         "import cupy\ncupy.cuda.Device().number",
+        "import cupy\nstream = cupy.cuda.Stream(blocking=True)",
+        "import cupy\nstream = cupy.cuda.Stream()\ngraph = stream.end_capture()\ngraph.replay()",
         "import cupy\ncupy.RawModule(code='', option=())",
         "from cupy.cuda import driver\ndriver.occupancyMaxActiveBlocksPerMultiprocessor(a, 3)",
         "from cupy.cuda import drivers",

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -132,6 +133,19 @@ def test_doctor_outlives_what_a_gpu_raises(gpu, monkeypatch):
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 1 and result.output.count("ptxas fatal") == 2, result.output
     assert "memory" in result.output.splitlines()[-1]
+
+
+def test_small_arrays_come_in_one_copy_and_stay(gpu):
+    from fieldrx.backends.cuda import upload
+
+    arrays = np.arange(3, dtype="i4"), np.array([[1 + 2j]], "c8"), np.array([0.5, 0.25]), np.array(7, "f4")
+    for count, kept in ((1, upload.held), (1, upload.held), (2, upload.uploaded)):
+        found = [array.get() for array in kept(*arrays)]
+        assert all(np.array_equal(*pair) for pair in zip(found, arrays, strict=True))
+        assert [array.dtype for array in found] == [array.dtype for array in arrays]
+        assert sum(work.name == "asarray" for work in gpu.work) == count
+    other = upload.held(arrays[0], 2 * arrays[1], *arrays[2:])
+    assert other[1].get() == 2 + 4j
 
 
 @pytest.mark.parametrize("extra", ["cuda12", "cuda13"])

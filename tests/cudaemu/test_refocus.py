@@ -137,6 +137,27 @@ def test_squared_error(gpu, shape):
         assert np.allclose(gradient, 0.74 * difference, atol=1e-6)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_measured_images(gpu, masked, level):
+    """Some of them in any order, less a level; what is unknown is that of an image of ones."""
+    import cupy
+
+    rng = np.random.default_rng(3)
+    images = rng.uniform(size=(5, 7, 19)).astype("f4")
+    images[2, 3, :3], mask = (np.nan, np.inf, -np.inf), rng.random(images.shape) > 0.2
+    numbers = np.array([2, 0, 4])
+    known = np.isfinite(images[numbers]) & (mask[numbers] | (not masked))
+    expected = np.where(known, images[numbers] - np.float32(level), np.float32(1 - level))
+    for backend, put in ((cpu, np.asarray), (cuda, cupy.asarray)):
+        values, valid = backend.measured(put(images), put(mask) if masked else None, numbers, level)
+        if backend is cuda:
+            assert gpu.launches == ["measured"]
+            values, valid = values.get(), valid.get()
+        assert valid.dtype == bool and np.array_equal(valid, known)
+        assert values.dtype == np.float32 and np.array_equal(values, expected)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("shape", [(3, 8, 6), (2, 5, 7), (1, 1, 4)])
 def test_fourier_interpolation(gpu, stride, shape):

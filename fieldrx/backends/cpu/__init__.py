@@ -12,7 +12,7 @@ from fieldrx.backends.cpu.field import (
     grid_forward,
 )
 from fieldrx.backends.cpu.interpolation import resample
-from fieldrx.backends.cpu.loss import squared_error
+from fieldrx.backends.cpu.loss import measured, squared_error
 from fieldrx.backends.cpu.multislice import Bpm, Mlb, Ssnp
 from fieldrx.backends.cpu.priors import regularise
 from fieldrx.backends.cpu.volume import potential, potential_vjp, to_contrast, to_outputs
@@ -34,6 +34,7 @@ __all__ = [
     "field_forward",
     "grid_backward",
     "grid_forward",
+    "measured",
     "memory_limit",
     "potential",
     "potential_vjp",

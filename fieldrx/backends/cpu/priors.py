@@ -91,9 +91,10 @@ def regularise(
     negative: float,
     positive: float,
     grad: np.ndarray,
+    value: float | None = None,
 ) -> float:
     """Smoothness and sign; see `fieldrx.backends.operators.Operators.regularise`."""
-    values, total = np.empty(len(u)), 0.0
+    values, total = np.empty(len(u)), value or 0.0
     if tv:
         weights = [np.float32(w) for w in weights_zyx]
         _total_variation(u, *weights, np.float32(eps), np.float32(tv), grad, values)

@@ -24,6 +24,7 @@ _MODULE_OF = {
     "field_forward": "field",
     "grid_backward": "field",
     "grid_forward": "field",
+    "measured": "loss",
     "memory_limit": "device",
     "potential": "volume",
     "potential_vjp": "volume",

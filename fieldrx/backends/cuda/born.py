@@ -6,6 +6,7 @@ import cupy
 import numpy as np
 
 from fieldrx.backends.cuda.pointwise import pointwise, precision
+from fieldrx.backends.cuda.upload import held
 
 _IMAGES, _SLICES = 8, 16  # that a thread holds: IMAGES and RESTART of kernels/born.cu
 
@@ -26,13 +27,13 @@ def born_forward(
 ) -> None:
     """Scattered field of every image; see `fieldrx.backends.operators.Operators.born_forward`.
 
-    What is small is copied to the device, arrays of the host.
+    What is small is copied to the device, arrays of the host, and stays there for the way back.
     """
     frequencies, pairs = _small(nu_y, nu_x, sources, starts, index, weight)
     spectrum = cupy.ascontiguousarray(spectrum)  # an FFT keeps the order of what it transforms
     pointwise(
         *("born.cu", "born_forward", out[0].size, -(-len(out) // _IMAGES)),
-        *(spectrum, *frequencies, cupy.asarray(np.asarray(starts, np.int32)), pairs),
+        *(spectrum, *frequencies, *held(np.asarray(starts, np.int32)), pairs),
         *map(np.float64, (ball, cutoff, z_first, dz)),
         *map(np.int32, (*spectrum.shape, len(out))),
         out,
@@ -71,4 +72,5 @@ def _small(nu_y, nu_x, sources, starts, index, weight):
     """Frequencies, and (nu_s along y and x, weight, image) of every pair of an image and a source."""
     images = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     pairs = np.column_stack([sources[index], weight, images])
-    return (cupy.asarray(nu_y), cupy.asarray(nu_x)), cupy.asarray(np.ascontiguousarray(pairs, np.float64))
+    *frequencies, pairs = held(np.asarray(nu_y), np.asarray(nu_x), pairs.astype(np.float64))
+    return frequencies, pairs

@@ -6,6 +6,8 @@ from typing import Any
 
 import cupy
 
+from fieldrx.backends.cuda.passage import device_memory
+
 
 def asarray(array: Any) -> cupy.ndarray:
     """An array on the device, copied there if it lives on the host."""
@@ -14,8 +16,8 @@ def asarray(array: Any) -> cupy.ndarray:
 
 def memory_limit() -> tuple[float, str]:
     """What is free on the GPU; see `fieldrx.backends.operators.Operators.memory_limit`."""
-    kept = cupy.get_default_memory_pool().free_bytes()  # what CuPy has freed, and keeps for itself
-    return float(cupy.cuda.runtime.memGetInfo()[0] + kept), "this GPU has free"
+    free, for_passages = device_memory()  # which recorded marches take, beside what a job says that it needs
+    return float(free - for_passages), "this GPU has free"
 
 
 def device_name() -> str:

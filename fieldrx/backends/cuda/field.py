@@ -10,6 +10,7 @@ hold them.  "float32": nothing is rounded to less.  None chooses "half", but "fl
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import cupy
@@ -18,9 +19,11 @@ import numpy as np
 from fieldrx.backends.checks import checked_array, checked_axes, checked_field, checked_out, checked_points
 from fieldrx.backends.cuda import layout
 from fieldrx.backends.cuda.load import blocks_at_once, device_limits, launch, on_each_device
+from fieldrx.backends.cuda.upload import held
 
 _WORKSPACE = 1 << 28  # bytes for the activations of a wide network
 _THREADS = 256
+_ALIGNED = 64  # floats, from a multiple of which on a part of an array begins
 
 
 class _Points(NamedTuple):
@@ -66,7 +69,7 @@ def field_forward(
     precision: str | None = None,
 ) -> np.ndarray:
     """Value of the field at scattered points; see `fieldrx.backends.operators.Operators.field_forward`."""
-    params, gain = checked_field(cupy, encoding, network, params, gain)
+    params, gain = _field(encoding, network, params, gain)
     points = checked_points(cupy, encoding, zyx_points)
     out = checked_out(cupy, out, (len(points), network.n_outputs))
     return _forward(encoding, network, params, gain, _scattered(points, network), out, precision)
@@ -84,7 +87,7 @@ def field_backward(
     precision: str | None = None,
 ) -> np.ndarray:
     """Gradient of sum(d_out * field); see `fieldrx.backends.operators.Operators.field_backward`."""
-    params, gain = checked_field(cupy, encoding, network, params, gain)
+    params, gain = _field(encoding, network, params, gain)
     points = checked_points(cupy, encoding, zyx_points)
     shape = (len(points), network.n_outputs)
     d_out = checked_array(cupy, "d_out", d_out, shape)
@@ -104,8 +107,8 @@ def grid_forward(
     precision: str | None = None,
 ) -> np.ndarray:
     """Value of the field on a grid; see `fieldrx.backends.operators.Operators.grid_forward`."""
-    params, gain = checked_field(cupy, encoding, network, params, gain)
-    axes = checked_axes(cupy, encoding, z, y, x)
+    params, gain = _field(encoding, network, params, gain)
+    axes = _axes(encoding, z, y, x)
     out = cupy.empty((network.n_outputs, *map(len, axes)), np.float32)
     return _forward(encoding, network, params, gain, _on_grid(axes), out, precision)
 
@@ -124,8 +127,8 @@ def grid_backward(
     precision: str | None = None,
 ) -> np.ndarray:
     """Gradient of sum(d_out * field) on a grid; see `fieldrx.backends.operators.Operators.grid_backward`."""
-    params, gain = checked_field(cupy, encoding, network, params, gain)
-    axes = checked_axes(cupy, encoding, z, y, x)
+    params, gain = _field(encoding, network, params, gain)
+    axes = _axes(encoding, z, y, x)
     shape = (network.n_outputs, *map(len, axes))
     d_out = checked_array(cupy, "d_out", d_out, shape)
     out = None if out is None else checked_out(cupy, out, shape)
@@ -145,6 +148,21 @@ def encode(encoding: Any, params: np.ndarray, zyx_points: np.ndarray) -> np.ndar
 
 
 # --- launches -------------------------------------------------------------------------------------
+
+
+def _field(encoding, network, params, gain):
+    """Parameters, and the gain of every feature, which one step after the other may share."""
+    if not isinstance(gain, cupy.ndarray):
+        gain = np.ones(encoding.n_features) if gain is None else np.asarray(gain)
+        gain = held(gain.astype(np.float32))[0]
+    return checked_field(cupy, encoding, network, params, gain)
+
+
+def _axes(encoding, *axes):
+    """The axes of a grid, which the way back takes as well."""
+    if any(isinstance(axis, cupy.ndarray) for axis in axes):
+        return checked_axes(cupy, encoding, *axes)
+    return held(*checked_axes(np, encoding, *axes))
 
 
 def _scattered(points, network):
@@ -176,12 +194,12 @@ def _forward(encoding, network, params, gain, points, out, precision):
 def _backward(encoding, network, params, gain, points, d_out, out, precision):
     precision = layout.precision_of(network, precision)
     plan = layout.backward_plan(encoding, network, precision, points.grid, device_limits())
-    gradient = cupy.zeros(params.size, np.float32)
+    tables = _tables(encoding, network, precision, True)
+    gradient, d_packed, largest = _zeros(params.size, tables.gradient_size, 1)
     if points.n == 0:
         return gradient
     packed, biases = _pack(encoding, network, params, gain, precision, backward=True)
-    tables = _tables(encoding, network, precision, True)
-    d_packed, scale = cupy.zeros(tables.gradient_size, np.float32), _gradient_scale(d_out, precision)
+    scale = _gradient_scale(d_out, precision, largest.view(np.uint32))
     given = *points.arguments(), *_encoding_arrays(encoding, params, points.arrays[0])
     weights = packed, np.int32(plan.packed_size), np.int32(plan.slot), biases
     values = d_out, scale, d_out if out is None else out, np.int32(out is not None), *points.strides()
@@ -250,9 +268,16 @@ def _pack(encoding, network, params, gain, precision, backward):
     return packed, biases
 
 
-def _gradient_scale(d_out, precision):
+def _zeros(*sizes):
+    """Rows of zeros, float32, that are parts of one."""
+    starts = [0, *accumulate(layout.round_up(size, _ALIGNED) for size in sizes)]
+    row = cupy.zeros(starts.pop(), np.float32)
+    return [row[start : start + size] for start, size in zip(starts, sizes, strict=True)]
+
+
+def _gradient_scale(d_out, precision, largest):
     """Factor that brings d_out into the range of halves, (1,) on the device; 1 for float32."""
-    largest, scale = cupy.zeros(1, np.uint32), cupy.empty(1, np.float32)
+    scale = cupy.empty(1, np.float32)
     if precision == layout.HALF:
         blocks = 8 * device_limits().multiprocessors * _THREADS
         _launch_over(

@@ -23,9 +23,10 @@ def regularise(
     negative: float,
     positive: float,
     grad: np.ndarray,
+    value: np.ndarray | None = None,
 ) -> np.ndarray:
     """Smoothness and sign; see `fieldrx.backends.operators.Operators.regularise`."""
-    u, value = cupy.ascontiguousarray(u), cupy.zeros((), np.float64)
+    u, value = cupy.ascontiguousarray(u), cupy.zeros((), np.float64) if value is None else value
     scalars = [*map(np.int32, u.shape), *map(np.float32, (*weights_zyx, eps, tv, negative, positive))]
     blocks = min(-(-u.size // _THREADS), 8 * device_limits().multiprocessors)
     launch("priors.cu", "regularise", (blocks,), (_THREADS,), (u, *scalars, grad, value))

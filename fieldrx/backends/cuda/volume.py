@@ -6,6 +6,7 @@ import cupy
 import numpy as np
 
 from fieldrx.backends.cuda.pointwise import pointwise, precision
+from fieldrx.backends.cuda.upload import held
 
 
 def to_contrast(outputs: np.ndarray, scale: float) -> np.ndarray:
@@ -44,6 +45,6 @@ def _of_slices(kernel, volumes, n0, factors):
     volumes = [cupy.ascontiguousarray(volume, dtype) for volume in volumes]
     out, real = cupy.empty(volumes[0].shape, dtype), np.dtype(dtype.char.lower())
     plane = out[0].size
-    numbers = cupy.asarray(factors.astype(real)), np.int32(plane), real.type(n0)
+    numbers = *held(factors.astype(real)), np.int32(plane), real.type(n0)
     pointwise("volume.cu", kernel, plane, len(out), *volumes, *numbers, out, constants=precision(out))
     return out
