@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from copy import copy
 
 import cupy
 import numpy as np
@@ -100,9 +101,10 @@ class _March(March):
         return self._cropped(self.out)
 
     def backward(self, d_wave: np.ndarray) -> tuple[np.ndarray, None]:
-        self.take_back(self._copy(d_wave))
-        self.queue_back()
-        return self._cropped(self.gradient), None
+        back = copy(self)  # with which the arrays of the way back end
+        back.take_back(self._copy(d_wave))
+        back.queue_back()
+        return self._cropped(back.gradient), None
 
     def to_images(self, slices, memory, camera, sources, share):
         self.passage = passage_of(self, camera, sources, share, memory)

@@ -16,7 +16,7 @@ import cupy
 import numpy as np
 
 from fieldrx.backends.cuda.recorded import Recorded, graphs_wanted
-from fieldrx.backends.cuda.upload import packed, unpacked
+from fieldrx.backends.cuda.upload import overwrite, packed, unpacked
 
 if TYPE_CHECKING:
     from fieldrx.backends.cuda.multislice import _March
@@ -141,7 +141,7 @@ class Passage:
 
     def _tell(self, camera):
         of_march, sources, share = self._of
-        self._bytes.set(packed(_numbers(of_march, camera, sources, share)))
+        overwrite(self._bytes, packed(_numbers(of_march, camera, sources, share)))
         self._version = camera.version
 
     def _queue(self, camera):

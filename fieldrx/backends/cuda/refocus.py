@@ -13,7 +13,7 @@ import numpy as np
 from fieldrx.backends.cuda import fft
 from fieldrx.backends.cuda.passage import forget
 from fieldrx.backends.cuda.pointwise import pointwise
-from fieldrx.backends.cuda.upload import uploaded
+from fieldrx.backends.cuda.upload import overwrite, uploaded
 from fieldrx.backends.propagation import Refocusing
 
 _TABLES, _TABLE_BYTES = 256, 1 << 30  # most transfer functions that stay on the device, and their bytes
@@ -178,7 +178,7 @@ class Refocus(Refocusing):
             rows = np.zeros((len(numbers), self.table.shape[1]), np.complex64)
             for row, number in zip(rows, numbers, strict=True):
                 row[: self._new[number].size] = self._new[number]
-            self.table[numbers[0] : numbers[-1] + 1].set(rows)
+            overwrite(self.table[numbers[0] : numbers[-1] + 1], rows)
         self._new = {}
 
     def _make_room(self, size):
