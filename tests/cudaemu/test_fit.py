@@ -141,6 +141,7 @@ def test_a_step_reads_two_numbers_at_its_end(gpu, monkeypatch, model):
     fit = fits(model, schedule)[1]
     fit.start()
     fit.step()  # looks at the held-out images
+    fit.step()  # holds the graph of a march against its launches
     before, at_update = gpu.transfers, []
     update = fit.descent.update
     monkeypatch.setattr(fit.descent, "update", lambda *a: (update(*a), at_update.append(gpu.transfers)))

@@ -182,6 +182,26 @@ def test_what_cannot_be_recorded_is_queued_and_said_once(gpu, monkeypatch, plain
     assert len(said) == 1 and graphs(gpu) == 0
 
 
+def _forgets_the_last(graph, stream=None):
+    for action in graph.actions[:-1]:
+        action()
+
+
+def _does_nothing(graph, stream=None):
+    """As if its launches had gone to another stream than the one that was captured."""
+
+
+@pytest.mark.parametrize("launch", [_forgets_the_last, _does_nothing])
+def test_a_graph_that_gives_other_results_is_not_used(gpu, monkeypatch, plainly, launch):
+    import cupy
+
+    expected = plainly()
+    monkeypatch.setattr(cupy.cuda.Graph, "launch", launch)
+    with pytest.warns(RuntimeWarning, match="no CUDA graph .*other results.*one by one") as said:
+        assert same(on_host(steps(model())), expected)
+    assert len(said) == 1
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -210,10 +230,10 @@ def test_nothing_else_happens_while_launches_are_recorded(gpu, wrong):
         wrong(cupy, a, host)
 
     record = recorded.Recorded()
-    record(queue)
+    record(queue, out)
     out.fill(0)
     with pytest.warns(RuntimeWarning, match="not permitted when stream is capturing"):
-        record(queue)
+        record(queue, out)
     assert graphs(gpu) == 0 and out.get().tolist() == [1, 1, 1]  # queued all the same
     assert not recorded.graphs_wanted()  # nor tried again
 

@@ -128,7 +128,7 @@ class Passage:
         self._of = march.numbers(), sources, share
         self._march.slices[...] = cupy.ascontiguousarray(slices, np.complex64)
         self._tell(camera)
-        self._out(lambda: self._queue(camera))
+        self._out(lambda: self._queue(camera), self._images)
         return self._images.copy()
 
     def from_images(self, d_images: cupy.ndarray, camera: Refocus) -> cupy.ndarray:
@@ -136,7 +136,7 @@ class Passage:
         if self._version != camera.version:  # transfer functions have moved in the camera's table
             self._tell(camera)
         self._d_images[...] = cupy.ascontiguousarray(d_images, np.float32)
-        self._back(lambda: self._queue_back(camera))
+        self._back(lambda: self._queue_back(camera), self._march.gradient)
         return self._march.gradient.copy()
 
     def _tell(self, camera):
