@@ -37,6 +37,7 @@ def test_images_and_gradient(gpu, monkeypatch, kind, memory, images):
     import cupy
 
     monkeypatch.setattr(multislice, "_LANES", 2)  # several groups of sources
+    monkeypatch.setenv("FIELDRX_CUDA_GRAPHS", "0")  # which are looked at once, before they are used
     model = kind(GRID, SCOPE, Illumination(SOURCES, PATTERN), IMAGE, memory=memory, edge="soft", **OPTICS)
     rng, c = np.random.default_rng(0), sample("c8")
     d = rng.normal(size=(3 if images is None else 2, *IMAGE)).astype("f4")
