@@ -162,13 +162,14 @@ def test_pages_load_nothing_from_elsewhere(site):
 
 
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium; $CHROMIUM may name one")
-def test_no_page_is_wider_than_a_phone(site, tmp_path):
-    browser, width = Browser(tmp_path / "profile"), 390
+def test_no_page_is_wider_than_a_phone_or_a_laptop(site, tmp_path):
+    browser = Browser(tmp_path / "profile")
     try:
-        browser.resize(width, 844, mobile=True)
         for page in sorted(site.rglob("*.html")):
             browser.open(page)
-            assert browser.js("document.documentElement.scrollWidth") <= width, page.name
+            for width, height, mobile in ((390, 844, True), (1280, 800, False)):
+                browser.resize(width, height, mobile=mobile)
+                assert browser.js("document.documentElement.scrollWidth") <= width, (page.name, width)
     finally:
         browser.close()
 
