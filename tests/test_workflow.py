@@ -121,6 +121,7 @@ class Ends:
         (False, 1.2, None, False, ""),
         (False, 0.9, 1.04, False, ""),  # as single rings do
         (False, 1.01, 0.995, False, "hardly tell"),  # the table is believed, and the verdict doubts it
+        (False, 0.98, 0.98, False, "hardly tell"),  # so do thin films
         (False, 0.96, 0.96, True, "as the images prefer it"),
         (True, 1.02, 0.995, True, "hardly tell"),  # a table that was turned far has no sign to believe
         (True, 1.01, 1.005, False, "hardly tell"),
