@@ -34,12 +34,13 @@ GAP, SIDE, WORDS = 8, 430, 34  # pixels of the picture
 
 
 def acquisition(path: Path, stray: float):
-    """The images as `fieldrx new` describes them, less stray light; directions as their spectra tell, and
-    each bright image over its own level, which LEDs at the pupil's edge need."""
+    """The images as `fieldrx new` describes them, less stray light, of pixels that integrate; directions as
+    their spectra tell, and each bright image over its own level, which LEDs at the pupil's edge need."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "acquisition.toml"
         draft = recognise(list_files([path.resolve()], target))
-        target.write_text(draft.having("images", "dark", stray).having("images", "gain", True).text())
+        draft = draft.having("images", "dark", stray).having("images", "gain", True)
+        target.write_text(draft.having("microscope", "pixel_fill", 1.0).text())
         return calibrate(read_acquisition(target), contrast="unknown").acquisition
 
 
