@@ -55,7 +55,8 @@ truth's box, beside the ``best`` that a fit reaches which is told the true direc
 their ``ratio``; ``held`` the error of unseen images, ``floor`` what of it is noise; ``gap`` what the true
 sample, put through the model, leaves of the images beyond noise; ``mass`` the interval of the dry mass over
 the true one; ``cover`` the share of the truth within two standard deviations (where error bars were made);
-``s`` seconds on two cores.  Made by ``scripts/zoo.py`` and ``scripts/zoo_record.py``.
+``s`` seconds on two cores, of some rows beside other work.  Made by ``scripts/zoo.py`` and
+``scripts/zoo_record.py``.
 
 """
 
