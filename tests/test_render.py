@@ -108,7 +108,9 @@ def test_progress_counts_every_point(tmp_path, monkeypatch):
         told = []
         spacing = (0.5, 0.25, 0.25) if name[0] == "b" else 0.5
         render(field, tmp_path / name, spacing, region=BOX, callback=told.append)
-        assert told[-1] == Progress("rendering", total, total)
+        last = told[-1]
+        assert isinstance(last, Progress)
+        assert (last.stage, last.done, last.total) == ("rendering", total, total)
         assert [one.done for one in told] == sorted({one.done for one in told})
 
 
