@@ -13,6 +13,13 @@ from fieldrx.backends.operators import Operators
 CLASSES = {name: Operators.__annotations__[name] for name in Operators.__annotations__}
 FUNCTIONS = [name for name, value in vars(Operators).items() if inspect.isfunction(value) and name[0] != "_"]
 
+# What classes of one backend offer its own modules besides: launches that `cuda.passage` records.
+_RECORDED = {"key", "n_bytes", "numbers", "queue", "queue_back"}
+BESIDES = {
+    **dict.fromkeys(("Bpm", "Mlb", "Ssnp"), _RECORDED | {"take", "take_back"}),
+    "Refocus": _RECORDED - {"key"} | {"queue_intensities", "space"},
+}
+
 
 def declared(name):
     """The protocol of a class, or the declaration of a function."""
@@ -63,7 +70,7 @@ def test_parameters_of_functions(backend, name):
 @pytest.mark.parametrize("name", CLASSES)
 def test_parameters_of_classes(backend, name):
     found, expected = methods(backend[name]), methods(declared(name))
-    assert found.keys() == expected.keys()
+    assert found.keys() - expected.keys() in (set(), BESIDES.get(name, set()))
     for method in expected:
         assert parameters(found[method]) == parameters(expected[method]), method
 

@@ -176,7 +176,17 @@ class Refocusing(Protocol):
         """
 
     def intensities(self, fields: np.ndarray, share: np.ndarray) -> np.ndarray:
-        """``sum_n share[m, n] |fields[n]|^2``, parameters as of :meth:`add_intensities`."""
+        """``sum_n share[m, n] |fields[n]|^2``.
+
+        Parameters
+        ----------
+        fields, share
+            As of :meth:`add_intensities`.
+
+        Returns
+        -------
+        float, shape (n_images, iy, ix)
+        """
         from fieldrx.backends import module_of  # here: the package needs this module first
 
         images = module_of(fields).zeros((len(share), *fields.shape[1:]), fields.real.dtype)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fieldrx.parallel.ranks import Ranks
 
 _NAP_S = 0.01
+_TOLD_S = 0.3  # that mpiexec gets to pass on what a rank said last
 _THREADS = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _DEVICES = "CUDA_VISIBLE_DEVICES"
 
@@ -70,6 +71,8 @@ def abort(status: int) -> None:
     status : int
     """
     sys.stdout.flush()
+    sys.stderr.flush()
+    time.sleep(_TOLD_S)
     _mpi().COMM_WORLD.Abort(status)
 
 
