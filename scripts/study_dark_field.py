@@ -31,6 +31,7 @@ THICK_UM = 4.0  # between the two slices
 SCHEDULE = {"coarse": 0.05, "batch": 16, "patience": 0, "table_learning_rate": 5e-2, "learning_rate": 5e-3}
 PRIORS = {"tv": 0.03, "tv_absorption": 0.03}
 GAP, SIDE, WORDS = 8, 430, 34  # pixels of the picture
+GREYS = 32  # of it: more are noise, which no file makes small
 
 
 def acquisition(path: Path, stray: float):
@@ -113,7 +114,8 @@ def draw(rows: list[tuple[str, list]], out: Path) -> None:
                 255 * values[np.ix_(*place)]
             ).astype(np.uint8)[..., None]
             write(canvas[top:, left:], f"{name}: {what}", 8, 2, 15)
-    write_png(out, canvas[..., 0])  # grey
+    grey = np.round(canvas[..., 0] / 255 * (GREYS - 1)) / (GREYS - 1)
+    write_png(out, np.round(255 * grey).astype(np.uint8))
 
 
 def main():
