@@ -10,6 +10,7 @@ the error of unseen images, and of the index.
 
 import argparse
 import time
+from itertools import product
 from pathlib import Path
 
 from racing import processor
@@ -38,19 +39,17 @@ def members(options):
             yield folder.name, lambda s, a=acq, o=told, t=truth: best_fit(a, o, t, s), truth
 
 
-def row(name, make, truth, thick, seed):
-    """A fit, as a line of the record; None where its slices are thick already."""
-    fit = make({"thick": thick, "seed": seed})
-    fewer = thick_grid(make({"thick": 1.0, "seed": seed}).problem)
-    if fewer is None:
-        return None
+def row(name, fit, truth, fewer):
+    """A fit, as a line of the record; `fewer` is how many thick slices it may begin with."""
+    schedule = fit.problem.schedule
     begun = time.process_time()
     field = fit.run()
     spent, errors = time.process_time() - begun, evaluate(field, fit.acquisition, truth)
-    slices = f"{fit.grid.shape[0]}/{fewer.shape[0]}"
+    slices = f"{fit.grid.shape[0]}/{fewer}"
     return (
-        f"{name:28} {fit.problem.model:5} {slices:>8} {seed:4} {thick:5.2f} {field.provenance.steps_done:5} "
-        f"{spent:6.0f} {errors['nrmse_holdout']:7.4f} {errors['index_nrmse']:7.4f}"
+        f"{name:28} {fit.problem.model:5} {slices:>8} {schedule.seed:4} {schedule.thick:5.2f} "
+        f"{field.provenance.steps_done:5} {spent:6.0f} "
+        f"{errors['nrmse_holdout']:7.4f} {errors['index_nrmse']:7.4f}"
     )
 
 
@@ -67,14 +66,13 @@ def main():
     lines = [f"# {processor()}", head]
     print(head, flush=True)
     for name, make, truth in members(options):
-        for seed in range(options.seeds):
-            for thick in options.thick:
-                line = row(name, make, truth, thick, seed)
-                if line is None:
-                    print(f"{name:28} has thick slices already", flush=True)
-                    break
-                lines.append(line)
-                print(line, flush=True)
+        fewer = thick_grid(make({"thick": 1.0}).problem)
+        if fewer is None:
+            print(f"{name:28} has thick slices already", flush=True)
+            continue
+        for seed, thick in product(range(options.seeds), options.thick):
+            lines.append(row(name, make({"thick": thick, "seed": seed}), truth, fewer.shape[0]))
+            print(lines[-1], flush=True)
     if options.record:
         with RECORD.open("a") as file:
             file.write("\n".join(lines) + "\n")

@@ -49,7 +49,7 @@ def from_arrays(arrays: dict[str, np.ndarray], path: Path, optional: bool) -> Ac
     if not optional:
         check_keys(arrays, ("images",), path, "acquisition")
     with in_file(path):
-        told = (*SCALARS, *(name for name in (FILL,) if name in arrays))
+        told = (name for name in (*SCALARS, FILL) if name in arrays)
         microscope = Microscope(**{name: _number(arrays, name) for name in told})
         images = arrays.get("images")
         n = len(images) if images is not None and images.ndim == 3 else None
